@@ -1,0 +1,48 @@
+"""Crowded ions: multispecies drift-diffusion with volume exclusion, coupled to Poisson, by finite elements.
+
+For scripts::
+
+    import pnp_exclusion as pnp
+
+    case = pnp.read_case("membrane.toml")
+    solution = pnp.solve(case)
+    print(solution.summary()["regime"])
+
+A law of one's own is a `Law`, given as ``pnp.solve(case, law=...)``; see ``examples/own_law.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pnp_exclusion.case import Case, make_case, read_case
+    from pnp_exclusion.laws import FreeEnergy, IdealGas, LatticeGas, Law
+    from pnp_exclusion.solution import Solution, solve
+
+__version__ = "0.1.0"
+
+__all__ = ["Case", "FreeEnergy", "IdealGas", "LatticeGas", "Law", "Solution", "make_case", "read_case", "solve"]
+
+_HOME = {
+    "Case": "case",
+    "make_case": "case",
+    "read_case": "case",
+    "FreeEnergy": "laws",
+    "IdealGas": "laws",
+    "LatticeGas": "laws",
+    "Law": "laws",
+    "Solution": "solution",
+    "solve": "solution",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on demand: the command line answers ``--help`` without DOLFINx."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    if _HOME[name] == "solution":
+        importlib.import_module("pnp_exclusion.fenicsx")
+    return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)

@@ -1,0 +1,7 @@
+"""``python -m pnp_exclusion``."""
+
+import sys
+
+from pnp_exclusion.cli import main
+
+sys.exit(main())

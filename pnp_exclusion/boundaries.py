@@ -1,0 +1,108 @@
+"""Boundary conditions: one class each, with what it holds and its term of the weak form (PHYSICS, section 5).
+
+Dimensionless. A condition may hold densities and the potential (essential) and may add an outward flux ``J_a . n`` or a
+surface charge ``lambda^2 eps dphi/dn`` (natural). A new condition is one more class; nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+class BoundaryState(Protocol):
+    """What a natural condition may depend on: UFL expressions on the boundary."""
+
+    rho: Mapping[str, Any]
+    """Density of every species."""
+    potential: Any
+    """phi, or None with imposed fields."""
+    drive: Any
+    """0..1 while the solver ramps driving forces up, 1 in the solution; given fluxes and charges are scaled by it."""
+
+
+@dataclass(frozen=True)
+class BoundaryCondition:
+    """A boundary that holds nothing and lets nothing through; the others refine it.
+
+    where
+        Name of the boundary in the domain.
+    """
+
+    where: str
+
+    @property
+    def held_fractions(self) -> Mapping[str, float]:
+        """Occupied fraction of every species whose density is held here."""
+        return _NOTHING
+
+    @property
+    def held_potential(self) -> float | None:
+        """The potential held here (kT/e)."""
+        return None
+
+    def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
+        """The flux ``J_a . n`` that is imposed on a species, or None."""
+        return None
+
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        """The charge per area on the boundary, ``lambda^2 eps dphi/dn``, or None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Wall(BoundaryCondition):
+    """Blocks every species and carries no charge."""
+
+
+@dataclass(frozen=True)
+class Reservoir(BoundaryCondition):
+    """Holds every species and, with Poisson, the potential."""
+
+    fractions: Mapping[str, float]
+    potential: float | None = None
+
+    @property
+    def held_fractions(self) -> Mapping[str, float]:
+        return self.fractions
+
+    @property
+    def held_potential(self) -> float | None:
+        return self.potential
+
+
+@dataclass(frozen=True)
+class Electrode(BoundaryCondition):
+    """Holds the potential; blocks every species but those it holds."""
+
+    potential: float
+    fractions: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def held_fractions(self) -> Mapping[str, float]:
+        return self.fractions
+
+    @property
+    def held_potential(self) -> float | None:
+        return self.potential
+
+
+@dataclass(frozen=True)
+class PrescribedFlux(BoundaryCondition):
+    """Lets given fluxes out (positive outward), blocks the other species; holds the potential if one is given."""
+
+    fluxes: Mapping[str, float]
+    potential: float | None = None
+
+    @property
+    def held_potential(self) -> float | None:
+        return self.potential
+
+    def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
+        if species not in self.fluxes:
+            return None
+        return state.drive * self.fluxes[species]

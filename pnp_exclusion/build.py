@@ -1,0 +1,201 @@
+"""From a case to a problem: scales, mesh, law, materials, boundary conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from pnp_exclusion import boundaries
+from pnp_exclusion import case as tables
+from pnp_exclusion.case import Case, FieldTable
+from pnp_exclusion.errors import CaseError
+from pnp_exclusion.layers import largest_field, mesh_of, read_mesh_of
+from pnp_exclusion.laws import LAWS, Law
+from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.physical_names import MeshFileError
+from pnp_exclusion.problem import ImposedField, Problem, Species, cellwise_constant
+from pnp_exclusion.scales import Scales, domain_length, scales_of
+
+EMPTY_FRACTION = 1e-12
+"""Stands for a density of zero at a boundary, whose logarithm the unknowns cannot hold."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A case and what it was turned into."""
+
+    case: Case
+    scales: Scales
+    problem: Problem
+
+
+def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None) -> Setup:
+    """Turn a case into a problem on the ranks of ``comm``.
+
+    ``law`` replaces the law that the case names, for laws that are written in Python. Raises `CaseError` if the mesh
+    file cannot be used or a region has no cells, `LawError` if a given law does not fit the species.
+    """
+    domain, scales = _domain_and_scales(case, comm)
+    law = law or law_of(case)
+    law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
+    problem = Problem(
+        domain=domain,
+        law=law,
+        species=[_species(species, scales) for species in case.species],
+        boundaries=_boundaries(case, scales, domain),
+        debye_length=scales.debye_length,
+        fields=_fields(case, scales, domain),
+        **_materials(case, scales, domain),
+    )
+    return Setup(case, scales, problem)
+
+
+def law_of(case: Case) -> Law:
+    """Return the law that a case names."""
+    model = case.model
+    return LAWS[model.law](model.kappa) if model.law == "vacancy" else LAWS[model.law]()
+
+
+def _domain_and_scales(case: Case, comm: MPI.Comm) -> tuple[Domain, Scales]:
+    if not isinstance(case.domain, tables.Gmsh):
+        scales = scales_of(case, domain_length(case) or 1.0)
+        return mesh_of(case, scales, comm), scales
+    try:
+        domain = read_mesh_of(case, comm)
+    except MeshFileError as error:
+        raise CaseError(case.mesh_path, [str(error)]) from None
+    length = 1.0
+    if case.domain.unit is not None:
+        low, high = domain.bounding_box()
+        length = float((high - low).max()) * case.domain.unit.value
+        domain.mesh.geometry.x[:] *= case.domain.unit.value / length
+    return domain, scales_of(case, length)
+
+
+def _species(species: tables.Species, scales: Scales) -> Species:
+    mean = species.mean_fraction
+    if species.mean_concentration is not None:
+        mean = species.mean_concentration.value / scales.concentration
+    diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
+    return Species(species.name, species.charge, diffusivity, mean)
+
+
+# ---- boundaries ----
+
+
+def _boundaries(case: Case, scales: Scales, domain: Domain) -> list[boundaries.BoundaryCondition]:
+    """The conditions in the order of the case, then a wall for every boundary that it does not name."""
+    listed = [_condition(boundary, scales) for boundary in case.boundaries]
+    named = {boundary.where for boundary in case.boundaries}
+    return listed + [boundaries.Wall(name) for name in domain.boundary_facets if name not in named]
+
+
+def _condition(table: tables.Boundary, scales: Scales) -> boundaries.BoundaryCondition:
+    match table:
+        case tables.Reservoir():
+            return boundaries.Reservoir(table.where, _fractions(table, scales), _potential(table.potential, scales))
+        case tables.Electrode():
+            potential = table.potential.value / scales.potential
+            return boundaries.Electrode(table.where, potential, _fractions(table, scales))
+        case tables.Flux():
+            fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
+            return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales))
+        case _:
+            return boundaries.Wall(table.where)
+
+
+def _fractions(table: tables.Contents, scales: Scales) -> dict[str, float]:
+    return {name: max(amount / scales.concentration, EMPTY_FRACTION) for name, amount in table.amounts.items()}
+
+
+def _potential(potential: tables.Quantity | None, scales: Scales) -> float | None:
+    return None if potential is None else potential.value / scales.potential
+
+
+# ---- materials ----
+
+
+def _materials(case: Case, scales: Scales, domain: Domain) -> dict[str, fem.Function]:
+    permittivity = cellwise_constant(domain, 1.0, "permittivity")
+    diffusivity_factor = cellwise_constant(domain, 1.0, "diffusivity_factor")
+    fixed_charge = cellwise_constant(domain, 0.0, "fixed_charge")
+    for region in case.regions:
+        cells = _cells_of(region, case, scales, domain)
+        if region.permittivity is not None:
+            permittivity.x.array[cells] = region.permittivity / (case.model.permittivity if scales.si else 1.0)
+        if region.diffusivity is not None:
+            diffusivity_factor.x.array[cells] = region.diffusivity
+        if region.fixed_charge is not None:
+            fixed_charge.x.array[cells] = region.fixed_charge.value / scales.concentration
+    return {"permittivity": permittivity, "diffusivity_factor": diffusivity_factor, "fixed_charge": fixed_charge}
+
+
+def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:
+    if region.tag is not None:
+        cells = domain.region_cells.get(region.tag, np.empty(0, dtype=np.int32))
+    else:
+        ranges = [None if r is None else tuple(limit.value / scales.length for limit in r) for r in region.ranges]
+        cells = domain.cells_in_box(ranges)  # type: ignore[arg-type]
+    if domain.comm.allreduce(len(cells)) == 0:
+        raise CaseError(case._folder, [f'[[regions]] "{region.name}": no cell of the mesh lies in it'])
+    return cells
+
+
+# ---- imposed fields ----
+
+
+def _fields(case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
+    return {
+        species.name: _imposed_field(species.field, scales, domain)
+        for species in case.species
+        if species.field is not None
+    }
+
+
+def _imposed_field(imposed: object, scales: Scales, domain: Domain) -> ImposedField:
+    mesh, dimension = domain.mesh, domain.dimension
+    largest = largest_field(imposed, scales)
+    if isinstance(imposed, FieldTable):
+        knots = np.array([knot.value for knot in imposed.x]) / scales.length
+        values = np.array([value.value for value in imposed.values]) / scales.force
+        direction = ufl.as_vector([1.0] + [0.0] * (dimension - 1))
+        return ImposedField(_tabulated(knots, values, domain) * direction, _work(knots, values), largest)
+    components = np.zeros(dimension)
+    if isinstance(imposed, list):
+        components[:] = [component.value for component in imposed]
+    else:
+        components[0] = float(imposed)  # type: ignore[arg-type]
+    components /= scales.force
+    return ImposedField(fem.Constant(mesh, components), lambda x: components @ x[:dimension], largest)
+
+
+def _tabulated(knots: np.ndarray, values: np.ndarray, domain: Domain) -> fem.Function:
+    """Piecewise linear between the knots, taking the limit from within a cell at a jump."""
+    function = fem.Function(fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 1)), name="field")
+    space = function.function_space
+    positions = space.tabulate_dof_coordinates()[:, 0]
+    midpoints = domain.cell_midpoints()[:, 0]
+    inside = positions.copy()
+    cells = space.dofmap.list
+    inside[cells] = midpoints[:, None] + (positions[cells] - midpoints[:, None]) * (1.0 - 1e-9)
+    function.x.array[:] = np.interp(inside, knots, values)
+    return function
+
+
+def _work(knots: np.ndarray, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the integral of the piecewise linear field from the first knot."""
+    steps = np.diff(knots)
+    at_knots = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * steps)])
+    slopes = np.divide(np.diff(values), steps, out=np.zeros_like(steps), where=steps > 0.0)
+
+    def work(x: np.ndarray) -> np.ndarray:
+        piece = np.clip(np.searchsorted(knots, x[0], side="right") - 1, 0, len(steps) - 1)
+        beyond = x[0] - knots[piece]
+        return at_knots[piece] + values[piece] * beyond + 0.5 * slopes[piece] * beyond**2
+
+    return work

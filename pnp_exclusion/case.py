@@ -1,0 +1,332 @@
+"""The tables of a case file: one class a table, every key with its unit and meaning where it is defined.
+
+`read_case` checks a file whole and reports all its mistakes together. The consistency of tables with each other is in
+``case_checks.py``; nothing here knows DOLFINx.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
+
+from pnp_exclusion.errors import CaseError
+from pnp_exclusion.mesh.physical_names import mesh_groups
+from pnp_exclusion.quantities import (
+    Concentration,
+    Diffusivity,
+    FixedCharge,
+    Force,
+    Length,
+    MolarFlux,
+    Potential,
+    Quantity,
+    Temperature,
+)
+
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of a case file: no key beyond those declared, nothing changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _refuse(message: str) -> PydanticCustomError:
+    return PydanticCustomError("case", "{message}", {"message": message})
+
+
+class Model(Table):
+    """``[model]``: the physics."""
+
+    units: Literal["si", "dimensionless"] = "si"
+    """"si": quantities are texts with units. "dimensionless": plain numbers, lengths in L, energies in kT, times in L^2/D."""
+    law: Literal["pnp", "mpnp", "shdl", "vacancy"]
+    """The flux law: point ions, Bikerman's steric law, stirring, or hopping into vacancies."""
+    kappa: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """With ``vacancy`` only: the rate at which unlike particles change places, relative to hops into vacancies."""
+    electrostatics: Literal["poisson", "imposed"] = "poisson"
+    """"poisson": the potential is solved for. "imposed": every species has a given ``field``."""
+    temperature: Temperature = Quantity(298.15, "298.15 K")
+    """SI only."""
+    permittivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 78.5
+    """Relative permittivity of the reference medium. SI only."""
+    lattice_spacing: Length | None = None
+    """SI only: a; one particle blocks the volume a^3. Needed by every law but ``pnp``."""
+    debye_length: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Dimensionless with ``poisson`` only: lambda, with lambda^2 = eps kT v/(e^2 L^2)."""
+
+    @property
+    def si(self) -> bool:
+        """Whether the case is written in units."""
+        return self.units == "si"
+
+
+class FieldTable(Table):
+    """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
+
+    x: Annotated[list[Length], Field(min_length=2)]
+    """Positions of the knots, in ascending order, covering the domain."""
+    values: Annotated[list[Force], Field(min_length=2)]
+    """The field at the knots, along x."""
+
+    @model_validator(mode="after")
+    def _matching_ascending_knots(self) -> FieldTable:
+        if len(self.x) != len(self.values):
+            raise _refuse(f"has {len(self.x)} positions x but {len(self.values)} values; give one value for each x")
+        if any(right.value < left.value for left, right in zip(self.x, self.x[1:], strict=False)):
+            raise _refuse("x must be in ascending order")
+        return self
+
+
+class Species(Table):
+    """``[[species]]``: a kind of particle."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
+    """Used in results and in the other tables."""
+    charge: Number = 0.0
+    """Valence z."""
+    diffusivity: Diffusivity | None = None
+    """D. In SI it must be given; 1 in a dimensionless case."""
+    field: FieldTable | list[Force] | Force | None = None
+    """Imposed force E_a on a particle (with ``electrostatics = "imposed"``): a value along x, a vector, or a table."""
+    mean_concentration: Concentration | None = None
+    """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
+    mean_fraction: Number | None = None
+    """Dimensionless: the same as an occupied fraction."""
+
+
+class Interval(Table):
+    """``[domain]`` with ``shape = "interval"``."""
+
+    shape: Literal["interval"]
+    length: Length
+    cells: PositiveInt | None = None
+    """Chosen and graded toward the layers of the case if absent."""
+
+
+class Rectangle(Table):
+    """``[domain]`` with ``shape = "rectangle"``, from the origin."""
+
+    shape: Literal["rectangle"]
+    size: Annotated[list[Length], Field(min_length=2, max_length=2)]
+    cells: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | PositiveInt | None = None
+    """Per side, or one number for both; chosen and graded if absent."""
+
+
+class Box(Table):
+    """``[domain]`` with ``shape = "box"``, from the origin."""
+
+    shape: Literal["box"]
+    size: Annotated[list[Length], Field(min_length=3, max_length=3)]
+    cells: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] | PositiveInt | None = None
+    """Per side, or one number for all; chosen and graded if absent."""
+
+
+class Gmsh(Table):
+    """``[domain]`` with ``shape = "gmsh"``: a mesh file with named physical groups."""
+
+    shape: Literal["gmsh"]
+    file: str
+    """Path of a ``.msh`` file, relative to the case file."""
+    unit: Length | None = None
+    """SI: the length of one unit of the file's coordinates, e.g. "1 nm"."""
+    dimension: Literal[1, 2, 3] | None = None
+    """Dimension of the cells; the highest in the file if absent."""
+
+
+Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
+Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
+
+
+class Region(Table):
+    """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
+
+    name: str
+    x: Range | None = None
+    """From, to; the whole domain if absent. Likewise y and z."""
+    y: Range | None = None
+    z: Range | None = None
+    tag: str | None = None
+    """Name of a physical group of cells of the gmsh file, instead of ranges."""
+    fixed_charge: FixedCharge | None = None
+    """Charge density that does not move, positive for a positive charge; dimensionless: q, elementary charges a site."""
+    permittivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
+    diffusivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Factor on the diffusivity of every species."""
+
+    @property
+    def ranges(self) -> list[Range | None]:
+        """The ranges along x, y and z."""
+        return [self.x, self.y, self.z]
+
+
+class Boundary(Table):
+    """What every ``[[boundaries]]`` has."""
+
+    where: str
+    """left, right, bottom, top, back, front, or a physical name of the gmsh file."""
+
+
+class Contents(Boundary):
+    """A boundary that holds species at given amounts."""
+
+    concentration: dict[str, Concentration] = Field(default_factory=dict)
+    """SI: per species."""
+    fraction: dict[str, Number] = Field(default_factory=dict)
+    """Occupied fraction per species, in a dimensionless case."""
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """What is held, per species: SI concentrations (mol/m^3), or fractions in a dimensionless case."""
+        return {**{name: c.value for name, c in self.concentration.items()}, **self.fraction}
+
+
+class Reservoir(Contents):
+    """``kind = "reservoir"``: every species and the potential are given."""
+
+    kind: Literal["reservoir"]
+    potential: Potential | None = None
+    """Needed with ``electrostatics = "poisson"``."""
+
+
+class Electrode(Contents):
+    """``kind = "electrode"``: the potential is given; a species is blocked unless its amount is given."""
+
+    kind: Literal["electrode"]
+    potential: Potential
+
+
+class Wall(Boundary):
+    """``kind = "wall"``: blocks every species and carries no charge, as do boundaries that are not named."""
+
+    kind: Literal["wall"]
+
+
+class Flux(Boundary):
+    """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
+
+    kind: Literal["flux"]
+    flux: dict[str, MolarFlux]
+    """Per species, positive out of the domain."""
+    potential: Potential | None = None
+    """Held if given; otherwise the boundary carries no charge."""
+
+
+AnyBoundary = Annotated[Reservoir | Electrode | Wall | Flux, Field(discriminator="kind")]
+
+
+class Solver(Table):
+    """``[solver]``: all optional."""
+
+    degree: Literal[1, 2] = 2
+    """Degree of the finite elements."""
+    quadrature_degree: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
+    """2 for P1 and 4 for P2 if absent."""
+    tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-7
+    """A solution is accepted when the full Newton step, relative to 1 + |unknowns|, is below this."""
+    max_newton_steps: PositiveInt = 40
+    """For one attempt."""
+    strategy: Literal["auto", "ramp"] = "auto"
+    """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
+    linear: Literal["auto", "direct", "fieldsplit"] = "auto"
+    """Preset of linear solver; by dimension and size if absent."""
+    petsc: dict[str, str | float | int | bool] = Field(default_factory=dict)
+    """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these."""
+
+
+class Output(Table):
+    """``[output]``: what is written beside summary, profile and manifest."""
+
+    fields: bool = True
+    """``fields.bp`` for ParaView."""
+    pictures: bool = True
+    """``*.png``."""
+
+
+class Case(Table):
+    """A whole case file."""
+
+    title: str = ""
+    model: Model
+    species: Annotated[list[Species], Field(min_length=1)]
+    domain: Domain
+    regions: list[Region] = Field(default_factory=list)
+    boundaries: list[AnyBoundary]
+    solver: Solver = Field(default_factory=Solver)
+    output: Output = Field(default_factory=Output)
+    _folder: Path = PrivateAttr(default=Path("."))
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the domain."""
+        match self.domain:
+            case Interval():
+                return 1
+            case Rectangle():
+                return 2
+            case Box():
+                return 3
+            case Gmsh() as gmsh:
+                return gmsh.dimension or mesh_groups(self.mesh_path).dimension
+
+    @property
+    def mesh_path(self) -> Path:
+        """Where the gmsh file of the domain is; `TypeError` for other domains."""
+        if not isinstance(self.domain, Gmsh):
+            raise TypeError(f'a domain of shape "{self.domain.shape}" has no mesh file')
+        return self._folder / self.domain.file
+
+    def with_law(self, law: str) -> Case:
+        """The same case with another law; `CaseError` if it does not fit."""
+        from pnp_exclusion.case_checks import check_tables
+
+        tables = self.as_written()
+        tables["model"]["law"] = law
+        if law != "vacancy":
+            tables["model"].pop("kappa", None)
+        return check_tables(tables, self._folder / f"law {law}")
+
+    @property
+    def species_names(self) -> list[str]:
+        """Names in the order of the file, which is the order of every array over species."""
+        return [species.name for species in self.species]
+
+    def as_written(self) -> dict[str, Any]:
+        """The case with defaults filled in, quantities as texts: a case file again, once written as TOML."""
+        written = self.model_dump(mode="json", exclude_none=True)
+        without_meaning = [] if self.model.law == "vacancy" else ["kappa"]
+        without_meaning += [] if self.model.si else ["temperature", "permittivity"]
+        for key in without_meaning:
+            del written["model"][key]
+        return written
+
+
+def read_case(path: str | Path) -> Case:
+    """Read and check a case file; `CaseError` holds one sentence for every mistake in it."""
+    from pnp_exclusion.case_checks import check_tables
+
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            tables = tomllib.load(stream)
+    except FileNotFoundError:
+        raise CaseError(path, ["there is no such file"]) from None
+    except OSError as error:
+        raise CaseError(path, [f"cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CaseError(path, [f"is not valid TOML: {error}"]) from None
+    return check_tables(tables, path)
+
+
+def make_case(tables: dict[str, Any], folder: str | Path = ".") -> Case:
+    """Check a case that a script holds as nested dictionaries; paths in it are relative to ``folder``."""
+    from pnp_exclusion.case_checks import check_tables
+
+    return check_tables(tables, Path(folder) / "case")

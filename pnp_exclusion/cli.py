@@ -1,0 +1,114 @@
+"""The command line: words, exit codes, and the split of PETSc's options. Imports nothing heavy before it must."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from pnp_exclusion.errors import PnpExclusionError
+
+EPILOG = """\
+Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_view -ksp_type gmres
+Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
+
+exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
+            130 interrupted
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pnp-exclusion",
+        description="Crowded ions: modified Poisson-Nernst-Planck with volume exclusion, by finite elements.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="solve a case and write its results")
+    _add_case(run)
+    _add_output(run)
+    run.add_argument("--law", choices=["pnp", "mpnp", "shdl", "vacancy"], help="instead of the law of the case")
+
+    compare = commands.add_parser("compare", help="solve a case under several laws, side by side")
+    _add_case(compare)
+    _add_output(compare)
+    compare.add_argument("--laws", default="pnp,mpnp,shdl,vacancy", help="separated by commas (default: %(default)s)")
+
+    check = commands.add_parser("check", help="validate a case; print its scales, mesh and warnings")
+    _add_case(check)
+
+    meshes = commands.add_parser("mesh", help="run a gmsh script of meshes/ and write its .msh file")
+    meshes.add_argument("script", type=Path, help="a Python script with a function build(gmsh)")
+    meshes.add_argument("-o", "--output", type=Path, help="the file to write (default: beside the script)")
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of case files, for editors")
+    schema.set_defaults(case=None)
+    commands.add_parser("info", help="print versions, for bug reports")
+    return parser
+
+
+def _add_case(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("case", type=Path, metavar="CASE", help="a TOML case file")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: CASE without .toml, + .results)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that the folder holds")
+    parser.add_argument("--quiet", action="store_true", help="no lines of progress (the log file has them)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    words, petsc_options = _split_petsc_options(words)
+    arguments = _parser().parse_args(words)
+    from pnp_exclusion import commands
+
+    try:
+        return getattr(commands, arguments.command)(arguments, petsc_options)
+    except PnpExclusionError as error:
+        # errors of the package are raised on every rank alike (pnp_exclusion.parallel)
+        if _rank() == 0:
+            print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _abort_others(130)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception:
+        print(f"pnp-exclusion: unexpected error on rank {_rank()}", file=sys.stderr)
+        traceback.print_exc()
+        sys.stderr.flush()
+        _abort_others(1)
+        return 1
+
+
+def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in words:
+        return words, []
+    position = words.index("--")
+    return words[:position], words[position + 1 :]
+
+
+def _rank() -> int:
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi.COMM_WORLD.rank if mpi else 0
+
+
+def _abort_others(code: int) -> None:
+    """End every rank: those that still compute would wait for this one for ever."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi and mpi.COMM_WORLD.size > 1:
+        mpi.COMM_WORLD.Abort(code)

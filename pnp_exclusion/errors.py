@@ -1,0 +1,41 @@
+"""What can go wrong, and the exit code each kind ends with (DESIGN, contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class PnpExclusionError(Exception):
+    """An error with a message for people; ``exit_code`` is what the command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(PnpExclusionError):
+    """A command line that cannot be followed."""
+
+    exit_code = 2
+
+
+class CaseError(PnpExclusionError):
+    """One or more mistakes in a case file, each in one sentence."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, mistakes: Sequence[str]) -> None:
+        self.path = path
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(f"{path}: {mistake}" for mistake in self.mistakes))
+
+
+class ConvergenceError(PnpExclusionError):
+    """No acceptable solution was found; says what was tried."""
+
+    exit_code = 3
+
+
+class DiskError(PnpExclusionError):
+    """Results could not be written."""
+
+    exit_code = 4

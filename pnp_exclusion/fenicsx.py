@@ -1,0 +1,21 @@
+"""Imports the FEniCSx stack in the order that every distribution of it needs.
+
+The wheel must be imported before DOLFINx; conda and Spack builds have no such module. PETSc is initialised with the
+user's options here, because options given later are lost to objects that exist already.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+if importlib.util.find_spec("dolfinx_solver") is not None:
+    import dolfinx_solver  # noqa: F401
+
+
+def initialise_petsc(options: Sequence[str] = ()) -> None:
+    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``."""
+    import petsc4py
+
+    petsc4py.init([sys.argv[0], *options])

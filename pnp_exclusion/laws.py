@@ -1,0 +1,253 @@
+"""Flux laws: a free energy and the rates at which neighbours change places.
+
+Every law of the package has the form (PHYSICS, section 1; Onsager's structure)
+
+    J_a = -sum_b w_ab (G_a - G_b) ,    G_a = grad mu_a - E_a ,    G_0 = 0 ,    b = 0..N, b != a
+
+where ``0`` is the vacancy and ``w_ab = w_ba >= 0`` is the exchange coefficient of the pair ``a, b``: how readily a
+particle of ``a`` and one of ``b`` change places. In terms of the mobility matrix ``M_ab = -w_ab`` and
+``M_aa = sum_b w_ab``. Any symmetric mobility can be written so, the entropy production ``sum w_ab |G_a - G_b|^2`` is
+never negative, and the differences do not cancel when the lattice is nearly full. A new law is one function ``w``.
+
+The functions here take and return either numpy arrays or UFL expressions: this module is the only place where a law is
+written, for the weak form and for the observables alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Protocol
+
+import numpy as np
+
+Value = Any
+"""A float, a numpy array or a UFL expression."""
+
+
+class LawError(ValueError):
+    """A law that contradicts itself, or species that it does not describe."""
+
+
+def _is_symbolic(value: Value) -> bool:
+    return hasattr(value, "ufl_shape")
+
+
+def _exp(value: Value) -> Value:
+    if _is_symbolic(value):
+        import ufl
+
+        return ufl.exp(value)
+    return np.exp(value)
+
+
+def _max(left: Value, right: Value) -> Value:
+    if _is_symbolic(left) or _is_symbolic(right):
+        import ufl
+
+        return ufl.max_value(left, right)
+    return np.maximum(left, right)
+
+
+class FreeEnergy(Protocol):
+    """The equilibrium part of a law: densities as functions of the chemical potentials, and back.
+
+    ``eta_a`` is the chemical potential without the electric part, in kT; densities are occupied volume fractions.
+    """
+
+    def densities(self, eta: Sequence[Value]) -> list[Value]:
+        """Return ``[rho_0, rho_1, .., rho_N]`` (vacancies first) for ``N`` values of ``eta``."""
+        ...
+
+    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
+        """Return the ``N`` values of ``eta`` of a state with the ``N`` densities ``rho``."""
+        ...
+
+
+class LatticeGas:
+    """One particle a site: ``f = sum_a rho_a log rho_a + rho_0 log rho_0``, so ``eta_a = log(rho_a / rho_0)``.
+
+    The inverse is a softmax, evaluated with its largest exponent taken out so that it neither overflows nor loses the
+    vacancies near close packing (Bikerman 1942; Kilic, Bazant, Ajdari, Phys. Rev. E 75, 021503 (2007)).
+    """
+
+    def densities(self, eta: Sequence[Value]) -> list[Value]:
+        largest = reduce(_max, eta, 0.0)
+        weights = [_exp(-largest), *(_exp(eta_a - largest) for eta_a in eta)]
+        total = sum(weights[1:], weights[0])
+        return [weight / total for weight in weights]
+
+    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
+        vacancy = 1.0 - sum(rho)
+        return [float(np.log(rho_a) - np.log(vacancy)) for rho_a in rho]
+
+
+class IdealGas:
+    """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
+
+    def densities(self, eta: Sequence[Value]) -> list[Value]:
+        return [1.0, *(_exp(eta_a) for eta_a in eta)]
+
+    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
+        return [float(np.log(rho_a)) for rho_a in rho]
+
+
+Exchange = Callable[[int, int, Sequence[Value], Sequence[Value]], Value]
+"""``w(a, b, rho, diffusivity)`` for a species ``a >= 1`` and a partner ``b`` (0: the vacancy).
+
+``rho[0]`` is the vacancy and ``rho[a]`` species ``a``; ``diffusivity[a]`` likewise (``diffusivity[0]`` is unused).
+Return the number 0 where the pair never changes places. Must be symmetric in ``a, b >= 1``.
+"""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A flux law.
+
+    name
+        As written in case files and results.
+    exchange
+        The exchange coefficients ``w`` (dimensionless: in units of density times reference diffusivity).
+    free_energy
+        `LatticeGas` unless given. Refused with `LawError` if its densities break the Maxwell relations
+        ``d rho_a / d eta_b = d rho_b / d eta_a``, without which there is no free energy, no Onsager symmetry and no
+        bound on the entropy production (PHYSICS, section 6).
+    equal_diffusivities
+        True for a law that is derived only for species of the same diffusivity.
+    """
+
+    name: str
+    exchange: Exchange
+    free_energy: FreeEnergy = field(default_factory=LatticeGas)
+    equal_diffusivities: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.free_energy, LatticeGas | IdealGas):
+            _require_maxwell_relations(self.name, self.free_energy)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether particles exclude each other's volume, so that fractions must add up to less than one."""
+        return not isinstance(self.free_energy, IdealGas)
+
+    def require_fit(self, diffusivities: Sequence[float]) -> None:
+        """Raise `LawError` if the law does not describe species with these diffusivities."""
+        if self.equal_diffusivities and len(set(diffusivities)) > 1:
+            listed = ", ".join(f"{value:g}" for value in diffusivities)
+            raise LawError(
+                f'law "{self.name}" exchanges unlike particles at one common rate and is derived for equal '
+                f"diffusivities only, but they are {listed}; give all species the same diffusivity, or use "
+                '"mpnp" or "vacancy" (kappa = 0), which take any'
+            )
+        if not self.crowded:
+            return
+        trial = [0.1] * (len(diffusivities) + 1)
+        for a in range(1, len(trial)):
+            for b in range(1, a):
+                rates = [1.0, *diffusivities]
+                forth, back = self.exchange(a, b, trial, rates), self.exchange(b, a, trial, rates)
+                if not np.isclose(forth, back, rtol=1e-12, atol=0.0):
+                    raise LawError(
+                        f'law "{self.name}": the exchange coefficient of species {a} and {b} is {forth:g} in one '
+                        f"order and {back:g} in the other; it must be symmetric (Onsager)"
+                    )
+
+    def coefficients(self, rho: Sequence[Value], diffusivities: Sequence[Value]) -> dict[tuple[int, int], Value]:
+        """Return ``w_ab`` for every pair ``a > b >= 0`` that changes places; ``rho`` has the vacancy first."""
+        rates = [1.0, *diffusivities]
+        pairs = ((a, b) for a in range(1, len(rho)) for b in range(a))
+        found = {(a, b): self.exchange(a, b, rho, rates) for a, b in pairs}
+        return {pair: w for pair, w in found.items() if not (isinstance(w, int | float) and w == 0)}
+
+    def fluxes(self, rho: Sequence[Value], forces: Sequence[Value], diffusivities: Sequence[Value]) -> list[Value]:
+        """Return ``J_a = -sum_b w_ab (G_a - G_b)`` for the ``N`` species.
+
+        ``rho`` has the vacancy first, ``forces`` are the ``N`` gradients ``G_a = grad mu_a - E_a``.
+        """
+        flux: list[Value] = [0.0 * force for force in forces]
+        for (a, b), w in self.coefficients(rho, diffusivities).items():
+            if b == 0:
+                flux[a - 1] = flux[a - 1] - w * forces[a - 1]
+            else:
+                exchanged = w * (forces[a - 1] - forces[b - 1])
+                flux[a - 1] = flux[a - 1] - exchanged
+                flux[b - 1] = flux[b - 1] + exchanged
+        return flux
+
+    def mobility(self, rho: Sequence[np.ndarray], diffusivities: Sequence[Value]) -> np.ndarray:
+        """Return the mobility matrix, shape ``(points, N, N)``, of densities ``rho`` (vacancy first), each ``(points,)``."""
+        species = len(rho) - 1
+        matrix = np.zeros((len(rho[1]), species, species))
+        for (a, b), w in self.coefficients(rho, diffusivities).items():
+            matrix[:, a - 1, a - 1] += w
+            if b > 0:
+                matrix[:, b - 1, b - 1] += w
+                matrix[:, a - 1, b - 1] -= w
+                matrix[:, b - 1, a - 1] -= w
+        return matrix
+
+
+def _require_maxwell_relations(name: str, free_energy: FreeEnergy) -> None:
+    """Compare ``d rho_a / d eta_b`` with its transpose at scattered states, by central differences."""
+    step = 1e-5
+    for eta in np.random.default_rng(0).normal(0.0, 1.5, size=(20, 3)):
+        jacobian = np.empty((3, 3))
+        for b in range(3):
+            shift = step * np.eye(3)[b]
+            above = free_energy.densities(list(eta + shift))
+            below = free_energy.densities(list(eta - shift))
+            jacobian[:, b] = [
+                (float(up) - float(down)) / (2 * step) for up, down in zip(above[1:], below[1:], strict=True)
+            ]
+        if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
+            a, b = np.unravel_index(np.abs(jacobian - jacobian.T).argmax(), jacobian.shape)
+            raise LawError(
+                f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '
+                f"d rho_{b + 1}/d eta_{a + 1} = {jacobian[b, a]:.4g}; the Maxwell relations ask for equality"
+            )
+
+
+def _into_all_space(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
+    return diffusivity[a] * rho[a] if b == 0 else 0
+
+
+def _stirring(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
+    return diffusivity[a] * rho[a] * rho[b]
+
+
+def pnp() -> Law:
+    """Nernst-Planck: point particles, ``J_a = -D_a (grad rho_a + z_a rho_a grad phi)``."""
+    return Law("pnp", _into_all_space, IdealGas())
+
+
+def mpnp() -> Law:
+    """Bikerman's steric law, ``M = diag(D rho)``: Kilic, Bazant, Ajdari, Phys. Rev. E 75, 021503 (2007)."""
+    return Law("mpnp", _into_all_space)
+
+
+def shdl() -> Law:
+    """Stirring process: stationary hydrodynamic limit, ``M = D (diag(rho) - rho rho^T)``.
+
+    Casini, Giardina, Nicolini, Selmi, Vernia, arXiv 2602.08583 (2026). Equal diffusivities only.
+    """
+    return Law("shdl", _stirring, equal_diffusivities=True)
+
+
+def vacancy(kappa: float = 0.0) -> Law:
+    """Hopping into vacancies, mean field: Burger et al., SIAM J. Math. Anal. 42, 2842 (2010); ``M = rho_0 diag(D rho)``.
+
+    ``kappa >= 0`` lets unlike particles change places too, ``kappa = 1`` being `shdl`; it then asks for equal
+    diffusivities, because no single rate is defined for a pair of unlike ones.
+    """
+    if not kappa >= 0.0:
+        raise LawError(f"kappa is an exchange rate and must be 0 or more, but it is {kappa:g}")
+
+    def exchange(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
+        return diffusivity[a] * rho[a] * rho[b] * (1.0 if b == 0 else kappa) if b == 0 or kappa else 0
+
+    return Law("vacancy", exchange, equal_diffusivities=kappa > 0.0)
+
+
+LAWS: Mapping[str, Callable[..., Law]] = {"pnp": pnp, "mpnp": mpnp, "shdl": shdl, "vacancy": vacancy}
+"""The laws that a case file can name."""

@@ -1,0 +1,146 @@
+"""Where a case will have steep layers, and the mesh that resolves them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from mpi4py import MPI
+
+from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Reservoir
+from pnp_exclusion.mesh.domain import SIDES, Domain, tensor_domain
+from pnp_exclusion.mesh.gmsh_file import gmsh_domain
+from pnp_exclusion.mesh.grading import RESOLUTION, Layer, graded_nodes, uniform_nodes
+from pnp_exclusion.scales import Scales
+
+FIELD_LAYERS = 4.0
+"""A field E makes layers of thickness 1/E; the densities in them settle within this many."""
+FINEST_LAYER = 1e-9
+"""Of the domain: below it coordinates have too few digits."""
+SINK_LAYER = 1e-4
+"""Of the domain: the logarithm of a density that vanishes at a boundary is steep at every distance from it."""
+
+
+def mesh_of(case: Case, scales: Scales, comm: MPI.Comm) -> Domain:
+    """Return the mesh of an interval, rectangle or box of a case, in units of L."""
+    domain = case.domain
+    match domain:
+        case Interval():
+            lengths, cells = [domain.length], [domain.cells]
+        case Rectangle() | Box():
+            lengths = domain.size
+            cells = domain.cells if isinstance(domain.cells, list) else [domain.cells] * len(lengths)
+        case _:
+            raise TypeError("a gmsh domain is read, not made")
+    nodes = []
+    for axis, (length, count) in enumerate(zip(lengths, cells, strict=True)):
+        extent = length.value / scales.length
+        breakpoints = list(_breakpoints(case, scales, axis))
+        if count is not None:
+            nodes.append(uniform_nodes(extent, breakpoints, count))
+        else:
+            resolution = RESOLUTION[len(lengths), case.solver.degree]
+            layers = [
+                Layer(position, max(thickness / resolution.cells_per_layer, FINEST_LAYER * extent))
+                for position, thickness in _layers(case, scales, axis, extent)
+            ]
+            nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
+    return tensor_domain(comm, nodes)
+
+
+def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:
+    """Return the domain of a gmsh case, in the units of the file."""
+    return gmsh_domain(comm, case.mesh_path, case.dimension)
+
+
+def thinnest_layers(case: Case, scales: Scales) -> dict[str, float]:
+    """Thickness of the thinnest layer that each boundary of the case makes, in units of L."""
+    names = {boundary.where for boundary in case.boundaries}
+    return {name: thickness for name in names if (thickness := _side_thickness(case, scales, name)) < math.inf}
+
+
+def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:
+    """Positions that must be nodes: edges of regions and knots of fields."""
+    for region in case.regions:
+        limits = region.ranges[axis]
+        if limits is not None:
+            yield from (limit.value / scales.length for limit in limits)
+    if axis == 0:
+        for species in case.species:
+            if isinstance(species.field, FieldTable):
+                yield from (knot.value / scales.length for knot in species.field.x)
+
+
+def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tuple[float, float]]:
+    """Yield position and thickness of every layer along an axis."""
+    for name, position in zip(SIDES[2 * axis : 2 * axis + 2], (0.0, extent), strict=True):
+        thickness = _side_thickness(case, scales, name)
+        if thickness < math.inf:
+            yield position, thickness
+    for region in case.regions:
+        limits = region.ranges[axis]
+        if limits is not None and scales.debye_length and (region.fixed_charge or region.permittivity):
+            for limit in limits:
+                yield limit.value / scales.length, debye_layer(case, scales)
+    if axis == 0:
+        for position, jump in _field_jumps(case, scales):
+            yield position, FIELD_LAYERS / jump
+
+
+def debye_layer(case: Case, scales: Scales) -> float:
+    """The thinnest diffuse layer of a crowded electrolyte, in units of L: lambda over the largest valence."""
+    valence = max((abs(species.charge) for species in case.species), default=0.0)
+    return (scales.debye_length or math.inf) / max(1.0, valence)
+
+
+def _side_thickness(case: Case, scales: Scales, name: str) -> float:
+    """Thickness of the layer at a boundary; infinite where none is expected."""
+    boundary = next((b for b in case.boundaries if b.where == name), None)
+    thickness = math.inf
+    if scales.debye_length is not None:
+        if getattr(boundary, "potential", None) is not None:
+            thickness = debye_layer(case, scales)
+            if case.model.law == "pnp" and isinstance(boundary, Electrode | Flux):
+                thickness *= _point_ion_contraction(case, scales, boundary)
+    else:
+        largest = max((largest_field(species.field, scales) for species in case.species), default=0.0)
+        if largest > 0.0:
+            thickness = FIELD_LAYERS / largest
+    if isinstance(boundary, Reservoir | Electrode) and any(amount == 0.0 for amount in boundary.amounts.values()):
+        thickness = min(thickness, SINK_LAYER)
+    return thickness
+
+
+def _point_ion_contraction(case: Case, scales: Scales, boundary: Electrode | Flux) -> float:
+    """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
+    potentials = [b.potential.value for b in case.boundaries if getattr(b, "potential", None) is not None]
+    own = boundary.potential.value if boundary.potential else 0.0
+    voltage = max(abs(own - other) for other in potentials) / scales.potential
+    valence = max(abs(species.charge) for species in case.species)
+    if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
+        voltage /= 2.0
+    return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
+
+
+def largest_field(imposed: object, scales: Scales) -> float:
+    """Largest imposed force on a species, kT/L."""
+    match imposed:
+        case None:
+            return 0.0
+        case FieldTable():
+            return max(abs(value.value) for value in imposed.values) / scales.force
+        case list():
+            return float(np.linalg.norm([component.value for component in imposed])) / scales.force
+        case quantity:
+            return abs(float(quantity)) / scales.force  # type: ignore[arg-type]
+
+
+def _field_jumps(case: Case, scales: Scales) -> Iterator[tuple[float, float]]:
+    """Yield position and strength of the inner knots of field tables: densities bend or have a layer there."""
+    for species in case.species:
+        if isinstance(species.field, FieldTable):
+            strength = largest_field(species.field, scales)
+            for knot in species.field.x[1:-1]:
+                if strength > 0.0:
+                    yield knot.value / scales.length, strength

@@ -1,0 +1,106 @@
+"""A mesh with named boundaries and regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+SIDES = ("left", "right", "bottom", "top", "back", "front")
+"""Names of the sides of an interval, rectangle or box: lower and upper in x, y, z."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A mesh in units of the domain length, with names.
+
+    boundary_facets
+        Local facets (owned and ghost) of every named boundary.
+    region_cells
+        Local cells (owned and ghost) of every region named in the mesh.
+    """
+
+    mesh: dmesh.Mesh
+    boundary_facets: Mapping[str, np.ndarray]
+    region_cells: Mapping[str, np.ndarray]
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the cells."""
+        return self.mesh.topology.dim
+
+    @property
+    def comm(self) -> MPI.Comm:
+        """Ranks that share the mesh."""
+        return self.mesh.comm
+
+    @property
+    def cells(self) -> int:
+        """Number of cells over all ranks."""
+        return self.mesh.topology.index_map(self.dimension).size_global
+
+    def bounding_box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest coordinates over all ranks, each ``(dimension,)``."""
+        points = self.mesh.geometry.x[:, : self.dimension]
+        low = points.min(axis=0, initial=np.inf)
+        high = points.max(axis=0, initial=-np.inf)
+        return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
+
+    def largest_cell(self) -> float:
+        """Largest cell diameter over all ranks."""
+        cells = np.arange(self.mesh.topology.index_map(self.dimension).size_local, dtype=np.int32)
+        diameters = self.mesh.h(self.dimension, cells)
+        return float(self.comm.allreduce(diameters.max(initial=0.0), op=MPI.MAX))
+
+    def cell_midpoints(self) -> np.ndarray:
+        """Midpoints of the local cells (owned and ghost), ``(cells, 3)``."""
+        cell_map = self.mesh.topology.index_map(self.dimension)
+        cells = np.arange(cell_map.size_local + cell_map.num_ghosts, dtype=np.int32)
+        return dmesh.compute_midpoints(self.mesh, self.dimension, cells)
+
+    def cells_in_box(self, ranges: Sequence[tuple[float, float] | None]) -> np.ndarray:
+        """Local cells whose midpoint lies in a box; None stands for the whole axis."""
+        midpoints = self.cell_midpoints()
+        inside = np.ones(len(midpoints), dtype=bool)
+        for axis, limits in enumerate(ranges):
+            if limits is not None:
+                inside &= (midpoints[:, axis] > limits[0]) & (midpoints[:, axis] < limits[1])
+        return np.flatnonzero(inside).astype(np.int32)
+
+    def facet_tags(self, names: Sequence[str]) -> dmesh.MeshTags:
+        """Tags ``0, 1, ..`` of the named boundaries, for integrals over them."""
+        facets = [self.boundary_facets[name] for name in names]
+        values = [np.full(len(f), tag, dtype=np.int32) for tag, f in enumerate(facets)]
+        joined = np.concatenate([*facets, np.empty(0, dtype=np.int32)]).astype(np.int32)
+        tags = np.concatenate([*values, np.empty(0, dtype=np.int32)]).astype(np.int32)
+        order = np.argsort(joined, kind="stable")
+        return dmesh.meshtags(self.mesh, self.dimension - 1, joined[order], tags[order])
+
+
+def tensor_domain(comm: MPI.Comm, nodes: Sequence[np.ndarray]) -> Domain:
+    """Return the interval, rectangle or box with the given nodes along each axis (ascending, from 0)."""
+    counts = [len(axis) - 1 for axis in nodes]
+    # the mesh is made on integer coordinates and then moved, so that every rank places its own nodes
+    match counts:
+        case [n]:
+            mesh = dmesh.create_interval(comm, n, [0.0, float(n)])
+        case [_, _]:
+            mesh = dmesh.create_rectangle(comm, [[0.0, 0.0], [float(n) for n in counts]], counts)
+        case _:
+            mesh = dmesh.create_box(comm, [[0.0, 0.0, 0.0], [float(n) for n in counts]], counts)
+    facets: dict[str, np.ndarray] = {}
+    mesh.topology.create_connectivity(mesh.topology.dim - 1, mesh.topology.dim)
+    for axis, n in enumerate(counts):
+        for side, position in zip(SIDES[2 * axis : 2 * axis + 2], (0.0, float(n)), strict=True):
+            facets[side] = dmesh.locate_entities_boundary(mesh, mesh.topology.dim - 1, _on_plane(axis, position))
+    for axis, positions in enumerate(nodes):
+        integer = mesh.geometry.x[:, axis]
+        mesh.geometry.x[:, axis] = np.interp(integer, np.arange(len(positions)), positions)
+    return Domain(mesh, facets, {})
+
+
+def _on_plane(axis: int, position: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.abs(x[axis] - position) < 1e-6

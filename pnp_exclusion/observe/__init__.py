@@ -1,0 +1,1 @@
+"""What is read off a solution: currents, charges, forces, regimes, identities. Dimensionless."""

@@ -1,0 +1,131 @@
+"""Values of a solution at points: every node of an interval, or a regular grid in a plane. Gathered on rank 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from dolfinx import fem, geometry
+from mpi4py import MPI
+
+from pnp_exclusion.observe.split import flux_fields
+from pnp_exclusion.weakform import WeakForm
+
+GRID = 181
+"""Points along the longer side of a slice."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A one-dimensional solution at its nodes, ascending in ``x``; arrays over species come first.
+
+    rho, mu
+        ``(N, nodes)``: fractions, and electrochemical potentials in kT (with imposed fields: chemical potentials).
+    vacancy, potential, fixed_charge
+        ``(nodes,)``; ``potential`` is None with imposed fields. ``fixed_charge`` is that of an adjacent cell.
+    """
+
+    x: np.ndarray
+    rho: np.ndarray
+    mu: np.ndarray
+    vacancy: np.ndarray
+    potential: np.ndarray | None
+    fixed_charge: np.ndarray
+
+
+def profile(weak_form: WeakForm) -> Profile | None:
+    """Return the profile on rank 0, None on the others; collective. One dimension only."""
+    problem, components = weak_form.problem, weak_form.components
+    owned = weak_form.space.dofmap.index_map.size_local
+    positions = weak_form.space.tabulate_dof_coordinates()[:owned, 0]
+    values = weak_form.unknown.x.array[: owned * components].reshape(-1, components)
+    charge = np.zeros(len(weak_form.unknown.x.array) // components)
+    charge[weak_form.space.dofmap.list] = problem.fixed_charge.x.array[:, None]
+    gathered = problem.domain.comm.gather(np.column_stack([positions, charge[:owned], values]), root=0)
+    if gathered is None:
+        return None
+    table = np.concatenate(gathered)
+    table = table[np.argsort(table[:, 0])]
+    vacancy, rho, mu, potential = _fields(weak_form, table[:, 2:])
+    return Profile(table[:, 0], rho, mu, vacancy, potential, table[:, 1])
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A solution on a regular grid in a plane through the domain's centre, NaN outside the domain.
+
+    axes
+        The two axes that span the plane: across and up in a picture.
+    grid
+        Coordinates along each.
+    rho
+        ``(N, up, across)``; ``vacancy`` and ``potential`` (or None) ``(up, across)``.
+    flux
+        ``(N, 2, up, across)``: components of every flux density along the two axes.
+    """
+
+    axes: tuple[int, int]
+    grid: tuple[np.ndarray, np.ndarray]
+    rho: np.ndarray
+    vacancy: np.ndarray
+    potential: np.ndarray | None
+    flux: np.ndarray
+
+
+def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
+    """Return the slice that contains ``axis`` on rank 0, None on the others; collective. Two or three dimensions."""
+    problem = weak_form.problem
+    dimension = problem.domain.dimension
+    across, up = (axis, (axis + 1) % dimension) if dimension == 3 else (0, 1)
+    low, high = problem.domain.bounding_box()
+    extent = high - low
+    counts = np.maximum(21, np.round(GRID * extent / max(extent[across], extent[up]))).astype(int)
+    # a hair inside the domain, so that points on its faces are found in spite of rounding
+    grids = [np.linspace(low[i] + 1e-9 * extent[i], high[i] - 1e-9 * extent[i], counts[i]) for i in (across, up)]
+    points = np.zeros((len(grids[1]) * len(grids[0]), 3))
+    points[:, :dimension] = 0.5 * (low + high)
+    points[:, up], points[:, across] = (g.ravel() for g in np.meshgrid(grids[1], grids[0], indexing="ij"))
+    unknown, flux = values_at(points, [weak_form.unknown, flux_fields(weak_form)])
+    if problem.domain.comm.rank != 0:
+        return None
+    shape = (len(grids[1]), len(grids[0]))
+    vacancy, rho, _, potential = _fields(weak_form, unknown)
+    components = flux.reshape(len(points), len(problem.species), dimension)[:, :, [across, up]]
+    return Slice(
+        (across, up),
+        (grids[0], grids[1]),
+        rho.reshape(-1, *shape),
+        np.broadcast_to(vacancy, len(points)).reshape(shape),
+        None if potential is None else potential.reshape(shape),
+        np.moveaxis(components, 0, -1).reshape(len(problem.species), 2, *shape),
+    )
+
+
+def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndarray]:
+    """Return the values of functions on one mesh at points ``(n, 3)``, each ``(n, components)``; collective."""
+    mesh = functions[0].function_space.mesh
+    tree = geometry.bb_tree(mesh, mesh.topology.dim)
+    colliding = geometry.compute_colliding_cells(mesh, geometry.compute_collisions_points(tree, points), points)
+    here = np.flatnonzero(np.diff(colliding.offsets))
+    cells = colliding.array[colliding.offsets[:-1][here]]
+    found = np.zeros(len(points))
+    found[here] = 1.0
+    mesh.comm.Allreduce(MPI.IN_PLACE, found)
+    result = []
+    for function in functions:
+        values = np.zeros((len(points), function.function_space.dofmap.index_map_bs))
+        if len(here):
+            values[here] = function.eval(points[here], cells).reshape(len(here), -1)
+        mesh.comm.Allreduce(MPI.IN_PLACE, values)
+        # a point on the border of two ranks is found by both
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result.append(np.where(found[:, None] > 0, values / found[:, None], np.nan))
+    return result
+
+
+def _fields(weak_form: WeakForm, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return vacancy, ``rho``, ``mu`` and ``phi`` of unknowns ``(n, components)``."""
+    eta, potential = weak_form.nodal_potentials(nodes)
+    vacancy, *rho = weak_form.problem.law.free_energy.densities(list(eta))
+    mu = nodes[:, : len(rho)].T
+    return np.broadcast_to(vacancy, nodes.shape[0]), np.array(rho), mu, potential

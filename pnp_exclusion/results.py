@@ -1,0 +1,280 @@
+"""What lands on disk. A file is complete or absent: results are staged in a hidden folder and moved at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import basix.ufl
+import numpy as np
+from dolfinx import fem
+from dolfinx.io import VTXWriter
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from pnp_exclusion.case import Case
+from pnp_exclusion.errors import DiskError, UsageError
+from pnp_exclusion.laws import LAWS
+from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.observe.split import flux_fields
+from pnp_exclusion.parallel import on_rank_zero
+from pnp_exclusion.solution import Solution
+
+LOG = "log.txt"
+_STAGING = ".unfinished"
+
+
+class ResultFolder:
+    """A folder that receives the results of one command, all at once or not at all.
+
+    Refuses a folder that holds anything but a log unless ``overwrite``; then files of the same names are replaced, and
+    earlier results of other names removed, when the new ones are complete. Every method is collective.
+    """
+
+    def __init__(self, path: Path, comm: MPI.Comm, overwrite: bool = False) -> None:
+        self.path = path
+        self.comm = comm
+        self._overwrite = overwrite
+        on_rank_zero(comm, self._open)
+
+    @property
+    def staging(self) -> Path:
+        """Where files are written until `complete` moves them."""
+        return self.path / _STAGING
+
+    def _open(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file; -o names a folder")
+        kept = self._results()
+        if kept and not self._overwrite:
+            raise UsageError(
+                f"{self.path} holds other results ({', '.join(kept[:3])}{', ..' if len(kept) > 3 else ''}), "
+                "which are kept; choose another folder or add --overwrite"
+            )
+
+        def prepare() -> None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.staging, ignore_errors=True)
+            self.staging.mkdir()
+
+        self._on_disk(prepare)
+
+    def _results(self) -> list[str]:
+        if not self.path.is_dir():
+            return []
+        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in (LOG, _STAGING))
+
+    def make(self, prefix: str) -> None:
+        """Make a sub-folder for results whose names begin with ``prefix``."""
+        on_rank_zero(self.comm, lambda: self._on_disk(lambda: (self.staging / prefix).mkdir(exist_ok=True)))
+
+    def write(self, name: str, content: Callable[[], str]) -> None:
+        """Stage a text file; ``content`` is called on rank 0 alone."""
+        on_rank_zero(self.comm, lambda: self._on_disk(lambda: self._write_through(name, content())))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Stage a JSON file; numbers that are not finite become null."""
+        self.write(name, lambda: json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+    def draw(self, name: str, picture: str, *content: Any) -> None:
+        """Stage a picture by a function of `pnp_exclusion.plots`, on rank 0 alone."""
+
+        def work() -> None:
+            from pnp_exclusion import plots
+
+            self._on_disk(lambda: getattr(plots, picture)(self.staging / name, *content))
+
+        on_rank_zero(self.comm, work)
+
+    def _write_through(self, name: str, content: str) -> None:
+        target = self.staging / name
+        with target.open("w", encoding="utf-8") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def complete(self) -> None:
+        """Move everything into place; ``summary.json`` last, as the sign that all is there."""
+
+        def move() -> None:
+            new = sorted(self.staging.iterdir(), key=lambda entry: entry.name == "summary.json")
+            if self._overwrite:
+                for name in self._results():
+                    if _is_ours(name) and not (self.staging / name).exists():
+                        _remove(self.path / name)
+            for entry in new:
+                target = self.path / entry.name
+                if target.is_dir():
+                    _remove(target)
+                os.replace(entry, target)
+            self.staging.rmdir()
+
+        on_rank_zero(self.comm, lambda: self._on_disk(move))
+
+    def abandon(self) -> None:
+        """Remove what was staged; rank 0 alone, without talking to the others (used after errors)."""
+        if self.comm.rank == 0:
+            shutil.rmtree(self.staging, ignore_errors=True)
+
+    def _on_disk(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except OSError as error:
+            self.abandon()
+            raise DiskError(f"cannot write to {self.path}: {error.strerror or error}") from None
+
+
+def _is_ours(name: str) -> bool:
+    return name in {"summary.json", "manifest.json", "profile.csv", "fields.bp", *LAWS} or name.endswith(".png")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _finite(content: Any) -> Any:
+    match content:
+        case dict():
+            return {key: _finite(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_finite(value) for value in content]
+        case float() if not np.isfinite(content):
+            return None
+        case np.generic():
+            return _finite(content.item())
+    return content
+
+
+# ---- contents ----
+
+
+def profile_csv(solution: Solution, profile: Profile) -> str:
+    """Return ``profile.csv``: x, phi, every species, then packing and electrochemical potentials, units in the header."""
+    scales, names = solution.setup.scales, solution.weak_form.problem.names
+    columns = {_header("x", scales.length_unit): profile.x * scales.length_in_unit}
+    if profile.potential is not None:
+        columns[_header("phi", "V" if scales.si else "")] = profile.potential * scales.potential
+    for name, rho in zip(names, profile.rho, strict=True):
+        columns[_header(name, "mol/L" if scales.si else "")] = rho * scales.displayed_concentration
+    columns["packing"] = profile.rho.sum(axis=0)
+    for name, mu in zip(names, profile.mu, strict=True):
+        columns[_header(f"mu_{name}", "kT" if scales.si else "")] = mu
+    rows = np.column_stack(list(columns.values()))
+    lines = [",".join(columns), *(",".join(f"{value:.12g}" for value in row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _header(name: str, unit: str) -> str:
+    return f"{name} [{unit}]" if unit else name
+
+
+def write_fields(solution: Solution, path: Path) -> None:
+    """Write every field for ParaView (ADIOS2 VTX), one named quantity with its unit each; collective.
+
+    Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are; coordinates are
+    in the unit of the case's domain.
+    """
+    weak_form, scales = solution.weak_form, solution.setup.scales
+    problem = weak_form.problem
+    mesh, dimension = problem.domain.mesh, problem.domain.dimension
+    degree = weak_form.space.ufl_element().embedded_superdegree
+    scalar = fem.functionspace(mesh, ("Lagrange", degree))
+    vector = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=(dimension,)))
+    nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+    eta, potential = weak_form.nodal_potentials(nodes)
+    rho = problem.law.free_energy.densities(list(eta))[1:]
+    functions = []
+
+    def add(name: str, unit: str, values: np.ndarray) -> None:
+        function = fem.Function(scalar, name=_header(name, unit))
+        function.x.array[:] = values
+        functions.append(function)
+
+    if potential is not None:
+        add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
+    for a, name in enumerate(problem.names):
+        kind = "concentration" if scales.si else "fraction"
+        add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
+        add(f"electrochemical_potential_{name}", "kT", nodes[:, a])
+    add("packing", "", np.sum(rho, axis=0))
+    averaged = flux_fields(weak_form)
+    for a, name in enumerate(problem.names):
+        function = fem.Function(vector, name=_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""))
+        for component in range(dimension):
+            part = averaged.sub(a * dimension + component).collapse()
+            raised = fem.Function(scalar)
+            raised.interpolate(part)
+            function.x.array[component::dimension] = raised.x.array * scales.flux
+        functions.append(function)
+    if problem.coupled:
+        fixed = fem.Function(
+            problem.fixed_charge.function_space, name=_header("fixed_charge", "mol/L" if scales.si else "")
+        )
+        fixed.x.array[:] = problem.fixed_charge.x.array * scales.displayed_concentration
+        functions.append(fixed)
+    coordinates = mesh.geometry.x.copy()
+    mesh.geometry.x[:] *= scales.length_in_unit
+    try:
+        with VTXWriter(mesh.comm, path, functions) as writer:
+            writer.write(0.0)
+    except RuntimeError as error:
+        raise DiskError(f"cannot write {path.name}: {error}") from None
+    finally:
+        mesh.geometry.x[:] = coordinates
+
+
+def manifest(
+    case: Case, ranks: int, options: dict[str, str], unused: list[str], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Return what is needed to run a case again and to know what ran."""
+    written = case.as_written()
+    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
+    return {
+        "case": written,
+        "case_sha256": hashlib.sha256(canonical).hexdigest(),
+        "command_line": sys.argv[1:],
+        "versions": versions(),
+        "petsc_options": options,
+        "petsc_options_unused": unused,
+        "ranks": ranks,
+        "seconds": seconds,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the package and of what its numbers depend on."""
+    found = {
+        "python": platform.python_version(),
+        "petsc": ".".join(map(str, PETSc.Sys.getVersion())),
+        "mpi": MPI.Get_library_version().splitlines()[0].strip(),
+    }
+    for name in (
+        "pnp-exclusion",
+        "fenics-dolfinx",
+        "dolfinx-solver-real",
+        "fenics-basix",
+        "fenics-ffcx",
+        "fenics-ufl",
+        "numpy",
+        "scipy",
+        "pydantic",
+        "pint",
+        "matplotlib",
+        "gmsh",
+    ):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,228 @@
+"""Solving a case and reading the answer: what scripts use, and what the command line is made of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from pnp_exclusion.build import Setup, build
+from pnp_exclusion.case import Case
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.laws import Law
+from pnp_exclusion.observe import currents, forces, identity, split
+from pnp_exclusion.observe.currents import BoundaryTotals
+from pnp_exclusion.solve.linear import OptionsLedger
+from pnp_exclusion.solve.steady import SolverSettings, SteadyReport, SteadySolver
+from pnp_exclusion.weakform import WeakForm
+
+
+@dataclass
+class Solution:
+    """A steady state and what can be read off it.
+
+    ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
+    driving forces. All values are dimensionless but those of `summary`.
+    """
+
+    setup: Setup
+    weak_form: WeakForm
+    report: SteadyReport
+    converged: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    petsc_options: dict[str, str] = field(default_factory=dict)
+    """The options in force."""
+    unused_petsc_options: list[str] = field(default_factory=list)
+    """Those of the case or the command line that no PETSc object asked for."""
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for everything about this solution that the user should know; collective."""
+        found = [
+            f"PETSc ignored the option -{name}: nothing in this solve reads it" for name in self.unused_petsc_options
+        ]
+        problem = self.weak_form.problem
+        if not problem.law.crowded:
+            eta, _ = self.weak_form.nodal_potentials(self.weak_form.unknown.x.array)
+            packing = float(np.sum(problem.law.free_energy.densities(list(eta))[1:], axis=0).max(initial=0.0))
+            packing = problem.domain.comm.allreduce(packing, op=MPI.MAX)
+            if packing > 1.0 and self.setup.case.model.lattice_spacing is not None:
+                found.append(
+                    f"point ions overlap: they would fill {packing:.3g} times the space there is; use a crowded law"
+                )
+        return found
+
+    @cached_property
+    def totals(self) -> BoundaryTotals:
+        """Fluxes and charges at the boundaries."""
+        return currents.boundary_totals(self.weak_form)
+
+    @cached_property
+    def one_way(self) -> dict[str, float]:
+        """The scale of every species' flux, see `pnp_exclusion.observe.currents.one_way_fluxes`."""
+        return currents.one_way_fluxes(self.weak_form)
+
+    @cached_property
+    def ends(self) -> tuple[forces.End, forces.End] | None:
+        """The two ends between which the species flow."""
+        return forces.ends_of(self.weak_form)
+
+    @cached_property
+    def currents(self) -> dict[str, float] | None:
+        """Flux of every species from the first end to the second; None without two ends."""
+        if self.ends is None:
+            return None
+        first, second = (end.name for end in self.ends)
+        return {name: self.totals.through(name, first, second) for name in self.weak_form.problem.names}
+
+    @cached_property
+    def forces(self) -> dict[str, float] | None:
+        """``F_a`` in kT from the first end to the second; None without two ends."""
+        return None if self.ends is None else forces.forces(self.ends)
+
+    @cached_property
+    def regimes(self) -> dict[str, str | None]:
+        """Label of every species; None without two ends."""
+        if self.ends is None or self.currents is None:
+            return dict.fromkeys(self.weak_form.problem.names)
+        driven = forces.is_driven(self.weak_form, self.ends)
+        return dict(forces.regimes(self.ends, self.currents, self.one_way, driven))
+
+    @cached_property
+    def identity_residual(self) -> float | None:
+        """How far the currents are from the master identity, relative; None above one dimension."""
+        if self.weak_form.problem.domain.dimension > 1 or self.currents is None or self.forces is None:
+            return None
+        return identity.identity_residual(self.weak_form, self.currents, self.forces, self.one_way)
+
+    @cached_property
+    def flux_parts(self) -> dict[str, split.FluxParts]:
+        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.split`."""
+        return split.flux_parts(self.weak_form, self.axis)
+
+    @cached_property
+    def axis(self) -> int:
+        """The axis along which the two ends lie farthest apart; 0 without two ends."""
+        if self.ends is None:
+            return 0
+        centres = [self._centre(end.name) for end in self.ends]
+        return int(np.argmax(np.abs(centres[1] - centres[0])))
+
+    def _centre(self, where: str) -> np.ndarray:
+        weak_form = self.weak_form
+        nodes = weak_form.boundary_dofs(where, 0) // weak_form.components
+        nodes = nodes[nodes < weak_form.space.dofmap.index_map.size_local]
+        comm, points = weak_form.problem.domain.comm, weak_form.space.tabulate_dof_coordinates()[nodes]
+        return comm.allreduce(points.sum(axis=0), op=MPI.SUM) / comm.allreduce(len(points), op=MPI.SUM)
+
+    # ---- in the units of the case ----
+
+    def summary(self) -> dict[str, Any]:
+        """Return the contract's summary (DESIGN), in SI units for an SI case; collective."""
+        problem, scales = self.weak_form.problem, self.setup.scales
+        extent = scales.length ** (problem.domain.dimension - 1)
+        per = ["/m^2", "/m", ""][problem.domain.dimension - 1]
+        unit = (lambda name: name) if scales.si else (lambda name: "")
+
+        def value(number: float, scale: float, name: str) -> dict[str, Any]:
+            return {"value": number * scale * extent, "unit": unit(name)}
+
+        charges = {species.name: species.charge for species in problem.species}
+        flux_unit, flux = f"mol{per}/s", self.totals.flux
+        index_map = self.weak_form.space.dofmap.index_map
+        summary: dict[str, Any] = {
+            "converged": self.converged,
+            "law": problem.law.name,
+            "units": self.setup.case.model.units,
+            "flux": {
+                where: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
+                for where, fluxes in flux.items()
+            },
+            "current": {
+                where: value(sum(charges[name] * j for name, j in fluxes.items()), scales.current, f"A{per}")
+                for where, fluxes in flux.items()
+            },
+            "charge": {where: value(q, scales.surface_charge, f"C{per}") for where, q in self.totals.charge.items()},
+            "regime": self.regimes,
+            "force": self.forces or dict.fromkeys(problem.names),
+            "balance": currents.balance(self.totals, self.one_way),
+            "identity_residual": self.identity_residual,
+            "entropy_production": value(split.entropy_production(self.weak_form), scales.flux, f"kT {flux_unit}"),
+            "newton_iterations": self.report.newton_iterations,
+            "linear_iterations": self.report.linear_iterations,
+            "ramp_steps": self.report.ramp_steps,
+            "cells": problem.domain.cells,
+            "unknowns": index_map.size_global * self.weak_form.components,
+            "wall_seconds": sum(self.seconds.values()),
+        }
+        if not self.converged:
+            summary["drive"] = self.report.drive
+            summary["tried"] = self.report.tried
+        return summary
+
+
+def settings_of(case: Case) -> SolverSettings:
+    """Return the solver's settings from ``[solver]`` of a case."""
+    solver = case.solver
+    return SolverSettings(
+        tolerance=solver.tolerance,
+        max_newton_steps=solver.max_newton_steps,
+        always_ramp=solver.strategy == "ramp",
+        linear=solver.linear,
+        petsc=solver.petsc,
+    )
+
+
+def solve(
+    case: Case,
+    law: Law | None = None,
+    *,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    petsc_options: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda line: None,
+    keep_failure: bool = False,
+) -> Solution:
+    """Solve a case for its steady state; collective over ``comm``.
+
+    law
+        A law written in Python, instead of the one that the case names.
+    petsc_options
+        The options that PETSc was started with (`pnp_exclusion.fenicsx.initialise_petsc`), to know what is the user's.
+    progress
+        Called on rank 0 with one line per Newton or ramp step.
+    keep_failure
+        Return the last good state, marked as not converged, instead of raising `ConvergenceError`.
+    """
+    clock = _Clock()
+    setup = build(case, comm, law)
+    clock.lap("mesh")
+    quadrature_degree = case.solver.quadrature_degree
+    weak_form = WeakForm(setup.problem, case.solver.degree, quadrature_degree)
+    say = progress if comm.rank == 0 else (lambda line: None)
+    ledger = OptionsLedger(petsc_options)
+    solver = SteadySolver(weak_form, settings_of(case), ledger, say)
+    clock.lap("forms")
+    try:
+        report = solver.solve()
+        converged = True
+    except ConvergenceError:
+        if not keep_failure:
+            raise
+        report, converged = solver.report, False
+    clock.lap("solve")
+    return Solution(setup, weak_form, report, converged, clock.seconds, ledger.effective(), ledger.unused())
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now

@@ -1,0 +1,1 @@
+"""Drivers on PETSc: first guess, Newton, continuation, linear solvers."""

@@ -1,0 +1,228 @@
+"""The first guess: from boundary values to a state from which Newton converges in a few steps (NUMERICS).
+
+1. every ``mu_a`` harmonic between the boundaries that hold it, constant where one does;
+2. ``phi`` that makes every node electroneutral;
+3. the nonlinear Poisson problem at these ``mu``, whose Jacobian is symmetric positive definite;
+4. for closed species, ``mu_a`` shifted until the amount is right, and 3 again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import ufl
+from dolfinx import fem, la
+from dolfinx.fem import petsc as fem_petsc
+from mpi4py import MPI
+from petsc4py import PETSc
+from scipy.optimize import elementwise
+
+from pnp_exclusion.solve.linear import DIRECT, LARGEST_DIRECT, SYMMETRIC_ITERATIVE
+from pnp_exclusion.solve.newton import damped
+from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+
+POISSON_STEPS = 60
+"""The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
+AMOUNT_ROUNDS = 8
+"""Rounds of shifting the level of closed species; what is left is Newton's work."""
+
+
+class FirstGuess:
+    """Fills the unknown of a weak form; built once, used again at every drive of a ramp."""
+
+    def __init__(self, weak_form: WeakForm) -> None:
+        self.weak_form = weak_form
+        self.problem = weak_form.problem
+        mesh = self.problem.domain.mesh
+        self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.space.ufl_element().embedded_superdegree))
+        self.nodes = weak_form.space.dofmap.index_map.size_local
+        self.species = len(self.problem.species)
+        self._frozen = fem.Function(weak_form.space, name="frozen")
+        if self.problem.coupled:
+            self._poisson = _NonlinearPoisson(self)
+        self._amounts = {
+            name: fem.form(weak_form.state.rho[name] * weak_form.dx, jit_options=JIT_OPTIONS)
+            for name in weak_form.closed
+        }
+        self.volume = weak_form.total(fem.form(fem.Constant(mesh, 1.0) * weak_form.dx, jit_options=JIT_OPTIONS))
+
+    def fill(self) -> None:
+        """Write the guess for the drive in force into the unknown."""
+        weak_form = self.weak_form
+        values = np.zeros((len(weak_form.unknown.x.array) // weak_form.components, weak_form.components))
+        for a in range(self.species):
+            values[:, a] = self._harmonic(a)
+        weak_form.unknown.x.array[:] = values.ravel()
+        if self.problem.coupled:
+            self._make_electroneutral()
+            weak_form.impose_held_values()
+            self.solve_poisson()
+        self.restore_amounts()
+        weak_form.impose_held_values()
+
+    def solve_poisson(self) -> bool:
+        """Solve for the potential at the ``mu`` in the unknown; return whether it converged."""
+        return self._poisson.solve()
+
+    def restore_amounts(self) -> None:
+        """Shift ``mu`` of closed species until their amounts are right, the potential following."""
+        unknown = self.weak_form.unknown.x.array
+        for _ in range(AMOUNT_ROUNDS):
+            ratios = self.amount_ratios()
+            if all(abs(ratio - 1.0) < 1e-2 for ratio in ratios.values()):
+                return
+            for name, ratio in ratios.items():
+                unknown[self.problem.names.index(name) :: self.weak_form.components] -= np.log(ratio)
+            if self.problem.coupled:
+                self.solve_poisson()
+
+    def amount_ratios(self) -> dict[str, float]:
+        """Return the amount of every closed species relative to what it must be."""
+        means = {s.name: s.mean_fraction for s in self.problem.species}
+        return {name: self.weak_form.total(form) / (means[name] * self.volume) for name, form in self._amounts.items()}
+
+    def _harmonic(self, a: int) -> np.ndarray:
+        """Return the harmonic extension of the held ``mu_a``; for a closed species, the value of its mean density."""
+        held = [h for h in self.weak_form.held if h.component == a]
+        weakly = [rho for _, species, rho in self.weak_form.weakly_held if species == a]
+        if not held:
+            means = [s.mean_fraction or 0.1 for s in self.problem.species]
+            if weakly:
+                means[a] = weakly[0]
+            return np.full(1, self.problem.law.free_energy.chemical_potentials(_packable(means))[a])
+        levels = {float(h.value.value) for h in held}
+        if len(levels) == 1:
+            return np.full(1, levels.pop())
+        conditions = [
+            fem.dirichletbc(h.value, self._scalar_dofs(h.boundary.where), self.scalar_space) for h in reversed(held)
+        ]
+        u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
+        laplacian = fem.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx, jit_options=JIT_OPTIONS)
+        matrix = fem_petsc.assemble_matrix(laplacian, bcs=conditions)
+        matrix.assemble()
+        right = fem_petsc.create_vector(self.scalar_space)
+        fem_petsc.apply_lifting(right, [laplacian], bcs=[conditions])
+        right.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        fem_petsc.set_bc(right, conditions)
+        solution = fem.Function(self.scalar_space)
+        solver = scalar_solver(matrix, "guess_")
+        solver.solve(right, solution.x.petsc_vec)
+        solution.x.scatter_forward()
+        for thing in (solver, matrix, right):
+            thing.destroy()
+        return solution.x.array
+
+    def _scalar_dofs(self, where: str) -> np.ndarray:
+        domain = self.problem.domain
+        return fem.locate_dofs_topological(self.scalar_space, domain.dimension - 1, domain.boundary_facets[where])
+
+    def _make_electroneutral(self) -> None:
+        """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
+        charges = np.array([species.charge for species in self.problem.species])
+        if not charges.any():
+            return
+        values = self.weak_form.unknown.x.array.reshape(-1, self.weak_form.components)
+        fixed = float(self.weak_form.drive.value) * self._nodal_fixed_charge()
+        mu = values[:, : self.species].T
+        densities = self.problem.law.free_energy.densities
+
+        def charge(phi: np.ndarray, q: np.ndarray, *mu: np.ndarray) -> np.ndarray:
+            eta = [mu_a - z * phi for mu_a, z in zip(mu, charges, strict=True)]
+            return sum((z * rho for z, rho in zip(charges, densities(eta)[1:], strict=True)), start=q)
+
+        reach = np.full(len(values), 60.0 + np.ptp(mu) + np.abs(mu).max()) / np.abs(charges[charges != 0.0]).min()
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = elementwise.find_root(charge, (-reach, reach), args=(fixed, *mu), tolerances={"xatol": 1e-3})
+        # where no potential is neutral (a fixed charge beyond what packing can compensate), Poisson decides
+        values[:, -1] = np.where(found.success, found.x, 0.0)
+
+    def _nodal_fixed_charge(self) -> np.ndarray:
+        nodal = np.zeros(len(self.weak_form.unknown.x.array) // self.weak_form.components)
+        nodal[self.weak_form.space.dofmap.list] = self.problem.fixed_charge.x.array[:, None]
+        return nodal
+
+
+def _packable(means: list[float]) -> list[float]:
+    """Scale fractions down if together they would fill the lattice."""
+    return [mean * min(1.0, 0.9 / sum(means)) for mean in means]
+
+
+def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
+    """Return a solver for a scalar symmetric positive definite matrix."""
+    mesh_dimension_free_limit = LARGEST_DIRECT[3]
+    options = DIRECT if matrix.getSize()[0] <= mesh_dimension_free_limit else SYMMETRIC_ITERATIVE
+    database = PETSc.Options()
+    for key, value in options.items():
+        if not database.hasName(prefix + key):
+            database[prefix + key] = value
+    solver = PETSc.KSP().create(matrix.comm)
+    solver.setOptionsPrefix(prefix)
+    solver.setOperators(matrix)
+    solver.setFromOptions()
+    return solver
+
+
+class _NonlinearPoisson:
+    """``R_phi = 0`` for the potential at given ``mu``: a monotone scalar problem."""
+
+    def __init__(self, guess: FirstGuess) -> None:
+        weak_form = guess.weak_form
+        self.guess = guess
+        self.potential = fem.Function(guess.scalar_space, name="phi")
+        test = ufl.TestFunction(guess.scalar_space)
+        charges = [species.charge for species in guess.problem.species]
+        eta = [guess._frozen[a] - weak_form.charges[a] * self.potential for a in range(len(charges))]
+        rho = guess.problem.law.free_energy.densities(eta)[1:]
+        residual = weak_form.poisson_equation(self.potential, rho, test)
+        self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS)
+        self.jacobian_form = fem.form(ufl.derivative(residual, self.potential), jit_options=JIT_OPTIONS)
+        held = [h for h in weak_form.held if h.component == weak_form.components - 1]
+        self.conditions = [
+            fem.dirichletbc(h.value, guess._scalar_dofs(h.boundary.where), guess.scalar_space) for h in reversed(held)
+        ]
+        self.matrix = fem_petsc.create_matrix(self.jacobian_form)
+        self.residual = la.vector(guess.scalar_space.dofmap.index_map, 1)
+        self.largest_charge = max((abs(z) for z in charges), default=0.0) or 1.0
+        self.solver = scalar_solver(self.matrix, "poisson_")
+
+    def solve(self) -> bool:
+        weak_form, potential = self.guess.weak_form, self.potential
+        values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+        self.guess._frozen.x.array[:] = weak_form.unknown.x.array
+        potential.x.array[:] = values[:, -1]
+        for condition in self.conditions:
+            condition.set(potential.x.array)
+        converged = False
+        for _ in range(POISSON_STEPS):
+            step = self._newton_step()
+            limited = damped_both_ways(self.largest_charge * step) / self.largest_charge
+            potential.x.array[:] += limited
+            largest = weak_form.problem.domain.comm.allreduce(float(np.abs(step).max(initial=0.0)), op=MPI.MAX)
+            if not np.isfinite(largest):
+                return False
+            if largest < 1e-6:
+                converged = True
+                break
+        values[:, -1] = potential.x.array
+        return converged
+
+    def _newton_step(self) -> np.ndarray:
+        self.matrix.zeroEntries()
+        fem_petsc.assemble_matrix(self.matrix, self.jacobian_form, bcs=self.conditions)
+        self.matrix.assemble()
+        self.residual.array[:] = 0.0
+        fem.assemble_vector(self.residual.array, self.residual_form)
+        self.residual.scatter_reverse(la.InsertMode.add)
+        for condition in self.conditions:
+            self.residual.array[condition.dof_indices()[0]] = 0.0
+        step = fem.Function(self.guess.scalar_space)
+        right = self.matrix.createVecLeft()
+        right.array_w[:] = -self.residual.array[: len(right.array_r)]
+        self.solver.solve(right, step.x.petsc_vec)
+        step.x.scatter_forward()
+        right.destroy()
+        return step.x.array.copy()
+
+
+def damped_both_ways(step: np.ndarray) -> np.ndarray:
+    """Limit a step of the potential: it raises the densities of one sign of charge and lowers those of the other."""
+    return np.sign(step) * damped(np.abs(step))

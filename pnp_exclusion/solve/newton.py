@@ -1,0 +1,250 @@
+"""Newton's method on PETSc SNES, with the limits on a step and the test of a solution from NUMERICS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from dolfinx import fem, la
+from dolfinx.fem import petsc as fem_petsc
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from pnp_exclusion.solve.linear import OptionsLedger
+from pnp_exclusion.weakform import WeakForm
+
+Limiter = Literal["damp", "clip", "line search"]
+
+LARGEST_JUMP = 50.0
+"""kT within one cell, beyond what the imposed fields ask for: more means that a cell has emptied in a false solution."""
+CLIPPED_STEP = 2.0
+"""kT."""
+
+
+def damped(step: np.ndarray) -> np.ndarray:
+    """Shorten steps of ``eta`` (kT) logarithmically: densities may rise by e^0.5 or fall by e^-3 undisturbed."""
+    rise, fall = np.maximum(step, 0.5), np.minimum(step, -3.0)
+    return np.where(
+        step > 0.5, 0.5 + np.log((1.0 + rise) / 1.5), np.where(step < -3.0, -3.0 - np.log(-fall / 3.0), step)
+    )
+
+
+def clipped(step: np.ndarray) -> np.ndarray:
+    """Shorten steps of ``eta`` to 2 kT."""
+    return np.clip(step, -CLIPPED_STEP, CLIPPED_STEP)
+
+
+@dataclass(frozen=True)
+class NewtonReport:
+    """How one attempt went: ``reason`` is a phrase for people, empty if it converged."""
+
+    converged: bool
+    iterations: int
+    linear_iterations: int
+    reason: str = ""
+
+
+Progress = Callable[[str], None]
+
+
+class NewtonSolver:
+    """Solves the weak form from the unknown's current values, which it replaces; restores them if it fails.
+
+    A solution counts when the full, unshortened Newton step has been taken, is below ``tolerance`` relative to
+    1 + |unknowns|, and leaves no cell with an unresolved jump: a small residual alone is reached by false solutions too.
+    """
+
+    def __init__(
+        self, weak_form: WeakForm, ledger: OptionsLedger, tolerance: float, max_steps: int, progress: Progress
+    ) -> None:
+        self.weak_form = weak_form
+        self.ledger = ledger
+        self.tolerance = tolerance
+        self.max_steps = max_steps
+        self.progress = progress
+        self.total_iterations = 0
+        self._comm = weak_form.problem.domain.comm
+        self._matrix = fem_petsc.create_matrix(weak_form.jacobian_form)
+        self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
+        self._held_dofs = self._owned_held_dofs()
+        self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
+        self._solution = self._matrix.createVecRight()
+        self._function = self._matrix.createVecLeft()
+        self._charges = np.array([species.charge for species in weak_form.problem.species])
+        self._largest_cell = weak_form.problem.domain.largest_cell()
+        self._snes: PETSc.SNES | None = None
+        self._full_step = np.inf
+        self._full_step_norm = np.inf
+        self._shortened = False
+
+    def _owned_held_dofs(self) -> np.ndarray:
+        owned = self.weak_form.space.dofmap.index_map.size_local * self.weak_form.components
+        dofs = [held.dofs for held in self.weak_form.held]
+        joined = np.unique(np.concatenate([*dofs, np.empty(0, dtype=np.int32)])).astype(np.int32)
+        return joined[joined < owned]
+
+    def solve(self, limiter: Limiter) -> NewtonReport:
+        """Run Newton with one way of limiting the step; held values must be in the unknown already."""
+        unknown = self.weak_form.unknown
+        before = unknown.x.array.copy()
+        self._limiter = limiter
+        snes = self._solver()
+        snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
+        self._solution.array_w[:] = unknown.x.array[: self._owned]
+        failure = ""
+        try:
+            snes.solve(None, self._solution)
+        except PETSc.Error as error:
+            failure = f"PETSc error {error.ierr}"
+        iterations = snes.getIterationNumber()
+        self.total_iterations += iterations
+        if not failure and snes.getConvergedReason() < 0:
+            failure = self._reason(snes)
+        if not failure:
+            self._write_unknown(self._solution)
+            failure = self._unresolved_jump()
+        report = NewtonReport(not failure, iterations, snes.getLinearSolveIterations(), failure)
+        if failure:
+            unknown.x.array[:] = before
+            # a factorisation that met a NaN is not to be reused
+            self._destroy_solver()
+        return report
+
+    def _solver(self) -> PETSc.SNES:
+        if self._snes is None:
+            snes = PETSc.SNES().create(self._comm)
+            snes.setFunction(self._assemble_residual, self._function)
+            snes.setJacobian(self._assemble_jacobian, self._matrix)
+            snes.setConvergenceTest(self._test)
+            snes.setTolerances(max_it=self.max_steps)
+            snes.setFromOptions()
+            snes.getLineSearch().setFromOptions()
+            snes.setLineSearchPreCheck(self._limit_step)
+            self._name_fields(snes.getKSP().getPC())
+            self._snes = snes
+        return self._snes
+
+    def _name_fields(self, preconditioner: PETSc.PC) -> None:
+        """Tell a fieldsplit which interleaved unknowns make up each field."""
+        if preconditioner.getType() != "fieldsplit":
+            return
+        first = self._matrix.getOwnershipRange()[0]
+        count = self._owned // self.weak_form.components
+        for component, name in enumerate(self.field_names()):
+            rows = PETSc.IS().createStride(count, first + component, self.weak_form.components, comm=self._comm)
+            preconditioner.setFieldSplitIS((name, rows))
+
+    def field_names(self) -> list[str]:
+        """Names of the components, as in the prefixes of fieldsplit options."""
+        return field_names(self.weak_form)
+
+    def _destroy_solver(self) -> None:
+        if self._snes is not None:
+            self._snes.destroy()
+            self._snes = None
+
+    # ---- callbacks of SNES ----
+
+    def _write_unknown(self, x: PETSc.Vec) -> None:
+        self.weak_form.unknown.x.array[: self._owned] = x.array_r
+        self.weak_form.unknown.x.scatter_forward()
+
+    def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
+        self._write_unknown(x)
+        residual = self._residual
+        residual.array[:] = 0.0
+        fem.assemble_vector(residual.array, self.weak_form.residual_form)
+        residual.scatter_reverse(la.InsertMode.add)
+        # held values are exact already, so their rows are satisfied and no lifting is needed
+        residual.array[self._held_dofs] = 0.0
+        f.array_w[:] = residual.array[: self._owned]
+
+    def _assemble_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, jacobian: PETSc.Mat, _: PETSc.Mat) -> None:
+        self._write_unknown(x)
+        jacobian.zeroEntries()
+        fem_petsc.assemble_matrix(jacobian, self.weak_form.jacobian_form, bcs=self.weak_form.conditions)
+        jacobian.assemble()
+
+    def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
+        """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
+        full = -y.array_r.reshape(-1, self.weak_form.components)
+        self._full_step = self.largest(full) / (1.0 + self.largest(x.array_r))
+        self._full_step_norm = y.norm()
+        self._shortened = False
+        if self._limiter == "line search":
+            return False
+        limit = damped if self._limiter == "damp" else clipped
+        coupled = self.weak_form.problem.coupled
+        electric = full[:, -1:] * self._charges if coupled else 0.0
+        species = len(self._charges)
+        step = full[:, :species] - electric
+        limited = limit(step)
+        self._shortened = self._any(not np.array_equal(step, limited))
+        if self._shortened:
+            y.array_w.reshape(-1, self.weak_form.components)[:, :species] = -(limited + electric)
+        return self._shortened
+
+    def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int | None:
+        _, step_norm, residual_norm = norms
+        if not np.isfinite(residual_norm):
+            return PETSc.SNES.ConvergedReason.DIVERGED_FNORM_NAN
+        if iteration == 0:
+            return None
+        taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
+        whole = "" if taken_whole else "   (shortened)"
+        self.progress(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
+        if taken_whole and self._full_step < self.tolerance:
+            return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
+        if iteration >= self.max_steps:
+            return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
+        return None
+
+    # ---- judging ----
+
+    def _unresolved_jump(self) -> str:
+        """Return a phrase if ``eta`` jumps within a cell by more than fields and mesh can explain, else nothing."""
+        weak_form = self.weak_form
+        eta, _ = weak_form.nodal_potentials(weak_form.unknown.x.array)
+        cells = weak_form.space.dofmap.list
+        jumps = [float(np.ptp(values[cells], axis=1).max(initial=0.0)) for values in eta]
+        worst = self._comm.allreduce(max(jumps), op=MPI.MAX)
+        allowed = LARGEST_JUMP + self._largest_imposed_drop()
+        if worst > allowed:
+            return f"a chemical potential jumps by {worst:.0f} kT within one cell (false or unresolved solution)"
+        return ""
+
+    def _largest_imposed_drop(self) -> float:
+        """An upper bound of what an imposed field or held potentials can put across one cell, kT."""
+        problem = self.weak_form.problem
+        held = problem.potential_span * float(np.abs(self._charges).max())
+        imposed = max((field.largest for field in problem.fields.values()), default=0.0)
+        return float(self.weak_form.drive.value) * (held + imposed * self._largest_cell)
+
+    def _reason(self, snes: PETSc.SNES) -> str:
+        reasons = PETSc.SNES.ConvergedReason
+        match snes.getConvergedReason():
+            case reasons.DIVERGED_MAX_IT:
+                return f"no convergence in {self.max_steps} steps"
+            case reasons.DIVERGED_LINEAR_SOLVE:
+                return "the linear solver failed"
+            case reasons.DIVERGED_FNORM_NAN | reasons.DIVERGED_FUNCTION_DOMAIN:
+                return "the residual overflowed"
+            case reasons.DIVERGED_LINE_SEARCH:
+                return "no step along Newton's direction lowers the residual"
+            case other:
+                return f"SNES reason {other}"
+
+    def largest(self, values: np.ndarray) -> float:
+        """Return the largest absolute value over all ranks."""
+        return float(self._comm.allreduce(float(np.abs(values).max(initial=0.0)), op=MPI.MAX))
+
+    def _any(self, flag: bool) -> bool:
+        return bool(self._comm.allreduce(flag, op=MPI.LOR))
+
+
+def field_names(weak_form: WeakForm) -> list[str]:
+    """Names of the components, as in the prefixes of fieldsplit options: ``mu_<species>`` and ``phi``."""
+    names = [f"mu_{name}" for name in weak_form.problem.names]
+    return [*names, "phi"] if weak_form.problem.coupled else names

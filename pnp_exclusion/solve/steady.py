@@ -1,0 +1,207 @@
+"""The steady solver: first guess, Newton under several limits, and a ramp of the driving forces if these fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.solve.guess import FirstGuess
+from pnp_exclusion.solve.linear import OptionsLedger, preset
+from pnp_exclusion.solve.newton import Limiter, NewtonReport, NewtonSolver, field_names
+from pnp_exclusion.weakform import WeakForm
+
+FIRST_RAMP_STEP = 3.0
+"""kT/e: the drive of the first ramp step."""
+SMALLEST_RAMP_STEP = 1e-4
+"""Of the whole drive: below it the ramp gives up."""
+QUICK_STEPS = 6
+"""A ramp step of so many Newton steps or fewer lets the next one be twice as large."""
+CLOSED_STORAGE_RATE = 1e-4
+"""D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
+CLOSED_ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """How to solve; as in ``[solver]`` of a case file."""
+
+    tolerance: float = 1e-7
+    max_newton_steps: int = 40
+    always_ramp: bool = False
+    linear: str = "auto"
+    petsc: dict[str, str | float | int | bool] = field(default_factory=dict)
+
+
+@dataclass
+class SteadyReport:
+    """What it took."""
+
+    newton_iterations: int = 0
+    linear_iterations: int = 0
+    ramp_steps: int = 0
+    tried: list[str] = field(default_factory=list)
+    """One phrase for every attempt that failed."""
+    drive: float = 1.0
+    """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
+
+
+class SteadySolver:
+    """Solves a weak form for its steady state; the unknown is always left at a solution or, if none is known, a guess."""
+
+    def __init__(
+        self,
+        weak_form: WeakForm,
+        settings: SolverSettings | None = None,
+        ledger: OptionsLedger | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        settings = settings or SolverSettings()
+        ledger = ledger or OptionsLedger()
+        space = weak_form.space.dofmap
+        unknowns = space.index_map.size_global * space.index_map_bs
+        dimension = weak_form.problem.domain.dimension
+        ledger.merge(preset(settings.linear, dimension, unknowns, field_names(weak_form)), settings.petsc)
+        self.weak_form = weak_form
+        self.settings = settings
+        self.progress = progress
+        self.guess = FirstGuess(weak_form)
+        self.newton = NewtonSolver(weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress)
+        self.report = SteadyReport()
+
+    def solve(self) -> SteadyReport:
+        """Find the steady state; raise `ConvergenceError` that says what was tried if there is none to be found.
+
+        After a failure the unknown holds the last good state of the ramp, at ``report.drive``.
+        """
+        self.report = SteadyReport()
+        if self.settings.always_ramp or not self._solve_directly():
+            self._ramp()
+        return self.report
+
+    def continue_from_unknown(self) -> SteadyReport:
+        """Like `solve`, with the unknown's present values for a guess."""
+        self.report = SteadyReport()
+        self.weak_form.set_drive(1.0)
+        if not self._attempt("damp", "from the given state"):
+            return self.solve()
+        return self.report
+
+    def _solve_directly(self) -> bool:
+        limiters: list[Limiter] = ["damp", "clip"]
+        if not self.weak_form.problem.coupled:
+            limiters.insert(0, "line search")
+        for limiter in limiters:
+            self.weak_form.set_drive(1.0)
+            self.guess.fill()
+            if self._attempt(limiter, f"from the first guess, {_IN_WORDS[limiter]}"):
+                return True
+        return False
+
+    def _attempt(self, limiter: Limiter, description: str) -> bool:
+        result = self._solve_at_drive(limiter)
+        if not result.converged:
+            self.report.tried.append(f"{description}: {result.reason}")
+            self.progress(f"  {self.report.tried[-1]}")
+        return result.converged
+
+    def _solve_at_drive(self, limiter: Limiter) -> NewtonReport:
+        """Newton at the drive in force; with closed species repeated until their storage term has no effect left."""
+        weak_form = self.weak_form
+        start = weak_form.unknown.x.array.copy()
+        for _ in range(CLOSED_ROUNDS if weak_form.closed else 1):
+            before = weak_form.unknown.x.array.copy()
+            self._store_amounts()
+            result = self.newton.solve(limiter)
+            self.report.newton_iterations += result.iterations
+            self.report.linear_iterations += result.linear_iterations
+            if not result.converged:
+                weak_form.unknown.x.array[:] = start
+                return result
+            if not weak_form.closed or self._change(before) < self.settings.tolerance:
+                return result
+        weak_form.unknown.x.array[:] = start
+        return NewtonReport(False, 0, 0, f"the closed species have not settled after {CLOSED_ROUNDS} rounds")
+
+    def _store_amounts(self) -> None:
+        """Make the present densities, scaled to the right amounts, the reference of the storage term."""
+        weak_form = self.weak_form
+        if not weak_form.closed:
+            return
+        weak_form.storage_rate.value = CLOSED_STORAGE_RATE
+        weak_form.reference.x.array[:] = weak_form.unknown.x.array
+        for name, ratio in self.guess.amount_ratios().items():
+            weak_form.reference_share[name].value = 1.0 / ratio
+
+    def _change(self, before: np.ndarray) -> float:
+        now = self.weak_form.unknown.x.array
+        return self.newton.largest(now - before) / (1.0 + self.newton.largest(now))
+
+    # ---- ramp ----
+
+    def _ramp(self) -> None:
+        weak_form, report = self.weak_form, self.report
+        drive, step = 0.0, self._first_step()
+        known: list[tuple[float, np.ndarray]] = []
+        while drive < 1.0:
+            target = min(1.0, drive + step)
+            weak_form.set_drive(target)
+            self._predict(target, known)
+            result = self._solve_at_drive("damp")
+            if not result.converged:
+                report.tried.append(f"ramp to {target:.4g} of the drive: {result.reason}")
+                self.progress(f"  {report.tried[-1]}")
+                step /= 3.0
+                if step < SMALLEST_RAMP_STEP:
+                    self._give_up(known)
+                continue
+            report.ramp_steps += 1
+            self.progress(f"  ramp: {target:.4g} of the drive in {result.iterations} Newton steps")
+            drive = target
+            known = [*known[-1:], (drive, weak_form.unknown.x.array.copy())]
+            if result.iterations <= QUICK_STEPS:
+                step *= 2.0
+
+    def _first_step(self) -> float:
+        problem = self.weak_form.problem
+        low, high = problem.domain.bounding_box()
+        extent = float((high - low).max())
+        imposed = max((field.largest for field in problem.fields.values()), default=0.0) * extent
+        held = max((abs(b.held_potential) for b in problem.boundaries if b.held_potential is not None), default=0.0)
+        return min(0.3, FIRST_RAMP_STEP / max(held, imposed, FIRST_RAMP_STEP))
+
+    def _predict(self, target: float, known: list[tuple[float, np.ndarray]]) -> None:
+        """Continue the two last solutions along their secant and re-solve Poisson: never the one without the other."""
+        if not known:
+            self.guess.fill()
+            return
+        unknown = self.weak_form.unknown.x.array
+        drive, solution = known[-1]
+        unknown[:] = solution
+        if len(known) == 2:
+            earlier, previous = known[0]
+            unknown[:] += (solution - previous) * (target - drive) / (drive - earlier)
+        self.weak_form.impose_held_values()
+        if self.weak_form.problem.coupled:
+            self.guess.solve_poisson()
+
+    def _give_up(self, known: list[tuple[float, np.ndarray]]) -> None:
+        weak_form = self.weak_form
+        self.report.drive = 0.0
+        if known:
+            self.report.drive, weak_form.unknown.x.array[:] = known[-1]
+            weak_form.drive.value = self.report.drive
+        attempts = "\n".join(f"  - {attempt}" for attempt in self.report.tried)
+        raise ConvergenceError(
+            f"no solution found; the last good state is at {self.report.drive:.4g} of the driving forces. "
+            f"Tried:\n{attempts}"
+        )
+
+
+_IN_WORDS: dict[Limiter, str] = {
+    "damp": "steps damped logarithmically",
+    "clip": "steps clipped to 2 kT",
+    "line search": "line search",
+}

@@ -1,0 +1,257 @@
+"""The weak form: the one place where the residual is written (NUMERICS, "Unknowns and weak form").
+
+Unknowns are the electrochemical potentials ``mu_1 .. mu_N`` and, with Poisson, the potential ``phi``, all in one blocked
+space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` and so never leave the simplex:
+
+    R_a[v]   = - int J_a . grad v  -  int R_a v  +  int_Gamma g_a v  (+ int s (rho_a - rho_a^ref) v, see `storage_rate`)
+    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a rho_a + q) p  -  int_Gamma sigma p
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from pnp_exclusion.boundaries import BoundaryCondition
+from pnp_exclusion.problem import Problem
+
+QUADRATURE_DEGREE = {1: 2, 2: 4}
+"""By element degree: measured to give the errors of degree 20 at a hundredth of UFL's own estimate's cost (NUMERICS)."""
+
+HOLDING_RATE = 1e10
+"""Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
+
+JIT_OPTIONS = {"cffi_extra_compile_args": ["-O2"], "timeout": 120}
+
+
+@dataclass(frozen=True)
+class State:
+    """UFL expressions of the physical fields for one set of unknowns (`pnp_exclusion.boundaries.BoundaryState`)."""
+
+    rho: Mapping[str, Any]
+    vacancy: Any
+    potential: Any | None
+    forces: Mapping[str, Any]
+    """``G_a = grad mu_a - E_a``."""
+    fluxes: Mapping[str, Any]
+    """``J_a``."""
+    drive: fem.Constant
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nodes of a boundary at which one component of the unknowns is given, and the constant that gives it."""
+
+    boundary: BoundaryCondition
+    component: int
+    dofs: np.ndarray
+    condition: fem.DirichletBC
+    value: fem.Constant
+
+
+class WeakForm:
+    """Residual and Jacobian of a problem, its unknowns and the values held at its boundaries.
+
+    Forms are compiled once; numbers that a ramp or a sweep changes are constants in them.
+
+    unknown
+        Current values of ``(mu_1, .., mu_N, phi)``, interleaved node by node.
+    drive
+        0..1: potentials, imposed fields, fixed charge and given fluxes are scaled by it (see `set_drive`).
+    storage_rate
+        ``s = 1/dt`` of one implicit Euler step that ties closed species (those that no boundary holds) to their given
+        amount; zero rows otherwise. See `pnp_exclusion.solve.steady`.
+    """
+
+    def __init__(self, problem: Problem, degree: int = 2, quadrature_degree: int | None = None) -> None:
+        self.problem = problem
+        mesh = problem.domain.mesh
+        self.components = len(problem.species) + int(problem.coupled)
+        shape = (self.components,)
+        element = basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=shape)
+        self.space = fem.functionspace(mesh, element)
+        self.unknown = fem.Function(self.space, name="unknown")
+        self.dx = ufl.Measure(
+            "dx", mesh, metadata={"quadrature_degree": quadrature_degree or QUADRATURE_DEGREE[degree]}
+        )
+        names = [boundary.where for boundary in problem.boundaries]
+        self.ds = ufl.Measure("ds", mesh, subdomain_data=problem.domain.facet_tags(names), metadata=self.dx.metadata())
+        constant = lambda value: fem.Constant(mesh, PETSc.ScalarType(value))  # noqa: E731
+        self.drive = constant(1.0)
+        self.storage_rate = constant(0.0)
+        self.charges = [constant(species.charge) for species in problem.species]
+        self._diffusivity = [constant(species.diffusivity) for species in problem.species]
+        self._debye_squared = constant((problem.debye_length or 0.0) ** 2)
+        self.closed = [
+            s.name for s in problem.species if not any(s.name in b.held_fractions for b in problem.boundaries)
+        ]
+        for species in problem.species:
+            if species.name in self.closed and species.mean_fraction is None:
+                raise ValueError(f"species {species.name} is held by no boundary and needs a mean_fraction")
+        self.reference = fem.Function(self.space, name="reference")
+        self.reference_share = {name: constant(1.0) for name in self.closed}
+
+        self.state = self.state_of(self.unknown)
+        self.weakly_held = list(self._weakly_held())
+        test = ufl.TestFunctions(self.space) if self.components > 1 else [ufl.TestFunction(self.space)[0]]
+        balance = self._species_equations(test) + self._potential_equation(test)
+        residual = balance + self._holding_terms(test)
+        self.balance_form = fem.form(balance, jit_options=JIT_OPTIONS)
+        """What flows in and out of the neighbourhood of every node: the currents are read off it."""
+        self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS) if self.weakly_held else self.balance_form
+        self.jacobian_form = fem.form(ufl.derivative(residual, self.unknown), jit_options=JIT_OPTIONS)
+        self.held = list(self._hold_boundaries())
+        self.set_drive(1.0)
+
+    # ---- the physics ----
+
+    def state_of(self, unknown: fem.Function) -> State:
+        """Return the physical fields that belong to a function of the blocked space."""
+        problem, law = self.problem, self.problem.law
+        count = len(problem.species)
+        potential = unknown[count] if problem.coupled else None
+        mu = [unknown[a] for a in range(count)]
+        eta = [mu[a] - self.charges[a] * potential for a in range(count)] if problem.coupled else mu
+        vacancy, *rho = law.free_energy.densities(eta)
+        forces = [
+            ufl.grad(mu[a]) - self.drive * problem.fields[s.name].vector
+            if s.name in problem.fields
+            else ufl.grad(mu[a])
+            for a, s in enumerate(problem.species)
+        ]
+        diffusivity = [d * problem.diffusivity_factor for d in self._diffusivity]
+        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity)
+        by_name = lambda values: dict(zip(problem.names, values, strict=True))  # noqa: E731
+        return State(by_name(rho), vacancy, potential, by_name(forces), by_name(fluxes), self.drive)
+
+    def charge_density(self, rho: Sequence[Any]) -> Any:
+        """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
+        mobile = sum((z * rho_a for z, rho_a in zip(self.charges, rho, strict=True)), start=0.0)
+        return mobile + self.drive * self.problem.fixed_charge
+
+    def poisson_equation(self, potential: Any, rho: Sequence[Any], test: Any) -> ufl.Form:
+        """Return ``R_phi`` for given densities."""
+        problem = self.problem
+        form = self._debye_squared * problem.permittivity * ufl.inner(ufl.grad(potential), ufl.grad(test)) * self.dx
+        form -= self.charge_density(rho) * test * self.dx
+        if "potential" in problem.sources:
+            form -= problem.sources["potential"] * test * self.dx
+        for tag, boundary in enumerate(problem.boundaries):
+            charge = boundary.surface_charge(self.state)
+            if charge is not None:
+                form -= charge * test * self.ds(tag)
+        return form
+
+    def _species_equations(self, test: Sequence[Any]) -> ufl.Form:
+        problem, state = self.problem, self.state
+        form = 0
+        for a, name in enumerate(problem.names):
+            form -= ufl.inner(state.fluxes[name], ufl.grad(test[a])) * self.dx
+            if name in problem.sources:
+                form -= problem.sources[name] * test[a] * self.dx
+            for tag, boundary in enumerate(problem.boundaries):
+                outward_flux = boundary.outward_flux(name, state)
+                if outward_flux is not None:
+                    form += outward_flux * test[a] * self.ds(tag)
+            if name in self.closed:
+                stored = state.rho[name] - self.reference_share[name] * self.state_of(self.reference).rho[name]
+                form += self.storage_rate * stored * test[a] * self.dx
+        return form
+
+    def _potential_equation(self, test: Sequence[Any]) -> ufl.Form:
+        if not self.problem.coupled:
+            return ufl.Form([])
+        return self.poisson_equation(self.state.potential, list(self.state.rho.values()), test[-1])
+
+    # ---- what boundaries hold ----
+
+    def _weakly_held(self) -> Any:
+        """Densities that no constant value of one unknown holds: some but not all species of a crowded law."""
+        problem = self.problem
+        for tag, boundary in enumerate(problem.boundaries):
+            held = boundary.held_fractions
+            if problem.law.crowded and held and len(held) < len(problem.species):
+                yield from ((tag, problem.names.index(name), rho) for name, rho in held.items())
+
+    def _holding_terms(self, test: Sequence[Any]) -> ufl.Form:
+        form = ufl.Form([])
+        for tag, a, held in self.weakly_held:
+            rho = self.state.rho[self.problem.names[a]]
+            form += HOLDING_RATE * (rho - held) * test[a] * self.ds(tag)
+        return form
+
+    def _hold_boundaries(self) -> Any:
+        """Yield `Held` for every boundary and component; a node shared by two boundaries belongs to the first."""
+        taken: dict[int, np.ndarray] = {c: np.empty(0, dtype=np.int32) for c in range(self.components)}
+        weak = {(tag, a) for tag, a, _ in self.weakly_held}
+        for tag, boundary in enumerate(self.problem.boundaries):
+            components = [self.problem.names.index(name) for name in boundary.held_fractions]
+            held = [a for a in components if (tag, a) not in weak]
+            if boundary.held_potential is not None and self.problem.coupled:
+                held.append(self.components - 1)
+            for component in held:
+                dofs = np.setdiff1d(self.boundary_dofs(boundary.where, component), taken[component])
+                taken[component] = np.union1d(taken[component], dofs)
+                yield self._hold(boundary, component, dofs)
+
+    def boundary_dofs(self, where: str, component: int) -> np.ndarray:
+        """Local degrees of freedom (owned and ghost) of one component on a boundary."""
+        domain = self.problem.domain
+        return fem.locate_dofs_topological(
+            self.space.sub(component), domain.dimension - 1, domain.boundary_facets[where]
+        )
+
+    def _hold(self, boundary: BoundaryCondition, component: int, dofs: np.ndarray) -> Held:
+        value = fem.Constant(self.problem.domain.mesh, PETSc.ScalarType(0.0))
+        condition = fem.dirichletbc(value, dofs.astype(np.int32), self.space.sub(component))
+        return Held(boundary, component, dofs, condition, value)
+
+    def set_drive(self, drive: float) -> None:
+        """Scale potentials, imposed fields, fixed charge and given fluxes by ``drive`` and write the held values."""
+        self.drive.value = drive
+        for held in self.held:
+            held.value.value = self._held_value(held.boundary, held.component, drive)
+        self.impose_held_values()
+
+    def impose_held_values(self) -> None:
+        """Write the held values into the unknown."""
+        for held in self.held:
+            held.condition.set(self.unknown.x.array)
+
+    def _held_value(self, boundary: BoundaryCondition, component: int, drive: float) -> float:
+        problem = self.problem
+        potential = drive * (boundary.held_potential or 0.0)
+        if component == len(problem.species):
+            return potential
+        species = problem.species[component]
+        held = boundary.held_fractions
+        if problem.law.crowded:
+            eta = problem.law.free_energy.chemical_potentials([held[name] for name in problem.names])[component]
+        else:
+            eta = problem.law.free_energy.chemical_potentials([held[species.name]])[0]
+        return eta + species.charge * potential
+
+    def total(self, functional: fem.Form) -> float:
+        """Return the value of a compiled functional over all ranks."""
+        return float(self.problem.domain.comm.allreduce(fem.assemble_scalar(functional), op=MPI.SUM))
+
+    @property
+    def conditions(self) -> list[fem.DirichletBC]:
+        """The essential conditions, for assembly."""
+        return [held.condition for held in self.held]
+
+    def nodal_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split an array of the blocked space into ``eta`` (species, nodes) and ``phi`` (nodes, or None)."""
+        nodes = values.reshape(-1, self.components).T
+        if not self.problem.coupled:
+            return nodes, None
+        charges = np.array([species.charge for species in self.problem.species])
+        return nodes[:-1] - charges[:, None] * nodes[-1], nodes[-1]
