@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from mpi4py import MPI
 
+import numpy as np
+
 from pnp_exclusion.build import Setup
+from pnp_exclusion.case import Gmsh
 from pnp_exclusion.layers import thinnest_layers
 
 NEUTRAL = 1e-6
@@ -23,22 +25,39 @@ def advice(setup: Setup) -> list[str]:
 
 
 def _charged_reservoirs(setup: Setup) -> Iterator[str]:
-    problem = setup.problem
-    if not problem.coupled:
-        return
-    charges = {species.name: species.charge for species in problem.species}
-    for boundary in problem.boundaries:
-        held = boundary.held_fractions
-        if len(held) < len(charges):
-            continue
-        mobile = sum(charges[name] * rho for name, rho in held.items())
-        fixed = _mean_beside(setup, boundary.where, problem.fixed_charge.x.array)
-        scale = sum(abs(charges[name]) * rho for name, rho in held.items()) + abs(fixed)
-        if scale > 0.0 and abs(mobile + fixed) > NEUTRAL * scale:
+    for where, (mobile, fixed) in _reservoir_charges(setup).items():
+        if not _balanced(setup, where, mobile, fixed):
             yield (
-                f'boundary "{boundary.where}": the charge of its ions ({_concentration(setup, mobile)}) does not balance '
+                f'boundary "{where}": the charge of its ions ({_concentration(setup, mobile)}) does not balance '
                 f"the fixed charge beside it ({_concentration(setup, fixed)}); a diffuse layer will form there"
             )
+
+
+def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
+    """Charge of the ions and of the medium beside every boundary that holds all species."""
+    problem = setup.problem
+    if not problem.coupled:
+        return {}
+    return {
+        boundary.where: (
+            sum(species.charge * boundary.held_fractions[species.name] for species in problem.species),
+            _mean_beside(setup, boundary.where, problem.fixed_charge.x.array),
+        )
+        for boundary in problem.boundaries
+        if len(boundary.held_fractions) == len(problem.species)
+    }
+
+
+def _balanced(setup: Setup, where: str, mobile: float, fixed: float) -> bool:
+    held = next(boundary for boundary in setup.problem.boundaries if boundary.where == where).held_fractions
+    scale = sum(abs(species.charge) * held[species.name] for species in setup.problem.species) + abs(fixed)
+    return abs(mobile + fixed) <= NEUTRAL * scale
+
+
+def _is_neutral_reservoir(setup: Setup, where: str) -> bool:
+    """Whether no diffuse layer is expected at a boundary because its ions balance the charge beside it."""
+    charges = _reservoir_charges(setup).get(where)
+    return charges is not None and _balanced(setup, where, *charges)
 
 
 def _concentration(setup: Setup, fraction: float) -> str:
@@ -71,22 +90,22 @@ def _empty(setup: Setup) -> Iterator[str]:
         empty = [name for name, amount in getattr(boundary, "amounts", {}).items() if amount == 0.0]
         if empty:
             yield (
-                f'boundary "{boundary.where}": {", ".join(empty)} is 0 there; the fraction 1e-12 is used instead, since '
-                "the unknowns are logarithms"
+                f'boundary "{boundary.where}": {", ".join(empty)} is 0 there; the fraction 1e-12 is used instead, '
+                "since the unknowns are logarithms"
             )
 
 
 def _unresolved(setup: Setup) -> Iterator[str]:
-    problem, scales = setup.problem, setup.scales
+    scales = setup.scales
+    unit = f" {scales.length_unit}" if scales.si else ""
+    cure = "refine the mesh file there" if isinstance(setup.case.domain, Gmsh) else "leave out domain.cells"
     for name, thickness in sorted(thinnest_layers(setup.case, scales).items()):
+        if _is_neutral_reservoir(setup, name):
+            continue
         size = _cell_size_beside(setup, name)
         if size > thickness / CELLS_IN_LAYER:
-            unit = f" {scales.length_unit}" if scales.si else ""
-            factor = scales.length_in_unit
-            yield (
-                f'boundary "{name}": its layer is about {thickness * factor:.3g}{unit} thick, but the cells there measure '
-                f"{size * factor:.3g}{unit}; refine the mesh, or leave out domain.cells"
-            )
+            layer, cell = (f"{length * scales.length_in_unit:.3g}{unit}" for length in (thickness, size))
+            yield f'boundary "{name}": its layer is about {layer} thick, but the cells there measure {cell}; {cure}'
 
 
 def _beside(setup: Setup, where: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, override
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -17,12 +17,20 @@ _NOTHING: Mapping[str, float] = MappingProxyType({})
 class BoundaryState(Protocol):
     """What a natural condition may depend on: UFL expressions on the boundary."""
 
-    rho: Mapping[str, Any]
-    """Density of every species."""
-    potential: Any
-    """phi, or None with imposed fields."""
-    drive: Any
-    """0..1 while the solver ramps driving forces up, 1 in the solution; given fluxes and charges are scaled by it."""
+    @property
+    def rho(self) -> Mapping[str, Any]:
+        """Density of every species."""
+        ...
+
+    @property
+    def potential(self) -> Any:
+        """The potential, or None with imposed fields."""
+        ...
+
+    @property
+    def drive(self) -> Any:
+        """0..1 while the solver ramps driving forces up, 1 in the solution; given fluxes are scaled by it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,12 @@ class Reservoir(BoundaryCondition):
     potential: float | None = None
 
     @property
+    @override
     def held_fractions(self) -> Mapping[str, float]:
         return self.fractions
 
     @property
+    @override
     def held_potential(self) -> float | None:
         return self.potential
 
@@ -83,10 +93,12 @@ class Electrode(BoundaryCondition):
     fractions: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    @override
     def held_fractions(self) -> Mapping[str, float]:
         return self.fractions
 
     @property
+    @override
     def held_potential(self) -> float | None:
         return self.potential
 
@@ -99,9 +111,11 @@ class PrescribedFlux(BoundaryCondition):
     potential: float | None = None
 
     @property
+    @override
     def held_potential(self) -> float | None:
         return self.potential
 
+    @override
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         if species not in self.fluxes:
             return None

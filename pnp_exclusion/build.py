@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem
-from mpi4py import MPI
 
 from pnp_exclusion import boundaries
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case, FieldTable
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.layers import largest_field, mesh_of, read_mesh_of
 from pnp_exclusion.laws import LAWS, Law
+from pnp_exclusion.layers import largest_field, mesh_of, read_mesh_of
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.problem import ImposedField, Problem, Species, cellwise_constant

@@ -45,7 +45,7 @@ class Model(Table):
     """``[model]``: the physics."""
 
     units: Literal["si", "dimensionless"] = "si"
-    """"si": quantities are texts with units. "dimensionless": plain numbers, lengths in L, energies in kT, times in L^2/D."""
+    """Texts with units, or plain numbers: lengths in L, energies in kT, times in L^2/D."""
     law: Literal["pnp", "mpnp", "shdl", "vacancy"]
     """The flux law: point ions, Bikerman's steric law, stirring, or hopping into vacancies."""
     kappa: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -155,7 +155,7 @@ class Region(Table):
     tag: str | None = None
     """Name of a physical group of cells of the gmsh file, instead of ranges."""
     fixed_charge: FixedCharge | None = None
-    """Charge density that does not move, positive for a positive charge; dimensionless: q, elementary charges a site."""
+    """Charge density that does not move, with its sign; dimensionless: q, elementary charges a site."""
     permittivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
     diffusivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

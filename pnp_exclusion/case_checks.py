@@ -52,10 +52,12 @@ class Draft:
     groups: MeshGroups | None = None
 
     def refuse(self, where: str, what: str) -> None:
+        """Note a mistake in the table ``where``."""
         self.mistakes.append(f"{where}: {what}")
 
     @property
     def dimension(self) -> int | None:
+        """Dimension of the domain, where it can be known."""
         match self.domain:
             case tables.Interval():
                 return 1
@@ -85,7 +87,7 @@ def check_tables(raw: dict[str, Any], path: Path) -> Case:
     if draft.model is not None:
         for check in (_check_model, _check_species, _check_domain, _check_regions, _check_boundaries, _check_supply):
             check(draft, draft.model)
-    if draft.mistakes:
+    if draft.mistakes or draft.model is None:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     case = Case(
         title=str(raw.get("title", "")),
@@ -200,7 +202,7 @@ def _is_union_member(part: int | str) -> bool:
 
 
 def _keys(kind: Any, entry: Any) -> list[str]:
-    if isinstance(kind, type):
+    if isinstance(kind, type) and issubclass(kind, tables.Table):
         return list(kind.model_fields)
     chosen = [
         k
@@ -275,7 +277,8 @@ def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) ->
         if first > 1e-12 * length or last < length * (1 - 1e-12):
             draft.refuse(
                 where,
-                f"field.x runs from {imposed.x[0].text} to {imposed.x[-1].text}; it must cover the domain, 0 to {_length_text(draft)}",
+                f"field.x runs from {imposed.x[0].text} to {imposed.x[-1].text}; "
+                f"it must cover the domain, 0 to {_length_text(draft)}",
             )
 
 
@@ -457,5 +460,6 @@ def _check_closed_fluxes(draft: Draft, name: str, where: str) -> None:
     if any(fluxes) and (draft.dimension != 1 or abs(sum(fluxes)) > 1e-12 * max(map(abs, fluxes))):
         draft.refuse(
             where,
-            "flows through a boundary but is supplied by none, so there is no steady state; let a reservoir or an electrode hold it",
+            "flows through a boundary but is supplied by none, so there is no steady state; "
+            "let a reservoir or an electrode hold it",
         )

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except Exception:
+    except Exception:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
         print(f"pnp-exclusion: unexpected error on rank {_rank()}", file=sys.stderr)
         traceback.print_exc()
         sys.stderr.flush()

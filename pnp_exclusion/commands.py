@@ -200,7 +200,7 @@ class _Job:
         folder.make(prefix)
         if weak_form.problem.domain.dimension == 1:
             profile = sample.profile(weak_form)
-            folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile))
+            folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
             if pictures:
                 folder.draw(f"{prefix}profiles.png", "draw_profiles", case, scales, profile)
         elif pictures:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any, Protocol, override
 
 import numpy as np
 
@@ -65,30 +65,34 @@ class FreeEnergy(Protocol):
         ...
 
 
-class LatticeGas:
+class LatticeGas(FreeEnergy):
     """One particle a site: ``f = sum_a rho_a log rho_a + rho_0 log rho_0``, so ``eta_a = log(rho_a / rho_0)``.
 
     The inverse is a softmax, evaluated with its largest exponent taken out so that it neither overflows nor loses the
     vacancies near close packing (Bikerman 1942; Kilic, Bazant, Ajdari, Phys. Rev. E 75, 021503 (2007)).
     """
 
+    @override
     def densities(self, eta: Sequence[Value]) -> list[Value]:
         largest = reduce(_max, eta, 0.0)
         weights = [_exp(-largest), *(_exp(eta_a - largest) for eta_a in eta)]
         total = sum(weights[1:], weights[0])
         return [weight / total for weight in weights]
 
+    @override
     def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
         vacancy = 1.0 - sum(rho)
         return [float(np.log(rho_a) - np.log(vacancy)) for rho_a in rho]
 
 
-class IdealGas:
+class IdealGas(FreeEnergy):
     """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
 
+    @override
     def densities(self, eta: Sequence[Value]) -> list[Value]:
         return [1.0, *(_exp(eta_a) for eta_a in eta)]
 
+    @override
     def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
         return [float(np.log(rho_a)) for rho_a in rho]
 
@@ -176,7 +180,7 @@ class Law:
         return flux
 
     def mobility(self, rho: Sequence[np.ndarray], diffusivities: Sequence[Value]) -> np.ndarray:
-        """Return the mobility matrix, shape ``(points, N, N)``, of densities ``rho`` (vacancy first), each ``(points,)``."""
+        """Return the mobility matrix ``(points, N, N)`` of densities ``rho`` (vacancy first), each ``(points,)``."""
         species = len(rho) - 1
         matrix = np.zeros((len(rho[1]), species, species))
         for (a, b), w in self.coefficients(rho, diffusivities).items():
@@ -201,7 +205,7 @@ def _require_maxwell_relations(name: str, free_energy: FreeEnergy) -> None:
                 (float(up) - float(down)) / (2 * step) for up, down in zip(above[1:], below[1:], strict=True)
             ]
         if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
-            a, b = np.unravel_index(np.abs(jacobian - jacobian.T).argmax(), jacobian.shape)
+            a, b = divmod(int(np.abs(jacobian - jacobian.T).argmax()), 3)
             raise LawError(
                 f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '
                 f"d rho_{b + 1}/d eta_{a + 1} = {jacobian[b, a]:.4g}; the Maxwell relations ask for equality"
@@ -235,7 +239,7 @@ def shdl() -> Law:
 
 
 def vacancy(kappa: float = 0.0) -> Law:
-    """Hopping into vacancies, mean field: Burger et al., SIAM J. Math. Anal. 42, 2842 (2010); ``M = rho_0 diag(D rho)``.
+    """Hopping into vacancies, mean field, ``M = rho_0 diag(D rho)``: Burger et al., SIAM J. Math. Anal. 42 (2010) 2842.
 
     ``kappa >= 0`` lets unlike particles change places too, ``kappa = 1`` being `shdl`; it then asks for equal
     diffusivities, because no single rate is defined for a pair of unlike ones.

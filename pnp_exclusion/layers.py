@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from mpi4py import MPI
 
 import numpy as np
-from mpi4py import MPI
 
 from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Reservoir
 from pnp_exclusion.mesh.domain import SIDES, Domain, tensor_domain
@@ -25,6 +26,7 @@ SINK_LAYER = 1e-4
 def mesh_of(case: Case, scales: Scales, comm: MPI.Comm) -> Domain:
     """Return the mesh of an interval, rectangle or box of a case, in units of L."""
     domain = case.domain
+    cells: Sequence[int | None]
     match domain:
         case Interval():
             lengths, cells = [domain.length], [domain.cells]
@@ -114,7 +116,8 @@ def _side_thickness(case: Case, scales: Scales, name: str) -> float:
 
 def _point_ion_contraction(case: Case, scales: Scales, boundary: Electrode | Flux) -> float:
     """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
-    potentials = [b.potential.value for b in case.boundaries if getattr(b, "potential", None) is not None]
+    given = [getattr(b, "potential", None) for b in case.boundaries]
+    potentials = [potential.value for potential in given if potential is not None]
     own = boundary.potential.value if boundary.potential else 0.0
     voltage = max(abs(own - other) for other in potentials) / scales.potential
     valence = max(abs(species.charge) for species in case.species)

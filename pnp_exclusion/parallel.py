@@ -21,4 +21,4 @@ def on_rank_zero[T](comm: MPI.Comm, work: Callable[[], T]) -> T:
     result, problem = comm.bcast((result, problem), root=0)
     if problem is not None:
         raise problem
-    return result  # type: ignore[return-value]
+    return result

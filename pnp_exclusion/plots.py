@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pnp_exclusion.case import Case
@@ -22,7 +20,13 @@ from pnp_exclusion.scales import Scales
 SPECIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
 LAW_STYLES = ("-", "--", "-.", ":")
-_STYLE = {"font.size": 10, "axes.grid": True, "grid.alpha": 0.3, "figure.dpi": 130, "savefig.bbox": "tight"}
+_STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "figure.dpi": 130,
+    "figure.constrained_layout.use": True,
+}
 
 
 def _colour(position: int) -> str:
@@ -30,10 +34,7 @@ def _colour(position: int) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    try:
-        figure.savefig(path)
-    finally:
-        plt.close(figure)
+    FigureCanvasAgg(figure).print_png(path)
 
 
 def _density_label(scales: Scales) -> str:
@@ -54,9 +55,10 @@ def _flux_label(scales: Scales) -> str:
 
 def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> None:
     """Densities and, with Poisson, the potential over x; regions with fixed charge are shaded."""
-    with plt.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE):
         rows = 2 if profile.potential is not None else 1
-        figure, axes = plt.subplots(rows, 1, sharex=True, figsize=(6.4, 2.9 * rows + 0.5), squeeze=False)
+        figure = Figure(figsize=(6.4, 2.9 * rows + 0.5))
+        axes = figure.subplots(rows, 1, sharex=True, squeeze=False)
         densities = axes[0, 0]
         x = profile.x * scales.length_in_unit
         for position, (name, rho) in enumerate(zip(case.species_names, profile.rho, strict=True)):
@@ -105,7 +107,7 @@ def _title(case: Case) -> str:
 
 
 def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
-    """Every field in a plane, with streamlines of each species' flux over its density, of the current over the potential."""
+    """Every field in a plane; streamlines of each species' flux over its density, of the current over the potential."""
     panels: list[tuple[str, np.ndarray, np.ndarray | None]] = []
     if cut.potential is not None:
         factor, label = _potential_in_display(scales)
@@ -116,21 +118,17 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
         panels.append((f"{name} {unit}", rho * scales.displayed_concentration, flux))
     if case.model.law != "pnp":
         panels.append(("packing (occupied fraction)", cut.rho.sum(axis=0), None))
-    across, up = (grid * scales.length_in_unit for grid in cut.grid)
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    # the grid begins a hair inside the domain, which would cost the axes their tick at zero
+    across, up = (np.round(grid * scales.length_in_unit, 6) for grid in cut.grid)
+    with matplotlib.rc_context(_STYLE | {"axes.grid": False}):
         height, width = np.ptp(up), np.ptp(across)
         columns = 2 if height > 0.45 * width else 1
         rows = -(-len(panels) // columns)
         panel_width = 4.6 if columns == 2 else 7.0
-        figure, axes = plt.subplots(
-            rows,
-            columns,
-            squeeze=False,
-            sharex=True,
-            sharey=True,
-            layout="constrained",
-            figsize=(panel_width * columns + 0.8, (panel_width * min(1.1, height / width) + 0.75) * rows + 0.4),
+        figure = Figure(
+            figsize=(panel_width * columns + 0.8, ((panel_width - 1.0) * min(1.1, height / width) + 0.7) * rows + 0.5)
         )
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axis, (label, values, flux) in zip(axes.ravel(), panels, strict=False):
             _draw_panel(figure, axis, across, up, label, values, flux)
         for axis in axes.ravel()[len(panels) :]:
@@ -169,7 +167,8 @@ def _draw_panel(
         # streamplot wants grids that are even to round-off
         even = [np.linspace(grid[0], grid[-1], len(grid)) for grid in (across, up)]
         axis.streamplot(
-            *even,
+            even[0],
+            even[1],
             np.ma.masked_invalid(flux[0]),
             np.ma.masked_invalid(flux[1]),
             color="white",
@@ -183,8 +182,9 @@ def _draw_panel(
 
 def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, FluxParts], letter: str) -> None:
     """The mean flux density of every species, split into diffusion, drift and crowding."""
-    with plt.rc_context(_STYLE):
-        figure, axis = plt.subplots(figsize=(1.8 + 2.0 * len(parts), 3.6))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.4 + 2.0 * len(parts), 3.6))
+        axis = figure.subplots()
         for position, part in enumerate(parts.values()):
             heights = {"diffusion": part.diffusion, "drift": part.drift, "crowding": part.crowding}
             heights["total"] = sum(heights.values())
@@ -222,10 +222,10 @@ def draw_comparison(
     profiles
         By law; empty above one dimension.
     """
-    with plt.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE):
         columns = len(species) if profiles else 1
         rows = 2 if profiles else 1
-        figure = plt.figure(figsize=(max(7.2, 4.0 * columns), 3.4 * rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(max(7.2, 4.0 * columns), 3.4 * rows + 0.3))
         grid = figure.add_gridspec(rows, columns)
         for a, name in enumerate(species if profiles else []):
             _draw_densities(figure.add_subplot(grid[0, a]), a, name, scales, profiles)

@@ -124,7 +124,7 @@ class Dimension:
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {
             "anyOf": [{"type": "string", "examples": [self.example]}, {"type": "number"}],
-            "description": f'{self.name}: a text with a unit such as "{self.example}"; a number in a dimensionless case',
+            "description": f'{self.name}: a text with its unit, "{self.example}"; a number in a dimensionless case',
         }
 
 

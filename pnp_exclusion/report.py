@@ -18,7 +18,7 @@ def currents_in_units(solution: Solution) -> tuple[dict[str, float], str]:
 
 
 def run_table(solution: Solution) -> list[str]:
-    """Return the lines that ``run`` prints: every species' current, force and regime, or the fluxes without two ends."""
+    """Return the lines that ``run`` prints: currents, forces and regimes, or fluxes without two ends."""
     summary = solution.summary()
     lines = []
     if solution.ends is not None:

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mpi4py import MPI
+from petsc4py import PETSc
+
 import basix.ufl
 import numpy as np
 from dolfinx import fem
 from dolfinx.io import VTXWriter
-from mpi4py import MPI
-from petsc4py import PETSc
 
 from pnp_exclusion.case import Case
 from pnp_exclusion.errors import DiskError, UsageError
@@ -160,7 +161,7 @@ def _finite(content: Any) -> Any:
 
 
 def profile_csv(solution: Solution, profile: Profile) -> str:
-    """Return ``profile.csv``: x, phi, every species, then packing and electrochemical potentials, units in the header."""
+    """Return ``profile.csv``: x, phi, every species, packing, electrochemical potentials; units in the header."""
     scales, names = solution.setup.scales, solution.weak_form.problem.names
     columns = {_header("x", scales.length_unit): profile.x * scales.length_in_unit}
     if profile.potential is not None:

@@ -18,7 +18,7 @@ from pnp_exclusion.quantities import (
 )
 
 POINT_ION_REFERENCE = 1000.0
-"""mol/m^3: the concentration unit of ``pnp`` without a lattice spacing, where a fraction is just a scaled concentration."""
+"""mol/m^3: the unit of ``pnp`` without a lattice spacing, where a fraction is just a scaled concentration."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The weak form: the one place where the residual is written (NUMERICS, "Unknowns and weak form").
 
-Unknowns are the electrochemical potentials ``mu_1 .. mu_N`` and, with Poisson, the potential ``phi``, all in one blocked
-space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` and so never leave the simplex:
+Unknowns are the electrochemical potentials ``mu_1 .. mu_N`` and, with Poisson, the potential ``phi``, all in one
+blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` and so never leave the simplex:
 
     R_a[v]   = - int J_a . grad v  -  int R_a v  +  int_Gamma g_a v  (+ int s (rho_a - rho_a^ref) v, see `storage_rate`)
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a rho_a + q) p  -  int_Gamma sigma p
@@ -13,18 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mpi4py import MPI
+
 import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem
-from mpi4py import MPI
-from petsc4py import PETSc
 
 from pnp_exclusion.boundaries import BoundaryCondition
 from pnp_exclusion.problem import Problem
 
 QUADRATURE_DEGREE = {1: 2, 2: 4}
-"""By element degree: measured to give the errors of degree 20 at a hundredth of UFL's own estimate's cost (NUMERICS)."""
+"""By element degree: the errors are those of degree 20, the cost a hundredth of UFL's own estimate's (NUMERICS)."""
 
 HOLDING_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
@@ -84,7 +84,7 @@ class WeakForm:
         )
         names = [boundary.where for boundary in problem.boundaries]
         self.ds = ufl.Measure("ds", mesh, subdomain_data=problem.domain.facet_tags(names), metadata=self.dx.metadata())
-        constant = lambda value: fem.Constant(mesh, PETSc.ScalarType(value))  # noqa: E731
+        constant = lambda value: fem.Constant(mesh, float(value))  # noqa: E731
         self.drive = constant(1.0)
         self.storage_rate = constant(0.0)
         self.charges = [constant(species.charge) for species in problem.species]
@@ -210,7 +210,7 @@ class WeakForm:
         )
 
     def _hold(self, boundary: BoundaryCondition, component: int, dofs: np.ndarray) -> Held:
-        value = fem.Constant(self.problem.domain.mesh, PETSc.ScalarType(0.0))
+        value = fem.Constant(self.problem.domain.mesh, 0.0)
         condition = fem.dirichletbc(value, dofs.astype(np.int32), self.space.sub(component))
         return Held(boundary, component, dofs, condition, value)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import numpy as np
 from dolfinx import mesh as dmesh
-from mpi4py import MPI
 
 SIDES = ("left", "right", "bottom", "top", "back", "front")
 """Names of the sides of an interval, rectangle or box: lower and upper in x, y, z."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from mpi4py import MPI
+
+import numpy as np
 
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.physical_names import MeshFileError

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A place where the solution is expected to be steep: the first cell beside ``position`` has size ``first_cell``."""
+    """A place where the solution is expected to be steep, and the size of the first cell beside it."""
 
     position: float
     first_cell: float
@@ -66,7 +67,7 @@ def graded_nodes(
     )
     cells = np.concatenate([[0.0], np.cumsum(np.diff(samples) / logarithmic)])
     pieces = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         first, last = np.interp([start, end], samples, cells)
         count = max(2, int(np.ceil(last - first)))
         nodes = np.interp(np.linspace(first, last, count + 1), cells, samples)
@@ -99,6 +100,6 @@ def _samples(length: float, edges: np.ndarray, layers: Sequence[Layer]) -> np.nd
     points = [edges, np.linspace(0.0, length, 401)]
     for layer in layers:
         span = np.geomspace(1e-2 * layer.first_cell, length, 400)
-        points += [layer.position + span, layer.position - span, [layer.position]]
+        points += [layer.position + span, layer.position - span, np.array([layer.position])]
     samples = np.unique(np.concatenate(points))
     return samples[(samples >= 0.0) & (samples <= length)]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import numpy as np
 from dolfinx import fem, la
-from mpi4py import MPI
 
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from mpi4py import MPI
+
+import numpy as np
 
 from pnp_exclusion.weakform import WeakForm
 
@@ -111,7 +112,7 @@ def _end(weak_form: WeakForm, where: str) -> End:
 
 
 def _nodal_values(weak_form: WeakForm, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return ``mu`` and ``eta`` (species, nodes), ``phi`` (nodes) and positions (3, nodes) of the owned nodes of a boundary."""
+    """Return ``mu``, ``eta`` (species, nodes), ``phi`` (nodes), positions (3, nodes) of a boundary's owned nodes."""
     nodes = weak_form.boundary_dofs(where, 0) // weak_form.components
     nodes = nodes[nodes < weak_form.space.dofmap.index_map.size_local]
     values = weak_form.unknown.x.array.reshape(-1, weak_form.components)[nodes]

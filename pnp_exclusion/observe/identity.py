@@ -5,10 +5,11 @@ It checks a computed profile against its computed currents without any reference
 
 from __future__ import annotations
 
+from mpi4py import MPI
+
 import basix
 import numpy as np
 from dolfinx import fem
-from mpi4py import MPI
 
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 

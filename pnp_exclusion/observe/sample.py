@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import numpy as np
 from dolfinx import fem, geometry
-from mpi4py import MPI
 
 from pnp_exclusion.observe.split import flux_fields
 from pnp_exclusion.weakform import WeakForm

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem, la
-from mpi4py import MPI
 
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
@@ -74,7 +75,7 @@ def _integrals(weak_form: WeakForm, densities: list[ufl.core.expr.Expr]) -> np.n
 
 
 def flux_fields(weak_form: WeakForm) -> fem.Function:
-    """Return all flux densities averaged at the vertices, shape ``(N * dimension,)`` at each: for pictures and ParaView."""
+    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView."""
     mesh = weak_form.problem.domain.mesh
     dimension = mesh.topology.dim
     densities = [flux[i] for flux in weak_form.state.fluxes.values() for i in range(dimension)]

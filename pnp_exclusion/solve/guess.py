@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
+from mpi4py import MPI
+from petsc4py import PETSc
+
 import numpy as np
 import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
-from mpi4py import MPI
-from petsc4py import PETSc
-from scipy.optimize import elementwise
 
 from pnp_exclusion.solve.linear import DIRECT, LARGEST_DIRECT, SYMMETRIC_ITERATIVE
 from pnp_exclusion.solve.newton import damped
@@ -77,7 +77,7 @@ class FirstGuess:
 
     def amount_ratios(self) -> dict[str, float]:
         """Return the amount of every closed species relative to what it must be."""
-        means = {s.name: s.mean_fraction for s in self.problem.species}
+        means = {s.name: s.mean_fraction or 0.0 for s in self.problem.species}
         return {name: self.weak_form.total(form) / (means[name] * self.volume) for name, form in self._amounts.items()}
 
     def _harmonic(self, a: int) -> np.ndarray:
@@ -129,11 +129,17 @@ class FirstGuess:
             eta = [mu_a - z * phi for mu_a, z in zip(mu, charges, strict=True)]
             return sum((z * rho for z, rho in zip(charges, densities(eta)[1:], strict=True)), start=q)
 
-        reach = np.full(len(values), 60.0 + np.ptp(mu) + np.abs(mu).max()) / np.abs(charges[charges != 0.0]).min()
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = elementwise.find_root(charge, (-reach, reach), args=(fixed, *mu), tolerances={"xatol": 1e-3})
+        # charge falls with phi; halving the bracket to a tenth of kT/e is enough for Poisson to start from
+        reach = (60.0 + np.ptp(mu, axis=0) + np.abs(mu).max(axis=0)) / np.abs(charges[charges != 0.0]).min()
+        low, high = -reach, reach
+        with np.errstate(over="ignore"):
+            for _ in range(int(np.ceil(np.log2(20.0 * reach.max(initial=1.0))))):
+                middle = 0.5 * (low + high)
+                positive = charge(middle, fixed, *mu) > 0.0
+                low, high = np.where(positive, middle, low), np.where(positive, high, middle)
+        middle = 0.5 * (low + high)
         # where no potential is neutral (a fixed charge beyond what packing can compensate), Poisson decides
-        values[:, -1] = np.where(found.success, found.x, 0.0)
+        values[:, -1] = np.where(np.abs(middle) < 0.99 * reach, middle, 0.0)
 
     def _nodal_fixed_charge(self) -> np.ndarray:
         nodal = np.zeros(len(self.weak_form.unknown.x.array) // self.weak_form.components)
@@ -153,7 +159,7 @@ def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
     database = PETSc.Options()
     for key, value in options.items():
         if not database.hasName(prefix + key):
-            database[prefix + key] = value
+            database.setValue(prefix + key, value)
     solver = PETSc.KSP().create(matrix.comm)
     solver.setOptionsPrefix(prefix)
     solver.setOperators(matrix)

@@ -99,4 +99,4 @@ def _without_stale_subsolver_options(chosen: Options, database: PETSc.Options, c
 
 def _is_option(word: str) -> bool:
     """Whether a word of the command line is an option and not the (perhaps negative) value of one."""
-    return word.startswith("-") and not word[1:2].isdigit() and not word[1:2] == "."
+    return word.startswith("-") and not word[1:2].isdigit() and word[1:2] != "."

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
 from mpi4py import MPI
 from petsc4py import PETSc
 
+import numpy as np
+from dolfinx import fem, la
+from dolfinx.fem import petsc as fem_petsc
+
+from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solve.linear import OptionsLedger
 from pnp_exclusion.weakform import WeakForm
 
 Limiter = Literal["damp", "clip", "line search"]
 
 LARGEST_JUMP = 50.0
-"""kT within one cell, beyond what the imposed fields ask for: more means that a cell has emptied in a false solution."""
+"""kT within one cell, beyond what the fields ask for: more means that a cell has emptied in a false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
 
@@ -46,6 +48,11 @@ class NewtonReport:
     reason: str = ""
 
 
+def petsc_message(error: PETSc.Error) -> str:
+    """Return the last line of PETSc's account of an error, which says what was wrong."""
+    return str(error).splitlines()[-1].split("] ", 1)[-1]
+
+
 Progress = Callable[[str], None]
 
 
@@ -53,7 +60,7 @@ class NewtonSolver:
     """Solves the weak form from the unknown's current values, which it replaces; restores them if it fails.
 
     A solution counts when the full, unshortened Newton step has been taken, is below ``tolerance`` relative to
-    1 + |unknowns|, and leaves no cell with an unresolved jump: a small residual alone is reached by false solutions too.
+    1 + |unknowns|, and leaves no cell with an unresolved jump: false solutions reach a small residual too.
     """
 
     def __init__(
@@ -97,7 +104,7 @@ class NewtonSolver:
         try:
             snes.solve(None, self._solution)
         except PETSc.Error as error:
-            failure = f"PETSc error {error.ierr}"
+            failure = f"PETSc stopped: {petsc_message(error)}"
         iterations = snes.getIterationNumber()
         self.total_iterations += iterations
         if not failure and snes.getConvergedReason() < 0:
@@ -119,12 +126,20 @@ class NewtonSolver:
             snes.setJacobian(self._assemble_jacobian, self._matrix)
             snes.setConvergenceTest(self._test)
             snes.setTolerances(max_it=self.max_steps)
-            snes.setFromOptions()
-            snes.getLineSearch().setFromOptions()
+            self._configure(snes)
             snes.setLineSearchPreCheck(self._limit_step)
             self._name_fields(snes.getKSP().getPC())
             self._snes = snes
         return self._snes
+
+    @staticmethod
+    def _configure(snes: PETSc.SNES) -> None:
+        try:
+            snes.setFromOptions()
+            snes.getLineSearch().setFromOptions()
+            snes.getKSP().setFromOptions()
+        except PETSc.Error as error:
+            raise UsageError(f"PETSc refuses an option: {petsc_message(error)}") from None
 
     def _name_fields(self, preconditioner: PETSc.PC) -> None:
         """Tell a fieldsplit which interleaved unknowns make up each field."""
@@ -189,7 +204,7 @@ class NewtonSolver:
     def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int | None:
         _, step_norm, residual_norm = norms
         if not np.isfinite(residual_norm):
-            return PETSc.SNES.ConvergedReason.DIVERGED_FNORM_NAN
+            return PETSc.SNES.ConvergedReason.DIVERGED_FUNCTION_NANORINF
         if iteration == 0:
             return None
         taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
@@ -229,7 +244,7 @@ class NewtonSolver:
                 return f"no convergence in {self.max_steps} steps"
             case reasons.DIVERGED_LINEAR_SOLVE:
                 return "the linear solver failed"
-            case reasons.DIVERGED_FNORM_NAN | reasons.DIVERGED_FUNCTION_DOMAIN:
+            case reasons.DIVERGED_FUNCTION_NANORINF | reasons.DIVERGED_FUNCTION_DOMAIN:
                 return "the residual overflowed"
             case reasons.DIVERGED_LINE_SEARCH:
                 return "no step along Newton's direction lowers the residual"

@@ -49,7 +49,7 @@ class SteadyReport:
 
 
 class SteadySolver:
-    """Solves a weak form for its steady state; the unknown is always left at a solution or, if none is known, a guess."""
+    """Solves a weak form for its steady state; leaves the unknown at a solution or, if none is known, at a guess."""
 
     def __init__(
         self,

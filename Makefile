@@ -1,0 +1,60 @@
+# Sets up, demonstrates and tests; needs python3 (3.12 or later) with venv, and gcc. Nothing is done twice.
+#
+#   make demo      the main job: one membrane under four laws
+#   make test      the tests
+#   make env       only set up, into .venv
+#
+# With a FEniCSx of conda or Spack, activated:  make env FENICSX=system
+
+FENICSX ?= wheel
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.complete-$(FENICSX)
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test env lint meshes clean
+
+demo: env
+	$(BIN)/pnp-exclusion compare examples/membrane.toml -o results/demo --overwrite
+	@echo "results: results/demo (comparison.png)"
+
+test: env meshes
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+meshes: meshes/slit.msh meshes/sphere.msh
+
+meshes/%.msh: meshes/%.py | $(STAMP)
+	$(BIN)/pnp-exclusion mesh $<
+
+env: $(STAMP)
+
+# uv where it is found, otherwise in a folder of its own
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
+
+ifeq ($(FENICSX),system)
+EXTRAS     := gmsh,test
+VENV_FLAGS := --system-site-packages
+else
+EXTRAS     := fenicsx,gmsh,test
+VENV_FLAGS :=
+endif
+
+$(STAMP): pyproject.toml scripts/system_libraries.sh | $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --clear $(VENV_FLAGS) --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --editable ".[$(EXTRAS)]"
+	sh scripts/system_libraries.sh $(BIN)/python
+	touch $@
+
+clean:
+	rm -rf $(VENV) .uv results
