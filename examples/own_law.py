@@ -1,6 +1,6 @@
 """A law of one's own in a dozen lines: unlike ions change places only half as readily as ions and vacancies.
 
-    python examples/own_law.py
+python examples/own_law.py
 """
 
 from pathlib import Path

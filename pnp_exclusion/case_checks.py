@@ -44,6 +44,8 @@ class Draft:
     species: dict[str, tables.Species] = field(default_factory=dict)
     all_species_read: bool = True
     domain: Any = None
+    shape: str = ""
+    """The shape of the domain as written, even where the rest of its table could not be read."""
     regions: list[tables.Region] = field(default_factory=list)
     boundaries: list[Any] = field(default_factory=list)
     all_boundaries_read: bool = True
@@ -67,17 +69,23 @@ class Draft:
                 return 3
             case tables.Gmsh() as gmsh:
                 return gmsh.dimension or (self.groups.dimension if self.groups else None)
-        return None
+        return {"interval": 1, "rectangle": 2, "box": 3}.get(self.shape)
 
     @property
     def size(self) -> list[float] | None:
-        """Extent of the domain along each axis, where the case itself says it."""
+        """Extent of the domain along each axis, where the case itself says it and it makes sense."""
+        lengths = [length.value for length in self.written_size]
+        return lengths if lengths and min(lengths) > 0.0 else None
+
+    @property
+    def written_size(self) -> list[tables.Quantity]:
+        """The lengths of the domain as written."""
         match self.domain:
             case tables.Interval() as interval:
-                return [interval.length.value]
+                return [interval.length]
             case tables.Rectangle() | tables.Box() as box:
-                return [length.value for length in box.size]
-        return None
+                return box.size
+        return []
 
 
 def check_tables(raw: dict[str, Any], path: Path) -> Case:
@@ -117,6 +125,7 @@ def _read_tables(raw: dict[str, Any], draft: Draft) -> None:
         draft.refuse("title", "must be a text")
     draft.model = reader.table(raw, "model", tables.Model, required=True)
     draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+    draft.shape = str(raw["domain"].get("shape", "")) if isinstance(raw.get("domain"), dict) else ""
     draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
     draft.output = reader.table(raw, "output", tables.Output) or draft.output
     for position, species in enumerate(reader.array(raw, "species", tables.Species, required=True), start=1):
@@ -278,16 +287,8 @@ def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) ->
             draft.refuse(
                 where,
                 f"field.x runs from {imposed.x[0].text} to {imposed.x[-1].text}; "
-                f"it must cover the domain, 0 to {_length_text(draft)}",
+                f"it must cover the domain, 0 to {draft.written_size[0].text}",
             )
-
-
-def _length_text(draft: Draft) -> str:
-    match draft.domain:
-        case tables.Interval() as interval:
-            return interval.length.text
-        case _:
-            return str(draft.domain.size[0].text)
 
 
 def _units_name(model: tables.Model) -> str:
@@ -295,8 +296,9 @@ def _units_name(model: tables.Model) -> str:
 
 
 def _check_domain(draft: Draft, model: tables.Model) -> None:
-    if draft.size and min(draft.size) <= 0.0:
-        draft.refuse("[domain]", "every length of the domain must be positive")
+    for length in draft.written_size:
+        if length.value <= 0.0:
+            draft.refuse("[domain]", f"every length must be positive, but one is {length.text}")
     if not isinstance(draft.domain, tables.Gmsh):
         return
     if model.si and draft.domain.unit is None:

@@ -28,6 +28,10 @@ class CaseError(PnpExclusionError):
         self.mistakes = list(mistakes)
         super().__init__("\n".join(f"{path}: {mistake}" for mistake in self.mistakes))
 
+    def __reduce__(self) -> tuple[type[CaseError], tuple[Path, list[str]]]:
+        """Let it travel between ranks, which rebuilds exceptions from their arguments."""
+        return CaseError, (self.path, self.mistakes)
+
 
 class ConvergenceError(PnpExclusionError):
     """No acceptable solution was found; says what was tried."""

@@ -26,6 +26,14 @@ Value = Any
 """A float, a numpy array or a UFL expression."""
 
 
+LEAST_MOBILITY = 1e-20
+"""Of a particle in empty space: what every particle keeps in a layer without a single vacancy.
+
+Far below what double precision adds to currents. Without it the total flux through a saturated layer (vacancies of
+e^-100 and less) is determined by differences of nothing, and the linear systems are singular.
+"""
+
+
 class LawError(ValueError):
     """A law that contradicts itself, or species that it does not describe."""
 
@@ -162,6 +170,8 @@ class Law:
         rates = [1.0, *diffusivities]
         pairs = ((a, b) for a in range(1, len(rho)) for b in range(a))
         found = {(a, b): self.exchange(a, b, rho, rates) for a, b in pairs}
+        for a in range(1, len(rho)):
+            found[a, 0] = found[a, 0] + LEAST_MOBILITY * rho[a]
         return {pair: w for pair, w in found.items() if not (isinstance(w, int | float) and w == 0)}
 
     def fluxes(self, rho: Sequence[Value], forces: Sequence[Value], diffusivities: Sequence[Value]) -> list[Value]:

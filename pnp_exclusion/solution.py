@@ -18,8 +18,8 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.laws import Law
 from pnp_exclusion.observe import currents, forces, identity, split
 from pnp_exclusion.observe.currents import BoundaryTotals
-from pnp_exclusion.solve.linear import OptionsLedger
-from pnp_exclusion.solve.steady import SolverSettings, SteadyReport, SteadySolver
+from pnp_exclusion.solver.linear import OptionsLedger
+from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
 

@@ -68,14 +68,14 @@ class WeakForm:
         0..1: potentials, imposed fields, fixed charge and given fluxes are scaled by it (see `set_drive`).
     storage_rate
         ``s = 1/dt`` of one implicit Euler step that ties closed species (those that no boundary holds) to their given
-        amount; zero rows otherwise. See `pnp_exclusion.solve.steady`.
+        amount; zero rows otherwise. See `pnp_exclusion.solver.steady`.
     """
 
     def __init__(self, problem: Problem, degree: int = 2, quadrature_degree: int | None = None) -> None:
         self.problem = problem
         mesh = problem.domain.mesh
         self.components = len(problem.species) + int(problem.coupled)
-        shape = (self.components,)
+        shape = (self.components,) if self.components > 1 else None
         element = basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=shape)
         self.space = fem.functionspace(mesh, element)
         self.unknown = fem.Function(self.space, name="unknown")
@@ -101,7 +101,7 @@ class WeakForm:
 
         self.state = self.state_of(self.unknown)
         self.weakly_held = list(self._weakly_held())
-        test = ufl.TestFunctions(self.space) if self.components > 1 else [ufl.TestFunction(self.space)[0]]
+        test = self._split(ufl.TestFunction(self.space))
         balance = self._species_equations(test) + self._potential_equation(test)
         residual = balance + self._holding_terms(test)
         self.balance_form = fem.form(balance, jit_options=JIT_OPTIONS)
@@ -111,14 +111,17 @@ class WeakForm:
         self.held = list(self._hold_boundaries())
         self.set_drive(1.0)
 
+    def _split(self, function: Any) -> list[Any]:
+        return [function[c] for c in range(self.components)] if self.components > 1 else [function]
+
     # ---- the physics ----
 
     def state_of(self, unknown: fem.Function) -> State:
         """Return the physical fields that belong to a function of the blocked space."""
         problem, law = self.problem, self.problem.law
         count = len(problem.species)
-        potential = unknown[count] if problem.coupled else None
-        mu = [unknown[a] for a in range(count)]
+        parts = self._split(unknown)
+        mu, potential = parts[:count], parts[count] if problem.coupled else None
         eta = [mu[a] - self.charges[a] * potential for a in range(count)] if problem.coupled else mu
         vacancy, *rho = law.free_energy.densities(eta)
         forces = [
@@ -206,12 +209,15 @@ class WeakForm:
         """Local degrees of freedom (owned and ghost) of one component on a boundary."""
         domain = self.problem.domain
         return fem.locate_dofs_topological(
-            self.space.sub(component), domain.dimension - 1, domain.boundary_facets[where]
+            self._component_space(component), domain.dimension - 1, domain.boundary_facets[where]
         )
+
+    def _component_space(self, component: int) -> fem.FunctionSpace:
+        return self.space.sub(component) if self.components > 1 else self.space
 
     def _hold(self, boundary: BoundaryCondition, component: int, dofs: np.ndarray) -> Held:
         value = fem.Constant(self.problem.domain.mesh, 0.0)
-        condition = fem.dirichletbc(value, dofs.astype(np.int32), self.space.sub(component))
+        condition = fem.dirichletbc(value, dofs.astype(np.int32), self._component_space(component))
         return Held(boundary, component, dofs, condition, value)
 
     def set_drive(self, drive: float) -> None:

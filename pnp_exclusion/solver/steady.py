@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.solve.guess import FirstGuess
-from pnp_exclusion.solve.linear import OptionsLedger, preset
-from pnp_exclusion.solve.newton import Limiter, NewtonReport, NewtonSolver, field_names
+from pnp_exclusion.solver.guess import FirstGuess
+from pnp_exclusion.solver.linear import OptionsLedger, preset
+from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver, field_names
 from pnp_exclusion.weakform import WeakForm
 
 FIRST_RAMP_STEP = 3.0

@@ -14,7 +14,7 @@ from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.solve.linear import OptionsLedger
+from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.weakform import WeakForm
 
 Limiter = Literal["damp", "clip", "line search"]

@@ -16,8 +16,8 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.solve.linear import DIRECT, LARGEST_DIRECT, SYMMETRIC_ITERATIVE
-from pnp_exclusion.solve.newton import damped
+from pnp_exclusion.solver.linear import DIRECT, LARGEST_DIRECT, SYMMETRIC_ITERATIVE
+from pnp_exclusion.solver.newton import damped
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 POISSON_STEPS = 60

@@ -1,0 +1,105 @@
+"""What the tests share: PETSc started once, cases as dictionaries, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pnp_exclusion import fenicsx
+
+fenicsx.initialise_petsc()
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+BIN = Path(sys.executable).parent
+
+
+def example(name: str) -> dict:
+    """The tables of an example case."""
+    with (EXAMPLES / f"{name}.toml").open("rb") as stream:
+        return tomllib.load(stream)
+
+
+@pytest.fixture
+def membrane() -> dict:
+    """The tables of the membrane example, to be changed."""
+    return copy.deepcopy(example("membrane"))
+
+
+def run_command(*words: str | Path, ranks: int = 1, cwd: Path | None = None, timeout: float = 300.0):
+    """Run ``pnp-exclusion`` as a user would; return the finished process with its texts."""
+    command = [str(BIN / "pnp-exclusion"), *map(str, words)]
+    if ranks > 1:
+        command = [str(BIN / "mpiexec"), "-n", str(ranks), *command]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def summary_of(folder: Path) -> dict:
+    """The summary of a result folder."""
+    return json.loads((folder / "summary.json").read_text())
+
+
+def write_toml(tables: dict, path: Path) -> Path:
+    """Write nested dictionaries as TOML: enough of it for case files."""
+    lines: list[str] = []
+    for key, value in tables.items():
+        if not isinstance(value, dict) and not _is_array_of_tables(value):
+            lines.append(f"{key} = {_toml(value)}")
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            lines += [f"[{key}]", *(f"{k} = {_toml(v)}" for k, v in value.items())]
+        elif _is_array_of_tables(value):
+            for entry in value:
+                lines += [f"[[{key}]]", *(f"{k} = {_toml(v)}" for k, v in entry.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _is_array_of_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _toml(value: object) -> str:
+    match value:
+        case dict():
+            return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+        case list():
+            return "[" + ", ".join(_toml(v) for v in value) + "]"
+        case bool() | str():
+            return json.dumps(value)
+    return repr(value)
+
+
+def dimensionless_case(**model: object) -> dict:
+    """Two species between reservoirs (0.2, 0.5) and (0.6, 0.1), the setting of NUMERICS' table."""
+    return {
+        "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed", **model},
+        "species": [{"name": "A"}, {"name": "B"}],
+        "domain": {"shape": "interval", "length": 1.0},
+        "boundaries": [
+            {"where": "left", "kind": "reservoir", "fraction": {"A": 0.2, "B": 0.5}},
+            {"where": "right", "kind": "reservoir", "fraction": {"A": 0.6, "B": 0.1}},
+        ],
+    }
+
+
+def blocking_electrode(law: str, voltage: float, debye_length: float, bulk: float = 0.05) -> dict:
+    """A symmetric salt of bulk fraction ``bulk`` against a blocking electrode on the left."""
+    return {
+        "model": {"units": "dimensionless", "law": law, "electrostatics": "poisson", "debye_length": debye_length},
+        "species": [{"name": "cation", "charge": 1}, {"name": "anion", "charge": -1}],
+        "domain": {"shape": "interval", "length": 1.0},
+        "boundaries": [
+            {"where": "left", "kind": "electrode", "potential": voltage},
+            {"where": "right", "kind": "reservoir", "fraction": {"cation": bulk, "anion": bulk}, "potential": 0.0},
+        ],
+    }
