@@ -48,7 +48,9 @@ class Domain:
         points = self.mesh.geometry.x[:, : self.dimension]
         low = points.min(axis=0, initial=np.inf)
         high = points.max(axis=0, initial=-np.inf)
-        return self.comm.allreduce(low, op=MPI.MIN), self.comm.allreduce(high, op=MPI.MAX)
+        self.comm.Allreduce(MPI.IN_PLACE, low, op=MPI.MIN)
+        self.comm.Allreduce(MPI.IN_PLACE, high, op=MPI.MAX)
+        return low, high
 
     def largest_cell(self) -> float:
         """Largest cell diameter over all ranks."""

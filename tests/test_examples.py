@@ -1,0 +1,83 @@
+"""Every example runs, and gives a number that is known without it."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, run_command, summary_of
+
+from pnp_exclusion.quantities import FARADAY
+
+
+def run_example(name: str, tmp_path: Path) -> tuple[dict, Path]:
+    finished = run_command("run", EXAMPLES / f"{name}.toml", "-o", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    return summary_of(tmp_path / "out"), tmp_path / "out"
+
+
+def test_two_electrodes_have_double_layers_and_not_the_trivial_linear_potential(tmp_path: Path):
+    """Gouy-Chapman at each electrode against the mid-cell: sigma = sqrt(8 eps c kT) sinh(V/2), layers far apart."""
+    summary, folder = run_example("two_electrodes", tmp_path)
+    table = np.genfromtxt(folder / "profile.csv", delimiter=",", names=True, deletechars="")
+    middle = np.argmin(np.abs(table["x_[nm]"] - 25.0))
+    bulk = table["Na_[mol/L]"][middle] * 1e3
+    voltage = (table["phi_[V]"][0] - table["phi_[V]"][middle]) / 0.0256926
+    sigma = np.sqrt(8.0 * 8.8541878128e-12 * 78.5 * bulk * 8.314462618 * 298.15) * np.sinh(0.5 * voltage)
+    # the layers, 3.2 nm thick, still overlap by e^-8 in the middle
+    assert summary["charge"]["left"]["value"] == pytest.approx(sigma, rel=2e-3)
+    assert abs(table["phi_[V]"][middle]) < 1e-3
+    linear = 0.05 - 0.1 * table["x_[nm]"] / 50.0
+    assert np.abs(table["phi_[V]"] - linear).max() > 0.02
+    assert set(summary["regime"].values()) == {"none"}
+
+
+def test_imposed_fields_satisfy_the_master_identity(tmp_path: Path):
+    summary, _ = run_example("imposed_fields", tmp_path)
+    assert summary["identity_residual"] < 1e-7
+    assert summary["balance"] < 1e-12
+
+
+def test_slit_conserves_ions_and_its_walls_let_nothing_through(tmp_path: Path):
+    """Forces follow from the reservoirs alone: log-ratio of rho/rho_0 and z times the potential drop, in kT."""
+    summary, folder = run_example("slit", tmp_path)
+    assert summary["balance"] < 1e-10
+    assert summary["identity_residual"] is None
+    assert abs(summary["flux"]["top"]["Na"]["value"]) <= 1e-12 * abs(summary["flux"]["left"]["Na"]["value"])
+    full = 1.0 / (6.02214076e23 * 0.7e-9**3)
+    packing = {side: 2.0 * c / full for side, c in (("left", 2000.0), ("right", 500.0))}
+    concentration = np.log((2000.0 / (1 - packing["left"])) / (500.0 / (1 - packing["right"])))
+    assert summary["force"]["Na"] == pytest.approx(concentration - 0.04 / 0.0256926, rel=1e-5)
+    assert summary["force"]["Cl"] == pytest.approx(concentration + 0.04 / 0.0256926, rel=1e-5)
+    assert summary["entropy_production"]["value"] > 0.0
+    assert (folder / "slice.png").stat().st_size > 10_000
+
+
+def test_sphere_conserves_ions_in_three_dimensions(tmp_path: Path):
+    summary, _ = run_example("sphere", tmp_path)
+    assert summary["balance"] < 1e-10
+    flux, force = summary["flux"]["right"], summary["force"]
+    dissipated = sum(flux[name]["value"] * force[name] for name in force)
+    assert summary["entropy_production"]["value"] == pytest.approx(dissipated, rel=1e-9)
+    assert summary["flux"]["left"]["K"]["unit"] == "mol/s"
+    current = FARADAY * (flux["K"]["value"] - flux["Cl"]["value"])
+    assert summary["current"]["right"]["value"] == pytest.approx(current, rel=1e-9)
+
+
+def test_own_law_runs_from_a_script_and_lies_between_vacancy_hopping_and_stirring(tmp_path: Path):
+    """Exchange at half the rate is the family of PHYSICS at kappa = 1/2, which the case file offers by name."""
+    finished = subprocess.run(
+        [sys.executable, EXAMPLES / "own_law.py"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert finished.stdout.startswith("Na: ")
+    import pnp_exclusion as pnp
+
+    own = runpy.run_path(str(EXAMPLES / "own_law.py"))["solution"]
+    tables = pnp.read_case(EXAMPLES / "membrane.toml").as_written()
+    tables["model"] |= {"law": "vacancy", "kappa": 0.5}
+    named = pnp.solve(pnp.make_case(tables))
+    assert own.currents == pytest.approx(named.currents, rel=1e-10)

@@ -1,0 +1,133 @@
+"""The same numbers on one, two and three ranks; an error or a death on one rank ends them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BIN, EXAMPLES, dimensionless_case, read_fields, run_command, summary_of, write_toml
+
+
+def solved(case: Path, folder: Path, ranks: int) -> dict:
+    finished = run_command("run", case, "-o", folder, ranks=ranks)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("Newton steps") == 1
+    return summary_of(folder)
+
+
+def flattened(summary: dict) -> dict[str, float]:
+    fluxes = {f"{side} {name}": flux["value"] for side, all_ in summary["flux"].items() for name, flux in all_.items()}
+    charges = {f"charge {side}": charge["value"] for side, charge in summary["charge"].items()}
+    forces = {f"force {name}": force for name, force in summary["force"].items()}
+    return fluxes | charges | forces | {"entropy": summary["entropy_production"]["value"]}
+
+
+@pytest.mark.parametrize("name", ["membrane", "two_electrodes", "slit", "sphere"])
+def test_one_two_and_three_ranks_give_the_same_numbers_to_1e_9(name: str, tmp_path: Path):
+    case = EXAMPLES / f"{name}.toml"
+    one, *others = (solved(case, tmp_path / str(ranks), ranks) for ranks in (1, 2, 3))
+    expected = flattened(one)
+    largest = {kind: max(abs(v) for k, v in expected.items() if k.split()[0] == kind.split()[0]) for kind in expected}
+    for other in others:
+        for key, value in flattened(other).items():
+            assert value == pytest.approx(expected[key], rel=1e-9, abs=1e-9 * largest[key] + 1e-12), key
+        assert other["unknowns"] == one["unknowns"]
+
+
+def test_profile_is_gathered_whole_from_every_rank(tmp_path: Path):
+    case = EXAMPLES / "membrane.toml"
+    tables = []
+    for ranks in (1, 3):
+        solved(case, tmp_path / str(ranks), ranks)
+        tables.append(np.loadtxt(tmp_path / str(ranks) / "profile.csv", delimiter=",", skiprows=1))
+    np.testing.assert_allclose(tables[1], tables[0], atol=1e-9)
+
+
+def test_fields_of_several_ranks_hold_every_cell(tmp_path: Path):
+    summary = solved(EXAMPLES / "slit.toml", tmp_path / "out", 3)
+    assert read_fields(tmp_path / "out", ranks=3)["NumberOfEntities"].sum() == summary["cells"]
+
+
+def test_mistake_is_told_once_and_ends_every_rank(tmp_path: Path):
+    tables = dimensionless_case()
+    tables["boundaries"][0]["fraction"]["A"] = 0.6
+    case = write_toml(tables, tmp_path / "case.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out", ranks=3, timeout=60)
+    assert finished.returncode == 2
+    assert finished.stderr.count("the species fill 1.1 of the space") == 1
+
+
+def test_disk_error_on_rank_zero_ends_every_rank():
+    finished = run_command("run", EXAMPLES / "membrane.toml", "-o", "/proc/results", ranks=2, timeout=60)
+    assert finished.returncode == 4
+    assert finished.stderr.count("cannot write to /proc/results") == 1
+
+
+def test_unexpected_error_on_one_rank_ends_every_rank(tmp_path: Path):
+    """The others would wait in a collective for ever."""
+    script = tmp_path / "fail.py"
+    script.write_text(
+        "import sys\n"
+        "from mpi4py import MPI\n"
+        "from pnp_exclusion import cli, commands\n"
+        "def run(arguments, options):\n"
+        "    if MPI.COMM_WORLD.rank == 1:\n"
+        "        raise RuntimeError('rank one broke')\n"
+        "    MPI.COMM_WORLD.Barrier()\n"
+        "commands.run = run\n"
+        "sys.exit(cli.main(['run', 'x.toml']))\n"
+    )
+    command = [str(BIN / "mpiexec"), "-n", "3", str(BIN / "python"), str(script)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert finished.returncode != 0
+    assert "rank one broke" in finished.stderr
+
+
+def test_killing_one_rank_ends_the_job(tmp_path: Path):
+    command = [str(BIN / "mpiexec"), "-n", "3", str(BIN / "pnp-exclusion"), "run", str(EXAMPLES / "sphere.toml"), "-o"]
+    job = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        victim = _wait_for_rank(job.pid)
+        time.sleep(1.0)
+        os.kill(victim, signal.SIGKILL)
+        job.communicate(timeout=60)
+    finally:
+        job.kill()
+    assert job.returncode != 0
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def _wait_for_rank(launcher: int) -> int:
+    """Return the process of one rank: a Python that descends from the launcher."""
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        ranks = [
+            pid
+            for pid in _descendants(launcher)
+            if "pnp-exclusion" in _command_line(pid) and "mpiexec" not in _command_line(pid)
+        ]
+        ranks = [pid for pid in ranks if "hydra" not in _command_line(pid)]
+        if len(ranks) >= 3:
+            return ranks[1]
+        time.sleep(0.05)
+    raise TimeoutError("the ranks did not start")
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""

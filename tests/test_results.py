@@ -1,0 +1,137 @@
+"""What lands on disk: complete or absent, never in the way of other results, readable by others."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, dimensionless_case, read_fields, run_command, summary_of, write_toml
+
+CONTRACT = {
+    "converged", "law", "units", "flux", "current", "charge", "regime", "force", "balance", "identity_residual",
+    "entropy_production", "newton_iterations", "ramp_steps", "cells", "unknowns", "wall_seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def membrane_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "out"
+    finished = run_command("run", EXAMPLES / "membrane.toml", "-o", folder)
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def test_summary_has_every_key_of_the_contract(membrane_results: Path):
+    summary = summary_of(membrane_results)
+    assert set(summary) >= CONTRACT
+    assert summary["flux"]["left"]["Na"]["unit"] == "mol/m^2/s"
+    assert summary["current"]["left"]["unit"] == "A/m^2"
+    assert summary["charge"]["left"]["unit"] == "C/m^2"
+
+
+def test_dimensionless_summary_has_plain_numbers(tmp_path: Path):
+    case = write_toml(dimensionless_case(), tmp_path / "case.toml")
+    assert run_command("run", case, "-o", tmp_path / "out").returncode == 0
+    summary = summary_of(tmp_path / "out")
+    assert summary["units"] == "dimensionless"
+    assert summary["flux"]["left"]["A"]["unit"] == ""
+    assert (tmp_path / "out" / "profile.csv").read_text().startswith("x,A,B,packing,")
+
+
+def test_profile_states_units_and_holds_the_boundary_values(membrane_results: Path):
+    """The reservoirs' concentrations and potentials, as the case gives them."""
+    lines = (membrane_results / "profile.csv").read_text().splitlines()
+    assert lines[0] == "x [nm],phi [V],Na [mol/L],Cl [mol/L],packing,mu_Na [kT],mu_Cl [kT]"
+    first, last = ([float(word) for word in line.split(",")] for line in (lines[1], lines[-1]))
+    np.testing.assert_allclose(first[:4], [0.0, -0.04, 2.0, 2.0], atol=1e-12)
+    np.testing.assert_allclose(last[:4], [5.0, 0.0, 0.5, 0.5], atol=1e-12)
+
+
+def test_fields_hold_one_named_quantity_with_its_unit_each(membrane_results: Path):
+    """Read back by ADIOS2, and the markup that ParaView's VTX reader looks for."""
+    fields = read_fields(membrane_results)
+    markup = str(fields["markup"])
+    expected = {
+        "potential [V]", "concentration_Na [mol/L]", "concentration_Cl [mol/L]", "packing", "flux_Na [mol/m^2/s]",
+        "flux_Cl [mol/m^2/s]", "electrochemical_potential_Na [kT]", "electrochemical_potential_Cl [kT]",
+        "fixed_charge [mol/L]",
+    }  # fmt: skip
+    assert expected <= set(fields)
+    assert all(f'Name="{name}"' in markup for name in expected)
+    assert fields["geometry"][:, 0].max() == pytest.approx(5.0)
+    assert fields["concentration_Na [mol/L]"].max() == pytest.approx(2.0, rel=1e-9)
+
+
+def test_folder_with_other_results_is_kept_unless_overwritten(membrane_results: Path, tmp_path: Path):
+    folder = tmp_path / "kept"
+    shutil.copytree(membrane_results, folder)
+    (folder / "notes.txt").write_text("mine")
+    before = (folder / "summary.json").read_bytes()
+    refused = run_command("run", EXAMPLES / "imposed_fields.toml", "-o", folder)
+    assert refused.returncode == 2
+    assert "holds other results" in refused.stderr
+    assert (folder / "summary.json").read_bytes() == before
+    assert run_command("run", EXAMPLES / "imposed_fields.toml", "-o", folder, "--overwrite").returncode == 0
+    assert summary_of(folder)["units"] == "dimensionless"
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_failed_run_with_overwrite_leaves_the_earlier_results(membrane_results: Path, tmp_path: Path):
+    folder = tmp_path / "kept"
+    shutil.copytree(membrane_results, folder)
+    tables = dimensionless_case()
+    tables["domain"]["length"] = -1.0
+    case = write_toml(tables, tmp_path / "bad.toml")
+    assert run_command("run", case, "-o", folder, "--overwrite").returncode == 2
+    assert summary_of(folder) == summary_of(membrane_results)
+
+
+def test_disk_that_cannot_be_written_ends_with_exit_code_4(tmp_path: Path):
+    """/proc takes no folders, even from root; its refusal must come before any solving."""
+    finished = run_command("run", EXAMPLES / "membrane.toml", "-o", "/proc/results")
+    assert finished.returncode == 4
+    assert "cannot write to /proc/results" in finished.stderr
+    assert "Newton" not in finished.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_full_disk_while_writing_loses_nothing(membrane_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A text file whose device is full: exit code 4's error, and the earlier results are all there."""
+    from mpi4py import MPI
+
+    from pnp_exclusion.errors import DiskError
+    from pnp_exclusion.results import ResultFolder
+
+    folder = tmp_path / "kept"
+    shutil.copytree(membrane_results, folder)
+    results = ResultFolder(folder, MPI.COMM_SELF, overwrite=True)
+    os.symlink("/dev/full", results.staging / "profile.csv")
+    with pytest.raises(DiskError, match="No space left"):
+        results.write("profile.csv", lambda: "x\n" * 10000)
+    assert not results.staging.exists()
+    assert summary_of(folder) == summary_of(membrane_results)
+
+
+def test_failed_solve_leaves_the_last_good_state_and_says_what_was_tried(tmp_path: Path):
+    """One Newton step a try is not enough at any drive but the smallest; exit code 3."""
+    tables = dimensionless_case(electrostatics="poisson", debye_length=0.05, law="mpnp")
+    for species, charge in zip(tables["species"], (1, -1), strict=True):
+        species["charge"] = charge
+    for boundary, potential in zip(tables["boundaries"], (30.0, 0.0), strict=True):
+        boundary["potential"] = potential
+    tables["solver"] = {"max_newton_steps": 1}
+    case = write_toml(tables, tmp_path / "case.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out")
+    assert finished.returncode == 3
+    assert "no convergence in 1 steps" in finished.stderr
+    summary = summary_of(tmp_path / "out")
+    assert summary["converged"] is False
+    assert summary["drive"] < 1.0
+    assert len(summary["tried"]) >= 3
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "ramp to" in log
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["case"]["solver"]["max_newton_steps"] == 1
