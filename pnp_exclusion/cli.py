@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from types import ModuleType
 
+from pnp_exclusion import commands
 from pnp_exclusion.errors import PnpExclusionError
 
 EPILOG = """\
@@ -26,45 +28,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    run = commands.add_parser("run", help="solve a case and write its results")
-    _add_case(run)
-    _add_output(run)
-    run.add_argument("--law", choices=["pnp", "mpnp", "shdl", "vacancy"], help="instead of the law of the case")
-
-    compare = commands.add_parser("compare", help="solve a case under several laws, side by side")
-    _add_case(compare)
-    _add_output(compare)
-    compare.add_argument("--laws", default="pnp,mpnp,shdl,vacancy", help="separated by commas (default: %(default)s)")
-
-    check = commands.add_parser("check", help="validate a case; print its scales, mesh and warnings")
-    _add_case(check)
-
-    meshes = commands.add_parser("mesh", help="run a gmsh script of meshes/ and write its .msh file")
-    meshes.add_argument("script", type=Path, help="a Python script with a function build(gmsh)")
-    meshes.add_argument("-o", "--output", type=Path, help="the file to write (default: beside the script)")
-
-    schema = commands.add_parser("schema", help="print the JSON Schema of case files, for editors")
-    schema.set_defaults(case=None)
-    commands.add_parser("info", help="print versions, for bug reports")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in commands.NAMES:
+        module = _command(name)
+        module.add_to(subparsers.add_parser(name, help=module.HELP))
     return parser
 
 
-def _add_case(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("case", type=Path, metavar="CASE", help="a TOML case file")
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for the results (default: CASE without .toml, + .results)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that the folder holds")
-    parser.add_argument("--quiet", action="store_true", help="no lines of progress (the log file has them)")
+def _command(name: str) -> ModuleType:
+    return importlib.import_module(f"pnp_exclusion.commands.{name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,10 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     words, petsc_options = _split_petsc_options(words)
     arguments = _parser().parse_args(words)
-    from pnp_exclusion import commands
-
     try:
-        return getattr(commands, arguments.command)(arguments, petsc_options)
+        return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
         # errors of the package are raised on every rank alike (pnp_exclusion.parallel)
         if _rank() == 0:

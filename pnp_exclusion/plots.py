@@ -19,8 +19,8 @@ from pnp_exclusion.scales import Scales
 
 SPECIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
-LAW_STYLES = ("-", "--", "-.", ":")
-_STYLE: dict[str, Any] = {
+LAWSTYLES = ("-", "--", "-.", ":")
+STYLE: dict[str, Any] = {
     "font.size": 10,
     "axes.grid": True,
     "grid.alpha": 0.3,
@@ -29,11 +29,13 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def _colour(position: int) -> str:
+def species_colour(position: int) -> str:
+    """Return the colour of a species by its position in the case."""
     return SPECIES_COLOURS[position % len(SPECIES_COLOURS)]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
     FigureCanvasAgg(figure).print_png(path)
 
 
@@ -55,14 +57,14 @@ def _flux_label(scales: Scales) -> str:
 
 def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> None:
     """Densities and, with Poisson, the potential over x; regions with fixed charge are shaded."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         rows = 2 if profile.potential is not None else 1
         figure = Figure(figsize=(6.4, 2.9 * rows + 0.5))
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)
         densities = axes[0, 0]
         x = profile.x * scales.length_in_unit
         for position, (name, rho) in enumerate(zip(case.species_names, profile.rho, strict=True)):
-            densities.plot(x, rho * scales.displayed_concentration, color=_colour(position), label=name)
+            densities.plot(x, rho * scales.displayed_concentration, color=species_colour(position), label=name)
         densities.set_ylabel(_density_label(scales))
         if case.model.law != "pnp":
             _packing_axis(densities, scales)
@@ -76,7 +78,7 @@ def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> N
         axes[-1, 0].set_xlabel(_length_label("x", scales))
         axes[-1, 0].set_xlim(x[0], x[-1])
         densities.set_title(_title(case))
-        _save(figure, path)
+        save(figure, path)
 
 
 def _packing_axis(axis: Axes, scales: Scales) -> None:
@@ -120,7 +122,7 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
         panels.append(("packing (occupied fraction)", cut.rho.sum(axis=0), None))
     # the grid begins a hair inside the domain, which would cost the axes their tick at zero
     across, up = (np.round(grid * scales.length_in_unit, 6) for grid in cut.grid)
-    with matplotlib.rc_context(_STYLE | {"axes.grid": False}):
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         height, width = np.ptp(up), np.ptp(across)
         columns = 2 if height > 0.45 * width else 1
         rows = -(-len(panels) // columns)
@@ -139,7 +141,7 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
         for axis in axes[-1, :]:
             axis.set_xlabel(_length_label(letters[cut.axes[0]], scales))
         figure.suptitle(_title(case))
-        _save(figure, path)
+        save(figure, path)
 
 
 def _draw_panel(
@@ -182,7 +184,7 @@ def _draw_panel(
 
 def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, FluxParts], letter: str) -> None:
     """The mean flux density of every species, split into diffusion, drift and crowding."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.4 + 2.0 * len(parts), 3.6))
         axis = figure.subplots()
         for position, part in enumerate(parts.values()):
@@ -201,7 +203,7 @@ def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, 
         axis.set_ylabel(f"mean {_flux_label(scales)} along {letter}")
         axis.set_title(_title(case))
         axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-        _save(figure, path)
+        save(figure, path)
 
 
 def draw_comparison(
@@ -222,7 +224,7 @@ def draw_comparison(
     profiles
         By law; empty above one dimension.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         columns = len(species) if profiles else 1
         rows = 2 if profiles else 1
         figure = Figure(figsize=(max(7.2, 4.0 * columns), 3.4 * rows + 0.3))
@@ -231,13 +233,13 @@ def draw_comparison(
             _draw_densities(figure.add_subplot(grid[0, a]), a, name, scales, profiles)
         _draw_currents(figure.add_subplot(grid[-1, :]), species, currents, regimes, ends, flux_unit)
         figure.suptitle(title)
-        _save(figure, path)
+        save(figure, path)
 
 
 def _draw_densities(axis: Axes, a: int, name: str, scales: Scales, profiles: Mapping[str, Profile]) -> None:
-    for style, (law, profile) in zip(LAW_STYLES * len(profiles), profiles.items(), strict=False):
+    for style, (law, profile) in zip(LAWSTYLES * len(profiles), profiles.items(), strict=False):
         x = profile.x * scales.length_in_unit
-        axis.plot(x, profile.rho[a] * scales.displayed_concentration, style, color=_colour(a), label=law)
+        axis.plot(x, profile.rho[a] * scales.displayed_concentration, style, color=species_colour(a), label=law)
     first = next(iter(profiles.values()))
     _shade_fixed_charge(axis, first.x * scales.length_in_unit, first.fixed_charge)
     axis.set_title(name)
@@ -265,7 +267,7 @@ def _draw_currents(
                 x,
                 value,
                 0.92 * width,
-                color=_colour(a),
+                color=species_colour(a),
                 hatch=hatch,
                 edgecolor="white",
                 label=name if position == 0 else None,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pnp_exclusion.build import Setup
+from pnp_exclusion.commands.words import columns
 from pnp_exclusion.solution import Solution
 
 
@@ -29,14 +30,14 @@ def run_table(solution: Solution) -> list[str]:
             for name in currents
         ]
         head = ["species", f"current {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
-        lines += _columns([head, *rows])
+        lines += columns([head, *rows])
     else:
         rows = [
             [where, name, f"{flux['value']:.6g}", flux["unit"]]
             for where, fluxes in summary["flux"].items()
             for name, flux in fluxes.items()
         ]
-        lines += _columns([["boundary", "species", "outward flux", ""], *rows])
+        lines += columns([["boundary", "species", "outward flux", ""], *rows])
     identity = summary["identity_residual"]
     checks = [f"balance {summary['balance']:.1e}"] + ([f"identity {identity:.1e}"] if identity is not None else [])
     lines.append(
@@ -67,7 +68,7 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
         "regime",
         "identity residual",
     ]
-    return _columns([head, *rows])
+    return columns([head, *rows])
 
 
 def check_report(setup: Setup) -> list[str]:
@@ -97,7 +98,7 @@ def check_report(setup: Setup) -> list[str]:
     components = len(problem.species) + int(problem.coupled)
     nodes = _nodes(setup)
     rows += [["cells", str(problem.domain.cells)], ["unknowns", str(nodes * components)]]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _nodes(setup: Setup) -> int:
@@ -105,8 +106,3 @@ def _nodes(setup: Setup) -> int:
 
     space = fem.functionspace(setup.problem.domain.mesh, ("Lagrange", setup.case.solver.degree))
     return space.dofmap.index_map.size_global
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -21,7 +22,6 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.io import VTXWriter
 
-from pnp_exclusion.case import Case
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.laws import LAWS
 from pnp_exclusion.observe.sample import Profile
@@ -44,7 +44,10 @@ class ResultFolder:
         self.path = path
         self.comm = comm
         self._overwrite = overwrite
-        on_rank_zero(comm, self._open)
+
+    def open(self) -> None:
+        """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
+        on_rank_zero(self.comm, self._open)
 
     @property
     def staging(self) -> Path:
@@ -66,7 +69,7 @@ class ResultFolder:
             shutil.rmtree(self.staging, ignore_errors=True)
             self.staging.mkdir()
 
-        self._on_disk(prepare)
+        self.on_disk(prepare)
 
     def _results(self) -> list[str]:
         if not self.path.is_dir():
@@ -75,23 +78,23 @@ class ResultFolder:
 
     def make(self, prefix: str) -> None:
         """Make a sub-folder for results whose names begin with ``prefix``."""
-        on_rank_zero(self.comm, lambda: self._on_disk(lambda: (self.staging / prefix).mkdir(exist_ok=True)))
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: (self.staging / prefix).mkdir(exist_ok=True)))
 
     def write(self, name: str, content: Callable[[], str]) -> None:
         """Stage a text file; ``content`` is called on rank 0 alone."""
-        on_rank_zero(self.comm, lambda: self._on_disk(lambda: self._write_through(name, content())))
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: self._write_through(name, content())))
 
     def write_json(self, name: str, content: Any) -> None:
         """Stage a JSON file; numbers that are not finite become null."""
         self.write(name, lambda: json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
 
     def draw(self, name: str, picture: str, *content: Any) -> None:
-        """Stage a picture by a function of `pnp_exclusion.plots`, on rank 0 alone."""
+        """Stage a picture, on rank 0 alone; ``picture`` is "module.function" in this package."""
 
         def work() -> None:
-            from pnp_exclusion import plots
-
-            self._on_disk(lambda: getattr(plots, picture)(self.staging / name, *content))
+            module, function = picture.rsplit(".", 1)
+            draw = getattr(importlib.import_module(f"pnp_exclusion.{module}"), function)
+            self.on_disk(lambda: draw(self.staging / name, *content))
 
         on_rank_zero(self.comm, work)
 
@@ -118,14 +121,15 @@ class ResultFolder:
                 os.replace(entry, target)
             self.staging.rmdir()
 
-        on_rank_zero(self.comm, lambda: self._on_disk(move))
+        on_rank_zero(self.comm, lambda: self.on_disk(move))
 
     def abandon(self) -> None:
         """Remove what was staged; rank 0 alone, without talking to the others (used after errors)."""
         if self.comm.rank == 0:
             shutil.rmtree(self.staging, ignore_errors=True)
 
-    def _on_disk(self, work: Callable[[], None]) -> None:
+    def on_disk(self, work: Callable[[], None]) -> None:
+        """Do what may fail for the disk's sake, turning that into `DiskError` and leaving earlier results alone."""
         try:
             work()
         except OSError as error:
@@ -134,7 +138,14 @@ class ResultFolder:
 
 
 def _is_ours(name: str) -> bool:
-    return name in {"summary.json", "manifest.json", "profile.csv", "fields.bp", *LAWS} or name.endswith(".png")
+    return name in {
+        "summary.json",
+        "manifest.json",
+        "profile.csv",
+        "fields.bp",
+        "lattice.json",
+        *LAWS,
+    } or name.endswith(".png")
 
 
 def _remove(path: Path) -> None:
@@ -235,21 +246,19 @@ def write_fields(solution: Solution, path: Path) -> None:
         mesh.geometry.x[:] = coordinates
 
 
-def manifest(
-    case: Case, ranks: int, options: dict[str, str], unused: list[str], seconds: dict[str, float]
-) -> dict[str, Any]:
+def manifest(solution: Solution, ranks: int) -> dict[str, Any]:
     """Return what is needed to run a case again and to know what ran."""
-    written = case.as_written()
+    written = solution.setup.case.as_written()
     canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
     return {
         "case": written,
         "case_sha256": hashlib.sha256(canonical).hexdigest(),
         "command_line": sys.argv[1:],
         "versions": versions(),
-        "petsc_options": options,
-        "petsc_options_unused": unused,
+        "petsc_options": solution.petsc_options,
+        "petsc_options_unused": solution.unused_petsc_options,
         "ranks": ranks,
-        "seconds": seconds,
+        "seconds": dict(solution.seconds),
     }
 
 

@@ -74,12 +74,13 @@ def test_unexpected_error_on_one_rank_ends_every_rank(tmp_path: Path):
     script.write_text(
         "import sys\n"
         "from mpi4py import MPI\n"
-        "from pnp_exclusion import cli, commands\n"
+        "from pnp_exclusion import cli\n"
+        "from pnp_exclusion.commands import run as command\n"
         "def run(arguments, options):\n"
         "    if MPI.COMM_WORLD.rank == 1:\n"
         "        raise RuntimeError('rank one broke')\n"
         "    MPI.COMM_WORLD.Barrier()\n"
-        "commands.run = run\n"
+        "command.execute = run\n"
         "sys.exit(cli.main(['run', 'x.toml']))\n"
     )
     command = [str(BIN / "mpiexec"), "-n", "3", str(BIN / "python"), str(script)]

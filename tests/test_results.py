@@ -109,6 +109,7 @@ def test_full_disk_while_writing_loses_nothing(membrane_results: Path, tmp_path:
     folder = tmp_path / "kept"
     shutil.copytree(membrane_results, folder)
     results = ResultFolder(folder, MPI.COMM_SELF, overwrite=True)
+    results.open()
     os.symlink("/dev/full", results.staging / "profile.csv")
     with pytest.raises(DiskError, match="No space left"):
         results.write("profile.csv", lambda: "x\n" * 10000)

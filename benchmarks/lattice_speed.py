@@ -1,0 +1,88 @@
+"""Speed of the lattice kernel: attempts per second, beside plain C, and on two processes.
+
+Two species, (0.2, 0.5) | (0.6, 0.1), fields (3, -3), as measured in a run: with currents,
+densities and neighbour pairs counted. Needs gcc. Prints one line a figure.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pnp_exclusion.lattice import ExchangeProcess, Lattice, simulate_stationary
+from pnp_exclusion.lattice.engine import Apparatus, Engine, draw_start
+from pnp_exclusion.lattice.replicas import Monitor
+
+SILENT = Monitor(stopped=lambda: False, say=lambda fraction: None)
+
+
+def process_of(length: int) -> ExchangeProcess:
+    return ExchangeProcess(Lattice("reservoirs", length), (3.0, -3.0), (0.2, 0.5), (0.6, 0.1))
+
+
+def kernel_speed(apparatus: Apparatus, samples: int) -> float:
+    start = draw_start(apparatus.process, np.random.default_rng(1))
+    engine = Engine(apparatus, start, np.random.SeedSequence(1))
+    engine.observe(1, 1, SILENT)
+    begun = time.perf_counter()
+    engine.observe(1, samples, SILENT)
+    return samples * apparatus.attempts_per_sample / (time.perf_counter() - begun)
+
+
+def compile_c(folder: Path) -> Path:
+    source = Path(__file__).with_suffix(".c")
+    target = folder / "lattice_speed"
+    subprocess.run(["gcc", "-O3", "-march=native", "-o", str(target), str(source)], check=True)
+    return target
+
+
+def c_speed(program: Path, apparatus: Apparatus, samples: int) -> float:
+    length = apparatus.process.lattice.length
+    command = [str(program), str(length), str(samples), str(apparatus.sweeps_per_sample)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def run_seconds(process: ExchangeProcess, attempts: float, workers: int) -> float:
+    """Seconds of two equal replicas; ``attempts`` is roughly that of each."""
+    lattice = process.lattice
+    duration = attempts / (lattice.scale * lattice.scale**2)
+    begun = time.perf_counter()
+    simulate_stationary(process, duration, 1, replicas=2, workers=workers)
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--attempts", type=float, default=3e8, help="per timing")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    apparatus = Apparatus(process_of(arguments.length))
+    samples = int(arguments.attempts / apparatus.attempts_per_sample)
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_c(Path(folder))
+        # Turn about, so that a busy spell of the machine meets both.
+        pairs = [
+            (kernel_speed(apparatus, samples), c_speed(program, apparatus, samples))
+            for _ in range(arguments.repeats)
+        ]
+    ours, plain = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"kernel          {ours / 1e6:8.1f} million attempts/s (n = {arguments.length})")
+    print(f"plain C         {plain / 1e6:8.1f} million attempts/s")
+    print(f"ratio           {statistics.median(a / b for a, b in pairs):8.2f}")
+    one, two = (
+        run_seconds(apparatus.process, 10 * arguments.attempts, workers) for workers in (1, 2)
+    )
+    print(f"one process     {one:8.2f} s for two replicas")
+    print(f"two processes   {two:8.2f} s, {one / two:.2f} times as fast, start-up included")
+    print(f"load            {os.getloadavg()[0]:8.2f} processes wanted a core in the last minute")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""The commands, one a file: its words (`add_to`) and what it does (`execute`).
+
+Nothing heavy is imported at the top of these files, so that ``--help`` answers at once; `execute` starts PETSc with the
+user's options before it imports what computes.
+"""
+
+from __future__ import annotations
+
+NAMES = ("run", "compare", "lattice", "check", "mesh", "schema", "info")
+"""In the order of ``--help``."""

@@ -1,0 +1,24 @@
+"""``info``: versions, for bug reports."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from pnp_exclusion import fenicsx
+
+HELP = "print versions, for bug reports"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add no words."""
+
+
+def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Print them."""
+    fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.results import versions
+
+    for name, version in versions().items():
+        print(f"{name:22s} {version}")
+    return 0

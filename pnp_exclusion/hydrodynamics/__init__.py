@@ -1,0 +1,1 @@
+"""The lattice process beside the continuum that is its limit."""

@@ -1,0 +1,129 @@
+"""One command that solves and writes: its folder, its console, its clock."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from mpi4py import MPI
+
+from pnp_exclusion.advice import advice
+from pnp_exclusion.case import Case, read_case
+from pnp_exclusion.console import Console
+from pnp_exclusion.observe import sample
+from pnp_exclusion.parallel import on_rank_zero
+from pnp_exclusion.report import currents_in_units
+from pnp_exclusion.results import LOG, ResultFolder, manifest, profile_csv, write_fields
+from pnp_exclusion.solution import Solution, solve
+
+
+def read(path: Path) -> Case:
+    """Read a case on rank 0 and share it; its mistakes are raised on every rank."""
+    return on_rank_zero(MPI.COMM_WORLD, lambda: read_case(path))
+
+
+def failure(solution: Solution, folder: Path) -> str:
+    """Return the message of a solve that did not converge: what was tried, and what is left of it."""
+    attempts = "\n".join(f"  - {attempt}" for attempt in solution.report.tried)
+    return (
+        f"law {solution.weak_form.problem.law.name} did not converge; {folder} holds the last good state, at "
+        f"{solution.report.drive:.4g} of the driving forces. Tried:\n{attempts}"
+    )
+
+
+class Job:
+    """A context in which cases are solved and results staged; leaving it by an error abandons what was staged."""
+
+    def __init__(self, arguments: argparse.Namespace, petsc_options: Sequence[str]) -> None:
+        self.started = time.perf_counter()
+        self.comm = MPI.COMM_WORLD
+        self.petsc_options = petsc_options
+        self.console = Console(self.comm.rank, arguments.quiet)
+        path = arguments.output or Path(f"{arguments.case.stem}.results")
+        self.folder = ResultFolder(path, self.comm, arguments.overwrite)
+
+    def __enter__(self) -> Self:
+        self.folder.open()
+        on_rank_zero(self.comm, lambda: self.folder.on_disk(lambda: self.console.open_log(self.folder.path / LOG)))
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None:
+            self.folder.abandon()
+
+    def solve(self, case: Case) -> Solution:
+        """Solve a case; tell what the user should know of it, and which PETSc options nobody asked for."""
+        solution = solve(
+            case,
+            comm=self.comm,
+            petsc_options=self.petsc_options,
+            progress=self.console.say,
+            keep_failure=True,
+        )
+        for warning in [*advice(solution.setup), *solution.warnings()]:
+            self.console.warn(warning)
+        return solution
+
+    def write(self, solution: Solution, prefix: str = "") -> None:
+        """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
+        case = solution.setup.case
+        self.folder.make(prefix)
+        if solution.weak_form.problem.domain.dimension == 1:
+            profile = sample.profile(solution.weak_form)
+            self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
+        if case.output.pictures:
+            self._draw(solution, prefix)
+        if case.output.fields:
+            write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
+        self.write_manifest(solution, prefix)
+        self.folder.write_json(
+            f"{prefix}summary.json", solution.summary() | {"wall_seconds": time.perf_counter() - self.started}
+        )
+
+    def write_manifest(self, solution: Solution, prefix: str = "") -> None:
+        """Stage what is needed to run a case again."""
+        content = manifest(solution, self.comm.size)
+        self.folder.write_json(f"{prefix}manifest.json", content)
+
+    def _draw(self, solution: Solution, prefix: str) -> None:
+        case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
+        if solution.weak_form.problem.domain.dimension == 1:
+            profile = sample.profile(solution.weak_form)
+            folder.draw(f"{prefix}profiles.png", "plots.draw_profiles", case, scales, profile)
+        else:
+            cut = sample.central_slice(solution.weak_form, solution.axis)
+            folder.draw(f"{prefix}slice.png", "plots.draw_slice", case, scales, cut)
+        parts, letter = solution.flux_parts, "xyz"[solution.axis]
+        folder.draw(f"{prefix}fluxes.png", "plots.draw_flux_parts", case, scales, parts, letter)
+
+    def write_comparison(self, case: Case, solutions: dict[str, Solution]) -> None:
+        """Stage the summary and the picture of all laws together."""
+        first = next(iter(solutions.values()))
+        summaries = {law: solution.summary() for law, solution in solutions.items()}
+        converged = all(solution.converged for solution in solutions.values())
+        self.folder.write_json("summary.json", {"converged": converged, "laws": summaries})
+        if first.ends is None or not case.output.pictures:
+            return
+        one_dimensional = first.weak_form.problem.domain.dimension == 1
+        profiles = {law: sample.profile(s.weak_form) for law, s in solutions.items()} if one_dimensional else {}
+        currents = {law: currents_in_units(solution) for law, solution in solutions.items()}
+        self.folder.draw(
+            "comparison.png",
+            "plots.draw_comparison",
+            case.title,
+            first.setup.scales,
+            case.species_names,
+            {law: values for law, (values, _) in currents.items()},
+            {law: solution.regimes for law, solution in solutions.items()},
+            profiles,
+            tuple(end.name for end in first.ends),
+            next(unit for _, unit in currents.values()),
+        )
+
+    def print_lines(self, lines: Sequence[str]) -> None:
+        """Print on standard output, once."""
+        if self.comm.rank == 0:
+            print("\n".join(lines), flush=True)

@@ -1,0 +1,62 @@
+"""The lattice exchange process: simulated, solved exactly where small, and set beside a reference.
+
+See `process` for the model, `stationary` and `relaxation` for the simulations, `small` for the
+exact law, `heat` for the exact relaxation without fields, `comparison` for the statistics.
+"""
+
+from pnp_exclusion.lattice.comparison import (
+    ChiSquare,
+    Comparison,
+    Distance,
+    Limit,
+    Order,
+    chi_square,
+    compare,
+    compare_relaxation,
+    distance,
+    fitted_order,
+    hydrodynamic_limit,
+    whitened_residuals,
+)
+from pnp_exclusion.lattice.geometry import Lattice
+from pnp_exclusion.lattice.heat import heat_profile, lattice_heat_profile
+from pnp_exclusion.lattice.measure import Estimate
+from pnp_exclusion.lattice.process import ExchangeProcess
+from pnp_exclusion.lattice.relaxation import RelaxationResult, simulate_relaxation
+from pnp_exclusion.lattice.replicas import Progress
+from pnp_exclusion.lattice.result import StationaryResult
+from pnp_exclusion.lattice.small import ExactLaw, exact_law
+from pnp_exclusion.lattice.stationary import (
+    NothingMeasuredError,
+    TooShortError,
+    simulate_stationary,
+)
+
+__all__ = [
+    "ChiSquare",
+    "Comparison",
+    "Distance",
+    "Estimate",
+    "ExactLaw",
+    "ExchangeProcess",
+    "Lattice",
+    "Limit",
+    "NothingMeasuredError",
+    "Order",
+    "Progress",
+    "RelaxationResult",
+    "StationaryResult",
+    "TooShortError",
+    "chi_square",
+    "compare",
+    "compare_relaxation",
+    "distance",
+    "exact_law",
+    "fitted_order",
+    "heat_profile",
+    "hydrodynamic_limit",
+    "lattice_heat_profile",
+    "simulate_relaxation",
+    "simulate_stationary",
+    "whitened_residuals",
+]

@@ -1,0 +1,245 @@
+"""Replicas over processes or MPI ranks: the same answer however many there are.
+
+A replica depends on its own seed only, and results come back in the order of the items.
+"""
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+POLL_SECONDS = 0.2
+
+
+class Progress(NamedTuple):
+    """How far a run is: fraction done, seconds gone, seconds left (nan until it can be told)."""
+
+    fraction: float
+    elapsed: float
+    remaining: float
+
+
+Report = Callable[[Progress], None]
+Task = Callable[[Any, "Monitor"], Any]
+
+
+@dataclass
+class Monitor:
+    """What a replica is given: where to say how far it is, and whether it has been asked to stop.
+
+    ``say(fraction)`` may be called at any rate.
+    """
+
+    stopped: Callable[[], bool]
+    say: Callable[[float], None]
+
+
+class Spread(NamedTuple):
+    """Results in the order of the items, and whether the run was interrupted."""
+
+    results: list[Any]
+    interrupted: bool
+
+
+def root_seed(seed: int | np.random.SeedSequence) -> np.random.SeedSequence:
+    """Make a `numpy.random.SeedSequence` of an integer; raise `ValueError` for anything else."""
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed = {seed!r} must be a whole number, 0 or greater, or a SeedSequence")
+    return np.random.SeedSequence(int(seed))
+
+
+def spread(
+    task: Task,
+    items: Sequence[Any],
+    workers: int = 1,
+    communicator: "MPI.Comm | None" = None,
+    report: Report | None = None,
+) -> Spread:
+    """Run ``task(item, monitor)`` for every item: the seed of a replica, or those of a few.
+
+    ``workers`` processes are started, unless ``communicator`` is given: then rank ``r`` of ``s``
+    takes the items ``r, r + s, ...``, the call is collective and every rank returns all results.
+    ``task`` must be picklable for more than one process. ``report`` is called in the calling
+    process a few times a second; on MPI by rank 0, for its own share.
+
+    SIGINT and SIGTERM stop the run at the next look of each replica at its monitor; the replicas
+    return what they have, those not begun are left out, and a second signal acts as usual. On MPI
+    each rank listens for itself. A `ValueError` of any replica is raised on all ranks.
+    """
+    if workers < 1:
+        raise ValueError(f"workers = {workers} must be at least 1")
+    with _interruption() as flag:
+        if communicator is not None:
+            return _over_ranks(task, items, communicator, report, flag)
+        if workers == 1 or len(items) == 1:
+            return Spread(_in_turn(task, items, report, flag), flag.is_set())
+        return _over_processes(task, items, workers, report, flag)
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """A flag that the first SIGINT or SIGTERM raises; the second finds the former handlers."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in former.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def raise_flag(number: int, frame: object) -> None:
+        flag.set()
+        restore()
+
+    for number in former:
+        signal.signal(number, raise_flag)
+    try:
+        yield flag
+    finally:
+        restore()
+
+
+@dataclass
+class _Reporter:
+    """Turns fractions of replicas into a report of the whole, not more often than needed."""
+
+    report: Report | None
+    replicas: int
+    begun: float = field(default_factory=time.monotonic)
+    last: float = -np.inf
+
+    def tell(self, done: float) -> None:
+        now = time.monotonic()
+        if self.report is None or now - self.last < POLL_SECONDS:
+            return
+        self.last = now
+        fraction, elapsed = done / self.replicas, now - self.begun
+        remaining = elapsed * (1 - fraction) / fraction if fraction > 0 else np.nan
+        self.report(Progress(fraction, elapsed, remaining))
+
+
+def _in_turn(
+    task: Task,
+    items: Sequence[Any],
+    report: Report | None,
+    flag: threading.Event,
+) -> list[Any]:
+    reporter = _Reporter(report, len(items))
+    results: list[Any] = []
+    monitor = Monitor(flag.is_set, lambda fraction: reporter.tell(len(results) + fraction))
+    for item in items:
+        if flag.is_set():
+            break
+        results.append(task(item, monitor))
+    return results
+
+
+def _over_ranks(
+    task: Task,
+    items: Sequence[Any],
+    communicator: "MPI.Comm",
+    report: Report | None,
+    flag: threading.Event,
+) -> Spread:
+    rank, size = communicator.Get_rank(), communicator.Get_size()
+    mine: list[Any] = []
+    complaint: ValueError | None = None
+    try:
+        mine = _in_turn(task, items[rank::size], report if rank == 0 else None, flag)
+    except ValueError as error:
+        complaint = error
+    shares = communicator.allgather((mine, flag.is_set(), complaint))
+    for _, _, refusal in shares:
+        if refusal is not None:
+            raise refusal
+    placed = [
+        (index * size + owner, result)
+        for owner, (results, _, _) in enumerate(shares)
+        for index, result in enumerate(results)
+    ]
+    results = [result for _, result in sorted(placed, key=lambda pair: pair[0])]
+    return Spread(results, any(stopped for _, stopped, _ in shares))
+
+
+class _Shared(NamedTuple):
+    stop: Any
+    fractions: Any
+
+
+_shared: _Shared | None = None
+
+
+def _enter_worker(stop: Any, fractions: Any) -> None:
+    global _shared
+    _shared = _Shared(stop, fractions)
+    # A signal to the whole group is for the parent, which passes it on through ``stop``.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _work(task: Task, index: int, item: Any) -> Any:
+    shared, parent = _shared, multiprocessing.parent_process()
+    assert shared is not None
+    assert parent is not None
+
+    def stopped() -> bool:
+        # SIGTERM is ignored here, so a replica whose parent is gone has to notice by itself.
+        return bool(shared.stop.is_set()) or not parent.is_alive()
+
+    def say(fraction: float) -> None:
+        shared.fractions[index] = fraction
+
+    result = task(item, Monitor(stopped, say))
+    say(1.0)
+    return result
+
+
+def _over_processes(
+    task: Task,
+    items: Sequence[Any],
+    workers: int,
+    report: Report | None,
+    flag: threading.Event,
+) -> Spread:
+    context = multiprocessing.get_context("spawn")
+    stop, fractions = context.Event(), context.Array("d", len(items), lock=False)
+    reporter = _Reporter(report, len(items))
+    pool = ProcessPoolExecutor(min(workers, len(items)), context, initializer=_enter_worker, initargs=(stop, fractions))
+    with pool:
+        futures = [pool.submit(_work, task, index, item) for index, item in enumerate(items)]
+        try:
+            _await(futures, flag, stop, lambda: reporter.tell(sum(fractions)))
+            results = [future.result() for future in futures if not future.cancelled()]
+        finally:
+            # Without this a failed replica would leave the caller waiting for all the others.
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+    return Spread(results, flag.is_set())
+
+
+def _await(futures: list[Future[Any]], flag: threading.Event, stop: Any, tell: Callable[[], None]) -> None:
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=POLL_SECONDS)
+        for future in done:
+            if not future.cancelled():
+                future.result()
+        if flag.is_set() and not stop.is_set():
+            stop.set()
+            for future in futures:
+                future.cancel()
+        tell()
