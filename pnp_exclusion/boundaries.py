@@ -32,6 +32,10 @@ class BoundaryState(Protocol):
         """0..1 while the solver ramps driving forces up, 1 in the solution; given fluxes are scaled by it."""
         ...
 
+    def number(self, value: float) -> Any:
+        """Return a symbol for a number, so that another value compiles nothing anew."""
+        ...
+
 
 @dataclass(frozen=True)
 class BoundaryCondition:
@@ -52,6 +56,10 @@ class BoundaryCondition:
     def held_potential(self) -> float | None:
         """The potential held here (kT/e)."""
         return None
+
+    def supplies(self, species: str) -> bool:
+        """Whether the amount of a species in the domain is fixed by what this boundary holds or exchanges."""
+        return species in self.held_fractions
 
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         """The flux ``J_a . n`` that is imposed on a species, or None."""
@@ -87,9 +95,9 @@ class Reservoir(BoundaryCondition):
 
 @dataclass(frozen=True)
 class Electrode(BoundaryCondition):
-    """Holds the potential; blocks every species but those it holds."""
+    """Holds the potential (with Poisson); blocks every species but those it holds."""
 
-    potential: float
+    potential: float | None
     fractions: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -119,4 +127,4 @@ class PrescribedFlux(BoundaryCondition):
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         if species not in self.fluxes:
             return None
-        return state.drive * self.fluxes[species]
+        return state.drive * state.number(self.fluxes[species])

@@ -15,7 +15,7 @@ from pnp_exclusion import boundaries
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case, FieldTable
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.laws import LAWS, Law
+from pnp_exclusion.laws import Law, named_law
 from pnp_exclusion.layers import largest_field, mesh_of, read_mesh_of
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
@@ -59,7 +59,7 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None) -
 def law_of(case: Case) -> Law:
     """Return the law that a case names."""
     model = case.model
-    return LAWS[model.law](model.kappa) if model.law == "vacancy" else LAWS[model.law]()
+    return named_law(model.law, model.kappa)
 
 
 def _domain_and_scales(case: Case, comm: MPI.Comm) -> tuple[Domain, Scales]:
@@ -101,8 +101,7 @@ def _condition(table: tables.Boundary, scales: Scales) -> boundaries.BoundaryCon
         case tables.Reservoir():
             return boundaries.Reservoir(table.where, _fractions(table, scales), _potential(table.potential, scales))
         case tables.Electrode():
-            potential = table.potential.value / scales.potential
-            return boundaries.Electrode(table.where, potential, _fractions(table, scales))
+            return boundaries.Electrode(table.where, _potential(table.potential, scales), _fractions(table, scales))
         case tables.Flux():
             fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
             return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales))

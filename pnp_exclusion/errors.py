@@ -10,6 +10,8 @@ class PnpExclusionError(Exception):
     """An error with a message for people; ``exit_code`` is what the command ends with."""
 
     exit_code = 1
+    everywhere = True
+    """Whether every rank raises it alike; if not, the rank that does must end the others."""
 
 
 class UsageError(PnpExclusionError):

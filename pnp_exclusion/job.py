@@ -28,10 +28,11 @@ def read(path: Path) -> Case:
 def failure(solution: Solution, folder: Path) -> str:
     """Return the message of a solve that did not converge: what was tried, and what is left of it."""
     attempts = "\n".join(f"  - {attempt}" for attempt in solution.report.tried)
-    return (
-        f"law {solution.weak_form.problem.law.name} did not converge; {folder} holds the last good state, at "
-        f"{solution.report.drive:.4g} of the driving forces. Tried:\n{attempts}"
+    drive = solution.report.drive
+    left = (
+        f"{folder} holds the last good state, at {drive:.4g} of the driving forces" if drive else "no state was found"
     )
+    return f"law {solution.weak_form.problem.law.name} did not converge; {left}. Tried:\n{attempts}"
 
 
 class Job:
@@ -47,7 +48,7 @@ class Job:
 
     def __enter__(self) -> Self:
         self.folder.open()
-        on_rank_zero(self.comm, lambda: self.folder.on_disk(lambda: self.console.open_log(self.folder.path / LOG)))
+        on_rank_zero(self.comm, lambda: self.folder.on_disk(lambda: self.console.open_log(self.folder.staging / LOG)))
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -71,6 +72,10 @@ class Job:
         """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
         case = solution.setup.case
         self.folder.make(prefix)
+        if not solution.has_state:
+            self.write_manifest(solution, prefix)
+            self.folder.write_json(f"{prefix}summary.json", solution.summary)
+            return
         if solution.weak_form.problem.domain.dimension == 1:
             profile = sample.profile(solution.weak_form)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
@@ -79,14 +84,12 @@ class Job:
         if case.output.fields:
             write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
         self.write_manifest(solution, prefix)
-        self.folder.write_json(
-            f"{prefix}summary.json", solution.summary() | {"wall_seconds": time.perf_counter() - self.started}
-        )
+        summary = solution.summary() | {"wall_seconds": time.perf_counter() - self.started}
+        self.folder.write_json(f"{prefix}summary.json", lambda: summary)
 
     def write_manifest(self, solution: Solution, prefix: str = "") -> None:
         """Stage what is needed to run a case again."""
-        content = manifest(solution, self.comm.size)
-        self.folder.write_json(f"{prefix}manifest.json", content)
+        self.folder.write_json(f"{prefix}manifest.json", lambda: manifest(solution, self.comm.size))
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
@@ -101,11 +104,12 @@ class Job:
 
     def write_comparison(self, case: Case, solutions: dict[str, Solution]) -> None:
         """Stage the summary and the picture of all laws together."""
-        first = next(iter(solutions.values()))
         summaries = {law: solution.summary() for law, solution in solutions.items()}
         converged = all(solution.converged for solution in solutions.values())
-        self.folder.write_json("summary.json", {"converged": converged, "laws": summaries})
-        if first.ends is None or not case.output.pictures:
+        self.folder.write_json("summary.json", lambda: {"converged": converged, "laws": summaries})
+        solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
+        first = next(iter(solutions.values()), None)
+        if first is None or first.ends is None or not case.output.pictures:
             return
         one_dimensional = first.weak_form.problem.domain.dimension == 1
         profiles = {law: sample.profile(s.weak_form) for law, s in solutions.items()} if one_dimensional else {}

@@ -26,11 +26,12 @@ Value = Any
 """A float, a numpy array or a UFL expression."""
 
 
-LEAST_MOBILITY = 1e-20
+LEAST_MOBILITY = 1e-14
 """Of a particle in empty space: what every particle keeps in a layer without a single vacancy.
 
-Far below what double precision adds to currents. Without it the total flux through a saturated layer (vacancies of
-e^-100 and less) is determined by differences of nothing, and the linear systems are singular.
+Exchanges in such a layer leave the total flux undetermined (vacancies of e^-100 and less), and the linear systems would
+be singular. The value is the smallest that survives beside exchange coefficients of order one in double precision; it
+adds 1e-14 of a one-way flux per kT, which is less than the rounding of the currents.
 """
 
 
@@ -105,11 +106,11 @@ class IdealGas(FreeEnergy):
         return [float(np.log(rho_a)) for rho_a in rho]
 
 
-Exchange = Callable[[int, int, Sequence[Value], Sequence[Value]], Value]
-"""``w(a, b, rho, diffusivity)`` for a species ``a >= 1`` and a partner ``b`` (0: the vacancy).
+Exchange = Callable[..., Value]
+"""``w(a, b, rho, diffusivity, **parameters)`` for a species ``a >= 1`` and a partner ``b`` (0: the vacancy).
 
 ``rho[0]`` is the vacancy and ``rho[a]`` species ``a``; ``diffusivity[a]`` likewise (``diffusivity[0]`` is unused).
-Return the number 0 where the pair never changes places. Must be symmetric in ``a, b >= 1``.
+Return the number 0 where the pair never changes places. Must be symmetric in ``a, b >= 1`` and never negative.
 """
 
 
@@ -122,21 +123,20 @@ class Law:
     exchange
         The exchange coefficients ``w`` (dimensionless: in units of density times reference diffusivity).
     free_energy
-        `LatticeGas` unless given. Refused with `LawError` if its densities break the Maxwell relations
+        `LatticeGas` unless given. `require_fit` refuses one whose densities break the Maxwell relations
         ``d rho_a / d eta_b = d rho_b / d eta_a``, without which there is no free energy, no Onsager symmetry and no
         bound on the entropy production (PHYSICS, section 6).
     equal_diffusivities
         True for a law that is derived only for species of the same diffusivity.
+    parameters
+        Numbers passed to ``exchange`` by name; changing one compiles nothing anew.
     """
 
     name: str
     exchange: Exchange
     free_energy: FreeEnergy = field(default_factory=LatticeGas)
     equal_diffusivities: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.free_energy, LatticeGas | IdealGas):
-            _require_maxwell_relations(self.name, self.free_energy)
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def crowded(self) -> bool:
@@ -144,7 +144,7 @@ class Law:
         return not isinstance(self.free_energy, IdealGas)
 
     def require_fit(self, diffusivities: Sequence[float]) -> None:
-        """Raise `LawError` if the law does not describe species with these diffusivities."""
+        """Raise `LawError` if the law contradicts itself or does not describe species with these diffusivities."""
         if self.equal_diffusivities and len(set(diffusivities)) > 1:
             listed = ", ".join(f"{value:g}" for value in diffusivities)
             raise LawError(
@@ -152,35 +152,57 @@ class Law:
                 f"diffusivities only, but they are {listed}; give all species the same diffusivity, or use "
                 '"mpnp" or "vacancy" (kappa = 0), which take any'
             )
-        if not self.crowded:
-            return
-        trial = [0.1] * (len(diffusivities) + 1)
-        for a in range(1, len(trial)):
-            for b in range(1, a):
-                rates = [1.0, *diffusivities]
-                forth, back = self.exchange(a, b, trial, rates), self.exchange(b, a, trial, rates)
+        states = np.random.default_rng(0).normal(-1.0, 1.5, size=(20, len(diffusivities)))
+        if type(self.free_energy) not in (LatticeGas, IdealGas):
+            for eta in states:
+                _require_free_energy(self.name, self.free_energy, eta)
+        for eta in states:
+            self._require_symmetric_exchange(self.free_energy.densities(list(eta)), [1.0, *diffusivities])
+
+    def _require_symmetric_exchange(self, rho: Sequence[float], rates: Sequence[float]) -> None:
+        for a in range(1, len(rho)):
+            for b in range(a):
+                forth = float(self.exchange(a, b, rho, rates, **self.parameters))
+                if forth < 0.0:
+                    raise LawError(
+                        f'law "{self.name}": the exchange coefficient of {_partners(a, b)} is {forth:g} at some '
+                        "densities; it must not be negative, or entropy would be destroyed"
+                    )
+                back = float(self.exchange(b, a, rho, rates, **self.parameters)) if b > 0 else forth
                 if not np.isclose(forth, back, rtol=1e-12, atol=0.0):
                     raise LawError(
-                        f'law "{self.name}": the exchange coefficient of species {a} and {b} is {forth:g} in one '
-                        f"order and {back:g} in the other; it must be symmetric (Onsager)"
+                        f'law "{self.name}": the exchange coefficient of {_partners(a, b)} is {forth:g} in one order '
+                        f"and {back:g} in the other; it must be symmetric (Onsager)"
                     )
 
-    def coefficients(self, rho: Sequence[Value], diffusivities: Sequence[Value]) -> dict[tuple[int, int], Value]:
-        """Return ``w_ab`` for every pair ``a > b >= 0`` that changes places; ``rho`` has the vacancy first."""
+    def coefficients(
+        self, rho: Sequence[Value], diffusivities: Sequence[Value], parameters: Mapping[str, Value] | None = None
+    ) -> dict[tuple[int, int], Value]:
+        """Return ``w_ab`` for every pair ``a > b >= 0`` that changes places; ``rho`` has the vacancy first.
+
+        ``parameters`` stand for those of the law, by name, where symbols are wanted.
+        """
+        given = self.parameters if parameters is None else parameters
         rates = [1.0, *diffusivities]
         pairs = ((a, b) for a in range(1, len(rho)) for b in range(a))
-        found = {(a, b): self.exchange(a, b, rho, rates) for a, b in pairs}
+        found = {(a, b): self.exchange(a, b, rho, rates, **given) for a, b in pairs}
         for a in range(1, len(rho)):
             found[a, 0] = found[a, 0] + LEAST_MOBILITY * rho[a]
         return {pair: w for pair, w in found.items() if not (isinstance(w, int | float) and w == 0)}
 
-    def fluxes(self, rho: Sequence[Value], forces: Sequence[Value], diffusivities: Sequence[Value]) -> list[Value]:
+    def fluxes(
+        self,
+        rho: Sequence[Value],
+        forces: Sequence[Value],
+        diffusivities: Sequence[Value],
+        parameters: Mapping[str, Value] | None = None,
+    ) -> list[Value]:
         """Return ``J_a = -sum_b w_ab (G_a - G_b)`` for the ``N`` species.
 
         ``rho`` has the vacancy first, ``forces`` are the ``N`` gradients ``G_a = grad mu_a - E_a``.
         """
         flux: list[Value] = [0.0 * force for force in forces]
-        for (a, b), w in self.coefficients(rho, diffusivities).items():
+        for (a, b), w in self.coefficients(rho, diffusivities, parameters).items():
             if b == 0:
                 flux[a - 1] = flux[a - 1] - w * forces[a - 1]
             else:
@@ -202,24 +224,32 @@ class Law:
         return matrix
 
 
-def _require_maxwell_relations(name: str, free_energy: FreeEnergy) -> None:
-    """Compare ``d rho_a / d eta_b`` with its transpose at scattered states, by central differences."""
-    step = 1e-5
-    for eta in np.random.default_rng(0).normal(0.0, 1.5, size=(20, 3)):
-        jacobian = np.empty((3, 3))
-        for b in range(3):
-            shift = step * np.eye(3)[b]
-            above = free_energy.densities(list(eta + shift))
-            below = free_energy.densities(list(eta - shift))
-            jacobian[:, b] = [
-                (float(up) - float(down)) / (2 * step) for up, down in zip(above[1:], below[1:], strict=True)
-            ]
-        if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
-            a, b = divmod(int(np.abs(jacobian - jacobian.T).argmax()), 3)
-            raise LawError(
-                f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '
-                f"d rho_{b + 1}/d eta_{a + 1} = {jacobian[b, a]:.4g}; the Maxwell relations ask for equality"
-            )
+def _partners(a: int, b: int) -> str:
+    return f"species {a} and {b}" if b > 0 else f"species {a} and the vacancies"
+
+
+def _require_free_energy(name: str, free_energy: FreeEnergy, eta: np.ndarray) -> None:
+    """Check the Maxwell relations ``d rho_a / d eta_b = d rho_b / d eta_a`` at a state, and that potentials invert."""
+    step, count = 1e-5, len(eta)
+
+    def densities(at: np.ndarray) -> np.ndarray:
+        return np.array([float(rho) for rho in free_energy.densities(list(at))[1:]])
+
+    jacobian = np.column_stack(
+        [(densities(eta + shift) - densities(eta - shift)) / (2 * step) for shift in step * np.eye(count)]
+    )
+    if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
+        a, b = divmod(int(np.abs(jacobian - jacobian.T).argmax()), count)
+        raise LawError(
+            f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '
+            f"d rho_{b + 1}/d eta_{a + 1} = {jacobian[b, a]:.4g}; the Maxwell relations ask for equality"
+        )
+    inverted = np.array(free_energy.chemical_potentials(list(densities(eta))))
+    if not np.allclose(inverted, eta, rtol=1e-6, atol=1e-6):
+        raise LawError(
+            f'law "{name}": chemical_potentials is not the inverse of densities: from eta = {eta.round(4).tolist()} '
+            f"back to {inverted.round(4).tolist()}"
+        )
 
 
 def _into_all_space(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
@@ -256,12 +286,25 @@ def vacancy(kappa: float = 0.0) -> Law:
     """
     if not kappa >= 0.0:
         raise LawError(f"kappa is an exchange rate and must be 0 or more, but it is {kappa:g}")
+    if kappa == 0.0:
+        return Law("vacancy", _into_vacancies)
+    return Law("vacancy", _into_vacancies_and_swapping, equal_diffusivities=True, parameters={"kappa": kappa})
 
-    def exchange(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
-        return diffusivity[a] * rho[a] * rho[b] * (1.0 if b == 0 else kappa) if b == 0 or kappa else 0
 
-    return Law("vacancy", exchange, equal_diffusivities=kappa > 0.0)
+def _into_vacancies(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
+    return diffusivity[a] * rho[a] * rho[0] if b == 0 else 0
+
+
+def _into_vacancies_and_swapping(
+    a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value], kappa: Value
+) -> Value:
+    return diffusivity[a] * rho[a] * rho[b] * (1.0 if b == 0 else kappa)
 
 
 LAWS: Mapping[str, Callable[..., Law]] = {"pnp": pnp, "mpnp": mpnp, "shdl": shdl, "vacancy": vacancy}
 """The laws that a case file can name."""
+
+
+def named_law(name: str, kappa: float = 0.0) -> Law:
+    """Return the law that a case names; ``kappa`` counts for `vacancy` only."""
+    return vacancy(kappa) if name == "vacancy" else LAWS[name]()

@@ -1,4 +1,4 @@
-"""What only rank 0 may do, in a way that every rank learns how it went."""
+"""What one rank finds out and every rank must know."""
 
 from __future__ import annotations
 
@@ -10,15 +10,27 @@ from pnp_exclusion.errors import PnpExclusionError
 
 
 def on_rank_zero[T](comm: MPI.Comm, work: Callable[[], T]) -> T:
-    """Run ``work`` on rank 0 and return its result on every rank; an error of the package is raised on every rank."""
+    """Run ``work`` on rank 0 and return its result on every rank; whatever it raises is raised on every rank."""
     result: T | None = None
-    problem: PnpExclusionError | None = None
+    problem: Exception | None = None
     if comm.rank == 0:
         try:
             result = work()
-        except PnpExclusionError as error:
+        except Exception as error:  # noqa: BLE001 - forwarded to all ranks and raised there
             problem = error
-    result, problem = comm.bcast((result, problem), root=0)
+    if comm.size > 1:
+        travelling = (
+            problem if problem is None or isinstance(problem, PnpExclusionError) else RuntimeError(repr(problem))
+        )
+        result, received = comm.bcast((result, travelling), root=0)
+        problem = problem or received
     if problem is not None:
         raise problem
-    return result
+    return result  # type: ignore[return-value]
+
+
+def agree(comm: MPI.Comm, problem: PnpExclusionError | None) -> None:
+    """Raise on every rank if any rank has a problem: the first rank's."""
+    problems = [found for found in comm.allgather(problem) if found is not None]
+    if problems:
+        raise problems[0]

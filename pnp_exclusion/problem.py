@@ -35,7 +35,7 @@ class ImposedField:
     vector
         UFL vector, kT per length.
     work
-        The work it does from the origin (kT) at points ``(3, n)``: a potential of which it is the gradient.
+        The work it does from a fixed point (kT) at points ``(3, n)``: a potential of which it is the gradient.
     largest
         An upper bound of its size.
     """

@@ -20,6 +20,8 @@ def currents_in_units(solution: Solution) -> tuple[dict[str, float], str]:
 
 def run_table(solution: Solution) -> list[str]:
     """Return the lines that ``run`` prints: currents, forces and regimes, or fluxes without two ends."""
+    if not solution.has_state:
+        return []
     summary = solution.summary()
     lines = []
     if solution.ends is not None:
@@ -51,6 +53,9 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
     """Return the lines that ``compare`` prints: a row for every law and species."""
     unit = ""
     rows = []
+    solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
+    if not solutions:
+        return []
     for law, solution in solutions.items():
         currents, unit = currents_in_units(solution)
         identity = "-" if solution.identity_residual is None else f"{solution.identity_residual:.1e}"

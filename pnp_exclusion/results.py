@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -26,7 +27,7 @@ from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.laws import LAWS
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.observe.split import flux_fields
-from pnp_exclusion.parallel import on_rank_zero
+from pnp_exclusion.parallel import agree, on_rank_zero
 from pnp_exclusion.solution import Solution
 
 LOG = "log.txt"
@@ -37,7 +38,7 @@ class ResultFolder:
     """A folder that receives the results of one command, all at once or not at all.
 
     Refuses a folder that holds anything but a log unless ``overwrite``; then files of the same names are replaced, and
-    earlier results of other names removed, when the new ones are complete. Every method is collective.
+    earlier results of other names removed, when the new ones are complete. Every method but `abandon` is collective.
     """
 
     def __init__(self, path: Path, comm: MPI.Comm, overwrite: bool = False) -> None:
@@ -47,7 +48,7 @@ class ResultFolder:
 
     def open(self) -> None:
         """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
-        on_rank_zero(self.comm, self._open)
+        on_rank_zero(self.comm, lambda: self.on_disk(self._open))
 
     @property
     def staging(self) -> Path:
@@ -63,13 +64,9 @@ class ResultFolder:
                 f"{self.path} holds other results ({', '.join(kept[:3])}{', ..' if len(kept) > 3 else ''}), "
                 "which are kept; choose another folder or add --overwrite"
             )
-
-        def prepare() -> None:
-            self.path.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self.staging, ignore_errors=True)
-            self.staging.mkdir()
-
-        self.on_disk(prepare)
+        self.path.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir()
 
     def _results(self) -> list[str]:
         if not self.path.is_dir():
@@ -84,9 +81,9 @@ class ResultFolder:
         """Stage a text file; ``content`` is called on rank 0 alone."""
         on_rank_zero(self.comm, lambda: self.on_disk(lambda: self._write_through(name, content())))
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Stage a JSON file; numbers that are not finite become null."""
-        self.write(name, lambda: json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+    def write_json(self, name: str, content: Callable[[], Any]) -> None:
+        """Stage a JSON file from what ``content`` returns on rank 0; numbers that are not finite become null."""
+        self.write(name, lambda: json.dumps(_finite(content()), indent=2, ensure_ascii=False) + "\n")
 
     def draw(self, name: str, picture: str, *content: Any) -> None:
         """Stage a picture, on rank 0 alone; ``picture`` is "module.function" in this package."""
@@ -106,9 +103,10 @@ class ResultFolder:
             os.fsync(stream.fileno())
 
     def complete(self) -> None:
-        """Move everything into place; ``summary.json`` last, as the sign that all is there."""
+        """Move everything into place; ``summary.json`` goes first and comes last, as the sign that all is there."""
 
         def move() -> None:
+            (self.path / "summary.json").unlink(missing_ok=True)
             new = sorted(self.staging.iterdir(), key=lambda entry: entry.name == "summary.json")
             if self._overwrite:
                 for name in self._results():
@@ -124,8 +122,10 @@ class ResultFolder:
         on_rank_zero(self.comm, lambda: self.on_disk(move))
 
     def abandon(self) -> None:
-        """Remove what was staged; rank 0 alone, without talking to the others (used after errors)."""
-        if self.comm.rank == 0:
+        """Remove what was staged but for the log; rank 0 alone, without talking to the others (used after errors)."""
+        if self.comm.rank == 0 and self.staging.is_dir():
+            if (self.staging / LOG).exists():
+                os.replace(self.staging / LOG, self.path / LOG)
             shutil.rmtree(self.staging, ignore_errors=True)
 
     def on_disk(self, work: Callable[[], None]) -> None:
@@ -133,7 +133,8 @@ class ResultFolder:
         try:
             work()
         except OSError as error:
-            self.abandon()
+            with contextlib.suppress(OSError):
+                self.abandon()
             raise DiskError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
 
@@ -237,21 +238,24 @@ def write_fields(solution: Solution, path: Path) -> None:
         functions.append(fixed)
     coordinates = mesh.geometry.x.copy()
     mesh.geometry.x[:] *= scales.length_in_unit
+    problem_here = None
     try:
         with VTXWriter(mesh.comm, path, functions) as writer:
             writer.write(0.0)
     except RuntimeError as error:
-        raise DiskError(f"cannot write {path.name}: {error}") from None
+        problem_here = DiskError(f"cannot write {path.name}: {error}")
     finally:
         mesh.geometry.x[:] = coordinates
+    agree(mesh.comm, problem_here)
 
 
 def manifest(solution: Solution, ranks: int) -> dict[str, Any]:
-    """Return what is needed to run a case again and to know what ran."""
+    """Return what is needed to run a case again and to know what ran; reads the mesh file, so for rank 0 alone."""
     written = solution.setup.case.as_written()
     canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
-    return {
+    content = {
         "case": written,
+        "law": solution.weak_form.problem.law.name,
         "case_sha256": hashlib.sha256(canonical).hexdigest(),
         "command_line": sys.argv[1:],
         "versions": versions(),
@@ -260,6 +264,9 @@ def manifest(solution: Solution, ranks: int) -> dict[str, Any]:
         "ranks": ranks,
         "seconds": dict(solution.seconds),
     }
+    if solution.setup.case.domain.shape == "gmsh":
+        content["mesh_sha256"] = hashlib.sha256(solution.setup.case.mesh_path.read_bytes()).hexdigest()
+    return content
 
 
 def versions() -> dict[str, str]:

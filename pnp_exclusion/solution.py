@@ -28,7 +28,8 @@ class Solution:
     """A steady state and what can be read off it.
 
     ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
-    driving forces. All values are dimensionless but those of `summary`.
+    driving forces (0: no state at all was found, and what is read off it means nothing). All values are dimensionless
+    but those of `summary`. Reading is collective over the ranks of the problem.
     """
 
     setup: Setup
@@ -39,13 +40,16 @@ class Solution:
     petsc_options: dict[str, str] = field(default_factory=dict)
     """The options in force."""
     unused_petsc_options: list[str] = field(default_factory=list)
-    """Those of the case or the command line that no PETSc object asked for."""
+    """Those of the case or the command line that had no effect."""
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to read: the solution, or the last good state before a failure."""
+        return self.report.drive > 0.0
 
     def warnings(self) -> list[str]:
         """Return one sentence for everything about this solution that the user should know; collective."""
-        found = [
-            f"PETSc ignored the option -{name}: nothing in this solve reads it" for name in self.unused_petsc_options
-        ]
+        found = [f"PETSc's option -{name} had no effect in this solve" for name in self.unused_petsc_options]
         problem = self.weak_form.problem
         if not problem.law.crowded:
             eta, _ = self.weak_form.nodal_potentials(self.weak_form.unknown.x.array)
@@ -63,9 +67,23 @@ class Solution:
         return currents.boundary_totals(self.weak_form)
 
     @cached_property
+    def mean_fluxes(self) -> dict[str, float]:
+        """The flux of every species if nothing opposed its mean density, see `observe.currents.mean_fluxes`."""
+        return currents.mean_fluxes(self.weak_form)
+
+    @cached_property
+    def resistance(self) -> np.ndarray | None:
+        """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
+        one_dimensional = self.weak_form.problem.domain.dimension == 1
+        return identity.mean_resistance(self.weak_form) if one_dimensional else None
+
+    @cached_property
     def one_way(self) -> dict[str, float]:
-        """The scale of every species' flux, see `pnp_exclusion.observe.currents.one_way_fluxes`."""
-        return currents.one_way_fluxes(self.weak_form)
+        """The flux that one kT drives of every species: through its resistances in series, above one dimension the
+        mean flux."""
+        if self.resistance is None:
+            return self.mean_fluxes
+        return identity.one_way_fluxes(self.resistance, self.mean_fluxes)
 
     @cached_property
     def ends(self) -> tuple[forces.End, forces.End] | None:
@@ -91,14 +109,23 @@ class Solution:
         if self.ends is None or self.currents is None:
             return dict.fromkeys(self.weak_form.problem.names)
         driven = forces.is_driven(self.weak_form, self.ends)
-        return dict(forces.regimes(self.ends, self.currents, self.one_way, driven))
+        none = {
+            name: max(forces.NO_CURRENT * flux, currents.NO_CURRENT * self.mean_fluxes[name])
+            for name, flux in self.one_way.items()
+        }
+        return dict(forces.regimes(self.ends, self.currents, none, driven))
 
     @cached_property
     def identity_residual(self) -> float | None:
         """How far the currents are from the master identity, relative; None above one dimension."""
-        if self.weak_form.problem.domain.dimension > 1 or self.currents is None or self.forces is None:
+        if self.resistance is None or self.currents is None or self.forces is None:
             return None
-        return identity.identity_residual(self.weak_form, self.currents, self.forces, self.one_way)
+        return identity.identity_residual(self.resistance, self.currents, self.forces, self.one_way)
+
+    @cached_property
+    def entropy_production(self) -> float:
+        """Free energy dissipated per time, in kT; see `pnp_exclusion.observe.split`."""
+        return split.entropy_production(self.weak_form)
 
     @cached_property
     def flux_parts(self) -> dict[str, split.FluxParts]:
@@ -110,20 +137,25 @@ class Solution:
         """The axis along which the two ends lie farthest apart; 0 without two ends."""
         if self.ends is None:
             return 0
-        centres = [self._centre(end.name) for end in self.ends]
+        names = [boundary.where for boundary in self.weak_form.problem.boundaries]
+        centres = [self._centre(names.index(end.name)) for end in self.ends]
         return int(np.argmax(np.abs(centres[1] - centres[0])))
 
-    def _centre(self, where: str) -> np.ndarray:
+    def _centre(self, tag: int) -> np.ndarray:
         weak_form = self.weak_form
-        nodes = weak_form.boundary_dofs(where, 0) // weak_form.components
-        nodes = nodes[nodes < weak_form.space.dofmap.index_map.size_local]
+        nodes = weak_form.own_nodes(tag, 0)
         comm, points = weak_form.problem.domain.comm, weak_form.space.tabulate_dof_coordinates()[nodes]
         return comm.allreduce(points.sum(axis=0), op=MPI.SUM) / comm.allreduce(len(points), op=MPI.SUM)
 
     # ---- in the units of the case ----
 
     def summary(self) -> dict[str, Any]:
-        """Return the contract's summary (DESIGN), in SI units for an SI case; collective."""
+        """Return the contract's summary (DESIGN), in SI units for an SI case; collective.
+
+        Without any state (`has_state`) only what was tried is in it.
+        """
+        if not self.has_state:
+            return self._failure_summary()
         problem, scales = self.weak_form.problem, self.setup.scales
         extent = scales.length ** (problem.domain.dimension - 1)
         per = ["/m^2", "/m", ""][problem.domain.dimension - 1]
@@ -150,9 +182,9 @@ class Solution:
             "charge": {where: value(q, scales.surface_charge, f"C{per}") for where, q in self.totals.charge.items()},
             "regime": self.regimes,
             "force": self.forces or dict.fromkeys(problem.names),
-            "balance": currents.balance(self.totals, self.one_way),
+            "balance": currents.balance(self.totals, self.mean_fluxes),
             "identity_residual": self.identity_residual,
-            "entropy_production": value(split.entropy_production(self.weak_form), scales.flux, f"kT {flux_unit}"),
+            "entropy_production": value(self.entropy_production, scales.flux, f"kT {flux_unit}"),
             "newton_iterations": self.report.newton_iterations,
             "linear_iterations": self.report.linear_iterations,
             "ramp_steps": self.report.ramp_steps,
@@ -160,10 +192,16 @@ class Solution:
             "unknowns": index_map.size_global * self.weak_form.components,
             "wall_seconds": sum(self.seconds.values()),
         }
-        if not self.converged:
-            summary["drive"] = self.report.drive
-            summary["tried"] = self.report.tried
-        return summary
+        return summary if self.converged else summary | self._failure_summary()
+
+    def _failure_summary(self) -> dict[str, Any]:
+        return {
+            "converged": False,
+            "law": self.weak_form.problem.law.name,
+            "units": self.setup.case.model.units,
+            "drive": self.report.drive,
+            "tried": self.report.tried,
+        }
 
 
 def settings_of(case: Case) -> SolverSettings:
@@ -204,18 +242,16 @@ def solve(
     quadrature_degree = case.solver.quadrature_degree
     weak_form = WeakForm(setup.problem, case.solver.degree, quadrature_degree)
     say = progress if comm.rank == 0 else (lambda line: None)
-    ledger = OptionsLedger(petsc_options)
-    solver = SteadySolver(weak_form, settings_of(case), ledger, say)
-    clock.lap("forms")
-    try:
-        report = solver.solve()
-        converged = True
-    except ConvergenceError:
-        if not keep_failure:
-            raise
-        report, converged = solver.report, False
-    clock.lap("solve")
-    return Solution(setup, weak_form, report, converged, clock.seconds, ledger.effective(), ledger.unused())
+    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, settings_of(case), ledger, say) as solver:
+        clock.lap("forms")
+        try:
+            report, converged = solver.solve(), True
+        except ConvergenceError:
+            if not keep_failure:
+                raise
+            report, converged = solver.report, False
+        clock.lap("solve")
+        return Solution(setup, weak_form, report, converged, clock.seconds, ledger.effective(), ledger.unused())
 
 
 class _Clock:

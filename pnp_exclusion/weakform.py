@@ -33,17 +33,27 @@ JIT_OPTIONS = {"cffi_extra_compile_args": ["-O2"], "timeout": 120}
 
 
 @dataclass(frozen=True)
-class State:
-    """UFL expressions of the physical fields for one set of unknowns (`pnp_exclusion.boundaries.BoundaryState`)."""
+class LocalState:
+    """Densities and potential as UFL expressions: what a boundary may depend on (`boundaries.BoundaryState`)."""
 
     rho: Mapping[str, Any]
-    vacancy: Any
     potential: Any | None
+    drive: fem.Constant
+
+    def number(self, value: float) -> fem.Constant:
+        """Return a constant of the form, whose value may change without compiling."""
+        return fem.Constant(self.drive.ufl_domain(), float(value))
+
+
+@dataclass(frozen=True)
+class State(LocalState):
+    """UFL expressions of the physical fields for one set of unknowns."""
+
+    vacancy: Any
     forces: Mapping[str, Any]
     """``G_a = grad mu_a - E_a``."""
     fluxes: Mapping[str, Any]
     """``J_a``."""
-    drive: fem.Constant
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class WeakForm:
         self.storage_rate = constant(0.0)
         self.charges = [constant(species.charge) for species in problem.species]
         self._diffusivity = [constant(species.diffusivity) for species in problem.species]
+        self._parameters = {name: constant(value) for name, value in problem.law.parameters.items()}
         self._debye_squared = constant((problem.debye_length or 0.0) ** 2)
         self.closed = [
             s.name for s in problem.species if not any(s.name in b.held_fractions for b in problem.boundaries)
@@ -108,6 +119,7 @@ class WeakForm:
         """What flows in and out of the neighbourhood of every node: the currents are read off it."""
         self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS) if self.weakly_held else self.balance_form
         self.jacobian_form = fem.form(ufl.derivative(residual, self.unknown), jit_options=JIT_OPTIONS)
+        self.claimed = self._claim_nodes()
         self.held = list(self._hold_boundaries())
         self.set_drive(1.0)
 
@@ -131,9 +143,9 @@ class WeakForm:
             for a, s in enumerate(problem.species)
         ]
         diffusivity = [d * problem.diffusivity_factor for d in self._diffusivity]
-        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity)
+        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, self._parameters)
         by_name = lambda values: dict(zip(problem.names, values, strict=True))  # noqa: E731
-        return State(by_name(rho), vacancy, potential, by_name(forces), by_name(fluxes), self.drive)
+        return State(by_name(rho), potential, self.drive, vacancy, by_name(forces), by_name(fluxes))
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
@@ -147,8 +159,9 @@ class WeakForm:
         form -= self.charge_density(rho) * test * self.dx
         if "potential" in problem.sources:
             form -= problem.sources["potential"] * test * self.dx
+        state = LocalState(dict(zip(problem.names, rho, strict=True)), potential, self.drive)
         for tag, boundary in enumerate(problem.boundaries):
-            charge = boundary.surface_charge(self.state)
+            charge = boundary.surface_charge(state)
             if charge is not None:
                 form -= charge * test * self.ds(tag)
         return form
@@ -188,22 +201,41 @@ class WeakForm:
         form = ufl.Form([])
         for tag, a, held in self.weakly_held:
             rho = self.state.rho[self.problem.names[a]]
-            form += HOLDING_RATE * (rho - held) * test[a] * self.ds(tag)
+            form += HOLDING_RATE * (rho - self.state.number(held)) * test[a] * self.ds(tag)
         return form
 
-    def _hold_boundaries(self) -> Any:
-        """Yield `Held` for every boundary and component; a node shared by two boundaries belongs to the first."""
+    def _claim_nodes(self) -> dict[tuple[int, int], np.ndarray]:
+        """Return the nodes that each boundary holds, by its number and the component held, weakly or not.
+
+        A node shared by two boundaries belongs to the first, so that nothing is counted twice.
+        """
+        problem = self.problem
         taken: dict[int, np.ndarray] = {c: np.empty(0, dtype=np.int32) for c in range(self.components)}
-        weak = {(tag, a) for tag, a, _ in self.weakly_held}
-        for tag, boundary in enumerate(self.problem.boundaries):
-            components = [self.problem.names.index(name) for name in boundary.held_fractions]
-            held = [a for a in components if (tag, a) not in weak]
-            if boundary.held_potential is not None and self.problem.coupled:
+        claimed = {}
+        for tag, boundary in enumerate(problem.boundaries):
+            held = [problem.names.index(name) for name in boundary.held_fractions]
+            if boundary.held_potential is not None and problem.coupled:
                 held.append(self.components - 1)
             for component in held:
                 dofs = np.setdiff1d(self.boundary_dofs(boundary.where, component), taken[component])
                 taken[component] = np.union1d(taken[component], dofs)
-                yield self._hold(boundary, component, dofs)
+                claimed[tag, component] = dofs
+        return claimed
+
+    def own_nodes(self, tag: int, component: int) -> np.ndarray:
+        """Return the owned nodes of a boundary at which no other boundary holds a component (as node numbers)."""
+        nodes = self.boundary_dofs(self.problem.boundaries[tag].where, component) // self.components
+        for (other, held), dofs in self.claimed.items():
+            if other != tag and held == component:
+                nodes = np.setdiff1d(nodes, dofs // self.components)
+        return nodes[nodes < self.space.dofmap.index_map.size_local]
+
+    def _hold_boundaries(self) -> Any:
+        """Yield `Held` for every boundary and component that is held by constant values of the unknowns."""
+        weak = {(tag, a) for tag, a, _ in self.weakly_held}
+        for (tag, component), dofs in self.claimed.items():
+            if (tag, component) not in weak:
+                yield self._hold(self.problem.boundaries[tag], component, dofs)
 
     def boundary_dofs(self, where: str, component: int) -> np.ndarray:
         """Local degrees of freedom (owned and ghost) of one component on a boundary."""

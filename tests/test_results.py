@@ -118,21 +118,43 @@ def test_full_disk_while_writing_loses_nothing(membrane_results: Path, tmp_path:
 
 
 def test_failed_solve_leaves_the_last_good_state_and_says_what_was_tried(tmp_path: Path):
-    """One Newton step a try is not enough at any drive but the smallest; exit code 3."""
+    """A flux of twice the limiting current rho_L D/L: steady states end at half of it, and the last one found is left."""
+    tables = {
+        "model": {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"},
+        "species": [{"name": "A"}],
+        "domain": {"shape": "interval", "length": 1.0},
+        "boundaries": [
+            {"where": "left", "kind": "reservoir", "fraction": {"A": 0.5}},
+            {"where": "right", "kind": "flux", "flux": {"A": 1.0}},
+        ],
+    }
+    case = write_toml(tables, tmp_path / "case.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out")
+    assert finished.returncode == 3
+    summary = summary_of(tmp_path / "out")
+    assert summary["converged"] is False
+    assert 0.4 < summary["drive"] < 0.5
+    assert summary["flux"]["right"]["A"]["value"] == pytest.approx(summary["drive"], rel=1e-12)
+    assert summary["balance"] < 1e-8
+    assert f"at {summary['drive']:.4g} of the driving forces" in finished.stderr
+    assert len(summary["tried"]) >= 3
+    assert "ramp to" in (tmp_path / "out" / "log.txt").read_text()
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["case"]["model"]["law"] == "pnp"
+    assert (tmp_path / "out" / "profile.csv").exists()
+
+
+def test_solve_that_finds_no_state_at_all_writes_none(tmp_path: Path):
+    """One Newton step a try is never enough."""
     tables = dimensionless_case(electrostatics="poisson", debye_length=0.05, law="mpnp")
     for species, charge in zip(tables["species"], (1, -1), strict=True):
         species["charge"] = charge
     for boundary, potential in zip(tables["boundaries"], (30.0, 0.0), strict=True):
         boundary["potential"] = potential
     tables["solver"] = {"max_newton_steps": 1}
-    case = write_toml(tables, tmp_path / "case.toml")
-    finished = run_command("run", case, "-o", tmp_path / "out")
+    finished = run_command("run", write_toml(tables, tmp_path / "case.toml"), "-o", tmp_path / "out")
     assert finished.returncode == 3
-    assert "no convergence in 1 steps" in finished.stderr
+    assert "no state was found" in finished.stderr
     summary = summary_of(tmp_path / "out")
-    assert summary["converged"] is False
-    assert summary["drive"] < 1.0
-    assert len(summary["tried"]) >= 3
-    log = (tmp_path / "out" / "log.txt").read_text()
-    assert "ramp to" in log
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["case"]["solver"]["max_newton_steps"] == 1
+    assert (summary["converged"], summary["drive"]) == (False, 0.0)
+    assert "flux" not in summary
+    assert {entry.name for entry in (tmp_path / "out").iterdir()} == {"summary.json", "manifest.json", "log.txt"}

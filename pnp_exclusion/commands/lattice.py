@@ -88,7 +88,7 @@ def _compare(job: Job, solution: Solution, settings: LatticeSettings) -> tuple[l
     if len(comparison.runs) > 1:
         job.folder.draw("lattice_convergence.png", "hydrodynamics.plots.draw_convergence", title, comparison)
     job.write_manifest(solution)
-    job.folder.write_json("lattice.json", as_json(comparison))
+    job.folder.write_json("lattice.json", lambda: as_json(comparison))
     return [*columns(table(comparison)), verdict(comparison)], comparison.interrupted
 
 
@@ -108,7 +108,7 @@ def _relax(job: Job, solution: Solution, settings: LatticeSettings, times: Seque
         relaxation.exact,
     )
     job.write_manifest(solution)
-    job.folder.write_json("lattice.json", as_json(relaxation, species))
+    job.folder.write_json("lattice.json", lambda: as_json(relaxation, species))
     rows = [["time [L^2/D]", "chi2/dof", "probability"]]
     rows += [
         [f"{time:g}", f"{chi.per_degree:.2f}", f"{chi.probability:.2g}"]

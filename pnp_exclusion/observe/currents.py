@@ -16,6 +16,9 @@ from dolfinx import fem, la
 
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
+NO_CURRENT = 1e-12
+"""Of the mean flux: what rounding leaves of a current that is zero."""
+
 
 @dataclass(frozen=True)
 class BoundaryTotals:
@@ -39,47 +42,48 @@ def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
     """Evaluate fluxes and charges of the solution in the unknown of a weak form; collective."""
     problem = weak_form.problem
     at_nodes = _balance(weak_form)
-    weakly_held = {(tag, a) for tag, a, _ in weak_form.weakly_held}
     flux: dict[str, dict[str, float]] = {}
     charge: dict[str, float] = {}
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
         for a, name in enumerate(problem.names):
-            inflow = _sum_over_held(weak_form, at_nodes, boundary.where, a)
-            if (tag, a) in weakly_held:
-                inflow += _sum(weak_form, at_nodes, weak_form.boundary_dofs(boundary.where, a))
             outward = boundary.outward_flux(name, weak_form.state)
+            inflow = _sum_over_claimed(weak_form, at_nodes, tag, a)
             flux[boundary.where][name] = _integral(weak_form, outward, tag) - inflow
         if problem.coupled:
-            held = _sum_over_held(weak_form, at_nodes, boundary.where, weak_form.components - 1)
             natural = boundary.surface_charge(weak_form.state)
+            held = _sum_over_claimed(weak_form, at_nodes, tag, weak_form.components - 1)
             charge[boundary.where] = _integral(weak_form, natural, tag) + held
     return BoundaryTotals(flux, charge)
 
 
-def balance(totals: BoundaryTotals, one_way: dict[str, float]) -> float:
-    """Return the largest net flux of a species out of the domain over its gross flux.
+def balance(totals: BoundaryTotals, noise: dict[str, float]) -> float:
+    """Return the largest net flux of a species out of the domain over its gross flux, what passes either way.
 
-    The gross flux is the sum of what passes the boundaries either way, or the species' one-way flux where almost
-    nothing passes (see `one_way_fluxes`).
+    A species of which nothing passes, beyond ``NO_CURRENT`` of ``noise`` (see `mean_fluxes`), is measured against
+    ``noise`` itself.
     """
     worst = 0.0
-    for name, unit in one_way.items():
+    for name, unit in noise.items():
         passed = [flux[name] for flux in totals.flux.values()]
-        worst = max(worst, abs(sum(passed)) / max(sum(map(abs, passed)), unit))
+        gross = sum(map(abs, passed))
+        worst = max(worst, abs(sum(passed)) / (gross if gross > NO_CURRENT * unit else unit))
     return worst
 
 
-def one_way_fluxes(weak_form: WeakForm) -> dict[str, float]:
-    """Return ``D_a <rho_a> V / L^2``: what would pass one way if the species' mean density were not opposed."""
+def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
+    """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
+
+    Rounding in the currents is some 1e-15 of this, whatever the currents are.
+    """
     problem = weak_form.problem
     low, high = problem.domain.bounding_box()
     extent = float((high - low).max())
-    contents = {
-        name: weak_form.total(fem.form(rho * weak_form.dx, jit_options=JIT_OPTIONS))
-        for name, rho in weak_form.state.rho.items()
-    }
-    return {s.name: s.diffusivity * contents[s.name] / extent**2 for s in problem.species}
+    means = {}
+    for species in problem.species:
+        density = species.diffusivity * problem.diffusivity_factor * weak_form.state.rho[species.name]
+        means[species.name] = weak_form.total(fem.form(density * weak_form.dx, jit_options=JIT_OPTIONS)) / extent**2
+    return means
 
 
 def _balance(weak_form: WeakForm) -> np.ndarray:
@@ -89,12 +93,8 @@ def _balance(weak_form: WeakForm) -> np.ndarray:
     return residual.array
 
 
-def _sum_over_held(weak_form: WeakForm, at_nodes: np.ndarray, where: str, component: int) -> float:
-    dofs = [h.dofs for h in weak_form.held if h.boundary.where == where and h.component == component]
-    return sum((_sum(weak_form, at_nodes, d) for d in dofs), start=0.0)
-
-
-def _sum(weak_form: WeakForm, at_nodes: np.ndarray, dofs: np.ndarray) -> float:
+def _sum_over_claimed(weak_form: WeakForm, at_nodes: np.ndarray, tag: int, component: int) -> float:
+    dofs = weak_form.claimed.get((tag, component), np.empty(0, dtype=np.int32))
     owned = dofs[dofs < weak_form.space.dofmap.index_map.size_local * weak_form.components]
     return float(weak_form.problem.domain.comm.allreduce(at_nodes[owned].sum(), op=MPI.SUM))
 

@@ -11,7 +11,7 @@ import numpy as np
 from pnp_exclusion.weakform import WeakForm
 
 NO_CURRENT = 1e-9
-"""Of the one-way flux: a current below it is what the solver's tolerance leaves of zero."""
+"""Of the one-way flux: a current below it is none."""
 SAME = 1e-12
 """Relative: two reservoirs hold the same density, or the same potential, within this."""
 
@@ -27,18 +27,25 @@ class End:
 
 
 def ends_of(weak_form: WeakForm) -> tuple[End, End] | None:
-    """Return the two ends between which the species flow, or None if there are not just two.
+    """Return the two ends between which the species flow, or None if there are not just two; collective.
 
-    In one dimension the left and the right end; otherwise the two boundaries that hold densities, in the case's order.
+    In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that hold densities,
+    in the case's order.
     """
     problem = weak_form.problem
-    if {"left", "right"} == set(problem.domain.boundary_facets):
-        names = ["left", "right"]
+    if problem.domain.dimension == 1:
+        tags = sorted(range(len(problem.boundaries)), key=lambda tag: _position(weak_form, tag))
     else:
-        names = [b.where for b in problem.boundaries if b.held_fractions]
-    if len(names) != 2:
+        tags = [tag for tag, boundary in enumerate(problem.boundaries) if boundary.held_fractions]
+    if len(tags) != 2:
         return None
-    return _end(weak_form, names[0]), _end(weak_form, names[1])
+    return _end(weak_form, tags[0]), _end(weak_form, tags[1])
+
+
+def _position(weak_form: WeakForm, tag: int) -> float:
+    nodes = weak_form.own_nodes(tag, 0)
+    x = weak_form.space.tabulate_dof_coordinates()[nodes, 0]
+    return float(weak_form.problem.domain.comm.allreduce(x.max(initial=-np.inf), op=MPI.MAX))
 
 
 def forces(ends: tuple[End, End]) -> dict[str, float]:
@@ -47,29 +54,27 @@ def forces(ends: tuple[End, End]) -> dict[str, float]:
     return {name: first.mu[name] - second.mu[name] for name in first.mu}
 
 
-def regimes(
-    ends: tuple[End, End], currents: dict[str, float], one_way: dict[str, float], driven: bool
-) -> dict[str, str]:
+def regimes(ends: tuple[End, End], currents: dict[str, float], none: dict[str, float], driven: bool) -> dict[str, str]:
     """Label every species by the first regime that fits.
 
     currents
         From the first end to the second.
-    one_way
-        The scale below `NO_CURRENT` of which a current is none.
+    none
+        The current of every species up to which it counts as none.
     driven
         Whether there is any field or potential drop.
     """
     first, second = ends
     force = forces(ends)
     return {
-        name: _regime(current, force[name], first.rho[name], second.rho[name], one_way[name], driven)
+        name: _regime(current, force[name], first.rho[name], second.rho[name], none[name], driven)
         for name, current in currents.items()
     }
 
 
-def _regime(current: float, force: float, first: float, second: float, one_way: float, driven: bool) -> str:
+def _regime(current: float, force: float, first: float, second: float, none: float, driven: bool) -> str:
     rise = second - first
-    if abs(current) <= NO_CURRENT * one_way:
+    if abs(current) <= none:
         return "none"
     if current * force < 0.0:
         return "inverse"
@@ -88,36 +93,25 @@ def is_driven(weak_form: WeakForm, ends: tuple[End, End]) -> bool:
     return any(field.largest > 0.0 for field in problem.fields.values())
 
 
-def _end(weak_form: WeakForm, where: str) -> End:
+def _end(weak_form: WeakForm, tag: int) -> End:
     problem = weak_form.problem
-    mu, eta, potential, positions = _nodal_values(weak_form, where)
+    comm, drive = problem.domain.comm, float(weak_form.drive.value)
+    count = len(problem.species)
+    values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+    eta, _ = weak_form.nodal_potentials(weak_form.unknown.x.array)
     rho = problem.law.free_energy.densities(list(eta))[1:]
-    work = [
-        problem.fields[name].work(positions) if name in problem.fields else np.zeros(positions.shape[1])
-        for name in problem.names
-    ]
-    comm = problem.domain.comm
-    count = comm.allreduce(positions.shape[1], op=MPI.SUM)
+    positions = weak_form.space.tabulate_dof_coordinates().T
 
-    def mean(values: np.ndarray) -> float:
-        return float(comm.allreduce(float(np.sum(values)), op=MPI.SUM)) / count
+    def mean(component: int, at_nodes: np.ndarray) -> float:
+        nodes = weak_form.own_nodes(tag, component)
+        total = comm.allreduce(float(at_nodes[nodes].sum()), op=MPI.SUM)
+        return total / comm.allreduce(len(nodes), op=MPI.SUM)
 
-    by_name = list(enumerate(problem.names))
-    return End(
-        where,
-        {name: mean(rho[a]) for a, name in by_name},
-        {name: mean(mu[a] - work[a]) for a, name in by_name},
-        mean(potential),
-    )
-
-
-def _nodal_values(weak_form: WeakForm, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return ``mu``, ``eta`` (species, nodes), ``phi`` (nodes), positions (3, nodes) of a boundary's owned nodes."""
-    nodes = weak_form.boundary_dofs(where, 0) // weak_form.components
-    nodes = nodes[nodes < weak_form.space.dofmap.index_map.size_local]
-    values = weak_form.unknown.x.array.reshape(-1, weak_form.components)[nodes]
-    eta, potential = weak_form.nodal_potentials(values)
-    count = len(weak_form.problem.species)
-    if potential is None:
-        potential = np.zeros(len(nodes))
-    return values[:, :count].T, eta, potential, weak_form.space.tabulate_dof_coordinates()[nodes].T
+    densities, potentials = {}, {}
+    for a, name in enumerate(problem.names):
+        field = problem.fields.get(name)
+        work = drive * field.work(positions) if field else 0.0
+        densities[name] = mean(a, rho[a])
+        potentials[name] = mean(a, values[:, a] - work)
+    potential = mean(count, values[:, count]) if problem.coupled else 0.0
+    return End(problem.boundaries[tag].where, densities, potentials, potential)

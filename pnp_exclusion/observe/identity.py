@@ -13,27 +13,38 @@ from dolfinx import fem
 
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
+LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15
 """Of the Gauss rule for ``<M^-1>``: densities vary exponentially within a cell."""
 
 
 def identity_residual(
-    weak_form: WeakForm, currents: dict[str, float], forces: dict[str, float], one_way: dict[str, float]
+    resistance: np.ndarray, currents: dict[str, float], forces: dict[str, float], least: dict[str, float]
 ) -> float:
-    """Return the largest difference between a species' current and ``<M^-1>^-1 F``, over its gross flux; collective.
+    """Return the largest difference between a species' current and ``<M^-1>^-1 F``, over its gross flux.
 
+    resistance
+        `mean_resistance` of the profile.
     currents, forces
         From left to right, in the order of the species.
-    one_way
-        The least gross flux that a species is credited with.
+    least
+        The gross flux that a species is credited with at least, see `one_way_fluxes`.
     """
-    resistance = mean_resistance(weak_form)
     computed = np.array(list(currents.values()))
     # blocked or expelled species make entries of very unlike size: solve in units of each one's own resistance
     unit = np.sqrt(np.diagonal(resistance))
     predicted = np.linalg.solve(resistance / np.outer(unit, unit), np.array(list(forces.values())) / unit) / unit
-    gross = np.maximum(np.abs(computed), np.array(list(one_way.values())))
+    gross = np.maximum(np.abs(computed), np.array(list(least.values())))
     return float(np.max(np.abs(computed - predicted) / gross))
+
+
+def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dict[str, float]:
+    """Return what one kT drives of every species through its resistances in series.
+
+    A millionth of its mean flux at least: the rounding of the currents, some 1e-13 of that, is then no error.
+    """
+    series = 1.0 / np.diagonal(resistance)
+    return {name: max(float(own), LEAST_SHARE * mean) for own, (name, mean) in zip(series, mean_fluxes.items(), strict=True)}
 
 
 def mean_resistance(weak_form: WeakForm) -> np.ndarray:

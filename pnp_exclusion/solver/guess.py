@@ -16,12 +16,14 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.solver.linear import DIRECT, LARGEST_DIRECT, SYMMETRIC_ITERATIVE
+from pnp_exclusion.solver.linear import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 POISSON_STEPS = 60
 """The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
+POISSON_TOLERANCE = 1e-6
+"""kT/e: of the full step."""
 AMOUNT_ROUNDS = 8
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
@@ -34,11 +36,8 @@ class FirstGuess:
         self.problem = weak_form.problem
         mesh = self.problem.domain.mesh
         self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.space.ufl_element().embedded_superdegree))
-        self.nodes = weak_form.space.dofmap.index_map.size_local
         self.species = len(self.problem.species)
-        self._frozen = fem.Function(weak_form.space, name="frozen")
-        if self.problem.coupled:
-            self._poisson = _NonlinearPoisson(self)
+        self._poisson = _NonlinearPoisson(weak_form, self.scalar_space) if self.problem.coupled else None
         self._amounts = {
             name: fem.form(weak_form.state.rho[name] * weak_form.dx, jit_options=JIT_OPTIONS)
             for name in weak_form.closed
@@ -60,8 +59,13 @@ class FirstGuess:
         weak_form.impose_held_values()
 
     def solve_poisson(self) -> bool:
-        """Solve for the potential at the ``mu`` in the unknown; return whether it converged."""
-        return self._poisson.solve()
+        """Solve for the potential at the ``mu`` in the unknown; return whether it converged (it need not, for a guess)."""
+        return self._poisson.solve() if self._poisson is not None else True
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        if self._poisson is not None:
+            self._poisson.close()
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""
@@ -92,9 +96,7 @@ class FirstGuess:
         levels = {float(h.value.value) for h in held}
         if len(levels) == 1:
             return np.full(1, levels.pop())
-        conditions = [
-            fem.dirichletbc(h.value, self._scalar_dofs(h.boundary.where), self.scalar_space) for h in reversed(held)
-        ]
+        conditions = _scalar_conditions(self.weak_form, self.scalar_space, a)
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
         laplacian = fem.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx, jit_options=JIT_OPTIONS)
         matrix = fem_petsc.assemble_matrix(laplacian, bcs=conditions)
@@ -110,10 +112,6 @@ class FirstGuess:
         for thing in (solver, matrix, right):
             thing.destroy()
         return solution.x.array
-
-    def _scalar_dofs(self, where: str) -> np.ndarray:
-        domain = self.problem.domain
-        return fem.locate_dofs_topological(self.scalar_space, domain.dimension - 1, domain.boundary_facets[where])
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
@@ -133,18 +131,33 @@ class FirstGuess:
         reach = (60.0 + np.ptp(mu, axis=0) + np.abs(mu).max(axis=0)) / np.abs(charges[charges != 0.0]).min()
         low, high = -reach, reach
         with np.errstate(over="ignore"):
-            for _ in range(int(np.ceil(np.log2(20.0 * reach.max(initial=1.0))))):
+            farthest = self.problem.domain.comm.allreduce(float(reach.max(initial=1.0)), op=MPI.MAX)
+            for _ in range(int(np.ceil(np.log2(20.0 * farthest)))):
                 middle = 0.5 * (low + high)
                 positive = charge(middle, fixed, *mu) > 0.0
                 low, high = np.where(positive, middle, low), np.where(positive, high, middle)
         middle = 0.5 * (low + high)
         # where no potential is neutral (a fixed charge beyond what packing can compensate), Poisson decides
         values[:, -1] = np.where(np.abs(middle) < 0.99 * reach, middle, 0.0)
+        # owner and ghost of a node round differently
+        self.weak_form.unknown.x.scatter_forward()
 
     def _nodal_fixed_charge(self) -> np.ndarray:
-        nodal = np.zeros(len(self.weak_form.unknown.x.array) // self.weak_form.components)
-        nodal[self.weak_form.space.dofmap.list] = self.problem.fixed_charge.x.array[:, None]
-        return nodal
+        """Return the mean fixed charge of the cells around every node, the same on every rank."""
+        return _nodal_mean(self.problem.fixed_charge, self.scalar_space)
+
+
+def _nodal_mean(cellwise: fem.Function, space: fem.FunctionSpace) -> np.ndarray:
+    """Average a cell-wise constant over the cells around every node of a space, owned and ghost."""
+    total, count = la.vector(space.dofmap.index_map, 1), la.vector(space.dofmap.index_map, 1)
+    owned = space.mesh.topology.index_map(space.mesh.topology.dim).size_local
+    cells = space.dofmap.list[:owned]
+    np.add.at(total.array, cells, cellwise.x.array[:owned, None])
+    np.add.at(count.array, cells, 1.0)
+    for vector in (total, count):
+        vector.scatter_reverse(la.InsertMode.add)
+        vector.scatter_forward()
+    return total.array / count.array
 
 
 def _packable(means: list[float]) -> list[float]:
@@ -153,65 +166,69 @@ def _packable(means: list[float]) -> list[float]:
 
 
 def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
-    """Return a solver for a scalar symmetric positive definite matrix."""
-    mesh_dimension_free_limit = LARGEST_DIRECT[3]
-    options = DIRECT if matrix.getSize()[0] <= mesh_dimension_free_limit else SYMMETRIC_ITERATIVE
-    database = PETSc.Options()
-    for key, value in options.items():
-        if not database.hasName(prefix + key):
-            database.setValue(prefix + key, value)
+    """Return a solver for a scalar symmetric positive definite matrix, configured under a prefix of options."""
     solver = PETSc.KSP().create(matrix.comm)
     solver.setOptionsPrefix(prefix)
     solver.setOperators(matrix)
-    solver.setFromOptions()
+    with refusals_as_usage_errors():
+        solver.setFromOptions()
     return solver
+
+
+def _scalar_conditions(weak_form: WeakForm, space: fem.FunctionSpace, component: int) -> list[fem.DirichletBC]:
+    """The held values of one component as conditions on a scalar space, on the same nodes."""
+    held = [h for h in weak_form.held if h.component == component]
+    return [fem.dirichletbc(h.value, h.dofs // weak_form.components, space) for h in held]
 
 
 class _NonlinearPoisson:
     """``R_phi = 0`` for the potential at given ``mu``: a monotone scalar problem."""
 
-    def __init__(self, guess: FirstGuess) -> None:
-        weak_form = guess.weak_form
-        self.guess = guess
-        self.potential = fem.Function(guess.scalar_space, name="phi")
-        test = ufl.TestFunction(guess.scalar_space)
-        charges = [species.charge for species in guess.problem.species]
-        eta = [guess._frozen[a] - weak_form.charges[a] * self.potential for a in range(len(charges))]
-        rho = guess.problem.law.free_energy.densities(eta)[1:]
-        residual = weak_form.poisson_equation(self.potential, rho, test)
+    def __init__(self, weak_form: WeakForm, space: fem.FunctionSpace) -> None:
+        self.weak_form = weak_form
+        self.frozen = fem.Function(weak_form.space, name="frozen")
+        self.potential = fem.Function(space, name="phi")
+        self.step = fem.Function(space, name="step")
+        charges = [species.charge for species in weak_form.problem.species]
+        eta = [self.frozen[a] - weak_form.charges[a] * self.potential for a in range(len(charges))]
+        rho = weak_form.problem.law.free_energy.densities(eta)[1:]
+        residual = weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS)
         self.jacobian_form = fem.form(ufl.derivative(residual, self.potential), jit_options=JIT_OPTIONS)
-        held = [h for h in weak_form.held if h.component == weak_form.components - 1]
-        self.conditions = [
-            fem.dirichletbc(h.value, guess._scalar_dofs(h.boundary.where), guess.scalar_space) for h in reversed(held)
-        ]
+        self.conditions = _scalar_conditions(weak_form, space, weak_form.components - 1)
         self.matrix = fem_petsc.create_matrix(self.jacobian_form)
-        self.residual = la.vector(guess.scalar_space.dofmap.index_map, 1)
+        self.right = self.matrix.createVecLeft()
+        self.increment = self.matrix.createVecRight()
+        self.residual = la.vector(space.dofmap.index_map, 1)
         self.largest_charge = max((abs(z) for z in charges), default=0.0) or 1.0
         self.solver = scalar_solver(self.matrix, "poisson_")
 
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        for thing in (self.solver, self.matrix, self.right, self.increment):
+            thing.destroy()
+
     def solve(self) -> bool:
-        weak_form, potential = self.guess.weak_form, self.potential
+        """Write the potential into the unknown if the iteration converges; otherwise leave it as it was."""
+        weak_form, potential = self.weak_form, self.potential
         values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-        self.guess._frozen.x.array[:] = weak_form.unknown.x.array
+        self.frozen.x.array[:] = weak_form.unknown.x.array
         potential.x.array[:] = values[:, -1]
         for condition in self.conditions:
             condition.set(potential.x.array)
-        converged = False
         for _ in range(POISSON_STEPS):
             step = self._newton_step()
-            limited = damped_both_ways(self.largest_charge * step) / self.largest_charge
-            potential.x.array[:] += limited
+            potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
             largest = weak_form.problem.domain.comm.allreduce(float(np.abs(step).max(initial=0.0)), op=MPI.MAX)
             if not np.isfinite(largest):
                 return False
-            if largest < 1e-6:
-                converged = True
-                break
-        values[:, -1] = potential.x.array
-        return converged
+            if largest < POISSON_TOLERANCE:
+                values[:, -1] = potential.x.array
+                return True
+        return False
 
     def _newton_step(self) -> np.ndarray:
+        """Return the Newton step at every node, owned and ghost; NaN where the linear solver failed."""
         self.matrix.zeroEntries()
         fem_petsc.assemble_matrix(self.matrix, self.jacobian_form, bcs=self.conditions)
         self.matrix.assemble()
@@ -220,13 +237,14 @@ class _NonlinearPoisson:
         self.residual.scatter_reverse(la.InsertMode.add)
         for condition in self.conditions:
             self.residual.array[condition.dof_indices()[0]] = 0.0
-        step = fem.Function(self.guess.scalar_space)
-        right = self.matrix.createVecLeft()
-        right.array_w[:] = -self.residual.array[: len(right.array_r)]
-        self.solver.solve(right, step.x.petsc_vec)
-        step.x.scatter_forward()
-        right.destroy()
-        return step.x.array.copy()
+        owned = self.right.getLocalSize()
+        self.right.array_w[:] = -self.residual.array[:owned]
+        with refusals_as_usage_errors():
+            self.solver.solve(self.right, self.increment)
+        failed = self.solver.getConvergedReason() < 0
+        self.step.x.array[:owned] = np.nan if failed else self.increment.array_r
+        self.step.x.scatter_forward()
+        return self.step.x.array
 
 
 def damped_both_ways(step: np.ndarray) -> np.ndarray:

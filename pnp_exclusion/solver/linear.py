@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
 
 from petsc4py import PETSc
+
+from pnp_exclusion.errors import UsageError
 
 Options = dict[str, Any]
 
@@ -41,19 +44,26 @@ SYMMETRIC_ITERATIVE: Options = {"ksp_type": "cg", "ksp_rtol": 1e-8, "pc_type": "
 LARGEST_DIRECT = {1: 10**8, 2: 10**6, 3: 5 * 10**4}
 """Unknowns up to which a direct solver is the better choice, by dimension (NUMERICS)."""
 
+SCALAR_PREFIXES = ("guess_", "poisson_")
+"""Of the solvers of the first guess; the main solver has none, so that options read as in PETSc's manual."""
+
+WITHOUT_EFFECT = {"snes_rtol", "snes_atol", "snes_stol"}
+"""PETSc reads these, but a solution is judged by its full step (``tolerance`` in ``[solver]``), not by them."""
+
 
 def preset(name: str, dimension: int, unknowns: int, fields: Sequence[str]) -> Options:
-    """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"."""
+    """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"; all solvers of a solve."""
     if name == "auto":
         name = "direct" if unknowns <= LARGEST_DIRECT[dimension] or len(fields) == 1 else "fieldsplit"
-    return dict(DIRECT) if name == "direct" else fieldsplit(fields)
+    main = dict(DIRECT) if name == "direct" else fieldsplit(fields)
+    scalar = DIRECT if unknowns / len(fields) <= LARGEST_DIRECT[dimension] / 2 else SYMMETRIC_ITERATIVE
+    return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
 
 
 class OptionsLedger:
-    """What PETSc was told, by whom, and whether it listened.
+    """What PETSc was told for one solve, by whom, and whether it listened; a context that takes its own words back.
 
-    The main solver has no prefix, so that options read as in PETSc's manual. What the command line gave stands in
-    PETSc's database before anything of ours and is never overwritten.
+    What the command line gave stands in PETSc's database before anything of ours and is never overwritten.
     """
 
     def __init__(self, command_line: Sequence[str] = ()) -> None:
@@ -62,28 +72,61 @@ class OptionsLedger:
         self._watched = set(self._command_line)
         self._ours: set[str] = set()
 
-    def merge(self, defaults: Mapping[str, Any], case: Mapping[str, Any]) -> None:
-        """Put defaults and the case's options into the database, where the command line has not spoken."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for key in self._ours:
             self._database.delValue(key)
-        chosen = {**defaults, **{key.lstrip("-"): value for key, value in case.items()}}
-        if "ksp_type" in case or "pc_type" in case or {"ksp_type", "pc_type"} & self._command_line:
-            chosen = _without_stale_subsolver_options(chosen, self._database, case)
-        self._watched |= set(case)
-        self._ours = {key for key in chosen if key not in self._command_line}
-        for key in self._ours:
+        self._ours.clear()
+
+    def merge(self, defaults: Mapping[str, Any], case: Mapping[str, Any]) -> None:
+        """Put defaults and the case's options into the database, where the command line has not spoken."""
+        given = {key.lstrip("-"): value for key, value in case.items()}
+        chosen = {**defaults, **given}
+        if {"ksp_type", "pc_type"} & (set(given) | self._command_line):
+            chosen = _without_stale_subsolver_options(chosen, self._database, given)
+        self._watched |= set(given)
+        for key in set(chosen) - self._command_line:
             value = chosen[key]
             if value is not False:
+                self._ours.add(key)
                 self._database.setValue(key, None if value is True else value)
 
+    def gives(self, key: str) -> bool:
+        """Return whether the case or the command line gives an option."""
+        return key in self._watched
+
     def effective(self) -> dict[str, str]:
-        """Return the options in force."""
-        return {key: self._database.getAll()[key] for key in sorted(self._database.getAll())}
+        """Return the options of this solve."""
+        present = self._database.getAll()
+        return {key: present[key] for key in sorted(self._ours | self._command_line) if key in present}
 
     def unused(self) -> list[str]:
-        """Return the options of the case and the command line that no PETSc object has asked for."""
+        """Return the options of the case and the command line that had no effect."""
         present = self._database.getAll()
-        return sorted(key for key in self._watched if key in present and not self._database.used(key))
+        ignored = (key for key in self._watched if key in present and not self._database.used(key))
+        return sorted({*ignored, *(self._watched & WITHOUT_EFFECT)})
+
+
+REFUSALS = {62, 86, 92}
+"""PETSc's errors for a value that it cannot read, a type that it does not know, a package that it does not have."""
+
+
+@contextmanager
+def refusals_as_usage_errors() -> Iterator[None]:
+    """Turn PETSc's refusal of an option's value into `UsageError`: the user's word is wrong, not the solve."""
+    try:
+        yield
+    except PETSc.Error as error:
+        if error.ierr in REFUSALS:
+            raise UsageError(f"PETSc refuses an option: {petsc_message(error)}") from None
+        raise
+
+
+def petsc_message(error: PETSc.Error) -> str:
+    """Return the last line of PETSc's account of an error, which says what was wrong."""
+    return str(error).splitlines()[-1].split("] ", 1)[-1]
 
 
 def _without_stale_subsolver_options(chosen: Options, database: PETSc.Options, case: Mapping[str, Any]) -> Options:
@@ -93,7 +136,7 @@ def _without_stale_subsolver_options(chosen: Options, database: PETSc.Options, c
     if preconditioner not in ("lu", "cholesky"):
         stale += ["pc_factor_mat_solver_type", "mat_mumps_icntl_14"]
     if preconditioner != "fieldsplit":
-        stale += [key for key in chosen if "fieldsplit" in key]
+        stale += [key for key in chosen if key.startswith(("fieldsplit", "pc_fieldsplit"))]
     return {key: value for key, value in chosen.items() if key not in stale or key in case}
 
 

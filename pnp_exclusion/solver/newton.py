@@ -13,14 +13,14 @@ import numpy as np
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.errors import UsageError
-from pnp_exclusion.solver.linear import OptionsLedger
+from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
 Limiter = Literal["damp", "clip", "line search"]
 
 LARGEST_JUMP = 50.0
-"""kT within one cell, beyond what the fields ask for: more means that a cell has emptied in a false solution."""
+"""kT that ``mu`` may change within one cell, beyond an imposed field's work: more means that a cell has emptied in a
+false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
 
@@ -48,11 +48,6 @@ class NewtonReport:
     reason: str = ""
 
 
-def petsc_message(error: PETSc.Error) -> str:
-    """Return the last line of PETSc's account of an error, which says what was wrong."""
-    return str(error).splitlines()[-1].split("] ", 1)[-1]
-
-
 Progress = Callable[[str], None]
 
 
@@ -60,7 +55,8 @@ class NewtonSolver:
     """Solves the weak form from the unknown's current values, which it replaces; restores them if it fails.
 
     A solution counts when the full, unshortened Newton step has been taken, is below ``tolerance`` relative to
-    1 + |unknowns|, and leaves no cell with an unresolved jump: false solutions reach a small residual too.
+    1 + |unknowns|, and leaves no cell with an unresolved jump: false solutions reach a small residual too. PETSc's
+    objects live until `close`; callbacks tie them into a cycle that Python alone does not end.
     """
 
     def __init__(
@@ -81,6 +77,7 @@ class NewtonSolver:
         self._function = self._matrix.createVecLeft()
         self._charges = np.array([species.charge for species in weak_form.problem.species])
         self._largest_cell = weak_form.problem.domain.largest_cell()
+        self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
         self._full_step = np.inf
         self._full_step_norm = np.inf
@@ -98,11 +95,13 @@ class NewtonSolver:
         before = unknown.x.array.copy()
         self._limiter = limiter
         snes = self._solver()
-        snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
+        if not self._line_search_is_users:
+            snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
         self._solution.array_w[:] = unknown.x.array[: self._owned]
         failure = ""
         try:
-            snes.solve(None, self._solution)
+            with refusals_as_usage_errors():
+                snes.solve(None, self._solution)
         except PETSc.Error as error:
             failure = f"PETSc stopped: {petsc_message(error)}"
         iterations = snes.getIterationNumber()
@@ -126,20 +125,15 @@ class NewtonSolver:
             snes.setJacobian(self._assemble_jacobian, self._matrix)
             snes.setConvergenceTest(self._test)
             snes.setTolerances(max_it=self.max_steps)
-            self._configure(snes)
+            with refusals_as_usage_errors():
+                snes.setFromOptions()
+                snes.getLineSearch().setFromOptions()
+                snes.getKSP().setFromOptions()
+            self.max_steps = snes.getTolerances()[3]
             snes.setLineSearchPreCheck(self._limit_step)
             self._name_fields(snes.getKSP().getPC())
             self._snes = snes
         return self._snes
-
-    @staticmethod
-    def _configure(snes: PETSc.SNES) -> None:
-        try:
-            snes.setFromOptions()
-            snes.getLineSearch().setFromOptions()
-            snes.getKSP().setFromOptions()
-        except PETSc.Error as error:
-            raise UsageError(f"PETSc refuses an option: {petsc_message(error)}") from None
 
     def _name_fields(self, preconditioner: PETSc.PC) -> None:
         """Tell a fieldsplit which interleaved unknowns make up each field."""
@@ -150,6 +144,7 @@ class NewtonSolver:
         for component, name in enumerate(self.field_names()):
             rows = PETSc.IS().createStride(count, first + component, self.weak_form.components, comm=self._comm)
             preconditioner.setFieldSplitIS((name, rows))
+            rows.destroy()
 
     def field_names(self) -> list[str]:
         """Names of the components, as in the prefixes of fieldsplit options."""
@@ -159,6 +154,12 @@ class NewtonSolver:
         if self._snes is not None:
             self._snes.destroy()
             self._snes = None
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        self._destroy_solver()
+        for thing in (self._matrix, self._solution, self._function):
+            thing.destroy()
 
     # ---- callbacks of SNES ----
 
@@ -219,23 +220,20 @@ class NewtonSolver:
     # ---- judging ----
 
     def _unresolved_jump(self) -> str:
-        """Return a phrase if ``eta`` jumps within a cell by more than fields and mesh can explain, else nothing."""
+        """Return a phrase if ``mu`` jumps within a cell by more than field and mesh can explain, else nothing."""
         weak_form = self.weak_form
-        eta, _ = weak_form.nodal_potentials(weak_form.unknown.x.array)
         cells = weak_form.space.dofmap.list
-        jumps = [float(np.ptp(values[cells], axis=1).max(initial=0.0)) for values in eta]
+        nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+        species = range(len(self._charges))
+        jumps = [float(np.ptp(nodes[:, a][cells], axis=1).max(initial=0.0)) for a in species]
         worst = self._comm.allreduce(max(jumps), op=MPI.MAX)
-        allowed = LARGEST_JUMP + self._largest_imposed_drop()
+        imposed = max((field.largest for field in weak_form.problem.fields.values()), default=0.0)
+        allowed = LARGEST_JUMP + float(weak_form.drive.value) * imposed * self._largest_cell
         if worst > allowed:
-            return f"a chemical potential jumps by {worst:.0f} kT within one cell (false or unresolved solution)"
+            return (
+                f"an electrochemical potential jumps by {worst:.0f} kT within one cell (false or unresolved solution)"
+            )
         return ""
-
-    def _largest_imposed_drop(self) -> float:
-        """An upper bound of what an imposed field or held potentials can put across one cell, kT."""
-        problem = self.weak_form.problem
-        held = problem.potential_span * float(np.abs(self._charges).max())
-        imposed = max((field.largest for field in problem.fields.values()), default=0.0)
-        return float(self.weak_form.drive.value) * (held + imposed * self._largest_cell)
 
     def _reason(self, snes: PETSc.SNES) -> str:
         reasons = PETSc.SNES.ConvergedReason

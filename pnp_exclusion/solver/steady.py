@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class SteadyReport:
 
 
 class SteadySolver:
-    """Solves a weak form for its steady state; leaves the unknown at a solution or, if none is known, at a guess."""
+    """Solves a weak form for its steady state and leaves it in the unknown; a context that frees PETSc's objects."""
 
     def __init__(
         self,
@@ -71,22 +72,26 @@ class SteadySolver:
         self.newton = NewtonSolver(weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress)
         self.report = SteadyReport()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects; the weak form and its unknown stay usable."""
+        self.newton.close()
+        self.guess.close()
+
     def solve(self) -> SteadyReport:
         """Find the steady state; raise `ConvergenceError` that says what was tried if there is none to be found.
 
-        After a failure the unknown holds the last good state of the ramp, at ``report.drive``.
+        After a failure the unknown holds the last good state of the ramp, at ``report.drive``, which is 0 if there is
+        none.
         """
         self.report = SteadyReport()
         if self.settings.always_ramp or not self._solve_directly():
             self._ramp()
-        return self.report
-
-    def continue_from_unknown(self) -> SteadyReport:
-        """Like `solve`, with the unknown's present values for a guess."""
-        self.report = SteadyReport()
-        self.weak_form.set_drive(1.0)
-        if not self._attempt("damp", "from the given state"):
-            return self.solve()
         return self.report
 
     def _solve_directly(self) -> bool:
@@ -188,16 +193,16 @@ class SteadySolver:
             self.guess.solve_poisson()
 
     def _give_up(self, known: list[tuple[float, np.ndarray]]) -> None:
-        weak_form = self.weak_form
         self.report.drive = 0.0
         if known:
-            self.report.drive, weak_form.unknown.x.array[:] = known[-1]
-            weak_form.drive.value = self.report.drive
+            self.report.drive, state = known[-1]
+            self.weak_form.unknown.x.array[:] = state
+            self.weak_form.set_drive(self.report.drive)
+            found = f"the last good state is at {self.report.drive:.4g} of the driving forces"
+        else:
+            found = "not even at a small part of the driving forces"
         attempts = "\n".join(f"  - {attempt}" for attempt in self.report.tried)
-        raise ConvergenceError(
-            f"no solution found; the last good state is at {self.report.drive:.4g} of the driving forces. "
-            f"Tried:\n{attempts}"
-        )
+        raise ConvergenceError(f"no solution found; {found}. Tried:\n{attempts}")
 
 
 _IN_WORDS: dict[Limiter, str] = {
