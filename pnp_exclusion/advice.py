@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from mpi4py import MPI
 
 import numpy as np
+from dolfinx import mesh as dmesh
 
 from pnp_exclusion.build import Setup
-from pnp_exclusion.case import Gmsh
-from pnp_exclusion.layers import thinnest_layers
+from pnp_exclusion.case import Case, Gmsh, Region
+from pnp_exclusion.layers import field_jumps, thinnest_layers
+from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
-CELLS_IN_LAYER = 1.0
+CELLS_IN_LAYER = 2.0
 """A layer with fewer cells than this across it is not resolved."""
 NEARLY_FULL = 0.95
 
@@ -96,47 +98,91 @@ def _empty(setup: Setup) -> Iterator[str]:
 
 
 def _unresolved(setup: Setup) -> Iterator[str]:
-    scales = setup.scales
-    unit = f" {scales.length_unit}" if scales.si else ""
-    cure = "refine the mesh file there" if isinstance(setup.case.domain, Gmsh) else "leave out domain.cells"
-    for name, thickness in sorted(thinnest_layers(setup.case, scales).items()):
-        if _is_neutral_reservoir(setup, name):
+    domain = setup.problem.domain
+    for name, thickness in sorted(thinnest_layers(setup.case, setup.scales).items()):
+        if not _is_neutral_reservoir(setup, name):
+            yield from _too_coarse(
+                setup, f'boundary "{name}"', thickness, heights(domain, *cells_at(domain, domain.boundary_facets[name]))
+            )
+    if setup.problem.coupled:
+        yield from _unresolved_edges(setup)
+    for name, position, thickness in field_jumps(setup.case, setup.scales):
+        where = f'field of species "{name}" at x = {_length(setup, position)}'
+        yield from _too_coarse(setup, where, thickness, extents_across(domain, position))
+
+
+def _too_coarse(setup: Setup, where: str, thickness: np.ndarray | float, sizes: np.ndarray) -> Iterator[str]:
+    """Say where the cells of all ranks are too large for layers that are as thick as given for each cell."""
+    ratios = sizes / thickness
+    worst = int(ratios.argmax()) if len(ratios) else -1
+    found = (float(ratios[worst]), float(sizes[worst])) if len(ratios) else (0.0, 0.0)
+    ratio, size = max(setup.problem.domain.comm.allgather(found))
+    if ratio * CELLS_IN_LAYER > 1.0 + 1e-9:
+        layer, cell = _length(setup, size / ratio), _length(setup, size)
+        yield f"{where}: the layer there is about {layer} thick, but the cells measure {cell}; {_cure(setup.case)}"
+
+
+def _cure(case: Case) -> str:
+    if isinstance(case.domain, Gmsh):
+        return "refine the mesh file there"
+    return "leave out domain.cells" if case.domain.cells is not None else "give more domain.cells"
+
+
+def _length(setup: Setup, value: float) -> str:
+    unit = f" {setup.scales.length_unit}" if setup.scales.si else ""
+    return f"{value * setup.scales.length_in_unit:.3g}{unit}"
+
+
+def _unresolved_edges(setup: Setup) -> Iterator[str]:
+    """Diffuse layers at the edges of regions, where fixed charge or permittivity jumps."""
+    domain = setup.problem.domain
+    facets, cells = interfaces(domain, [setup.problem.fixed_charge, setup.problem.permittivity])
+    sizes, layers = heights(domain, facets, cells), _debye_lengths(setup, cells)
+    middles = dmesh.compute_midpoints(domain.mesh, domain.dimension - 1, facets)
+    told = np.zeros(len(facets), dtype=bool)
+    for region in setup.case.regions:
+        if region.tag is not None or isinstance(setup.case.domain, Gmsh):
+            at = np.isin(facets, _facets_of(setup, region)) & ~told
+            yield from _too_coarse(setup, f'region "{region.name}"', layers[at], sizes[at])
+            told |= at
             continue
-        size = _cell_size_beside(setup, name)
-        if size > thickness / CELLS_IN_LAYER:
-            layer, cell = (f"{length * scales.length_in_unit:.3g}{unit}" for length in (thickness, size))
-            yield f'boundary "{name}": its layer is about {layer} thick, but the cells there measure {cell}; {cure}'
+        for axis, letter in enumerate("xyz"):
+            for limit in region.ranges[axis] or []:
+                position = limit.value / setup.scales.length
+                at = (np.abs(middles[:, axis] - position) < 1e-9) & ~told
+                where = f'region "{region.name}", edge {letter} = {_length(setup, position)}'
+                yield from _too_coarse(setup, where, layers[at], sizes[at])
+                told |= at
 
 
-def _beside(setup: Setup, where: str) -> np.ndarray:
-    """Owned cells that touch a boundary."""
-    mesh = setup.problem.domain.mesh
-    dimension = setup.problem.domain.dimension
-    mesh.topology.create_connectivity(dimension - 1, dimension)
-    to_cells = mesh.topology.connectivity(dimension - 1, dimension)
-    facets = setup.problem.domain.boundary_facets[where]
-    cells = np.unique(np.concatenate([to_cells.links(facet) for facet in facets] or [np.empty(0, dtype=np.int32)]))
-    return cells[cells < mesh.topology.index_map(dimension).size_local].astype(np.int32)
+def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
+    """Debye length in every cell, if it were in equilibrium with the saltiest boundary (or the mean contents)."""
+    problem = setup.problem
+    squares = {species.name: species.charge**2 for species in problem.species}
+    contents = [boundary.held_fractions for boundary in problem.boundaries]
+    contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
+    salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
+    largest = max(squares.values())
+    # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
+    strength = np.hypot(salt, largest**0.5 * problem.fixed_charge.x.array[cells])
+    if problem.law.crowded:
+        strength = np.minimum(strength, largest)
+    with np.errstate(divide="ignore"):
+        return (problem.debye_length or 0.0) * np.sqrt(problem.permittivity.x.array[cells] / strength)
+
+
+def _facets_of(setup: Setup, region: Region) -> np.ndarray:
+    """Facets of the local cells of a region."""
+    domain, length = setup.problem.domain, setup.scales.length
+    if region.tag is not None:
+        cells = domain.region_cells[region.tag]
+    else:
+        ranges = [(r[0].value / length, r[1].value / length) if r else None for r in region.ranges]
+        cells = domain.cells_in_box(ranges)
+    return np.unique(facets_of_cells(domain)[cells])
 
 
 def _mean_beside(setup: Setup, where: str, values: np.ndarray) -> float:
-    cells, comm = _beside(setup, where), setup.problem.domain.comm
+    domain = setup.problem.domain
+    cells, comm = np.unique(cells_at(domain, domain.boundary_facets[where])[1]), domain.comm
     return float(comm.allreduce(values[cells].sum()) / max(1, comm.allreduce(len(cells))))
-
-
-def _cell_size_beside(setup: Setup, where: str) -> float:
-    """Largest smallest-height of the cells at a boundary: cells may be long along it."""
-    mesh = setup.problem.domain.mesh
-    heights = [0.0]
-    for cell in _beside(setup, where):
-        points = mesh.geometry.x[mesh.geometry.dofmap[cell]]
-        heights.append(_smallest_height(points))
-    return float(setup.problem.domain.comm.allreduce(max(heights), op=MPI.MAX))
-
-
-def _smallest_height(points: np.ndarray) -> float:
-    """The smallest height of a simplex from its vertices ``(d + 1, 3)``."""
-    edges = points[1:] - points[0]
-    dual = np.linalg.pinv(edges).T
-    lengths = [*np.linalg.norm(dual, axis=1), np.linalg.norm(dual.sum(axis=0))]
-    return 1.0 / max(lengths)

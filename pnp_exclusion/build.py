@@ -44,11 +44,13 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None) -
     domain, scales = _domain_and_scales(case, comm)
     law = law or law_of(case)
     law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
+    reference = _potential_reference(case, scales)
     problem = Problem(
         domain=domain,
         law=law,
         species=[_species(species, scales) for species in case.species],
-        boundaries=_boundaries(case, scales, domain),
+        boundaries=_boundaries(case, scales, domain, reference),
+        potential_reference=reference,
         debye_length=scales.debye_length,
         fields=_fields(case, scales, domain),
         **_materials(case, scales, domain),
@@ -89,22 +91,33 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 # ---- boundaries ----
 
 
-def _boundaries(case: Case, scales: Scales, domain: Domain) -> list[boundaries.BoundaryCondition]:
+def _potential_reference(case: Case, scales: Scales) -> float:
+    """The middle of the potentials that the case holds, kT/e."""
+    given = [getattr(boundary, "potential", None) for boundary in case.boundaries]
+    values = [potential.value / scales.potential for potential in given if potential is not None]
+    return 0.5 * (min(values) + max(values)) if values else 0.0
+
+
+def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[boundaries.BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    listed = [_condition(boundary, scales) for boundary in case.boundaries]
+    listed = [_condition(boundary, scales, reference) for boundary in case.boundaries]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [boundaries.Wall(name) for name in domain.boundary_facets if name not in named]
 
 
-def _condition(table: tables.Boundary, scales: Scales) -> boundaries.BoundaryCondition:
+def _condition(table: tables.Boundary, scales: Scales, reference: float) -> boundaries.BoundaryCondition:
     match table:
         case tables.Reservoir():
-            return boundaries.Reservoir(table.where, _fractions(table, scales), _potential(table.potential, scales))
+            return boundaries.Reservoir(
+                table.where, _fractions(table, scales), _potential(table.potential, scales, reference)
+            )
         case tables.Electrode():
-            return boundaries.Electrode(table.where, _potential(table.potential, scales), _fractions(table, scales))
+            return boundaries.Electrode(
+                table.where, _potential(table.potential, scales, reference), _fractions(table, scales)
+            )
         case tables.Flux():
             fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
-            return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales))
+            return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales, reference))
         case _:
             return boundaries.Wall(table.where)
 
@@ -113,8 +126,8 @@ def _fractions(table: tables.Contents, scales: Scales) -> dict[str, float]:
     return {name: max(amount / scales.concentration, EMPTY_FRACTION) for name, amount in table.amounts.items()}
 
 
-def _potential(potential: tables.Quantity | None, scales: Scales) -> float | None:
-    return None if potential is None else potential.value / scales.potential
+def _potential(potential: tables.Quantity | None, scales: Scales, reference: float) -> float | None:
+    return None if potential is None else potential.value / scales.potential - reference
 
 
 # ---- materials ----
@@ -140,10 +153,22 @@ def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain)
         cells = domain.region_cells.get(region.tag, np.empty(0, dtype=np.int32))
     else:
         ranges = [None if r is None else tuple(limit.value / scales.length for limit in r) for r in region.ranges]
+        _require_inside(region, ranges, case, domain)  # type: ignore[arg-type]
         cells = domain.cells_in_box(ranges)  # type: ignore[arg-type]
     if domain.comm.allreduce(len(cells)) == 0:
-        raise CaseError(case._folder, [f'[[regions]] "{region.name}": no cell of the mesh lies in it'])
+        raise CaseError(case.path, [f'[[regions]] "{region.name}": no cell of the mesh lies in it'])
     return cells
+
+
+def _require_inside(
+    region: tables.Region, ranges: list[tuple[float, float] | None], case: Case, domain: Domain
+) -> None:
+    """Refuse a box that reaches outside a mesh file's domain, whose extent the case itself does not say."""
+    low, high = domain.bounding_box()
+    for axis, limits in enumerate(ranges[: domain.dimension]):
+        slack = 1e-6 * (high[axis] - low[axis])
+        if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
+            raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
 
 
 # ---- imposed fields ----
@@ -151,17 +176,22 @@ def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain)
 
 def _fields(case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
     return {
-        species.name: _imposed_field(species.field, scales, domain)
+        species.name: _imposed_field(species.field, case, scales, domain)
         for species in case.species
         if species.field is not None
     }
 
 
-def _imposed_field(imposed: object, scales: Scales, domain: Domain) -> ImposedField:
+def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) -> ImposedField:
     mesh, dimension = domain.mesh, domain.dimension
     largest = largest_field(imposed, scales)
     if isinstance(imposed, FieldTable):
         knots = np.array([knot.value for knot in imposed.x]) / scales.length
+        low, high = (float(corner[0]) for corner in domain.bounding_box())
+        slack = 1e-9 * (high - low)
+        if knots[0] > low + slack or knots[-1] < high - slack:
+            ends = f"{imposed.x[0].text} to {imposed.x[-1].text}"
+            raise CaseError(case.path, [f"field.x runs from {ends}, but must cover the domain"])
         values = np.array([value.value for value in imposed.values]) / scales.force
         direction = ufl.as_vector([1.0] + [0.0] * (dimension - 1))
         return ImposedField(_tabulated(knots, values, domain) * direction, _work(knots, values), largest)

@@ -1,7 +1,7 @@
 """The tables of a case file: one class a table, every key with its unit and meaning where it is defined.
 
-`read_case` checks a file whole and reports all its mistakes together. The consistency of tables with each other is in
-``case_checks.py``; nothing here knows DOLFINx.
+`read_case` checks a file whole and reports all its mistakes together. How tables are read is in ``case_reading.py``,
+their consistency with each other in ``case_checks.py``; nothing here knows DOLFINx.
 """
 
 from __future__ import annotations
@@ -10,11 +10,21 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.mesh.physical_names import mesh_groups
+from pnp_exclusion.mesh.physical_names import MeshGroups
 from pnp_exclusion.quantities import (
     Concentration,
     Diffusivity,
@@ -25,10 +35,17 @@ from pnp_exclusion.quantities import (
     Potential,
     Quantity,
     Temperature,
+    shown,
 )
 
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
+"""Of the shapes that are made here; a mesh file says its own."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 class Table(BaseModel):
@@ -41,6 +58,24 @@ def _refuse(message: str) -> PydanticCustomError:
     return PydanticCustomError("case", "{message}", {"message": message})
 
 
+def _form(written: Any) -> str:
+    """Which member of a union is meant, so that a mistake in it is told once."""
+    if isinstance(written, dict | FieldTable):
+        return "<table>"
+    return "<list>" if isinstance(written, list) else "<value>"
+
+
+def _single(written: Any) -> Any:
+    if not isinstance(written, str | bool | int | float):
+        raise _refuse(f"{shown(written)} is neither a text nor a number nor true or false")
+    return written
+
+
+def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
+    """Return the dimension of a domain, where it can be known: from its shape or from its mesh file's groups."""
+    return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
+
+
 class Model(Table):
     """``[model]``: the physics."""
 
@@ -48,17 +83,17 @@ class Model(Table):
     """Texts with units, or plain numbers: lengths in L, energies in kT, times in L^2/D."""
     law: Literal["pnp", "mpnp", "shdl", "vacancy"]
     """The flux law: point ions, Bikerman's steric law, stirring, or hopping into vacancies."""
-    kappa: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    kappa: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
     """With ``vacancy`` only: the rate at which unlike particles change places, relative to hops into vacancies."""
     electrostatics: Literal["poisson", "imposed"] = "poisson"
     """"poisson": the potential is solved for. "imposed": every species has a given ``field``."""
-    temperature: Temperature = Quantity(298.15, "298.15 K")
+    temperature: Temperature = Quantity(298.15, "298.15 K", 298.15, "K")
     """SI only."""
-    permittivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 78.5
+    permittivity: Positive = 78.5
     """Relative permittivity of the reference medium. SI only."""
     lattice_spacing: Length | None = None
     """SI only: a; one particle blocks the volume a^3. Needed by every law but ``pnp``."""
-    debye_length: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    debye_length: Positive | None = None
     """Dimensionless with ``poisson`` only: lambda, with lambda^2 = eps kT v/(e^2 L^2)."""
 
     @property
@@ -87,13 +122,21 @@ class FieldTable(Table):
 class Species(Table):
     """``[[species]]``: a kind of particle."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
+    name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
     """Used in results and in the other tables."""
-    charge: Number = 0.0
+    charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
     diffusivity: Diffusivity | None = None
     """D. In SI it must be given; 1 in a dimensionless case."""
-    field: FieldTable | list[Force] | Force | None = None
+    field: (
+        Annotated[
+            Annotated[FieldTable, Tag("<table>")]
+            | Annotated[list[Force], Tag("<list>")]
+            | Annotated[Force, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
     """Imposed force E_a on a particle (with ``electrostatics = "imposed"``): a value along x, a vector, or a table."""
     mean_concentration: Concentration | None = None
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
@@ -106,7 +149,7 @@ class Interval(Table):
 
     shape: Literal["interval"]
     length: Length
-    cells: PositiveInt | None = None
+    cells: Count | None = None
     """Chosen and graded toward the layers of the case if absent."""
 
 
@@ -115,7 +158,13 @@ class Rectangle(Table):
 
     shape: Literal["rectangle"]
     size: Annotated[list[Length], Field(min_length=2, max_length=2)]
-    cells: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | PositiveInt | None = None
+    cells: (
+        Annotated[
+            Annotated[list[Count], Field(min_length=2, max_length=2), Tag("<list>")] | Annotated[Count, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
     """Per side, or one number for both; chosen and graded if absent."""
 
 
@@ -124,7 +173,13 @@ class Box(Table):
 
     shape: Literal["box"]
     size: Annotated[list[Length], Field(min_length=3, max_length=3)]
-    cells: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] | PositiveInt | None = None
+    cells: (
+        Annotated[
+            Annotated[list[Count], Field(min_length=3, max_length=3), Tag("<list>")] | Annotated[Count, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
     """Per side, or one number for all; chosen and graded if absent."""
 
 
@@ -147,18 +202,18 @@ Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
 class Region(Table):
     """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
 
-    name: str
+    name: Name
     x: Range | None = None
     """From, to; the whole domain if absent. Likewise y and z."""
     y: Range | None = None
     z: Range | None = None
-    tag: str | None = None
+    tag: Name | None = None
     """Name of a physical group of cells of the gmsh file, instead of ranges."""
     fixed_charge: FixedCharge | None = None
     """Charge density that does not move, with its sign; dimensionless: q, elementary charges a site."""
-    permittivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    permittivity: Positive | None = None
     """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
-    diffusivity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    diffusivity: Positive | None = None
     """Factor on the diffusivity of every species."""
 
     @property
@@ -170,7 +225,7 @@ class Region(Table):
 class Boundary(Table):
     """What every ``[[boundaries]]`` has."""
 
-    where: str
+    where: Name
     """left, right, bottom, top, back, front, or a physical name of the gmsh file."""
 
 
@@ -200,7 +255,8 @@ class Electrode(Contents):
     """``kind = "electrode"``: the potential is given; a species is blocked unless its amount is given."""
 
     kind: Literal["electrode"]
-    potential: Potential
+    potential: Potential | None = None
+    """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
 
 
 class Wall(Boundary):
@@ -229,24 +285,32 @@ class Solver(Table):
     """Degree of the finite elements."""
     quadrature_degree: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
     """2 for P1 and 4 for P2 if absent."""
-    tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-7
+    tolerance: Annotated[float, Field(gt=0, le=1e-3, strict=True)] = 1e-7
     """A solution is accepted when the full Newton step, relative to 1 + |unknowns|, is below this."""
-    max_newton_steps: PositiveInt = 40
+    max_newton_steps: Count = 40
     """For one attempt."""
     strategy: Literal["auto", "ramp"] = "auto"
     """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
     linear: Literal["auto", "direct", "fieldsplit"] = "auto"
     """Preset of linear solver; by dimension and size if absent."""
-    petsc: dict[str, str | float | int | bool] = Field(default_factory=dict)
+    petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
     """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these."""
+
+    @field_validator("petsc")
+    @classmethod
+    def _names_without_dash(cls, petsc: dict[str, Any]) -> dict[str, Any]:
+        for name in petsc:
+            if name.startswith("-") or not name.strip():
+                raise _refuse(f'"{name}" is not the name of an option; write it without a dash, e.g. "ksp_type"')
+        return petsc
 
 
 class Output(Table):
     """``[output]``: what is written beside summary, profile and manifest."""
 
-    fields: bool = True
+    fields: Flag = True
     """``fields.bp`` for ParaView."""
-    pictures: bool = True
+    pictures: Flag = True
     """``*.png``."""
 
 
@@ -261,37 +325,34 @@ class Case(Table):
     boundaries: list[AnyBoundary]
     solver: Solver = Field(default_factory=Solver)
     output: Output = Field(default_factory=Output)
-    _folder: Path = PrivateAttr(default=Path("."))
+    _path: Path = PrivateAttr(default=Path("case"))
+    _groups: MeshGroups | None = PrivateAttr(default=None)
+
+    @property
+    def path(self) -> Path:
+        """The case file; a file that does not exist in the folder of a case that a script made."""
+        return self._path
 
     @property
     def dimension(self) -> int:
-        """Dimension of the domain."""
-        match self.domain:
-            case Interval():
-                return 1
-            case Rectangle():
-                return 2
-            case Box():
-                return 3
-            case Gmsh() as gmsh:
-                return gmsh.dimension or mesh_groups(self.mesh_path).dimension
+        """Dimension of the domain: known since the case was read, so that the mesh file is not opened again."""
+        dimension = dimension_of(self.domain.shape, self._groups)
+        if dimension is None:
+            raise TypeError("a case is made by read_case or make_case, which look into its mesh file")
+        return dimension
 
     @property
     def mesh_path(self) -> Path:
         """Where the gmsh file of the domain is; `TypeError` for other domains."""
         if not isinstance(self.domain, Gmsh):
             raise TypeError(f'a domain of shape "{self.domain.shape}" has no mesh file')
-        return self._folder / self.domain.file
+        return self._path.parent / self.domain.file
 
     def with_law(self, law: str) -> Case:
         """The same case with another law; `CaseError` if it does not fit."""
-        from pnp_exclusion.case_checks import check_tables
+        from pnp_exclusion.case_checks import check_law
 
-        tables = self.as_written()
-        tables["model"]["law"] = law
-        if law != "vacancy":
-            tables["model"].pop("kappa", None)
-        return check_tables(tables, self._folder / f"law {law}")
+        return check_law(self, law)
 
     @property
     def species_names(self) -> list[str]:
@@ -320,8 +381,10 @@ def read_case(path: str | Path) -> Case:
         raise CaseError(path, ["there is no such file"]) from None
     except OSError as error:
         raise CaseError(path, [f"cannot be read: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
         raise CaseError(path, [f"is not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
     return check_tables(tables, path)
 
 

@@ -2,103 +2,45 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case
+from pnp_exclusion.case_reading import Draft, Reader, listed, nearest, read_tables
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.laws import LAWS, LawError
-from pnp_exclusion.mesh.physical_names import MeshFileError, MeshGroups, mesh_groups
+from pnp_exclusion.laws import LawError, named_law
+from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, mesh_groups
 from pnp_exclusion.quantities import AVOGADRO
 
-SIDES = {1: ["left", "right"], 2: ["left", "right", "bottom", "top"]}
-SIDES[3] = [*SIDES[2], "back", "front"]
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A phrase that names the known word nearest to ``word``, and all of them if none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return f"there is {_listed(known)}" if known else "there is none"
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(f'"{word}"' for word in words)
-
-
-@dataclass
-class Draft:
-    """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here."""
-
-    path: Path
-    mistakes: list[str] = field(default_factory=list)
-    model: tables.Model | None = None
-    species: dict[str, tables.Species] = field(default_factory=dict)
-    all_species_read: bool = True
-    domain: Any = None
-    shape: str = ""
-    """The shape of the domain as written, even where the rest of its table could not be read."""
-    regions: list[tables.Region] = field(default_factory=list)
-    boundaries: list[Any] = field(default_factory=list)
-    all_boundaries_read: bool = True
-    solver: tables.Solver = field(default_factory=tables.Solver)
-    output: tables.Output = field(default_factory=tables.Output)
-    groups: MeshGroups | None = None
-
-    def refuse(self, where: str, what: str) -> None:
-        """Note a mistake in the table ``where``."""
-        self.mistakes.append(f"{where}: {what}")
-
-    @property
-    def dimension(self) -> int | None:
-        """Dimension of the domain, where it can be known."""
-        match self.domain:
-            case tables.Interval():
-                return 1
-            case tables.Rectangle():
-                return 2
-            case tables.Box():
-                return 3
-            case tables.Gmsh() as gmsh:
-                return gmsh.dimension or (self.groups.dimension if self.groups else None)
-        return {"interval": 1, "rectangle": 2, "box": 3}.get(self.shape)
-
-    @property
-    def size(self) -> list[float] | None:
-        """Extent of the domain along each axis, where the case itself says it and it makes sense."""
-        lengths = [length.value for length in self.written_size]
-        return lengths if lengths and min(lengths) > 0.0 else None
-
-    @property
-    def written_size(self) -> list[tables.Quantity]:
-        """The lengths of the domain as written."""
-        match self.domain:
-            case tables.Interval() as interval:
-                return [interval.length]
-            case tables.Rectangle() | tables.Box() as box:
-                return box.size
-        return []
+RESERVED = ("x", "phi", "potential", "packing", "fixed_charge")
+"""Columns and fields of the results; no species can have such a name."""
+RESERVED_BEGINNINGS = ("mu_", "flux_")
+EXTREME = 1e30
+"""Sizes, in SI units or without, beyond this or below its inverse are mistakes, and would overflow."""
 
 
 def check_tables(raw: dict[str, Any], path: Path) -> Case:
     """Return the checked `Case` of a parsed file, or raise `CaseError` with every mistake in it."""
     draft = Draft(path)
-    _read_tables(raw, draft)
+    read_tables(raw, draft)
     if draft.model is not None:
-        for check in (_check_model, _check_species, _check_domain, _check_regions, _check_boundaries, _check_supply):
+        for check in (
+            _check_model,
+            _check_domain,
+            _check_species,
+            _check_fit,
+            _check_regions,
+            _check_boundaries,
+            _check_supply,
+            _check_packing,
+        ):
             check(draft, draft.model)
     if draft.mistakes or draft.model is None:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     case = Case(
-        title=str(raw.get("title", "")),
+        title=draft.title,
         model=draft.model,
         species=list(draft.species.values()),
         domain=draft.domain,
@@ -107,126 +49,24 @@ def check_tables(raw: dict[str, Any], path: Path) -> Case:
         solver=draft.solver,
         output=draft.output,
     )
-    case._folder = path.parent
+    case._path = path
+    case._groups = draft.groups
     return case
 
 
-# ---- reading: one table at a time, so that a mistake in one does not hide those in the next ----
-
-
-def _read_tables(raw: dict[str, Any], draft: Draft) -> None:
-    for key in raw:
-        if key not in Case.model_fields:
-            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, Case.model_fields)}")
-    model = raw.get("model")
-    units = model.get("units", "si") if isinstance(model, dict) else "si"
-    reader = _Reader(draft, "dimensionless" if units == "dimensionless" else "si")
-    if not isinstance(raw.get("title", ""), str):
-        draft.refuse("title", "must be a text")
-    draft.model = reader.table(raw, "model", tables.Model, required=True)
-    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
-    draft.shape = str(raw["domain"].get("shape", "")) if isinstance(raw.get("domain"), dict) else ""
-    draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
-    draft.output = reader.table(raw, "output", tables.Output) or draft.output
-    for position, species in enumerate(reader.array(raw, "species", tables.Species, required=True), start=1):
-        if species is None:
-            draft.all_species_read = False
-        elif species.name in draft.species:
-            draft.refuse(f"[[species]] {position}", f'the name "{species.name}" is given to two species')
-        else:
-            draft.species[species.name] = species
-    draft.regions = [r for r in reader.array(raw, "regions", tables.Region) if r is not None]
-    boundaries = list(reader.array(raw, "boundaries", tables.AnyBoundary, required=True))
-    draft.boundaries = [b for b in boundaries if b is not None]
-    draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
-
-
-@dataclass
-class _Reader:
-    draft: Draft
-    units: str
-
-    def table(self, raw: dict[str, Any], key: str, kind: Any, required: bool = False) -> Any:
-        if key not in raw:
-            if required:
-                self.draft.refuse(f"[{key}]", "this table is missing")
-            return None
-        return self._read(raw[key], kind, f"[{key}]")
-
-    def array(self, raw: dict[str, Any], key: str, kind: Any, required: bool = False) -> Iterator[Any]:
-        entries = raw.get(key, [])
-        if not isinstance(entries, list):
-            self.draft.refuse(f"[{key}]", f"must be an array of tables: write [[{key}]]")
-            entries = []
-        elif required and not entries:
-            self.draft.refuse(f"[[{key}]]", "there must be at least one")
-        for position, entry in enumerate(entries, start=1):
-            name = (entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
-            yield self._read(entry, kind, f'[[{key}]] "{name}"' if name else f"[[{key}]] {position}")
-
-    def _read(self, entry: Any, kind: Any, where: str) -> Any:
-        adapter: TypeAdapter[Any] = TypeAdapter(kind)
-        try:
-            return adapter.validate_python(entry, context={"units": self.units})
-        except ValidationError as error:
-            for mistake in _sentences(error, entry, kind):
-                self.draft.refuse(where, mistake)
-            return None
-
-
-def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
-    """Say pydantic's findings in words: the key, what is wrong, what would be right."""
-    unions_told: set[str] = set()
-    for finding in error.errors():
-        location = [part for part in finding["loc"] if not _is_union_member(part)]
-        key = ".".join(str(part) for part in location)
-        prefix = f"{key}: " if key else ""
-        match finding["type"]:
-            case "extra_forbidden":
-                yield f'unknown key "{key}"; {nearest(str(location[-1]), _keys(kind, entry))}'
-            case "missing":
-                yield f'the key "{key}" is missing'
-            case "literal_error":
-                yield f"{prefix}{finding['input']!r} is not one of {finding['ctx']['expected']}"
-            case "union_tag_not_found":
-                yield f"the key {finding['ctx']['discriminator']} is missing"
-            case "union_tag_invalid":
-                tags = finding["ctx"]["expected_tags"]
-                yield f'{finding["ctx"]["discriminator"]} = "{finding["ctx"]["tag"]}" is not one of {tags}'
-            case "quantity" | "case":
-                yield prefix + finding["ctx"]["message"]
-            case "string_pattern_mismatch":
-                yield f'{prefix}"{finding["input"]}" must be a letter followed by letters, digits, "_", "+" or "-"'
-            case _ if len(location) < len(finding["loc"]) and key in unions_told:
-                continue
-            case _:
-                unions_told.add(key)
-                yield f"{prefix}{finding['msg'].lower()}, but it is {finding['input']!r}"
-
-
-def _is_union_member(part: int | str) -> bool:
-    """Whether pydantic put the branch of a union into a location, which is no key of the file."""
-    branches = {"interval", "rectangle", "box", "gmsh", "reservoir", "electrode", "wall", "flux"}
-    return isinstance(part, str) and (part in branches - {"flux"} or "[" in part or part in {"FieldTable", "int"})
-
-
-def _keys(kind: Any, entry: Any) -> list[str]:
-    if isinstance(kind, type) and issubclass(kind, tables.Table):
-        return list(kind.model_fields)
-    chosen = [
-        k
-        for k in kind.__origin__.__args__
-        if isinstance(entry, dict) and _tag(k) in (entry.get("shape"), entry.get("kind"))
-    ]
-    return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
-
-
-def _tag(kind: type[tables.Table]) -> str:
-    discriminator = kind.model_fields.get("shape") or kind.model_fields["kind"]
-    return str(discriminator.annotation.__args__[0])  # type: ignore[union-attr]
-
-
-# ---- consistency ----
+def check_law(case: Case, law: str) -> Case:
+    """Return a checked case with another law; only what depends on the law is checked, and no file is opened."""
+    draft = Draft(case.path, species={s.name: s for s in case.species}, boundaries=list(case.boundaries))
+    written = case.model.model_dump(include=case.model.model_fields_set | {"units"}) | {"law": law}
+    if law != "vacancy":
+        written.pop("kappa", None)
+    model = Reader(draft, case.model.units).table({"model": written}, "model", tables.Model)
+    if model is not None:
+        for check in (_check_model, _check_fit, _check_packing):
+            check(draft, model)
+    if draft.mistakes:
+        raise CaseError(case.path, [f'with law "{law}": {mistake}' for mistake in draft.mistakes])
+    return case.model_copy(update={"model": model})
 
 
 def _check_model(draft: Draft, model: tables.Model) -> None:
@@ -247,33 +87,48 @@ def _check_model(draft: Draft, model: tables.Model) -> None:
             draft.refuse("[model]", 'debye_length is missing: electrostatics = "poisson" needs it, e.g. 0.05')
         if model.electrostatics == "imposed" and model.debye_length is not None:
             draft.refuse("[model]", 'debye_length has no meaning with electrostatics = "imposed"; remove it')
-    for key in ("lattice_spacing", "temperature"):
-        quantity = getattr(model, key)
-        if quantity is not None and quantity.value <= 0.0:
-            draft.refuse("[model]", f"{key} must be positive, but it is {quantity.text}")
+    _check_positive(draft, "[model]", "lattice_spacing", model.lattice_spacing)
+    _check_positive(draft, "[model]", "temperature", model.temperature)
     if "kappa" in given and model.law != "vacancy":
         draft.refuse("[model]", f'kappa goes with law = "vacancy", but the law is "{model.law}"')
+
+
+def _check_positive(draft: Draft, where: str, key: str, quantity: tables.Quantity | None) -> bool:
+    """Whether a quantity, if there is one, is positive and of a size that can be computed with."""
+    if quantity is None:
+        return True
+    if quantity.value <= 0.0:
+        draft.refuse(where, f"{key} must be positive, but it is {quantity.text}")
+    elif not 1.0 / EXTREME < quantity.value < EXTREME:
+        draft.refuse(where, f"{key} = {quantity.text} is out of all proportion")
+    else:
+        return True
+    return False
 
 
 def _check_species(draft: Draft, model: tables.Model) -> None:
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
-        if species.diffusivity is None:
-            if model.si:
-                draft.refuse(where, 'the key "diffusivity" is missing, e.g. "1.6e-9 m^2/s"')
-        elif species.diffusivity.value <= 0.0:
-            draft.refuse(where, f"diffusivity must be positive, but it is {species.diffusivity.text}")
+        if name in RESERVED or name.startswith(RESERVED_BEGINNINGS):
+            draft.refuse(where, "results have a column of this name for something else; give the species another name")
+        if species.diffusivity is None and model.si:
+            draft.refuse(where, 'the key "diffusivity" is missing, e.g. "1.6e-9 m^2/s"')
+        _check_positive(draft, where, "diffusivity", species.diffusivity)
         if species.field is not None:
             _check_field(draft, model, where, species.field)
         wrong, right = ("mean_fraction", "mean_concentration") if model.si else ("mean_concentration", "mean_fraction")
         if getattr(species, wrong) is not None:
             draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right}")
-    if draft.species and draft.all_species_read:
-        try:
-            law = LAWS[model.law](model.kappa) if model.law == "vacancy" else LAWS[model.law]()
-            law.require_fit([1.0 if s.diffusivity is None else s.diffusivity.value for s in draft.species.values()])
-        except LawError as error:
-            draft.refuse("[model]", str(error))
+
+
+def _check_fit(draft: Draft, model: tables.Model) -> None:
+    diffusivities = [1.0 if s.diffusivity is None else s.diffusivity.value for s in draft.species.values()]
+    if not draft.species or not draft.all_species_read or min(diffusivities) <= 0.0:
+        return
+    try:
+        named_law(model.law, model.kappa).require_fit(diffusivities)
+    except LawError as error:
+        draft.refuse("[model]", str(error))
 
 
 def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) -> None:
@@ -297,14 +152,12 @@ def _units_name(model: tables.Model) -> str:
 
 def _check_domain(draft: Draft, model: tables.Model) -> None:
     for length in draft.written_size:
-        if length.value <= 0.0:
-            draft.refuse("[domain]", f"every length must be positive, but one is {length.text}")
+        _check_positive(draft, "[domain]", "length" if draft.shape == "interval" else "size", length)
     if not isinstance(draft.domain, tables.Gmsh):
         return
     if model.si and draft.domain.unit is None:
         draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh file, e.g. "1 nm"')
-    if draft.domain.unit is not None and draft.domain.unit.value <= 0.0:
-        draft.refuse("[domain]", f"unit must be a positive length, but it is {draft.domain.unit.text}")
+    _check_positive(draft, "[domain]", "unit", draft.domain.unit)
     try:
         draft.groups = mesh_groups(draft.path.parent / draft.domain.file)
     except MeshFileError as error:
@@ -324,7 +177,7 @@ def _check_regions(draft: Draft, model: tables.Model) -> None:
         if region.tag is not None:
             if any(axis is not None for axis in region.ranges):
                 draft.refuse(where, "has both a tag and ranges; give one of the two")
-            if not isinstance(draft.domain, tables.Gmsh):
+            if draft.shape in tables.DIMENSIONS:
                 draft.refuse(where, "a tag names a group of a gmsh file; give ranges x, y, z instead")
             elif draft.groups and draft.dimension:
                 cells = draft.groups.cells(draft.dimension)
@@ -361,9 +214,7 @@ def _check_range(draft: Draft, where: str, axis: int, limits: list[float]) -> No
 def _check_boundaries(draft: Draft, model: tables.Model) -> None:
     known = None
     if draft.dimension:
-        known = SIDES[draft.dimension] if draft.groups is None else draft.groups.facets(draft.dimension)
-    if isinstance(draft.domain, tables.Gmsh) and draft.groups is None:
-        known = None
+        known = SIDES[: 2 * draft.dimension] if draft.groups is None else draft.groups.facets(draft.dimension)
     seen: set[str] = set()
     for boundary in draft.boundaries:
         where = f'[[boundaries]] "{boundary.where}"'
@@ -387,19 +238,37 @@ def _check_contents(draft: Draft, model: tables.Model, where: str, boundary: tab
     if isinstance(boundary, tables.Reservoir) and draft.all_species_read:
         missing = [name for name in draft.species if name not in boundary.amounts]
         if missing:
-            draft.refuse(where, f"a reservoir gives every species, but {right} lacks {_listed(missing)}")
+            draft.refuse(where, f"a reservoir gives every species, but {right} lacks {listed(missing)}")
     negative = [name for name, amount in boundary.amounts.items() if amount < 0.0]
     if negative:
-        draft.refuse(where, f"{right} of {_listed(negative)} is negative; it must be 0 or more")
-    elif model.law != "pnp":
-        packing = sum(boundary.amounts.values()) * _site_volume(model)
-        if packing >= 1.0:
+        draft.refuse(where, f"{right} of {listed(negative)} is negative; it must be 0 or more")
+
+
+def _check_packing(draft: Draft, model: tables.Model) -> None:
+    """Particles that take space must leave some."""
+    if model.law == "pnp":
+        return
+    for boundary in draft.boundaries:
+        amounts = boundary.amounts.values() if isinstance(boundary, tables.Contents) else []
+        packing = sum(amounts) * _site_volume(model)
+        if packing >= 1.0 and min(amounts) >= 0.0:
             cure = (
                 "lower the concentrations or the lattice spacing"
                 if model.si
                 else "the fractions must add up to less than 1"
             )
-            draft.refuse(where, f"the species fill {packing:.4g} of the space (packing; it must be below 1): {cure}")
+            draft.refuse(
+                f'[[boundaries]] "{boundary.where}"',
+                f"the species fill {packing:.4g} of the space (packing; it must be below 1): {cure}",
+            )
+    packing = sum(_mean(species) or 0.0 for species in draft.species.values()) * _site_volume(model)
+    if packing >= 1.0:
+        draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
+
+
+def _mean(species: tables.Species) -> float | None:
+    """What is conserved of a species that no boundary supplies."""
+    return species.mean_concentration.value if species.mean_concentration else species.mean_fraction
 
 
 def _site_volume(model: tables.Model) -> float:
@@ -419,19 +288,23 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
 
 def _check_potential(draft: Draft, model: tables.Model, where: str, boundary: Any) -> None:
     potential = getattr(boundary, "potential", None)
-    if model.electrostatics == "poisson":
-        if isinstance(boundary, tables.Reservoir) and potential is None:
-            example = '"0 V"' if model.si else "0.0"
-            draft.refuse(where, f"a reservoir gives the potential, but it is missing, e.g. potential = {example}")
-    elif potential is not None:
+    if model.electrostatics == "imposed" and potential is not None:
         draft.refuse(where, 'potential has no effect with electrostatics = "imposed"; give each species a field')
+    if model.electrostatics == "poisson" and potential is None and _needs_potential(boundary):
+        example = '"50 mV"' if model.si else "2.0"
+        draft.refuse(where, f"the potential of this {boundary.kind} is missing, e.g. potential = {example}")
+
+
+def _needs_potential(boundary: Any) -> bool:
+    return isinstance(boundary, tables.Reservoir | tables.Electrode)
 
 
 def _check_supply(draft: Draft, model: tables.Model) -> None:
     """Every unknown must be fixed somewhere, or the steady problem is singular."""
     if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
         return
-    if model.electrostatics == "poisson" and all(getattr(b, "potential", None) is None for b in draft.boundaries):
+    held = any(getattr(b, "potential", None) is not None or _needs_potential(b) for b in draft.boundaries)
+    if model.electrostatics == "poisson" and not held:
         draft.refuse(
             "[[boundaries]]",
             "no boundary gives a potential, so it is fixed only up to a constant; add a reservoir or an electrode",
@@ -439,7 +312,7 @@ def _check_supply(draft: Draft, model: tables.Model) -> None:
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
         key = "mean_concentration" if model.si else "mean_fraction"
-        mean = species.mean_concentration.value if species.mean_concentration else species.mean_fraction
+        mean = _mean(species)
         supplied = any(isinstance(b, tables.Contents) and name in b.amounts for b in draft.boundaries)
         if supplied and mean is not None:
             draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
@@ -449,12 +322,6 @@ def _check_supply(draft: Draft, model: tables.Model) -> None:
             draft.refuse(where, f"{key} must be positive")
         if not supplied:
             _check_closed_fluxes(draft, name, where)
-    contents = [
-        s.mean_concentration.value if s.mean_concentration else (s.mean_fraction or 0.0) for s in draft.species.values()
-    ]
-    packing = sum(contents) * _site_volume(model)
-    if model.law != "pnp" and packing >= 1.0:
-        draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
 
 
 def _check_closed_fluxes(draft: Draft, name: str, where: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from pnp_exclusion import commands
@@ -19,6 +21,9 @@ Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
 exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
             130 interrupted
 """
+
+LAUNCHER_RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+"""Environment variables in which the launchers of MPI (MPICH, Intel, Open MPI, Slurm) say which rank this is."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,14 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     words, petsc_options = _split_petsc_options(words)
-    arguments = _parser().parse_args(words)
+    with _mute_but_first():
+        arguments = _parser().parse_args(words)
     try:
         return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
-        # errors of the package are raised on every rank alike (pnp_exclusion.parallel)
-        if _rank() == 0:
-            print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
         _abort_others(130)
         return 130
@@ -65,6 +68,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+@contextlib.contextmanager
+def _mute_but_first() -> Iterator[None]:
+    """Let only the first of several ranks print its help or complaints, without starting MPI for them."""
+    if all(os.environ.get(variable, "0") == "0" for variable in LAUNCHER_RANKS):
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def _tell(error: PnpExclusionError) -> int:
+    """Say once what is wrong; return the exit code on every rank, or end the ranks that do not know of the error."""
+    if not getattr(error, "everywhere", True) and _size() > 1:
+        print(f"pnp-exclusion: rank {_rank()}: {error}", file=sys.stderr, flush=True)
+        _abort_others(error.exit_code)
+    elif not getattr(error, "everywhere", True):
+        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        # destructors of what broke would end the process in their own way
+        os._exit(error.exit_code)
+    elif _rank() == 0:
+        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
 def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
     if "--" not in words:
         return words, []
@@ -77,8 +104,12 @@ def _rank() -> int:
     return mpi.COMM_WORLD.rank if mpi else 0
 
 
+def _size() -> int:
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi.COMM_WORLD.size if mpi else 1
+
+
 def _abort_others(code: int) -> None:
     """End every rank: those that still compute would wait for this one for ever."""
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi and mpi.COMM_WORLD.size > 1:
-        mpi.COMM_WORLD.Abort(code)
+    if _size() > 1:
+        sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)

@@ -45,3 +45,9 @@ class DiskError(PnpExclusionError):
     """Results could not be written."""
 
     exit_code = 4
+
+
+class OneRankDiskError(DiskError):
+    """A disk that failed on one rank while the others wait for it: that rank must end them all."""
+
+    everywhere = False

@@ -18,4 +18,5 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
     """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``."""
     import petsc4py
 
-    petsc4py.init([sys.argv[0], *options])
+    # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
+    petsc4py.init([sys.argv[0], "-no_signal_handler", *options])

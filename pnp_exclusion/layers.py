@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Reservoir
-from pnp_exclusion.mesh.domain import SIDES, Domain, tensor_domain
+from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Region, Reservoir
+from pnp_exclusion.mesh.domain import Domain, tensor_domain
 from pnp_exclusion.mesh.gmsh_file import gmsh_domain
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, graded_nodes, uniform_nodes
+from pnp_exclusion.mesh.physical_names import SIDES
 from pnp_exclusion.scales import Scales
 
 FIELD_LAYERS = 4.0
@@ -84,16 +86,41 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
         limits = region.ranges[axis]
         if limits is not None and scales.debye_length and (region.fixed_charge or region.permittivity):
             for limit in limits:
-                yield limit.value / scales.length, debye_layer(case, scales)
+                yield limit.value / scales.length, debye_layer(case, scales, _relative_permittivity(case, region))
     if axis == 0:
-        for position, jump in _field_jumps(case, scales):
-            yield position, FIELD_LAYERS / jump
+        for position, strength in _field_knots(case, scales):
+            yield position, FIELD_LAYERS / strength
 
 
-def debye_layer(case: Case, scales: Scales) -> float:
-    """The thinnest diffuse layer of a crowded electrolyte, in units of L: lambda over the largest valence."""
+def debye_layer(case: Case, scales: Scales, permittivity: float = 1.0) -> float:
+    """The thinnest diffuse layer in a medium of some relative permittivity, in units of L.
+
+    That of a full lattice, or for point ions that of the strongest solution in the case.
+    """
     valence = max((abs(species.charge) for species in case.species), default=0.0)
-    return (scales.debye_length or math.inf) / max(1.0, valence)
+    strength = max(1.0, valence) ** 2
+    if case.model.law == "pnp":
+        # the lattice is only a unit of concentration here
+        strength = _ionic_strength(case, scales) or strength
+    return (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
+
+
+def _relative_permittivity(case: Case, region: Region) -> float:
+    """Permittivity of a region in units of the reference medium's."""
+    if region.permittivity is None:
+        return 1.0
+    return region.permittivity / (case.model.permittivity if case.model.si else 1.0)
+
+
+def _ionic_strength(case: Case, scales: Scales) -> float:
+    """Largest ``sum z^2 rho`` of the boundaries' contents and of the mean contents."""
+    squares = {species.name: species.charge**2 for species in case.species}
+    means = {
+        species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
+        for species in case.species
+    }
+    contents = [means, *(getattr(boundary, "amounts", {}) for boundary in case.boundaries)]
+    return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
 
 
 def _side_thickness(case: Case, scales: Scales, name: str) -> float:
@@ -139,7 +166,20 @@ def largest_field(imposed: object, scales: Scales) -> float:
             return abs(float(quantity)) / scales.force  # type: ignore[arg-type]
 
 
-def _field_jumps(case: Case, scales: Scales) -> Iterator[tuple[float, float]]:
+def field_jumps(case: Case, scales: Scales) -> list[tuple[str, float, float]]:
+    """Return species, position and thickness of the layer (in L) of every jump of a tabulated field."""
+    jumps = []
+    for species in case.species:
+        if isinstance(species.field, FieldTable):
+            knots = list(zip(species.field.x, species.field.values, strict=True))
+            for (x, left), (next_x, right) in pairwise(knots):
+                strength = max(abs(left.value), abs(right.value)) / scales.force
+                if x.value == next_x.value and left.value != right.value:
+                    jumps.append((species.name, x.value / scales.length, FIELD_LAYERS / strength))
+    return jumps
+
+
+def _field_knots(case: Case, scales: Scales) -> Iterator[tuple[float, float]]:
     """Yield position and strength of the inner knots of field tables: densities bend or have a layer there."""
     for species in case.species:
         if isinstance(species.field, FieldTable):

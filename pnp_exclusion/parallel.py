@@ -27,10 +27,3 @@ def on_rank_zero[T](comm: MPI.Comm, work: Callable[[], T]) -> T:
     if problem is not None:
         raise problem
     return result  # type: ignore[return-value]
-
-
-def agree(comm: MPI.Comm, problem: PnpExclusionError | None) -> None:
-    """Raise on every rank if any rank has a problem: the first rank's."""
-    problems = [found for found in comm.allgather(problem) if found is not None]
-    if problems:
-        raise problems[0]

@@ -105,7 +105,12 @@ def _shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> 
 
 def _title(case: Case) -> str:
     law = case.model.law + (f" (kappa = {case.model.kappa:g})" if case.model.kappa else "")
-    return f"{case.title} — {law}" if case.title else law
+    return f"{plain(case.title)} — {law}" if case.title else law
+
+
+def plain(text: str) -> str:
+    """Return a text that matplotlib shows as it is written: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
@@ -232,7 +237,7 @@ def draw_comparison(
         for a, name in enumerate(species if profiles else []):
             _draw_densities(figure.add_subplot(grid[0, a]), a, name, scales, profiles)
         _draw_currents(figure.add_subplot(grid[-1, :]), species, currents, regimes, ends, flux_unit)
-        figure.suptitle(title)
+        figure.suptitle(plain(title))
         save(figure, path)
 
 

@@ -55,6 +55,9 @@ class Problem:
         lambda of PHYSICS; None with imposed fields.
     permittivity, diffusivity_factor, fixed_charge
         Cell-wise constant material; relative, relative, and elementary charges a site.
+    potential_reference
+        Added to potentials when they are reported. Held ones are given relative to it, because guesses and ramps start
+        from zero and only differences matter.
     sources
         Production ``R_a`` of a species by its name, and of charge under the name "potential": UFL expressions.
     """
@@ -67,6 +70,7 @@ class Problem:
     permittivity: fem.Function
     diffusivity_factor: fem.Function
     fixed_charge: fem.Function
+    potential_reference: float = 0.0
     fields: Mapping[str, ImposedField] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import reprlib
+import tokenize
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +28,13 @@ FARADAY = ELEMENTARY_CHARGE * AVOGADRO
 """C/mol."""
 
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+_UNIT = re.compile(
+    r"(1\s*/)?(\s|[*/·()]|[A-Za-zµμΩÅ°%][\w°]*+|(\^|\*\*)\s*-?\d(?!\s*(\d|\^|\*\*)))+",
+)
+"""Names, products, quotients and one-digit powers; nothing else is handed to pint, which would compute it."""
+_LONGEST_TEXT = 100
+_UNREADABLE = (ValueError, TypeError, SyntaxError, ArithmeticError, AttributeError, KeyError, AssertionError)
+"""What pint raises, beside errors of its own, on texts that are no units."""
 
 
 @cache
@@ -34,21 +44,38 @@ def _registry() -> pint.UnitRegistry:
     return pint.UnitRegistry()
 
 
+def shown(value: Any) -> str:
+    """A value as a message shows it: short, texts in double quotation marks."""
+    try:
+        text = reprlib.repr(value)
+    except ValueError:
+        return "a very long number"
+    return f'"{text[1:-1]}"' if isinstance(value, str) and '"' not in value else text
+
+
 @dataclass(frozen=True)
 class Quantity:
-    """A checked number of a case file: its value in SI units (or dimensionless) and the text it was written as."""
+    """A checked number of a case file.
+
+    value
+        In SI units (or dimensionless).
+    text
+        As the user wrote it.
+    number, unit
+        The parts of the text; the unit is empty in a dimensionless case.
+    """
 
     value: float
     text: str
+    number: float
+    unit: str = ""
 
     def __float__(self) -> float:
         return self.value
 
-    @property
-    def unit(self) -> str:
-        """The unit as the user wrote it (empty for a dimensionless number)."""
-        found = _NUMBER.fullmatch(self.text)
-        return found[2] if found else ""
+
+def _refusal(message: str) -> PydanticCustomError:
+    return PydanticCustomError("quantity", "{message}", {"message": message})
 
 
 @dataclass(frozen=True)
@@ -69,34 +96,37 @@ class Dimension:
     factors: tuple[float, ...] = (1.0,)
 
     def parse(self, raw: Any, units: str) -> Quantity:
-        """Return the checked quantity; ``units`` is "si" or "dimensionless", as in ``[model]`` of the case."""
-        if units == "dimensionless":
+        """Return the checked quantity; ``units`` is that of ``[model]``, "" if nobody knows what the case meant."""
+        if units == "dimensionless" or (not units and not isinstance(raw, str)):
             return self._parse_pure_number(raw)
         if not isinstance(raw, str):
-            raise self._error(f"{raw!r} has no unit; {self.name} is written with one")
+            raise self._error(f"{shown(raw)} has no unit; {self.name} is written with one")
         found = _NUMBER.fullmatch(raw)
-        if not found:
-            raise self._error(f'"{raw}" is not {self.name}')
-        return Quantity(self._convert(float(found[1]), found[2], raw), raw)
+        if not found or len(raw) > _LONGEST_TEXT:
+            raise self._error(f"{shown(raw)} is not {self.name}")
+        number, unit = float(found[1]), found[2]
+        value = self._convert(number, unit, raw)
+        if not math.isfinite(value):
+            raise self._error(f'"{raw}" is not a finite number')
+        return Quantity(value, raw.strip(), number, unit)
 
     def _parse_pure_number(self, raw: Any) -> Quantity:
         if isinstance(raw, bool) or not isinstance(raw, int | float):
-            shown = f'"{raw}"' if isinstance(raw, str) else repr(raw)
-            raise PydanticCustomError(
-                "quantity",
-                "{message}",
-                {"message": f"{shown} must be a plain number in a dimensionless case, e.g. 0.5"},
-            )
-        if not abs(raw) < float("inf"):
-            raise PydanticCustomError("quantity", "{message}", {"message": f"{raw} is not a finite number"})
-        return Quantity(float(raw), repr(raw))
+            raise _refusal(f"{shown(raw)} must be a plain number in a dimensionless case, e.g. 0.5")
+        try:
+            value = float(raw)
+        except OverflowError:
+            raise _refusal("a number with so many digits is too large") from None
+        if not math.isfinite(value):
+            raise _refusal(f"{raw} is not a finite number")
+        return Quantity(value, repr(raw), value)
 
     def _convert(self, number: float, unit: str, raw: str) -> float:
         import pint
 
         if not unit:
             raise self._error(f'"{raw}" has no unit; {self.name} is written with one')
-        if not re.fullmatch(r"[\w\s*/^().µμ°Å%-]+", unit) or len(unit) > 60:
+        if not _UNIT.fullmatch(unit):
             raise self._error(f'"{unit}" is not a unit')
         registry = _registry()
         try:
@@ -106,12 +136,12 @@ class Dimension:
                     return float(quantity.to(target).magnitude) * factor
         except pint.errors.UndefinedUnitError:
             raise self._error(f'"{unit}" in "{raw}" is not a known unit') from None
-        except (pint.errors.PintError, ValueError, TypeError, SyntaxError, ArithmeticError, AttributeError):
+        except (pint.errors.PintError, tokenize.TokenError, *_UNREADABLE):
             raise self._error(f'"{unit}" in "{raw}" cannot be read as a unit') from None
         raise self._error(f'"{raw}" is not {self.name}: its unit "{unit}" is of another kind')
 
     def _error(self, what: str) -> PydanticCustomError:
-        return PydanticCustomError("quantity", "{message}", {"message": f'{what}; right would be "{self.example}"'})
+        return _refusal(f'{what}; right would be "{self.example}"')
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         def validate(raw: Any, info: ValidationInfo) -> Quantity:

@@ -23,11 +23,11 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.io import VTXWriter
 
-from pnp_exclusion.errors import DiskError, UsageError
+from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
 from pnp_exclusion.laws import LAWS
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.observe.split import flux_fields
-from pnp_exclusion.parallel import agree, on_rank_zero
+from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.solution import Solution
 
 LOG = "log.txt"
@@ -109,14 +109,9 @@ class ResultFolder:
             (self.path / "summary.json").unlink(missing_ok=True)
             new = sorted(self.staging.iterdir(), key=lambda entry: entry.name == "summary.json")
             if self._overwrite:
-                for name in self._results():
-                    if _is_ours(name) and not (self.staging / name).exists():
-                        _remove(self.path / name)
+                _remove_earlier(self.path, {entry.name for entry in new})
             for entry in new:
-                target = self.path / entry.name
-                if target.is_dir():
-                    _remove(target)
-                os.replace(entry, target)
+                _move(entry, self.path / entry.name)
             self.staging.rmdir()
 
         on_rank_zero(self.comm, lambda: self.on_disk(move))
@@ -138,15 +133,49 @@ class ResultFolder:
             raise DiskError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
 
-def _is_ours(name: str) -> bool:
-    return name in {
-        "summary.json",
-        "manifest.json",
-        "profile.csv",
-        "fields.bp",
-        "lattice.json",
-        *LAWS,
-    } or name.endswith(".png")
+OUR_FILES = {
+    "summary.json",
+    "manifest.json",
+    "profile.csv",
+    "fields.bp",
+    "lattice.json",
+    *(
+        f"{picture}.png"
+        for picture in (
+            "profiles",
+            "slice",
+            "fluxes",
+            "comparison",
+            "lattice_profiles",
+            "lattice_convergence",
+            "lattice_relaxation",
+        )
+    ),
+}
+"""What this package writes; nothing else in a folder is ever removed."""
+
+
+def _remove_earlier(folder: Path, kept: set[str]) -> None:
+    """Remove earlier results that the new ones do not replace; folders of laws only if they hold nothing else."""
+    for entry in folder.iterdir():
+        if entry.name in OUR_FILES and entry.name not in kept:
+            _remove(entry)
+        elif entry.name in LAWS and (entry / "manifest.json").is_file():
+            _remove_earlier(entry, set())
+            with contextlib.suppress(OSError):
+                entry.rmdir()
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put a file or folder in its place; into a folder that is there already, unless that is one of our own."""
+    if source.is_dir() and target.is_dir() and source.name not in OUR_FILES:
+        for entry in source.iterdir():
+            _move(entry, target / entry.name)
+        source.rmdir()
+        return
+    if target.is_dir():
+        _remove(target)
+    os.replace(source, target)
 
 
 def _remove(path: Path) -> None:
@@ -175,16 +204,16 @@ def _finite(content: Any) -> Any:
 def profile_csv(solution: Solution, profile: Profile) -> str:
     """Return ``profile.csv``: x, phi, every species, packing, electrochemical potentials; units in the header."""
     scales, names = solution.setup.scales, solution.weak_form.problem.names
-    columns = {_header("x", scales.length_unit): profile.x * scales.length_in_unit}
+    columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
     if profile.potential is not None:
-        columns[_header("phi", "V" if scales.si else "")] = profile.potential * scales.potential
+        columns.append((_header("phi", "V" if scales.si else ""), profile.potential * scales.potential))
     for name, rho in zip(names, profile.rho, strict=True):
-        columns[_header(name, "mol/L" if scales.si else "")] = rho * scales.displayed_concentration
-    columns["packing"] = profile.rho.sum(axis=0)
+        columns.append((_header(name, "mol/L" if scales.si else ""), rho * scales.displayed_concentration))
+    columns.append(("packing", profile.rho.sum(axis=0)))
     for name, mu in zip(names, profile.mu, strict=True):
-        columns[_header(f"mu_{name}", "kT" if scales.si else "")] = mu
-    rows = np.column_stack(list(columns.values()))
-    lines = [",".join(columns), *(",".join(f"{value:.12g}" for value in row) for row in rows)]
+        columns.append((_header(f"mu_{name}", "kT" if scales.si else ""), mu))
+    rows = np.column_stack([values for _, values in columns])
+    lines = [",".join(header for header, _ in columns), *(",".join(f"{value:.12g}" for value in row) for row in rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -205,7 +234,8 @@ def write_fields(solution: Solution, path: Path) -> None:
     scalar = fem.functionspace(mesh, ("Lagrange", degree))
     vector = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=(dimension,)))
     nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-    eta, potential = weak_form.nodal_potentials(nodes)
+    eta, _ = weak_form.nodal_potentials(nodes)
+    mu, potential = weak_form.reported_potentials(nodes)
     rho = problem.law.free_energy.densities(list(eta))[1:]
     functions = []
 
@@ -219,15 +249,16 @@ def write_fields(solution: Solution, path: Path) -> None:
     for a, name in enumerate(problem.names):
         kind = "concentration" if scales.si else "fraction"
         add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
-        add(f"electrochemical_potential_{name}", "kT", nodes[:, a])
+        add(f"electrochemical_potential_{name}", "kT", mu[a])
     add("packing", "", np.sum(rho, axis=0))
     averaged = flux_fields(weak_form)
+    linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    raised = fem.Function(scalar)
     for a, name in enumerate(problem.names):
         function = fem.Function(vector, name=_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""))
         for component in range(dimension):
-            part = averaged.sub(a * dimension + component).collapse()
-            raised = fem.Function(scalar)
-            raised.interpolate(part)
+            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.names) * dimension]
+            raised.interpolate(linear)
             function.x.array[component::dimension] = raised.x.array * scales.flux
         functions.append(function)
     if problem.coupled:
@@ -238,15 +269,19 @@ def write_fields(solution: Solution, path: Path) -> None:
         functions.append(fixed)
     coordinates = mesh.geometry.x.copy()
     mesh.geometry.x[:] *= scales.length_in_unit
-    problem_here = None
     try:
-        with VTXWriter(mesh.comm, path, functions) as writer:
-            writer.write(0.0)
+        writer = VTXWriter(mesh.comm, path, functions)
+        writer.write(0.0)
+        writer.close()
     except RuntimeError as error:
-        problem_here = DiskError(f"cannot write {path.name}: {error}")
+        # the writer's destructor would fail again, and end the process before it could say why
+        _broken_writers.append(writer)
+        raise OneRankDiskError(f"cannot write {path.name}: {str(error).splitlines()[0]}") from None
     finally:
         mesh.geometry.x[:] = coordinates
-    agree(mesh.comm, problem_here)
+
+
+_broken_writers: list[VTXWriter] = []
 
 
 def manifest(solution: Solution, ranks: int) -> dict[str, Any]:

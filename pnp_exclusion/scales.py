@@ -125,5 +125,4 @@ def _length_unit(case: Case) -> tuple[str, float]:
             written = unit
         case box:
             written = box.size[0]  # type: ignore[union-attr]
-    number = written.text.removesuffix(written.unit).strip()
-    return written.unit, written.value / float(number)
+    return written.unit, written.value / written.number

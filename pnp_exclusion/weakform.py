@@ -286,6 +286,15 @@ class WeakForm:
         """The essential conditions, for assembly."""
         return [held.condition for held in self.held]
 
+    def reported_potentials(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split unknowns ``(nodes, components)`` into ``mu`` (species, nodes) and ``phi``, from the user's zero."""
+        reference = self.problem.potential_reference
+        mu = nodes[:, : len(self.problem.species)].T
+        if not self.problem.coupled:
+            return mu, None
+        charges = np.array([species.charge for species in self.problem.species])
+        return mu + reference * charges[:, None], nodes[:, -1] + reference
+
     def nodal_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split an array of the blocked space into ``eta`` (species, nodes) and ``phi`` (nodes, or None)."""
         nodes = values.reshape(-1, self.components).T

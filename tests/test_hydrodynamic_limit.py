@@ -136,7 +136,7 @@ def test_ranks_and_processes_do_not_change_the_answer(tmp_path: Path):
     ("change", "words", "sentence"),
     [
         ({"law": "mpnp"}, [], 'law "mpnp" is not the limit of a lattice process'),
-        ({}, ["--time", "1e-4"], "--time 0.0001 at n = 16"),
+        ({}, ["--time", "1e-4", "--form", "exponential"], "--time 0.0001 at n = 16"),
         ({}, ["--sizes", "0,16"], "--sizes takes whole numbers greater than 0"),
         ({}, ["--sizes", "x"], "--sizes takes whole numbers greater than 0"),
         ({}, ["--replicas", "0"], "--replicas must be greater than 0"),
@@ -162,7 +162,7 @@ def test_what_the_lattice_cannot_do_is_told_in_a_sentence(
 def test_interrupted_run_keeps_what_was_measured(tmp_path: Path):
     case = write_toml(channel([0.2, 0.5], [0.6, 0.1], [3.0, -3.0]), tmp_path / "case.toml")
     command = [str(BIN / "pnp-exclusion"), "lattice", str(case), "-o", str(tmp_path / "out"), "--sizes", "16,256"]
-    job = subprocess.Popen([*command, "--time", "1e5"], stderr=subprocess.PIPE, text=True, env={**os.environ})
+    job = subprocess.Popen([*command, "--time", "60"], stderr=subprocess.PIPE, text=True, env={**os.environ})
     for line in job.stderr:
         if "n = 256" in line:
             time.sleep(2.0)

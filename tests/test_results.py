@@ -80,6 +80,25 @@ def test_folder_with_other_results_is_kept_unless_overwritten(membrane_results: 
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_overwriting_removes_earlier_results_and_nothing_else(membrane_results: Path, tmp_path: Path):
+    folder = tmp_path / "kept"
+    shutil.copytree(membrane_results, folder)
+    (folder / "pnp").mkdir()
+    for name in ("photo.png", "pnp/thesis.tex"):
+        (folder / name).write_text("mine")
+    case = write_toml(dimensionless_case() | {"output": {"pictures": False}}, tmp_path / "case.toml")
+    assert run_command("run", case, "-o", folder, "--overwrite").returncode == 0
+    assert (folder / "photo.png").read_text() == "mine"
+    assert (folder / "pnp" / "thesis.tex").read_text() == "mine"
+    assert not (folder / "profiles.png").exists()
+
+
+def test_title_is_drawn_as_it_is_written(tmp_path: Path):
+    """A dollar sign begins no formula, and no title costs the results."""
+    case = write_toml({"title": "50 % of $x_{$ salt"} | dimensionless_case(), tmp_path / "case.toml")
+    assert run_command("run", case, "-o", tmp_path / "out").returncode == 0
+
+
 def test_failed_run_with_overwrite_leaves_the_earlier_results(membrane_results: Path, tmp_path: Path):
     folder = tmp_path / "kept"
     shutil.copytree(membrane_results, folder)

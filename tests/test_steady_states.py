@@ -162,3 +162,16 @@ def test_slow_membrane_passes_a_small_current_that_is_still_one():
         assert solution.regimes["Na"] == "inverse"
         assert solution.identity_residual < 1e-6
     assert currents[1e-8] == pytest.approx(1e-2 * currents[1e-6], rel=1e-4)
+
+
+def test_only_differences_of_potential_matter():
+    """A closed cell at 100 V and 100.2 V is the one at 0 V and 0.2 V, seen from elsewhere."""
+    tables = pnp.read_case(EXAMPLES / "two_electrodes.toml").as_written()
+    found = []
+    for low, high in (("0 V", "0.2 V"), ("100 V", "100.2 V")):
+        tables["boundaries"][0]["potential"], tables["boundaries"][1]["potential"] = high, low
+        found.append(solve(tables))
+    assert found[1].totals.charge == pytest.approx(found[0].totals.charge, rel=1e-9)
+    mu, phi = found[1].weak_form.reported_potentials(found[1].weak_form.unknown.x.array.reshape(-1, 3))
+    assert np.ptp(phi) * 0.0256926 == pytest.approx(0.2, rel=1e-5)
+    assert phi.min() * 0.0256926 == pytest.approx(100.0, rel=1e-5)

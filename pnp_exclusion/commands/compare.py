@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from pnp_exclusion import fenicsx
-from pnp_exclusion.commands.words import add_case, add_output
+from pnp_exclusion.commands.words import LAW_NAMES, add_case, add_output
 from pnp_exclusion.errors import ConvergenceError, UsageError
 
 HELP = "solve a case under several laws, side by side"
@@ -16,7 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--laws", default="pnp,mpnp,shdl,vacancy", help="separated by commas (default: %(default)s)")
+    parser.add_argument("--laws", default=",".join(LAW_NAMES), help="separated by commas (default: %(default)s)")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
@@ -44,13 +44,12 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
 
 def _laws(text: str) -> list[str]:
-    from pnp_exclusion.case_checks import nearest
-    from pnp_exclusion.laws import LAWS
+    from pnp_exclusion.case_reading import nearest
 
     laws = [word.strip() for word in text.split(",") if word.strip()]
     for law in laws:
-        if law not in LAWS:
-            raise UsageError(f'--laws: there is no law "{law}"; {nearest(law, LAWS)}')
+        if law not in LAW_NAMES:
+            raise UsageError(f'--laws: there is no law "{law}"; {nearest(law, LAW_NAMES)}')
     if not laws:
         raise UsageError("--laws: name at least one law, e.g. mpnp,shdl")
     return list(dict.fromkeys(laws))

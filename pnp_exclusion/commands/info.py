@@ -17,8 +17,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print them."""
     fenicsx.initialise_petsc(petsc_options)
+    from mpi4py import MPI
+
     from pnp_exclusion.results import versions
 
-    for name, version in versions().items():
-        print(f"{name:22s} {version}")
+    if MPI.COMM_WORLD.rank == 0:
+        for name, version in versions().items():
+            print(f"{name:22s} {version}")
     return 0

@@ -88,7 +88,8 @@ def _compare(job: Job, solution: Solution, settings: LatticeSettings) -> tuple[l
     if len(comparison.runs) > 1:
         job.folder.draw("lattice_convergence.png", "hydrodynamics.plots.draw_convergence", title, comparison)
     job.write_manifest(solution)
-    job.folder.write_json("lattice.json", lambda: as_json(comparison))
+    content = as_json(comparison)
+    job.folder.write_json("lattice.json", lambda: content)
     return [*columns(table(comparison)), verdict(comparison)], comparison.interrupted
 
 

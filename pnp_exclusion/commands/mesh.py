@@ -18,10 +18,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Make the mesh and say how many cells it has."""
+    """Make the mesh and say how many cells it has, on rank 0 alone."""
+    from mpi4py import MPI
+
     from pnp_exclusion.mesh.make import write_mesh
+    from pnp_exclusion.parallel import on_rank_zero
 
     target = arguments.output or arguments.script.with_suffix(".msh")
-    cells = write_mesh(arguments.script, target)
-    print(f"{target}: {cells} cells")
+    cells = on_rank_zero(MPI.COMM_WORLD, lambda: write_mesh(arguments.script, target))
+    if MPI.COMM_WORLD.rank == 0:
+        print(f"{target}: {cells} cells")
     return 0

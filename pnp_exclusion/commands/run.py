@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from pnp_exclusion import fenicsx
-from pnp_exclusion.commands.words import add_case, add_output
+from pnp_exclusion.commands.words import LAW_NAMES, add_case, add_output
 from pnp_exclusion.errors import ConvergenceError
 
 HELP = "solve a case and write its results"
@@ -16,7 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--law", choices=["pnp", "mpnp", "shdl", "vacancy"], help="instead of the law of the case")
+    parser.add_argument("--law", choices=LAW_NAMES, help="instead of the law of the case")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:

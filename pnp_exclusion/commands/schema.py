@@ -15,7 +15,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print it."""
+    from mpi4py import MPI
+
     from pnp_exclusion.case import Case
 
-    print(json.dumps(Case.model_json_schema(), indent=2))
+    if MPI.COMM_WORLD.rank == 0:
+        print(json.dumps(Case.model_json_schema(), indent=2))
     return 0

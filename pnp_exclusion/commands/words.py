@@ -6,6 +6,9 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+LAW_NAMES = ("pnp", "mpnp", "shdl", "vacancy")
+"""The laws that a case file can name, as in `pnp_exclusion.laws.LAWS`, without importing numpy."""
+
 
 def add_case(parser: argparse.ArgumentParser) -> None:
     """Add the positional CASE."""
@@ -19,7 +22,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for the results (default: CASE without .toml, + .results)",
+        help="folder for the results (default: the name of CASE without .toml, + .results, in the current folder)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that the folder holds")
     parser.add_argument("--quiet", action="store_true", help="no lines of progress (the log file has them)")

@@ -117,8 +117,8 @@ def kappa_of(solution: Solution) -> float:
     if law.name == "vacancy":
         return model.kappa
     raise UsageError(
-        f'law "{law.name}" is not the limit of a lattice process; use "shdl" (stirring), or "vacancy" to measure how far '
-        "hopping is from its mean-field law"
+        f'law "{law.name}" is not the limit of a lattice process; use "shdl" (stirring), or "vacancy" to measure how '
+        "far hopping is from its mean-field law"
     )
 
 
@@ -194,7 +194,7 @@ def compare_with_lattice(
             expected = densities_on_lattice(solution, process.lattice)
             # on an interval of another length than L the lattice's own unit of current is D/length
             currents = np.array(list((solution.currents or {}).values())) * channel_length(solution)
-            runs.append(LatticeRun(sites, result, expected, compare(result, expected, currents)))
+            runs.append(LatticeRun(sites, result, expected, _compare(result, expected, currents)))
         if interrupted:
             break
     return _conclude(solution, settings, runs, interrupted)
@@ -204,6 +204,16 @@ def channel_length(solution: Solution) -> float:
     """Return the length of the channel in L."""
     low, high = solution.weak_form.problem.domain.bounding_box()
     return float(high[0] - low[0])
+
+
+def _compare(result: StationaryResult, densities: np.ndarray, currents: np.ndarray) -> Comparison:
+    """Compare in as many cells as the batches allow, eight at most."""
+    batches = result.batches.densities.shape[0] * result.batches.densities.shape[1]
+    cells = max(1, min(8, (batches - 2) // (2 * len(currents))))
+    try:
+        return compare(result, densities, currents, cells)
+    except ValueError as error:
+        raise UsageError(f"n = {result.process.lattice.length}: {error}") from None
 
 
 def _simulate(

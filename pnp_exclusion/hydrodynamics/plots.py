@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from pnp_exclusion.hydrodynamics.compare import HydrodynamicComparison, LatticeRun
 from pnp_exclusion.lattice import Distance, Order, RelaxationResult
-from pnp_exclusion.plots import STYLE, save, species_colour
+from pnp_exclusion.plots import STYLE, plain, save, species_colour
 
 MOST_ERROR_BARS = 64
 """Sites drawn with an error bar; more would be a band."""
@@ -32,7 +32,7 @@ def draw_profiles(path: Path, title: str, species: Sequence[str], comparison: Hy
         panels[0].set_ylabel("occupied fraction")
         panels[-1].legend(fontsize=8)
         label = "continuum" if comparison.is_limit else "mean field"
-        figure.suptitle(f"{title}\nlattice (points, {ERROR_BARS_DRAWN:.0f} standard errors) and {label} (lines)")
+        figure.suptitle(f"{plain(title)}\nlattice (points, {ERROR_BARS_DRAWN:.0f} standard errors) and {label} (lines)")
         save(figure, path)
 
 
@@ -75,7 +75,7 @@ def draw_convergence(path: Path, title: str, comparison: HydrodynamicComparison)
         axis.yaxis.set_minor_formatter(matplotlib.ticker.LogFormatter(minor_thresholds=(1.5, 0.5)))
         axis.set_xlabel("1/n")
         axis.set_ylabel("rms distance from the continuum\n(currents in D/L, densities as fractions)")
-        axis.set_title(title)
+        axis.set_title(plain(title))
         axis.legend(fontsize=9)
         save(figure, path)
 
@@ -129,5 +129,5 @@ def draw_relaxation(
             axis.set_xlabel("x [channel length]")
         panels[0].set_ylabel("occupied fraction")
         panels[-1].legend(fontsize=8)
-        figure.suptitle(f"{title}\nlattice (points, 2 standard errors) and heat equation (lines)")
+        figure.suptitle(f"{plain(title)}\nlattice (points, 2 standard errors) and heat equation (lines)")
         save(figure, path)

@@ -28,7 +28,7 @@ def verdict(comparison: HydrodynamicComparison) -> str:
 
 
 def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
-    """Return the contents of ``lattice.json``; currents in the case's units."""
+    """Return the contents of ``lattice.json``, currents in the case's units; collective."""
     solution, settings = comparison.solution, comparison.settings
     names, scales = solution.weak_form.problem.names, solution.setup.scales
     unit = "mol/m^2/s" if scales.si else ""
@@ -86,7 +86,7 @@ def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
 
 
 def table(comparison: HydrodynamicComparison) -> list[list[str]]:
-    """Return the rows that the command prints: per size and species the current with its error bar, and chi-square."""
+    """Return the rows that the command prints: currents with error bars by size, and chi-square; collective."""
     solution = comparison.solution
     scales = solution.setup.scales
     factor = scales.flux / channel_length(solution)

@@ -214,8 +214,8 @@ def fitted_order(lengths: Sequence[int], distances: Sequence[float], errors: Seq
     """Fit the distance against the number of sites by weighted least squares.
 
     The fit is of the distances themselves, not of their logarithms, so that one lost in its noise
-    weighs little instead of a lot. Raises `ValueError` with fewer than two lengths or errors that
-    are not positive.
+    weighs little instead of a lot; nan where that leaves no order. Raises `ValueError` with fewer
+    than two lengths or errors that are not positive.
     """
     sites, found, sigma = (np.asarray(one, dtype=np.float64) for one in (lengths, distances, errors))
     if not sites.shape == found.shape == sigma.shape or np.unique(sites).size < 2:
@@ -226,15 +226,19 @@ def fitted_order(lengths: Sequence[int], distances: Sequence[float], errors: Seq
         return Order(np.nan, np.nan, np.nan)
     clearest = int(np.argmax(found / sigma))
     guess = (found[clearest] * sites[clearest], 1.0)
-    best, covariance = curve_fit(
-        lambda n, amplitude, order: amplitude * n**-order,
-        sites,
-        found,
-        p0=guess,
-        sigma=sigma,
-        absolute_sigma=True,
-        maxfev=10_000,
-    )
+    try:
+        best, covariance = curve_fit(
+            lambda n, amplitude, order: amplitude * n**-order,
+            sites,
+            found,
+            p0=guess,
+            sigma=sigma,
+            absolute_sigma=True,
+            maxfev=10_000,
+        )
+    except RuntimeError:
+        # only one distance stands out of its noise, so that no order fits worse than another
+        return Order(np.nan, np.nan, np.nan)
     return Order(float(best[1]), float(np.sqrt(covariance[1, 1])), float(best[0]))
 
 

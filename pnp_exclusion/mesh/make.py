@@ -1,40 +1,93 @@
-"""Mesh files from gmsh scripts: a script holds ``build(gmsh)``, which makes a geometry with named physical groups."""
+"""Mesh files from gmsh scripts: a script holds ``build(gmsh)``, which makes a geometry with named physical groups.
+
+A script may mesh the geometry itself, for meshes that gmsh's size fields cannot describe; otherwise it is meshed here.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import traceback
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from pnp_exclusion.errors import DiskError, UsageError
+from pnp_exclusion.mesh.physical_names import MeshFileError
+
+
+def gmsh_library() -> Any:
+    """Return the module gmsh; `MeshFileError` that says what to do where it does not load."""
+    try:
+        import gmsh
+    except (ImportError, OSError) as error:
+        raise MeshFileError(
+            f"meshes of gmsh need its library, which does not load here ({error}); on Debian its system libraries come "
+            "with: apt-get install libglu1-mesa libxcursor1 libxft2 libxinerama1 libxrender1"
+        ) from None
+    return gmsh
 
 
 def write_mesh(script: Path, target: Path) -> int:
     """Run a script and write its mesh (complete or not at all); return the number of cells."""
     if not script.is_file():
         raise UsageError(f"there is no mesh script {script}")
+    if target.suffix != ".msh":
+        raise UsageError(f"the file to write must end in .msh, but it is {target}")
+    try:
+        gmsh = gmsh_library()
+    except MeshFileError as error:
+        raise UsageError(str(error)) from None
+    unfinished = target.with_name(f".{target.stem}.unfinished.msh")
+    gmsh.initialize(["-noenv"], interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        cells = _make(gmsh, script)
+        _write(gmsh, unfinished, target)
+    finally:
+        gmsh.finalize()
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+    return cells
+
+
+def _make(gmsh: Any, script: Path) -> int:
+    """Build and mesh; whatever a script raises is told with the line where it did."""
+    try:
+        module = _load(script)
+        if not hasattr(module, "build"):
+            raise UsageError(f"{script} has no function build(gmsh)")
+        module.build(gmsh)
+        dimension = gmsh.model.getDimension()
+        if not len(gmsh.model.mesh.getNodes()[0]):
+            gmsh.model.mesh.generate(dimension)
+        return sum(len(tags) for tags in gmsh.model.mesh.getElements(dimension)[1])
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a script is the user's, and gmsh raises bare Exception
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(script)]
+        where = f", line {lines[-1]}" if lines else ""
+        raise UsageError(f"{script}{where}: {type(error).__name__}: {error}") from None
+
+
+def _load(script: Path) -> ModuleType:
     specification = importlib.util.spec_from_file_location(script.stem, script)
     if specification is None or specification.loader is None:
         raise UsageError(f"{script} is not a Python script")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    if not hasattr(module, "build"):
-        raise UsageError(f"{script} has no function build(gmsh)")
-    import gmsh
+    return module
 
-    gmsh.initialize(["-noenv"], interruptible=False)
-    unfinished = target.with_name(f".{target.stem}.unfinished.msh")
+
+def _write(gmsh: Any, unfinished: Path, target: Path) -> None:
     try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        module.build(gmsh)
-        dimension = gmsh.model.getDimension()
-        gmsh.model.mesh.generate(dimension)
+        unfinished.write_bytes(b"")  # gmsh does not say why it cannot write
         gmsh.write(str(unfinished))
-        cells = sum(len(tags) for tags in gmsh.model.mesh.getElements(dimension)[1])
-    finally:
-        gmsh.finalize()
-    try:
+        if not unfinished.stat().st_size:
+            raise OSError(None, "gmsh wrote nothing")
         os.replace(unfinished, target)
     except OSError as error:
         raise DiskError(f"cannot write {target}: {error.strerror}") from None
-    return cells
+    except Exception as error:  # noqa: BLE001 - gmsh raises bare Exception
+        raise DiskError(f"cannot write {target}: {error}") from None

@@ -1,9 +1,12 @@
-"""The named physical groups of a gmsh file, read from its header without building a mesh."""
+"""Names of boundaries and regions: the sides of a box, and the physical groups in the header of a gmsh file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+SIDES = ("left", "right", "bottom", "top", "back", "front")
+"""Names of the sides of an interval, rectangle or box: lower and upper in x, y, z."""
 
 
 class MeshFileError(ValueError):
@@ -41,6 +44,10 @@ def mesh_groups(path: Path) -> MeshGroups:
         raise MeshFileError(f"there is no mesh file {path}") from None
     except OSError as error:
         raise MeshFileError(f"mesh file {path} cannot be read: {error.strerror}") from None
+    except MeshFileError:
+        raise
+    except ValueError as error:
+        raise MeshFileError(f"{str(path)!r} is not the path of a file: {error}") from None
 
 
 def _read_names(stream, path: Path) -> dict[int, list[str]]:
@@ -52,12 +59,13 @@ def _read_names(stream, path: Path) -> dict[int, list[str]]:
     else:
         raise MeshFileError(f"mesh file {path} is broken: it ends before its nodes")
     names: dict[int, list[str]] = {}
+    dimensions = {"0": 0, "1": 1, "2": 2, "3": 3}
     try:
         for _ in range(int(stream.readline())):
             dimension, _tag, name = stream.readline().decode().split(maxsplit=2)
-            names.setdefault(int(dimension), []).append(name.strip().strip('"'))
-    except ValueError:
+            names.setdefault(dimensions[dimension], []).append(name.strip().strip('"'))
+    except (ValueError, KeyError):
         raise MeshFileError(f"mesh file {path} is broken in $PhysicalNames") from None
-    if not names:
-        raise MeshFileError(f"mesh file {path} has no named physical groups")
+    if not any(names):
+        raise MeshFileError(f"mesh file {path} has no named physical groups of cells")
     return names

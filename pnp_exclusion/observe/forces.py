@@ -111,7 +111,8 @@ def _end(weak_form: WeakForm, tag: int) -> End:
     for a, name in enumerate(problem.names):
         field = problem.fields.get(name)
         work = drive * field.work(positions) if field else 0.0
-        densities[name] = mean(a, rho[a])
+        held = problem.boundaries[tag].held_fractions
+        densities[name] = held[name] if name in held else mean(a, rho[a])
         potentials[name] = mean(a, values[:, a] - work)
     potential = mean(count, values[:, count]) if problem.coupled else 0.0
     return End(problem.boundaries[tag].where, densities, potentials, potential)

@@ -44,7 +44,9 @@ def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dic
     A millionth of its mean flux at least: the rounding of the currents, some 1e-13 of that, is then no error.
     """
     series = 1.0 / np.diagonal(resistance)
-    return {name: max(float(own), LEAST_SHARE * mean) for own, (name, mean) in zip(series, mean_fluxes.items(), strict=True)}
+    return {
+        name: max(float(own), LEAST_SHARE * mean) for own, (name, mean) in zip(series, mean_fluxes.items(), strict=True)
+    }
 
 
 def mean_resistance(weak_form: WeakForm) -> np.ndarray:

@@ -126,7 +126,7 @@ def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndar
 
 def _fields(weak_form: WeakForm, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Return vacancy, ``rho``, ``mu`` and ``phi`` of unknowns ``(n, components)``."""
-    eta, potential = weak_form.nodal_potentials(nodes)
+    eta, _ = weak_form.nodal_potentials(nodes)
+    mu, potential = weak_form.reported_potentials(nodes)
     vacancy, *rho = weak_form.problem.law.free_energy.densities(list(eta))
-    mu = nodes[:, : len(rho)].T
     return np.broadcast_to(vacancy, nodes.shape[0]), np.array(rho), mu, potential

@@ -24,7 +24,7 @@ POISSON_STEPS = 60
 """The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
 POISSON_TOLERANCE = 1e-6
 """kT/e: of the full step."""
-AMOUNT_ROUNDS = 8
+AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
 
@@ -59,7 +59,7 @@ class FirstGuess:
         weak_form.impose_held_values()
 
     def solve_poisson(self) -> bool:
-        """Solve for the potential at the ``mu`` in the unknown; return whether it converged (it need not, for a guess)."""
+        """Solve for the potential at the ``mu`` in the unknown; return whether it converged (a guess need not)."""
         return self._poisson.solve() if self._poisson is not None else True
 
     def close(self) -> None:
