@@ -22,10 +22,12 @@ SILENT = Monitor(stopped=lambda: False, say=lambda fraction: None)
 
 
 def process_of(length: int) -> ExchangeProcess:
+    """Return the process that is timed."""
     return ExchangeProcess(Lattice("reservoirs", length), (3.0, -3.0), (0.2, 0.5), (0.6, 0.1))
 
 
 def kernel_speed(apparatus: Apparatus, samples: int) -> float:
+    """Return attempted exchanges per second of the compiled kernel."""
     start = draw_start(apparatus.process, np.random.default_rng(1))
     engine = Engine(apparatus, start, np.random.SeedSequence(1))
     engine.observe(1, 1, SILENT)
@@ -35,6 +37,7 @@ def kernel_speed(apparatus: Apparatus, samples: int) -> float:
 
 
 def compile_c(folder: Path) -> Path:
+    """Compile the C program and return it."""
     source = Path(__file__).with_suffix(".c")
     target = folder / "lattice_speed"
     subprocess.run(["gcc", "-O3", "-march=native", "-o", str(target), str(source)], check=True)
@@ -42,6 +45,7 @@ def compile_c(folder: Path) -> Path:
 
 
 def c_speed(program: Path, apparatus: Apparatus, samples: int) -> float:
+    """Return attempted exchanges per second of the C program."""
     length = apparatus.process.lattice.length
     command = [str(program), str(length), str(samples), str(apparatus.sweeps_per_sample)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -58,6 +62,7 @@ def run_seconds(process: ExchangeProcess, attempts: float, workers: int) -> floa
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--attempts", type=float, default=3e8, help="per timing")
@@ -69,16 +74,13 @@ def main() -> None:
         program = compile_c(Path(folder))
         # Turn about, so that a busy spell of the machine meets both.
         pairs = [
-            (kernel_speed(apparatus, samples), c_speed(program, apparatus, samples))
-            for _ in range(arguments.repeats)
+            (kernel_speed(apparatus, samples), c_speed(program, apparatus, samples)) for _ in range(arguments.repeats)
         ]
     ours, plain = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"kernel          {ours / 1e6:8.1f} million attempts/s (n = {arguments.length})")
     print(f"plain C         {plain / 1e6:8.1f} million attempts/s")
     print(f"ratio           {statistics.median(a / b for a, b in pairs):8.2f}")
-    one, two = (
-        run_seconds(apparatus.process, 10 * arguments.attempts, workers) for workers in (1, 2)
-    )
+    one, two = (run_seconds(apparatus.process, 10 * arguments.attempts, workers) for workers in (1, 2))
     print(f"one process     {one:8.2f} s for two replicas")
     print(f"two processes   {two:8.2f} s, {one / two:.2f} times as fast, start-up included")
     print(f"load            {os.getloadavg()[0]:8.2f} processes wanted a core in the last minute")

@@ -11,13 +11,11 @@ from dolfinx import mesh as dmesh
 
 from pnp_exclusion.build import Setup
 from pnp_exclusion.case import Case, Gmsh, Region
-from pnp_exclusion.layers import field_jumps, thinnest_layers
+from pnp_exclusion.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
 from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
-CELLS_IN_LAYER = 2.0
-"""A layer with fewer cells than this across it is not resolved."""
 NEARLY_FULL = 0.95
 
 

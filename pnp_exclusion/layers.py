@@ -13,12 +13,14 @@ import numpy as np
 from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Region, Reservoir
 from pnp_exclusion.mesh.domain import Domain, tensor_domain
 from pnp_exclusion.mesh.gmsh_file import gmsh_domain
-from pnp_exclusion.mesh.grading import RESOLUTION, Layer, graded_nodes, uniform_nodes
+from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
 from pnp_exclusion.scales import Scales
 
 FIELD_LAYERS = 4.0
 """A field E makes layers of thickness 1/E; the densities in them settle within this many."""
+CELLS_IN_LAYER = 2.0
+"""A layer with fewer cells than this across it is not resolved."""
 FINEST_LAYER = 1e-9
 """Of the domain: below it coordinates have too few digits."""
 SINK_LAYER = 1e-4
@@ -46,11 +48,17 @@ def mesh_of(case: Case, scales: Scales, comm: MPI.Comm) -> Domain:
         else:
             resolution = RESOLUTION[len(lengths), case.solver.degree]
             layers = [
-                Layer(position, max(thickness / resolution.cells_per_layer, FINEST_LAYER * extent))
+                Layer(position, max(thickness / _cells_per_layer(resolution), FINEST_LAYER * extent))
                 for position, thickness in _layers(case, scales, axis, extent)
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
     return tensor_domain(comm, nodes)
+
+
+def _cells_per_layer(resolution: Resolution) -> float:
+    """Those of the resolution, but enough for `CELLS_IN_LAYER`, although cells grow away from the layer at once."""
+    growth_in_first_cell = math.expm1(resolution.growth) / resolution.growth
+    return max(resolution.cells_per_layer, 1.05 * CELLS_IN_LAYER * growth_in_first_cell)
 
 
 def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:
@@ -86,14 +94,14 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
         limits = region.ranges[axis]
         if limits is not None and scales.debye_length and (region.fixed_charge or region.permittivity):
             for limit in limits:
-                yield limit.value / scales.length, debye_layer(case, scales, _relative_permittivity(case, region))
+                yield limit.value / scales.length, _edge_layer(case, scales, region)
     if axis == 0:
         for position, strength in _field_knots(case, scales):
             yield position, FIELD_LAYERS / strength
 
 
-def debye_layer(case: Case, scales: Scales, permittivity: float = 1.0) -> float:
-    """The thinnest diffuse layer in a medium of some relative permittivity, in units of L.
+def debye_layer(case: Case, scales: Scales) -> float:
+    """The thinnest diffuse layer in the reference medium, in units of L.
 
     That of a full lattice, or for point ions that of the strongest solution in the case.
     """
@@ -102,14 +110,18 @@ def debye_layer(case: Case, scales: Scales, permittivity: float = 1.0) -> float:
     if case.model.law == "pnp":
         # the lattice is only a unit of concentration here
         strength = _ionic_strength(case, scales) or strength
+    return (scales.debye_length or math.inf) / math.sqrt(strength)
+
+
+def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
+    """The thinnest diffuse layer on either side of a region's edges, with its charge and its permittivity."""
+    strength = ((scales.debye_length or 0.0) / debye_layer(case, scales)) ** 2
+    if case.model.law == "pnp" and region.fixed_charge is not None:
+        valence = max(abs(species.charge) for species in case.species)
+        strength = math.hypot(strength, valence * region.fixed_charge.value / scales.concentration)
+    reference = case.model.permittivity if case.model.si else 1.0
+    permittivity = min(1.0, (region.permittivity or reference) / reference)
     return (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
-
-
-def _relative_permittivity(case: Case, region: Region) -> float:
-    """Permittivity of a region in units of the reference medium's."""
-    if region.permittivity is None:
-        return 1.0
-    return region.permittivity / (case.model.permittivity if case.model.si else 1.0)
 
 
 def _ionic_strength(case: Case, scales: Scales) -> float:

@@ -90,7 +90,7 @@ def test_blocking_electrode_holds_the_closed_form_charge_from_a_cold_start(volta
 
 @pytest.mark.parametrize("voltage", [1.0, 10.0, 20.0])
 def test_point_ions_hold_the_charge_of_gouy_and_chapman(voltage: float):
-    """sigma = 2 lambda sqrt(2 rho_b) sinh(V/2); V up to the point where the layer is thinner than coordinates resolve."""
+    """sigma = 2 lambda sqrt(2 rho_b) sinh(V/2); V while coordinates resolve the layer."""
     bulk, debye_length = 0.05, 1e-2
     solution = pnp.solve(pnp.make_case(blocking_electrode("pnp", voltage, debye_length, bulk)))
     exact = 2.0 * debye_length * np.sqrt(2.0 * bulk) * np.sinh(0.5 * voltage)
@@ -104,7 +104,7 @@ def test_first_degree_elements_give_the_same_charge_to_their_accuracy():
 
 
 def test_closed_cell_keeps_its_ions_and_charges_are_opposite():
-    """Conservation of each species' amount, and Gauss: the charges on both electrodes and in the cell add up to zero."""
+    """Amounts are conserved, and by Gauss the charges on both electrodes add up to zero."""
     from conftest import EXAMPLES
 
     for applied in ("50 mV", "500 mV"):

@@ -74,7 +74,7 @@ def deviations(found: dict, size: int) -> np.ndarray:
 
 
 def test_lattice_approaches_the_continuum_between_reservoirs_in_opposite_fields(tmp_path: Path):
-    """At n = 64 the lattice is 0.0026 from the limit (exact, 1/n); the bound of 6 errors of 0.0012 leaves 4 for noise."""
+    """At n = 64 the lattice is 0.0026 from its limit; the bound of 6 errors of 0.0012 leaves 4 for noise."""
     case = write_toml(channel([0.2, 0.5], [0.6, 0.1], [3.0, -3.0]), tmp_path / "case.toml")
     found = lattice(case, tmp_path / "out", "--sizes", "16,64", "--time", "150")
     assert np.abs(deviations(found, 64)).max() < 6.0

@@ -137,7 +137,7 @@ def test_full_disk_while_writing_loses_nothing(membrane_results: Path, tmp_path:
 
 
 def test_failed_solve_leaves_the_last_good_state_and_says_what_was_tried(tmp_path: Path):
-    """A flux of twice the limiting current rho_L D/L: steady states end at half of it, and the last one found is left."""
+    """A flux of twice the limiting current rho_L D/L: steady states end at half of it."""
     tables = {
         "model": {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"},
         "species": [{"name": "A"}],

@@ -50,10 +50,12 @@ class StationaryState:
 
     @property
     def residual(self) -> float:
+        """Largest relative mismatch of the shooting equations."""
         return self.root.residual
 
     @property
     def uncertainty(self) -> float:
+        """Largest relative change of the last Newton step."""
         return self.root.uncertainty
 
     @property

@@ -44,6 +44,7 @@ class Channel:
 
     @property
     def lengths(self) -> Array:
+        """Lengths of the pieces."""
         return np.diff(self.edges)
 
     def scaled(self, factor: float) -> Channel:

@@ -81,6 +81,7 @@ class Comparison(NamedTuple):
 
     @property
     def agrees(self) -> bool:
+        """Whether neither chi-square is less probable than one in a thousand."""
         return min(self.densities.probability, self.currents.probability) >= SIGNIFICANCE
 
 

@@ -40,6 +40,7 @@ class Apparatus:
 
     @property
     def attempts_per_sample(self) -> int:
+        """Attempted exchanges from one sample to the next."""
         return int(self.sweeps_per_sample * self.tables.bonds.shape[0])
 
     @property
@@ -64,6 +65,7 @@ class Counters:
 
     @classmethod
     def zero(cls, apparatus: Apparatus) -> "Counters":
+        """Return counters at zero."""
         process = apparatus.process
         bonds, types = apparatus.tables.bonds.shape[0], process.types
         sites = process.lattice.sites
@@ -76,6 +78,7 @@ class Counters:
         )
 
     def clear(self) -> None:
+        """Set every counter to zero."""
         for counter in (self.crossings, self.occupation, self.pairs, self.products):
             counter[...] = 0
 

@@ -67,6 +67,7 @@ class Lattice:
 
     @property
     def sites(self) -> int:
+        """Number of sites."""
         return self.length * self.width
 
     @property

@@ -79,6 +79,7 @@ class ExchangeProcess:
 
     @cached_property
     def species(self) -> int:
+        """Number of species."""
         count = len(np.atleast_1d(np.asarray(self.fields)))
         if not 1 <= count <= 255:
             raise ValueError(f"fields are given for {count} species: there must be 1 to 255")

@@ -44,6 +44,7 @@ class Blocks:
 
     @classmethod
     def empty(cls, apparatus: Apparatus, blocks: int, probes_per_block: int, product_blocks: int) -> "Blocks":
+        """Return room for so many blocks, none filled yet."""
         process, bonds = apparatus.process, apparatus.tables.bonds.shape[0]
         species, sites, types = process.species, process.lattice.sites, process.types
         side = 0 if apparatus.pair is None else sites
@@ -157,6 +158,7 @@ class StationaryResult:
 
     @property
     def settled(self) -> bool:
+        """Whether no drift is seen and the burn-in was long enough, see above."""
         steady = np.abs(self.drift).max() < 4
         return bool(steady and self.burn_in >= 5 * (self.correlation_time - self.resolution))
 

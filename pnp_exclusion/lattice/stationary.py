@@ -75,14 +75,17 @@ class Plan:
 
     @property
     def probe_time(self) -> float:
+        """Macroscopic time from one look at the slow modes to the next."""
         return self.probe_samples * self.apparatus.sample_time
 
     @property
     def probes_per_block(self) -> int:
+        """Looks at the slow modes in one block."""
         return ceil(self.time / self.batches / self.probe_time)
 
     @property
     def block_time(self) -> float:
+        """Macroscopic time of one block."""
         return self.probes_per_block * self.probe_time
 
 
