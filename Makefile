@@ -1,4 +1,5 @@
 # Sets up, demonstrates and tests; needs python3 (3.12 or later) with venv, and gcc. Nothing is done twice.
+# As root on Debian, `make env` also installs the graphics libraries that gmsh leans on; it says so.
 #
 #   make demo      the main job: one membrane under four laws
 #   make test      the tests

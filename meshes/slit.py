@@ -8,7 +8,7 @@ Regions "electrolyte" and "membrane"; boundaries "left", "right" (reservoirs), "
 LENGTH, HEIGHT = 12.0, 5.0
 MEMBRANE = (4.0, 8.0)
 HALF_WIDTH = 1.0
-FINE, COARSE = 0.12, 0.7
+FINE, COARSE = 0.062, 0.9
 
 
 def build(gmsh):
@@ -44,7 +44,7 @@ def _refine_toward_membrane(gmsh, inside):
     field.setNumber(threshold, "InField", distance)
     field.setNumber(threshold, "SizeMin", FINE)
     field.setNumber(threshold, "SizeMax", COARSE)
-    field.setNumber(threshold, "DistMin", 0.2)
-    field.setNumber(threshold, "DistMax", 3.0)
+    field.setNumber(threshold, "DistMin", 0.06)
+    field.setNumber(threshold, "DistMax", 2.0)
     field.setAsBackgroundMesh(threshold)
     gmsh.option.setNumber("Mesh.MeshSizeExtendFromBoundary", 0)

@@ -369,8 +369,8 @@ class Case(Table):
         return written
 
 
-def read_case(path: str | Path) -> Case:
-    """Read and check a case file; `CaseError` holds one sentence for every mistake in it."""
+def read_case(path: str | Path, law: str | None = None) -> Case:
+    """Read and check a case file, with another law if one is named; `CaseError` says every mistake in one sentence."""
     from pnp_exclusion.case_checks import check_tables
 
     path = Path(path)
@@ -385,6 +385,10 @@ def read_case(path: str | Path) -> Case:
         raise CaseError(path, [f"is not valid TOML: {error}"]) from None
     except RecursionError:
         raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
+    if law is not None and isinstance(tables.get("model"), dict):
+        tables["model"]["law"] = law
+        if law != "vacancy":
+            tables["model"].pop("kappa", None)
     return check_tables(tables, path)
 
 

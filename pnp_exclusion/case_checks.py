@@ -34,6 +34,7 @@ def check_tables(raw: dict[str, Any], path: Path) -> Case:
             _check_regions,
             _check_boundaries,
             _check_supply,
+            _check_quadrature,
             _check_packing,
         ):
             check(draft, draft.model)
@@ -297,6 +298,12 @@ def _check_potential(draft: Draft, model: tables.Model, where: str, boundary: An
 
 def _needs_potential(boundary: Any) -> bool:
     return isinstance(boundary, tables.Reservoir | tables.Electrode)
+
+
+def _check_quadrature(draft: Draft, model: tables.Model) -> None:
+    """A rule of degree 1 has one point a cell: blind to some functions of degree 2."""
+    if draft.solver.degree == 2 and draft.solver.quadrature_degree == 1:
+        draft.refuse("[solver]", "quadrature_degree = 1 is singular with degree = 2; it must be at least 2")
 
 
 def _check_supply(draft: Draft, model: tables.Model) -> None:

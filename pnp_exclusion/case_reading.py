@@ -86,6 +86,8 @@ def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
     reader = Reader(draft, _units(raw.get("model")))
     draft.model = reader.table(raw, "model", tables.Model, required=True)
+    if draft.model is None and "model" in raw:
+        draft.model = reader.without_mistakes(raw["model"], tables.Model)
     draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
     shape = raw["domain"].get("shape") if isinstance(raw.get("domain"), dict) else None
     draft.shape = shape if isinstance(shape, str) else ""
@@ -147,6 +149,19 @@ class Reader:
         except ValidationError as error:
             for mistake in _sentences(error, entry, kind):
                 self.draft.refuse(where, mistake)
+            return None
+
+    def without_mistakes(self, entry: Any, kind: Any) -> Any:
+        """Read a table without the keys that are wrong in it, so that the rest can still be checked."""
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        try:
+            return adapter.validate_python(entry, context=self._context)
+        except ValidationError as error:
+            wrong = {finding["loc"][0] for finding in error.errors() if finding["loc"]}
+        right = {key: value for key, value in entry.items() if key not in wrong} if isinstance(entry, dict) else {}
+        try:
+            return adapter.validate_python(right, context=self._context)
+        except ValidationError:
             return None
 
 

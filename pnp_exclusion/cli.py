@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from pnp_exclusion import commands
-from pnp_exclusion.errors import PnpExclusionError
+from pnp_exclusion.errors import PnpExclusionError, UsageError
 
 EPILOG = """\
 Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_view -ksp_type gmres
@@ -47,7 +47,10 @@ def _command(name: str) -> ModuleType:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    words, petsc_options = _split_petsc_options(words)
+    try:
+        words, petsc_options = _split_petsc_options(words)
+    except UsageError as error:
+        return _tell(error)
     with _mute_but_first():
         arguments = _parser().parse_args(words)
     try:
@@ -96,7 +99,10 @@ def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
     if "--" not in words:
         return words, []
     position = words.index("--")
-    return words[:position], words[position + 1 :]
+    options = words[position + 1 :]
+    if options and not options[0].startswith("-"):
+        raise UsageError(f'"{options[0]}" after "--" is no PETSc option: these begin with a dash, e.g. -ksp_monitor')
+    return words[:position], options
 
 
 def _rank() -> int:

@@ -20,9 +20,9 @@ from pnp_exclusion.results import LOG, ResultFolder, manifest, profile_csv, writ
 from pnp_exclusion.solution import Solution, solve
 
 
-def read(path: Path) -> Case:
-    """Read a case on rank 0 and share it; its mistakes are raised on every rank."""
-    return on_rank_zero(MPI.COMM_WORLD, lambda: read_case(path))
+def read(path: Path, law: str | None = None) -> Case:
+    """Read a case, with another law if one is named, on rank 0 and share it; its mistakes are raised on every rank."""
+    return on_rank_zero(MPI.COMM_WORLD, lambda: read_case(path, law))
 
 
 def failure(solution: Solution, folder: Path) -> str:
@@ -102,8 +102,9 @@ class Job:
         parts, letter = solution.flux_parts, "xyz"[solution.axis]
         folder.draw(f"{prefix}fluxes.png", "plots.draw_flux_parts", case, scales, parts, letter)
 
-    def write_comparison(self, case: Case, solutions: dict[str, Solution]) -> None:
+    def write_comparison(self, solutions: dict[str, Solution]) -> None:
         """Stage the summary and the picture of all laws together."""
+        case = next(iter(solutions.values())).setup.case
         summaries = {law: solution.summary() for law, solution in solutions.items()}
         converged = all(solution.converged for solution in solutions.values())
         self.folder.write_json("summary.json", lambda: {"converged": converged, "laws": summaries})

@@ -78,6 +78,18 @@ def test_all_mistakes_are_told_together(membrane: dict):
     assert len(mistakes(membrane)) == 5
 
 
+def test_mistake_in_the_model_hides_none_elsewhere(membrane: dict):
+    membrane["model"]["lattice"] = "x"
+    membrane["boundaries"][0]["concentration"]["Na"] = "-1 mol/L"
+    membrane["regions"][0]["x"] = ["1 nm", "9 nm"]
+    assert len(mistakes(membrane)) == 3
+
+
+def test_quadrature_that_makes_the_system_singular_is_refused(membrane: dict):
+    membrane["solver"] = {"quadrature_degree": 1}
+    assert "is singular with degree = 2" in mistakes(membrane)[0]
+
+
 def test_reservoir_that_lacks_a_species_is_refused(membrane: dict):
     del membrane["boundaries"][0]["concentration"]["Cl"]
     assert 'lacks "Cl"' in mistakes(membrane)[0]

@@ -41,7 +41,7 @@ def test_check_warns_of_layers_that_the_mesh_does_not_resolve(tmp_path: Path):
     tables["domain"]["cells"] = 50
     finished = run_command("check", write_toml(tables, tmp_path / "case.toml"))
     assert finished.returncode == 0
-    assert 'boundary "left": its layer is about 0.001 thick, but the cells there measure 0.02' in finished.stderr
+    assert 'boundary "left": the layer there is about 0.001 thick, but the cells measure 0.02' in finished.stderr
     del tables["domain"]["cells"]
     assert "warning" not in run_command("check", write_toml(tables, tmp_path / "case.toml")).stderr
 
@@ -92,7 +92,7 @@ def test_petsc_option_that_nothing_reads_is_reported(tmp_path: Path):
     case = write_toml(dimensionless_case(), tmp_path / "case.toml")
     finished = run_command("run", case, "-o", tmp_path / "out", "--", "-ksp_tpye", "gmres")
     assert finished.returncode == 0
-    assert "PETSc ignored the option -ksp_tpye" in finished.stderr
+    assert "PETSc's option -ksp_tpye had no effect" in finished.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["petsc_options_unused"] == ["ksp_tpye"]
 
 
@@ -109,3 +109,17 @@ def test_quiet_is_quiet_and_the_log_has_the_lines(tmp_path: Path):
     finished = run_command("run", case, "-o", tmp_path / "out", "--quiet")
     assert finished.stderr == ""
     assert "Newton" in (tmp_path / "out" / "log.txt").read_text()
+
+
+def test_law_of_the_command_line_stands_in_for_one_that_does_not_fit(tmp_path: Path, membrane: dict):
+    """shdl refuses unequal diffusivities and advises mpnp; the advice must be possible to follow."""
+    membrane["species"][0]["diffusivity"] = "1.3e-9 m^2/s"
+    case = write_toml(membrane, tmp_path / "case.toml")
+    assert run_command("run", case, "-o", tmp_path / "out").returncode == 2
+    assert run_command("run", case, "-o", tmp_path / "out", "--law", "mpnp").returncode == 0
+
+
+def test_word_after_the_dashes_that_is_no_option_is_refused():
+    finished = run_command("run", EXAMPLES / "membrane.toml", "--", "garbage")
+    assert finished.returncode == 2
+    assert '"garbage" after "--" is no PETSc option' in finished.stderr

@@ -26,15 +26,14 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.report import comparison_table
 
     laws = _laws(arguments.laws)
-    case = read(arguments.case)
-    cases = {law: case.with_law(law) for law in laws}
+    cases = {law: read(arguments.case, law) for law in laws}
     solutions = {}
     with Job(arguments, petsc_options) as job:
         for law, one in cases.items():
             job.console.say(f"law {law}")
             solutions[law] = job.solve(one)
             job.write(solutions[law], f"{law}/")
-        job.write_comparison(case, solutions)
+        job.write_comparison(solutions)
         job.folder.complete()
     job.print_lines(comparison_table(solutions))
     failed = [solution for solution in solutions.values() if not solution.converged]

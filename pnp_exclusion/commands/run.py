@@ -25,9 +25,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.job import Job, failure, read
     from pnp_exclusion.report import run_table
 
-    case = read(arguments.case)
-    if arguments.law:
-        case = case.with_law(arguments.law)
+    case = read(arguments.case, arguments.law)
     with Job(arguments, petsc_options) as job:
         solution = job.solve(case)
         job.write(solution)

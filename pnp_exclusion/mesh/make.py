@@ -1,7 +1,4 @@
-"""Mesh files from gmsh scripts: a script holds ``build(gmsh)``, which makes a geometry with named physical groups.
-
-A script may mesh the geometry itself, for meshes that gmsh's size fields cannot describe; otherwise it is meshed here.
-"""
+"""Mesh files from gmsh scripts: a script holds ``build(gmsh)``, which makes a geometry with named physical groups."""
 
 from __future__ import annotations
 
@@ -60,13 +57,13 @@ def _make(gmsh: Any, script: Path) -> int:
             raise UsageError(f"{script} has no function build(gmsh)")
         module.build(gmsh)
         dimension = gmsh.model.getDimension()
-        if not len(gmsh.model.mesh.getNodes()[0]):
-            gmsh.model.mesh.generate(dimension)
+        gmsh.model.mesh.generate(dimension)
         return sum(len(tags) for tags in gmsh.model.mesh.getElements(dimension)[1])
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - a script is the user's, and gmsh raises bare Exception
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(script)]
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == script.resolve()]
         where = f", line {lines[-1]}" if lines else ""
         raise UsageError(f"{script}{where}: {type(error).__name__}: {error}") from None
 
