@@ -51,8 +51,9 @@ class Draft:
     groups: MeshGroups | None = None
 
     def refuse(self, where: str, what: str) -> None:
-        """Note a mistake in the table ``where``."""
-        self.mistakes.append(f"{where}: {what}")
+        """Note a mistake in the table ``where``, in one line."""
+        mistake = f"{where}: {what}"
+        self.mistakes.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in mistake))
 
     @property
     def dimension(self) -> int | None:

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -24,6 +25,8 @@ exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did n
 
 LAUNCHER_RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 """Environment variables in which the launchers of MPI (MPICH, Intel, Open MPI, Slurm) say which rank this is."""
+LAUNCHER_DELAY = 0.5
+"""Seconds that a launcher may take to read what a rank printed."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,4 +121,6 @@ def _size() -> int:
 def _abort_others(code: int) -> None:
     """End every rank: those that still compute would wait for this one for ever."""
     if _size() > 1:
+        # what was just printed is lost if the launcher ends this rank before it has passed it on
+        time.sleep(LAUNCHER_DELAY)
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)

@@ -242,7 +242,7 @@ def solve(
     quadrature_degree = case.solver.quadrature_degree
     weak_form = WeakForm(setup.problem, case.solver.degree, quadrature_degree)
     say = progress if comm.rank == 0 else (lambda line: None)
-    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, settings_of(case), ledger, say) as solver:
+    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings_of(case), say) as solver:
         clock.lap("forms")
         try:
             report, converged = solver.solve(), True

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import dimensionless_case, run_command, write_toml
+from conftest import EXAMPLES, blocking_electrode, dimensionless_case, example, run_command, write_toml
 
-from pnp_exclusion.case import make_case, read_case
+from pnp_exclusion import case_checks
+from pnp_exclusion.case import Case, make_case, read_case
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.mesh.physical_names import MeshFileError, mesh_groups
 
 
 def mistakes(tables: dict, folder: Path = Path()) -> list[str]:
@@ -58,6 +63,17 @@ ONE_MISTAKE = {
     ),
     "mean of a supplied species": (["species", 0, "mean_concentration"], "1 mol/L", "remove it"),
     "zero length": (["domain", "length"], "0 nm", "must be positive"),
+    "tower of powers": (["domain", "length"], "5 m^9^9^9^9", '"m^9^9^9^9" is not a unit'),
+    "open bracket": (["domain", "length"], "5 (nm", "cannot be read as a unit"),
+    "number too large": (["domain", "length"], "1e400 nm", "is not a finite number"),
+    "size out of proportion": (["model", "lattice_spacing"], "1e-50 nm", "out of all proportion"),
+    "charge as a text": (["species", 0, "charge"], "1", 'charge: must be a number, but it is "1"'),
+    "switch as a number": (["output", "fields"], 1, "fields: must be true or false, but it is 1"),
+    "part of a list": (["regions", 0, "x"], ["1 nm", 2.0], "x, entry 2: 2.0 has no unit"),
+    "dash before an option": (["solver", "petsc"], {"-ksp_type": "cg"}, "without a dash"),
+    "list for an option": (["solver", "petsc"], {"ksp_type": ["cg"]}, "neither a text nor a number"),
+    "no species": (["species"], [], "there must be at least one"),
+    "table for an array": (["regions"], {"name": "membrane"}, "write [[regions]]"),
 }
 
 
@@ -140,8 +156,6 @@ def test_mesh_file_that_cannot_be_used_is_named(tmp_path: Path, membrane: dict, 
 
 
 def test_mesh_of_another_dimension_is_refused(membrane: dict):
-    from conftest import EXAMPLES, example
-
     tables = example("slit")
     tables["domain"]["dimension"] = 3
     assert any("dimension = 3" in mistake for mistake in mistakes(tables, EXAMPLES))
@@ -187,3 +201,315 @@ def test_case_as_written_is_a_case_again(membrane: dict):
     for tables in (membrane, dimensionless_case(law="vacancy", kappa=0.5)):
         case = make_case(tables)
         assert make_case(case.as_written()) == case
+
+
+# ---- names and kinds ----
+
+
+@pytest.mark.parametrize("name", ["x", "phi", "potential", "packing", "fixed_charge", "mu_Na", "flux_Na"])
+def test_species_with_the_name_of_another_column_is_refused(name: str):
+    tables = blocking_electrode("mpnp", 1.0, 0.1)
+    _rename(tables, name)
+    (told,) = mistakes(tables)
+    assert told.startswith(f'[[species]] "{name}": results have a column of this name')
+
+
+@pytest.mark.parametrize("name", ["X", "Phi", "mu", "flux", "Packing"])
+def test_species_with_a_name_that_only_resembles_a_column_is_accepted(name: str):
+    tables = blocking_electrode("mpnp", 1.0, 0.1)
+    _rename(tables, name)
+    assert make_case(tables).species_names[0] == name
+
+
+def _rename(tables: dict, name: str) -> None:
+    tables["species"][0]["name"] = name
+    held = tables["boundaries"][1]["fraction"]
+    held[name] = held.pop("cation")
+
+
+def test_electrode_has_a_potential_with_poisson_and_none_with_imposed_fields():
+    tables = blocking_electrode("mpnp", 1.0, 0.1)
+    del tables["boundaries"][0]["potential"]
+    (told,) = mistakes(tables)
+    assert told == '[[boundaries]] "left": the potential of this electrode is missing, e.g. potential = 2.0'
+    imposed = dimensionless_case()
+    imposed["boundaries"][0] = {"where": "left", "kind": "electrode", "fraction": {"A": 0.2}, "potential": 1.0}
+    (told,) = mistakes(imposed)
+    assert 'potential has no effect with electrostatics = "imposed"' in told
+
+
+def test_electrode_in_an_imposed_field_blocks_one_species_and_holds_the_other(tmp_path: Path):
+    tables = dimensionless_case()
+    tables["species"][1]["field"] = 1.0
+    tables["boundaries"][0] = {"where": "left", "kind": "electrode", "fraction": {"A": 0.2}}
+    finished = run_command("run", write_toml(tables, tmp_path / "case.toml"), "-o", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    from conftest import summary_of
+
+    flux = summary_of(tmp_path / "out")["flux"]["left"]
+    assert abs(flux["B"]["value"]) < 1e-12
+    assert abs(flux["A"]["value"]) > 1e-3
+
+
+# ---- a case keeps what it needs ----
+
+
+def test_case_with_another_law_names_its_file_and_opens_none(monkeypatch: pytest.MonkeyPatch):
+    case = read_case(EXAMPLES / "slit.toml")
+    monkeypatch.setattr(case_checks, "mesh_groups", _never)
+    assert case.with_law("mpnp").dimension == 2
+    assert case.with_law("mpnp").path == EXAMPLES / "slit.toml"
+    with pytest.raises(CaseError) as caught:
+        case.with_law("mnpn")
+    assert caught.value.path == EXAMPLES / "slit.toml"
+    assert caught.value.mistakes[0].startswith('with law "mnpn": [model]: law: "mnpn" is not one of')
+    assert str(EXAMPLES / "slit.toml") in str(caught.value)
+
+
+def _never(path: Path) -> None:
+    raise AssertionError(f"{path} was opened")
+
+
+def test_law_is_checked_against_species_and_contents(membrane: dict):
+    membrane["model"]["law"] = "pnp"
+    membrane["species"][0]["diffusivity"] = "1e-9 m^2/s"
+    membrane["boundaries"][0]["concentration"] = {"Na": "4 mol/L", "Cl": "4 mol/L"}
+    with pytest.raises(CaseError) as caught:
+        make_case(membrane).with_law("shdl")
+    assert len(caught.value.mistakes) == 2
+    assert "equal diffusivities only" in caught.value.mistakes[0]
+    assert "of the space" in caught.value.mistakes[1]
+    del membrane["model"]["lattice_spacing"]
+    with pytest.raises(CaseError, match="lattice_spacing is missing"):
+        make_case(membrane).with_law("mpnp")
+
+
+def test_exchange_rate_is_kept_for_the_law_that_has_one(membrane: dict):
+    membrane["model"] |= {"law": "vacancy", "kappa": 0.5}
+    case = make_case(membrane)
+    assert case.with_law("vacancy").model.kappa == 0.5
+    assert case.with_law("shdl").model.kappa == 0.0
+
+
+def test_case_that_travelled_between_ranks_knows_its_dimension_and_folder(tmp_path: Path):
+    """The receiving ranks must not open the mesh file: it may lie on a disk that only rank 0 sees."""
+    tables = example("slit")
+    tables["domain"]["file"] = "slit.msh"
+    (tmp_path / "slit.msh").write_bytes((EXAMPLES / ".." / "meshes" / "slit.msh").read_bytes())
+    sent = pickle.dumps(make_case(tables, tmp_path))
+    (tmp_path / "slit.msh").unlink()
+    case: Case = pickle.loads(sent)
+    assert case.dimension == 2
+    assert case.mesh_path == tmp_path / "slit.msh"
+    assert case.with_law("mpnp").dimension == 2
+
+
+# ---- mesh files ----
+
+
+@pytest.fixture(scope="module")
+def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Meshes with a fault each, and two without, made by gmsh."""
+    gmsh = pytest.importorskip("gmsh")
+    folder = tmp_path_factory.mktemp("meshes")
+    gmsh.initialize(["-noenv"], interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        gmsh.option.setNumber("Mesh.MeshSizeMax", 0.2)
+        square = _square(gmsh, "square")
+        gmsh.model.addPhysicalGroup(2, [square], name="again")
+        gmsh.model.mesh.generate(2)
+        gmsh.write(str(folder / "twice.msh"))
+        _square(gmsh, "binary")
+        gmsh.model.mesh.generate(2)
+        gmsh.option.setNumber("Mesh.Binary", 1)
+        gmsh.write(str(folder / "binary.msh"))
+        gmsh.option.setNumber("Mesh.Binary", 0)
+        gmsh.model.mesh.setOrder(3)
+        gmsh.write(str(folder / "order3.msh"))
+        for name, direction in (("line", (1.0, 0.0)), ("upright", (0.0, 1.0))):
+            _line(gmsh, name, direction)
+            gmsh.model.mesh.generate(1)
+            gmsh.write(str(folder / f"{name}.msh"))
+    finally:
+        gmsh.finalize()
+    whole = (folder / "binary.msh").read_bytes()
+    for share in (3, 6, 9):
+        (folder / f"cut{share}.msh").write_bytes(whole[: len(whole) * share // 10])
+    return folder
+
+
+def _square(gmsh, name: str) -> int:
+    gmsh.model.add(name)
+    square = gmsh.model.occ.addRectangle(0.0, 0.0, 0.0, 1.0, 1.0)
+    gmsh.model.occ.synchronize()
+    curves = gmsh.model.getBoundary([(2, square)], oriented=False)
+    for side, (_, curve) in zip(("bottom", "right", "top", "left"), curves, strict=True):
+        gmsh.model.addPhysicalGroup(1, [curve], name=side)
+    gmsh.model.addPhysicalGroup(2, [square], name="all")
+    return square
+
+
+def _line(gmsh, name: str, direction: tuple[float, float]) -> None:
+    gmsh.model.add(name)
+    ends = [gmsh.model.geo.addPoint(0.0, 0.0, 0.0), gmsh.model.geo.addPoint(*direction, 0.0)]
+    line = gmsh.model.geo.addLine(*ends)
+    gmsh.model.geo.synchronize()
+    for side, point in zip(("left", "right"), ends, strict=True):
+        gmsh.model.addPhysicalGroup(0, [point], name=side)
+    gmsh.model.addPhysicalGroup(1, [line], name="all")
+
+
+MESH_FAULTS = {
+    "twice": "put every cell in exactly one named group",
+    "order3": "cells of the kind Triangle 10",
+    "upright": "is not flat",
+    "cut3": "is broken: Could not read nodes",
+    "cut6": "is broken: Could not read elements",
+    "cut9": "is broken: Could not read elements",
+}
+
+
+@pytest.mark.parametrize("name", MESH_FAULTS)
+def test_mesh_that_cannot_be_used_ends_in_a_sentence(name: str, meshes: Path):
+    from mpi4py import MPI
+
+    from pnp_exclusion.mesh.gmsh_file import gmsh_domain
+
+    path = meshes / f"{name}.msh"
+    with pytest.raises(MeshFileError) as caught:
+        gmsh_domain(MPI.COMM_SELF, path, mesh_groups(path).dimension)
+    assert MESH_FAULTS[name] in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("name", ["line", "binary", "cut6"])
+def test_gmsh_meshes_on_several_ranks(name: str, ranks: int, meshes: Path, tmp_path: Path):
+    """A mesh of lines, one in binary format, and a broken one, which every rank must give up with exit code 2."""
+    tables = blocking_electrode("mpnp", 1.0, 0.3)
+    tables["domain"] = {"shape": "gmsh", "file": str(meshes / f"{name}.msh")}
+    case = write_toml(tables, tmp_path / "case.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out", ranks=ranks, timeout=60)
+    assert finished.returncode == (2 if name == "cut6" else 0), finished.stderr
+    assert finished.stderr.count("is broken") == (1 if name == "cut6" else 0)
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ('$PhysicalNames\n1\n7 1 "left"\n', "is broken in $PhysicalNames"),
+        ('$PhysicalNames\n1\n0 1 "left"\n', "has no named physical groups of cells"),
+        ("$PhysicalNames\nmany\n", "is broken in $PhysicalNames"),
+    ],
+)
+def test_header_without_groups_that_make_sense_is_refused(tmp_path: Path, header: str, sentence: str):
+    (tmp_path / "bad.msh").write_text(f"$MeshFormat\n4.1 0 8\n$EndMeshFormat\n{header}$EndPhysicalNames\n")
+    with pytest.raises(MeshFileError, match=sentence.replace("$", r"\$")):
+        mesh_groups(tmp_path / "bad.msh")
+
+
+# ---- anything at all ----
+
+
+def whole_case() -> dict:
+    """A dimensionless case with every table and most keys."""
+    tables = dimensionless_case(law="vacancy", kappa=0.5)
+    tables["title"] = "all keys"
+    tables["species"][0]["field"] = {"x": [0.0, 0.5, 1.0], "values": [1.0, 2.0, 1.0]}
+    tables["species"][1] |= {"field": [1.0], "charge": 1, "diffusivity": 1.0}
+    tables["domain"]["cells"] = 20
+    tables["regions"] = [{"name": "half", "x": [0.0, 0.5], "diffusivity": 0.5}]
+    tables["solver"] = {
+        "degree": 2,
+        "quadrature_degree": 4,
+        "tolerance": 1e-8,
+        "max_newton_steps": 20,
+        "strategy": "ramp",
+        "linear": "direct",
+        "petsc": {"ksp_type": "gmres"},
+    }
+    tables["output"] = {"fields": False, "pictures": True}
+    return tables
+
+
+def box() -> dict:
+    tables = example("membrane")
+    tables["domain"] = {"shape": "rectangle", "size": ["5 nm", "2 nm"], "cells": [3, 4]}
+    return tables
+
+
+ODD_CASES = {
+    "membrane": lambda: example("membrane"),
+    "two electrodes": lambda: example("two_electrodes"),
+    "rectangle": box,
+    "all keys": whole_case,
+    "gmsh": lambda: change(example("slit"), "domain", "dimension", to=2),
+}
+ODD_VALUES = [
+    *(
+        [],
+        {},
+        "",
+        "x",
+        "5 nm",
+        "ünïcödé",
+        "a\nb",
+        "\x00",
+        "x" * 5000,
+        "5 (nm",
+        "1e400 m",
+        "5 m^9^9^9^9",
+        True,
+        0,
+        -1,
+        3,
+    ),
+    *(1.5, math.nan, math.inf, -1e300, 10**400, [1, 2], ["a"], [[]], [{}], {"a": 1}, {"a": []}, {"name": {}}),
+]
+
+
+def entries(node: object, path: tuple = ()) -> Iterator[tuple]:
+    """The path of every table, array and value of a case."""
+    if path:
+        yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from entries(child, (*path, key))
+
+
+@pytest.mark.parametrize("name", ODD_CASES)
+def test_odd_value_anywhere_is_a_case_or_a_sentence(name: str):
+    """Every entry, table and array of a case in turn is replaced by values of other types, and by none."""
+    tables = ODD_CASES[name]()
+    assert make_case(tables, EXAMPLES)
+    for path in entries(tables):
+        for value in ODD_VALUES:
+            _is_case_or_sentences(change(tables, *path, to=value))
+        without = copy.deepcopy(tables)
+        parent = without
+        for key in path[:-1]:
+            parent = parent[key]
+        del parent[path[-1]]
+        _is_case_or_sentences(without)
+
+
+def _is_case_or_sentences(tables: dict) -> None:
+    told: list[str] = []
+    try:
+        make_case(tables, EXAMPLES)
+    except CaseError as error:
+        told = error.mistakes or [""]
+    for mistake in told:
+        assert mistake.startswith(("[", "title"))
+        assert mistake.isprintable()
+        assert len(mistake) < 400 or "x" * 300 in mistake
+
+
+@pytest.mark.parametrize("content", ["a = " + "[" * 5000, f"a = {'9' * 5000}", "a = 0x" + "f" * 5000, "\xff"])
+def test_file_that_is_beyond_reading_is_told_so(tmp_path: Path, content: str):
+    (tmp_path / "odd.toml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(CaseError) as caught:
+        read_case(tmp_path / "odd.toml")
+    assert caught.value.mistakes

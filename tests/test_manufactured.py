@@ -21,6 +21,7 @@ from pnp_exclusion.boundaries import BoundaryCondition, Reservoir
 from pnp_exclusion.mesh.domain import SIDES, tensor_domain
 from pnp_exclusion.observe.currents import boundary_totals
 from pnp_exclusion.problem import Species, simple_problem
+from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
@@ -91,7 +92,8 @@ def solve(law: str, dimension: int, degree: int, cells: int) -> tuple[float, flo
         sources={name: ufl.div(flux) for name, flux in fluxes.items()} | {"potential": charge},
     )
     weak_form = WeakForm(problem, degree)
-    SteadySolver(weak_form, SolverSettings(linear="direct")).solve()
+    with OptionsLedger() as ledger, SteadySolver(weak_form, ledger, SolverSettings(linear="direct")) as solver:
+        solver.solve()
     precise = {"quadrature_degree": 8}
     difference = [weak_form.state.rho[name] - r for name, r in zip("ab", rho, strict=True)]
     error = fem.form(sum(d**2 for d in difference) * ufl.dx(domain.mesh, metadata=precise))

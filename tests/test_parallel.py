@@ -74,7 +74,7 @@ from pnp_exclusion.solver.steady import SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
 weak_form = WeakForm(build(pnp.read_case(sys.argv[1])).problem)
-with OptionsLedger() as ledger, SteadySolver(weak_form, ledger=ledger) as solver:
+with OptionsLedger() as ledger, SteadySolver(weak_form, ledger) as solver:
     solver.guess.fill()
 before = weak_form.unknown.x.array.copy()
 weak_form.unknown.x.scatter_forward()

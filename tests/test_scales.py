@@ -6,7 +6,7 @@ import pytest
 
 from pnp_exclusion.case import make_case
 from pnp_exclusion.quantities import AVOGADRO, BOLTZMANN, ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY
-from pnp_exclusion.scales import scales_of
+from pnp_exclusion.scales import domain_length, scales_of
 
 
 def test_thermal_voltage_at_room_temperature_is_25_69_mv(membrane):
@@ -28,3 +28,13 @@ def test_lambda_squared_is_the_expression_of_physics(membrane):
 
 def test_full_lattice_concentration_is_one_particle_a_site(membrane):
     assert scales_of(make_case(membrane), 5e-9).concentration * AVOGADRO == pytest.approx(0.7e-9**-3)
+
+
+@pytest.mark.parametrize(("written", "unit"), [("5 nm ", "nm"), (" 5nm", "nm"), ("50 Å", "Å"), ("0.005 µm\t", "µm")])
+def test_lengths_are_shown_in_the_unit_of_the_domain_however_it_is_written(membrane, written: str, unit: str):
+    membrane["domain"]["length"] = written
+    case = make_case(membrane)
+    scales = scales_of(case, domain_length(case))
+    assert scales.length == pytest.approx(5e-9, rel=1e-12)
+    assert scales.length_unit == unit
+    assert scales.length_in_unit == pytest.approx(case.domain.length.number, rel=1e-12)

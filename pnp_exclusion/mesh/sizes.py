@@ -59,7 +59,7 @@ def heights(domain: Domain, facets: np.ndarray, cells: np.ndarray) -> np.ndarray
     """Return the height of every cell over its facet, both straight: cells may be long along it."""
     mesh, dimension = domain.mesh, domain.dimension
     points = mesh.geometry.x[dmesh.entities_to_geometry(mesh, dimension - 1, facets)[:, : max(1, dimension)]]
-    corners = mesh.geometry.x[mesh.geometry.dofmap[cells]]
+    corners = mesh.geometry.x[mesh.geometry.dofmaps[0][cells]]
     if dimension == 1:
         normal = np.tile([1.0, 0.0, 0.0], (len(cells), 1))
     else:
@@ -75,6 +75,6 @@ def extents_across(domain: Domain, position: float) -> np.ndarray:
     """Return the extent along x of the owned cells that touch the plane x = position."""
     mesh = domain.mesh
     owned = mesh.topology.index_map(domain.dimension).size_local
-    x = mesh.geometry.x[mesh.geometry.dofmap[:owned], 0]
+    x = mesh.geometry.x[mesh.geometry.dofmaps[0][:owned], 0]
     low, high = x.min(axis=1), x.max(axis=1)
     return (high - low)[(low <= position + 1e-9) & (high >= position - 1e-9)]

@@ -55,12 +55,11 @@ class SteadySolver:
     def __init__(
         self,
         weak_form: WeakForm,
+        ledger: OptionsLedger,
         settings: SolverSettings | None = None,
-        ledger: OptionsLedger | None = None,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         settings = settings or SolverSettings()
-        ledger = ledger or OptionsLedger()
         space = weak_form.space.dofmap
         unknowns = space.index_map.size_global * space.index_map_bs
         dimension = weak_form.problem.domain.dimension
