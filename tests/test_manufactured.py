@@ -18,7 +18,8 @@ from dolfinx import fem
 
 from pnp_exclusion import laws
 from pnp_exclusion.boundaries import BoundaryCondition, Reservoir
-from pnp_exclusion.mesh.domain import SIDES, tensor_domain
+from pnp_exclusion.mesh.domain import tensor_domain
+from pnp_exclusion.mesh.physical_names import SIDES
 from pnp_exclusion.observe.currents import boundary_totals
 from pnp_exclusion.problem import Species, simple_problem
 from pnp_exclusion.solver.linear import OptionsLedger

@@ -10,8 +10,7 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import mesh as dmesh
 
-SIDES = ("left", "right", "bottom", "top", "back", "front")
-"""Names of the sides of an interval, rectangle or box: lower and upper in x, y, z."""
+from pnp_exclusion.mesh.physical_names import SIDES
 
 
 @dataclass(frozen=True)
