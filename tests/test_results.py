@@ -117,7 +117,6 @@ def test_disk_that_cannot_be_written_ends_with_exit_code_4(tmp_path: Path):
     assert "Newton" not in finished.stderr
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_full_disk_while_writing_loses_nothing(membrane_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A text file whose device is full: exit code 4's error, and the earlier results are all there."""
     from mpi4py import MPI
