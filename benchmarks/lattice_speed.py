@@ -1,13 +1,15 @@
-"""Speed of the lattice kernel: attempts per second, beside plain C, and on two processes.
+"""Speed of the lattice kernel: attempts per second, beside plain C, on two processes and two MPI ranks.
 
 Two species, (0.2, 0.5) | (0.6, 0.1), fields (3, -3), as measured in a run: with currents,
-densities and neighbour pairs counted. Needs gcc. Prints one line a figure.
+densities and neighbour pairs counted. Needs gcc. Prints one line a figure. Processes are timed with
+their start-up; ranks from a common barrier after a short run, for they are up before the work begins.
 """
 
 import argparse
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -52,13 +54,37 @@ def c_speed(program: Path, apparatus: Apparatus, samples: int) -> float:
     return float(done.stdout)
 
 
-def run_seconds(process: ExchangeProcess, attempts: float, workers: int) -> float:
-    """Seconds of two equal replicas; ``attempts`` is roughly that of each."""
-    lattice = process.lattice
-    duration = attempts / (lattice.scale * lattice.scale**2)
+def duration_of(process: ExchangeProcess, attempts: float) -> float:
+    """Time in L^2/D that holds roughly so many attempts."""
+    return attempts / process.lattice.scale**3
+
+
+def process_seconds(process: ExchangeProcess, attempts: float, workers: int) -> float:
+    """Seconds of two equal replicas on so many processes; ``attempts`` is that of each replica."""
     begun = time.perf_counter()
-    simulate_stationary(process, duration, 1, replicas=2, workers=workers)
+    simulate_stationary(process, duration_of(process, attempts), 1, replicas=2, workers=workers)
     return time.perf_counter() - begun
+
+
+def time_ranks(process: ExchangeProcess, attempts: float) -> None:
+    """Print, on rank 0, the seconds of two equal replicas on the ranks of this job."""
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD
+    simulate_stationary(process, duration_of(process, 1e8), 1, replicas=2, communicator=world)
+    world.barrier()
+    begun = time.perf_counter()
+    simulate_stationary(process, duration_of(process, attempts), 1, replicas=2, communicator=world)
+    world.barrier()
+    if world.rank == 0:
+        print(time.perf_counter() - begun)
+
+
+def rank_seconds(length: int, attempts: float, ranks: int) -> float:
+    """Seconds of the same on so many MPI ranks."""
+    command = ["mpiexec", "-n", str(ranks), sys.executable, __file__, "--on-ranks"]
+    command += ["--length", str(length), "--attempts", str(attempts)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
@@ -67,7 +93,11 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--attempts", type=float, default=3e8, help="per timing")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.on_ranks:
+        time_ranks(process_of(arguments.length), arguments.attempts)
+        return
     apparatus = Apparatus(process_of(arguments.length))
     samples = int(arguments.attempts / apparatus.attempts_per_sample)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,9 +110,13 @@ def main() -> None:
     print(f"kernel          {ours / 1e6:8.1f} million attempts/s (n = {arguments.length})")
     print(f"plain C         {plain / 1e6:8.1f} million attempts/s")
     print(f"ratio           {statistics.median(a / b for a, b in pairs):8.2f}")
-    one, two = (run_seconds(apparatus.process, 10 * arguments.attempts, workers) for workers in (1, 2))
+    attempts = 10 * arguments.attempts
+    one, two = (process_seconds(apparatus.process, attempts, workers) for workers in (1, 2))
     print(f"one process     {one:8.2f} s for two replicas")
-    print(f"two processes   {two:8.2f} s, {one / two:.2f} times as fast, start-up included")
+    print(f"two processes   {two:8.2f} s, {one / two:.2f} times as fast, start-up of the two included")
+    one, two = (rank_seconds(arguments.length, attempts, ranks) for ranks in (1, 2))
+    print(f"one rank        {one:8.2f} s for two replicas")
+    print(f"two ranks       {two:8.2f} s, {one / two:.2f} times as fast")
     print(f"load            {os.getloadavg()[0]:8.2f} processes wanted a core in the last minute")
 
 
