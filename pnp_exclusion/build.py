@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mpi4py import MPI
@@ -35,13 +35,19 @@ class Setup:
     problem: Problem
 
 
-def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None) -> Setup:
+def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, also: Sequence[Case] = ()) -> Setup:
     """Turn a case into a problem on the ranks of ``comm``.
 
-    ``law`` replaces the law that the case names, for laws that are written in Python. Raises `CaseError` if the mesh
-    file cannot be used or a region has no cells, `LawError` if a given law does not fit the species.
+    ``law`` replaces the law that the case names, for laws that are written in Python. The mesh serves the cases
+    ``also`` too. Raises `CaseError` if the mesh file cannot be used or a region has no cells, `LawError` if a given
+    law does not fit the species.
     """
-    domain, scales = _domain_and_scales(case, comm)
+    domain, scales = _domain_and_scales(case, comm, also)
+    return setup_on(domain, scales, case, law)
+
+
+def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
+    """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
     law = law or law_of(case)
     law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
@@ -64,10 +70,10 @@ def law_of(case: Case) -> Law:
     return named_law(model.law, model.kappa)
 
 
-def _domain_and_scales(case: Case, comm: MPI.Comm) -> tuple[Domain, Scales]:
+def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
     if not isinstance(case.domain, tables.Gmsh):
         scales = scales_of(case, domain_length(case) or 1.0)
-        return mesh_of(case, scales, comm), scales
+        return mesh_of(case, scales, comm, also), scales
     try:
         domain = read_mesh_of(case, comm)
     except MeshFileError as error:
@@ -194,14 +200,16 @@ def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) 
             raise CaseError(case.path, [f"field.x runs from {ends}, but must cover the domain"])
         values = np.array([value.value for value in imposed.values]) / scales.force
         direction = ufl.as_vector([1.0] + [0.0] * (dimension - 1))
-        return ImposedField(_tabulated(knots, values, domain) * direction, _work(knots, values), largest)
+        strength = _tabulated(knots, values, domain)
+        return ImposedField(strength * direction, _work(knots, values), largest, strength)
     components = np.zeros(dimension)
     if isinstance(imposed, list):
         components[:] = [component.value for component in imposed]
     else:
         components[0] = float(imposed)  # type: ignore[arg-type]
     components /= scales.force
-    return ImposedField(fem.Constant(mesh, components), lambda x: components @ x[:dimension], largest)
+    vector = fem.Constant(mesh, components)
+    return ImposedField(vector, lambda x: components @ x[:dimension], largest, vector)
 
 
 def _tabulated(knots: np.ndarray, values: np.ndarray, domain: Domain) -> fem.Function:

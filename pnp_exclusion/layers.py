@@ -15,7 +15,7 @@ from pnp_exclusion.mesh.domain import Domain, tensor_domain
 from pnp_exclusion.mesh.gmsh_file import gmsh_domain
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
-from pnp_exclusion.scales import Scales
+from pnp_exclusion.scales import Scales, scales_of
 
 FIELD_LAYERS = 4.0
 """A field E makes layers of thickness 1/E; the densities in them settle within this many."""
@@ -27,8 +27,11 @@ SINK_LAYER = 1e-4
 """Of the domain: the logarithm of a density that vanishes at a boundary is steep at every distance from it."""
 
 
-def mesh_of(case: Case, scales: Scales, comm: MPI.Comm) -> Domain:
-    """Return the mesh of an interval, rectangle or box of a case, in units of L."""
+def mesh_of(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case] = ()) -> Domain:
+    """Return the mesh of an interval, rectangle or box of a case, in units of L.
+
+    It resolves the layers of the cases ``also`` on the same domain too.
+    """
     domain = case.domain
     cells: Sequence[int | None]
     match domain:
@@ -47,9 +50,13 @@ def mesh_of(case: Case, scales: Scales, comm: MPI.Comm) -> Domain:
             nodes.append(uniform_nodes(extent, breakpoints, count))
         else:
             resolution = RESOLUTION[len(lengths), case.solver.degree]
+            thinnest: dict[float, float] = {}
+            for one in (case, *also):
+                for position, thickness in _layers(one, scales_of(one, scales.length), axis, extent):
+                    thinnest[position] = min(thickness, thinnest.get(position, math.inf))
             layers = [
                 Layer(position, max(thickness / _cells_per_layer(resolution), FINEST_LAYER * extent))
-                for position, thickness in _layers(case, scales, axis, extent)
+                for position, thickness in sorted(thinnest.items())
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
     return tensor_domain(comm, nodes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,25 @@ class ImposedField:
         The work it does from a fixed point (kT) at points ``(3, n)``: a potential of which it is the gradient.
     largest
         An upper bound of its size.
+    coefficient
+        The constant or function in ``vector`` that holds its numbers.
     """
 
     vector: Any
     work: Callable[[np.ndarray], np.ndarray]
     largest: float
+    coefficient: fem.Constant | fem.Function
+
+    def with_numbers(self, other: ImposedField) -> ImposedField:
+        """Give the own coefficient the numbers of another field of the same kind, and return the field that is then."""
+        match self.coefficient, other.coefficient:
+            case fem.Constant() as own, fem.Constant() as theirs:
+                own.value[...] = theirs.value
+            case fem.Function() as own, fem.Function() as theirs:
+                own.x.array[:] = theirs.x.array
+            case _:
+                raise TypeError("a uniform field and one that depends on position are not of the same kind")
+        return replace(other, vector=self.vector, coefficient=self.coefficient)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mpi4py import MPI
@@ -20,7 +20,7 @@ import numpy as np
 import ufl
 from dolfinx import fem
 
-from pnp_exclusion.boundaries import BoundaryCondition
+from pnp_exclusion.constants import ConstantBook, ConstantPage
 from pnp_exclusion.problem import Problem
 
 QUADRATURE_DEGREE = {1: 2, 2: 4}
@@ -39,16 +39,19 @@ class LocalState:
     rho: Mapping[str, Any]
     potential: Any | None
     drive: fem.Constant
+    page: ConstantPage
 
     def number(self, value: float) -> fem.Constant:
         """Return a constant of the form, whose value may change without compiling."""
-        return fem.Constant(self.drive.ufl_domain(), float(value))
+        return self.page.number(value)
 
 
 @dataclass(frozen=True)
-class State(LocalState):
+class State:
     """UFL expressions of the physical fields for one set of unknowns."""
 
+    rho: Mapping[str, Any]
+    potential: Any | None
     vacancy: Any
     forces: Mapping[str, Any]
     """``G_a = grad mu_a - E_a``."""
@@ -60,7 +63,8 @@ class State(LocalState):
 class Held:
     """Nodes of a boundary at which one component of the unknowns is given, and the constant that gives it."""
 
-    boundary: BoundaryCondition
+    tag: int
+    """Number of the boundary in the problem."""
     component: int
     dofs: np.ndarray
     condition: fem.DirichletBC
@@ -70,7 +74,8 @@ class Held:
 class WeakForm:
     """Residual and Jacobian of a problem, its unknowns and the values held at its boundaries.
 
-    Forms are compiled once; numbers that a ramp or a sweep changes are constants in them.
+    Forms are compiled once; numbers that a ramp (`set_drive`) or a sweep (`take_numbers`) changes are constants in
+    them.
 
     unknown
         Current values of ``(mu_1, .., mu_N, phi)``, interleaved node by node.
@@ -97,8 +102,10 @@ class WeakForm:
         constant = lambda value: fem.Constant(mesh, float(value))  # noqa: E731
         self.drive = constant(1.0)
         self.storage_rate = constant(0.0)
+        self._book = ConstantBook(mesh)
+        self._compiled: dict[str, Any] = {}
         self.charges = [constant(species.charge) for species in problem.species]
-        self._diffusivity = [constant(species.diffusivity) for species in problem.species]
+        self.diffusivities = [constant(species.diffusivity) for species in problem.species]
         self._parameters = {name: constant(value) for name, value in problem.law.parameters.items()}
         self._debye_squared = constant((problem.debye_length or 0.0) ** 2)
         self.closed = [
@@ -111,7 +118,6 @@ class WeakForm:
         self.reference_share = {name: constant(1.0) for name in self.closed}
 
         self.state = self.state_of(self.unknown)
-        self.weakly_held = list(self._weakly_held())
         test = self._split(ufl.TestFunction(self.space))
         balance = self._species_equations(test) + self._potential_equation(test)
         residual = balance + self._holding_terms(test)
@@ -142,10 +148,20 @@ class WeakForm:
             else ufl.grad(mu[a])
             for a, s in enumerate(problem.species)
         ]
-        diffusivity = [d * problem.diffusivity_factor for d in self._diffusivity]
+        diffusivity = [d * problem.diffusivity_factor for d in self.diffusivities]
         fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, self._parameters)
         by_name = lambda values: dict(zip(problem.names, values, strict=True))  # noqa: E731
-        return State(by_name(rho), potential, self.drive, vacancy, by_name(forces), by_name(fluxes))
+        return State(by_name(rho), potential, vacancy, by_name(forces), by_name(fluxes))
+
+    def outward_flux(self, tag: int, name: str) -> Any | None:
+        """Return the flux ``J_a . n`` of a species that a boundary imposes (UFL), or None."""
+        state = LocalState(self.state.rho, self.state.potential, self.drive, self._book.page(("flux", tag, name)))
+        return self.problem.boundaries[tag].outward_flux(name, state)
+
+    def surface_charge(self, tag: int, rho: Mapping[str, Any], potential: Any) -> Any | None:
+        """Return the charge per area that a boundary carries at given densities and potential (UFL), or None."""
+        state = LocalState(rho, potential, self.drive, self._book.page(("charge", tag)))
+        return self.problem.boundaries[tag].surface_charge(state)
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
@@ -159,9 +175,9 @@ class WeakForm:
         form -= self.charge_density(rho) * test * self.dx
         if "potential" in problem.sources:
             form -= problem.sources["potential"] * test * self.dx
-        state = LocalState(dict(zip(problem.names, rho, strict=True)), potential, self.drive)
-        for tag, boundary in enumerate(problem.boundaries):
-            charge = boundary.surface_charge(state)
+        densities = dict(zip(problem.names, rho, strict=True))
+        for tag in range(len(problem.boundaries)):
+            charge = self.surface_charge(tag, densities, potential)
             if charge is not None:
                 form -= charge * test * self.ds(tag)
         return form
@@ -173,8 +189,8 @@ class WeakForm:
             form -= ufl.inner(state.fluxes[name], ufl.grad(test[a])) * self.dx
             if name in problem.sources:
                 form -= problem.sources[name] * test[a] * self.dx
-            for tag, boundary in enumerate(problem.boundaries):
-                outward_flux = boundary.outward_flux(name, state)
+            for tag in range(len(problem.boundaries)):
+                outward_flux = self.outward_flux(tag, name)
                 if outward_flux is not None:
                     form += outward_flux * test[a] * self.ds(tag)
             if name in self.closed:
@@ -189,19 +205,24 @@ class WeakForm:
 
     # ---- what boundaries hold ----
 
-    def _weakly_held(self) -> Any:
-        """Densities that no constant value of one unknown holds: some but not all species of a crowded law."""
+    @property
+    def weakly_held(self) -> list[tuple[int, int, float]]:
+        """Boundary, species and density that no constant value of one unknown holds: some but not all species of a
+        crowded law."""
         problem = self.problem
-        for tag, boundary in enumerate(problem.boundaries):
-            held = boundary.held_fractions
-            if problem.law.crowded and held and len(held) < len(problem.species):
-                yield from ((tag, problem.names.index(name), rho) for name, rho in held.items())
+        return [
+            (tag, problem.names.index(name), rho)
+            for tag, boundary in enumerate(problem.boundaries)
+            if problem.law.crowded and 0 < len(boundary.held_fractions) < len(problem.species)
+            for name, rho in boundary.held_fractions.items()
+        ]
 
     def _holding_terms(self, test: Sequence[Any]) -> ufl.Form:
         form = ufl.Form([])
         for tag, a, held in self.weakly_held:
             rho = self.state.rho[self.problem.names[a]]
-            form += HOLDING_RATE * (rho - self.state.number(held)) * test[a] * self.ds(tag)
+            target = self._book.page(("held", tag, a)).number(held)
+            form += HOLDING_RATE * (rho - target) * test[a] * self.ds(tag)
         return form
 
     def _claim_nodes(self) -> dict[tuple[int, int], np.ndarray]:
@@ -235,7 +256,7 @@ class WeakForm:
         weak = {(tag, a) for tag, a, _ in self.weakly_held}
         for (tag, component), dofs in self.claimed.items():
             if (tag, component) not in weak:
-                yield self._hold(self.problem.boundaries[tag], component, dofs)
+                yield self._hold(tag, component, dofs)
 
     def boundary_dofs(self, where: str, component: int) -> np.ndarray:
         """Local degrees of freedom (owned and ghost) of one component on a boundary."""
@@ -247,16 +268,16 @@ class WeakForm:
     def _component_space(self, component: int) -> fem.FunctionSpace:
         return self.space.sub(component) if self.components > 1 else self.space
 
-    def _hold(self, boundary: BoundaryCondition, component: int, dofs: np.ndarray) -> Held:
+    def _hold(self, tag: int, component: int, dofs: np.ndarray) -> Held:
         value = fem.Constant(self.problem.domain.mesh, 0.0)
         condition = fem.dirichletbc(value, dofs.astype(np.int32), self._component_space(component))
-        return Held(boundary, component, dofs, condition, value)
+        return Held(tag, component, dofs, condition, value)
 
     def set_drive(self, drive: float) -> None:
         """Scale potentials, imposed fields, fixed charge and given fluxes by ``drive`` and write the held values."""
         self.drive.value = drive
         for held in self.held:
-            held.value.value = self._held_value(held.boundary, held.component, drive)
+            held.value.value = self._held_value(held.tag, held.component, drive)
         self.impose_held_values()
 
     def impose_held_values(self) -> None:
@@ -264,8 +285,9 @@ class WeakForm:
         for held in self.held:
             held.condition.set(self.unknown.x.array)
 
-    def _held_value(self, boundary: BoundaryCondition, component: int, drive: float) -> float:
+    def _held_value(self, tag: int, component: int, drive: float) -> float:
         problem = self.problem
+        boundary = problem.boundaries[tag]
         potential = drive * (boundary.held_potential or 0.0)
         if component == len(problem.species):
             return potential
@@ -276,6 +298,47 @@ class WeakForm:
         else:
             eta = problem.law.free_energy.chemical_potentials([held[species.name]])[0]
         return eta + species.charge * potential
+
+    # ---- other numbers, other forms ----
+
+    def take_numbers(self, problem: Problem) -> None:
+        """Replace the numbers by those of a problem that differs in nothing else; the unknown stays.
+
+        Potentials in the unknown are relative to ``potential_reference``, which may have changed.
+        """
+        own = self.problem
+        for name in ("permittivity", "diffusivity_factor", "fixed_charge"):
+            getattr(own, name).x.array[:] = getattr(problem, name).x.array
+        fields = {name: own.fields[name].with_numbers(other) for name, other in problem.fields.items()}
+        materials = {name: getattr(own, name) for name in ("permittivity", "diffusivity_factor", "fixed_charge")}
+        self.problem = replace(problem, domain=own.domain, fields=fields, **materials)
+        for a, species in enumerate(problem.species):
+            self.charges[a].value = species.charge
+            self.diffusivities[a].value = species.diffusivity
+        for name, value in problem.law.parameters.items():
+            self._parameters[name].value = value
+        self._debye_squared.value = (problem.debye_length or 0.0) ** 2
+        # writing the terms of the boundaries again gives their constants the new values
+        for tag in range(len(problem.boundaries)):
+            self.surface_charge(tag, self.state.rho, self.state.potential)
+            for name in problem.names:
+                self.outward_flux(tag, name)
+        for tag, a, held in self.weakly_held:
+            self._book.page(("held", tag, a)).number(held)
+        self.set_drive(1.0)
+
+    def compiled(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returns, made the first time only: for forms and expressions that are read often.
+
+        The numbers in them must be constants of this weak form, which `take_numbers` changes.
+        """
+        if name not in self._compiled:
+            self._compiled[name] = make()
+        return self._compiled[name]
+
+    def integral(self, name: str, integrand: Callable[[], Any]) -> float:
+        """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
+        return self.total(self.compiled(name, lambda: fem.form(integrand() * self.dx, jit_options=JIT_OPTIONS)))
 
     def total(self, functional: fem.Form) -> float:
         """Return the value of a compiled functional over all ranks."""

@@ -7,7 +7,11 @@ round-off (PHYSICS, section 5). Differentiating the solution at the wall instead
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import mul
+from typing import Any
 
 from mpi4py import MPI
 
@@ -47,13 +51,12 @@ def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
         for a, name in enumerate(problem.names):
-            outward = boundary.outward_flux(name, weak_form.state)
-            inflow = _sum_over_claimed(weak_form, at_nodes, tag, a)
-            flux[boundary.where][name] = _integral(weak_form, outward, tag) - inflow
+            outward = _integral(weak_form, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
+            flux[boundary.where][name] = outward - _sum_over_claimed(weak_form, at_nodes, tag, a)
         if problem.coupled:
-            natural = boundary.surface_charge(weak_form.state)
+            natural = partial(weak_form.surface_charge, tag, weak_form.state.rho, weak_form.state.potential)
             held = _sum_over_claimed(weak_form, at_nodes, tag, weak_form.components - 1)
-            charge[boundary.where] = _integral(weak_form, natural, tag) + held
+            charge[boundary.where] = _integral(weak_form, tag, "charge", natural) + held
     return BoundaryTotals(flux, charge)
 
 
@@ -80,9 +83,9 @@ def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
     low, high = problem.domain.bounding_box()
     extent = float((high - low).max())
     means = {}
-    for species in problem.species:
-        density = species.diffusivity * problem.diffusivity_factor * weak_form.state.rho[species.name]
-        means[species.name] = weak_form.total(fem.form(density * weak_form.dx, jit_options=JIT_OPTIONS)) / extent**2
+    for name, diffusivity in zip(problem.names, weak_form.diffusivities, strict=True):
+        density = partial(mul, diffusivity * problem.diffusivity_factor, weak_form.state.rho[name])
+        means[name] = weak_form.integral(f"mean flux of {name}", density) / extent**2
     return means
 
 
@@ -99,7 +102,12 @@ def _sum_over_claimed(weak_form: WeakForm, at_nodes: np.ndarray, tag: int, compo
     return float(weak_form.problem.domain.comm.allreduce(at_nodes[owned].sum(), op=MPI.SUM))
 
 
-def _integral(weak_form: WeakForm, density: object, tag: int) -> float:
-    if density is None:
-        return 0.0
-    return weak_form.total(fem.form(density * weak_form.ds(tag), jit_options=JIT_OPTIONS))
+def _integral(weak_form: WeakForm, tag: int, what: str, density: Callable[[], Any | None]) -> float:
+    """Integrate over a boundary; zero where there is nothing to integrate."""
+
+    def form() -> fem.Form | None:
+        integrand = density()
+        return None if integrand is None else fem.form(integrand * weak_form.ds(tag), jit_options=JIT_OPTIONS)
+
+    compiled = weak_form.compiled(f"{what} at boundary {tag}", form)
+    return 0.0 if compiled is None else weak_form.total(compiled)

@@ -16,9 +16,13 @@ from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 def entropy_production(weak_form: WeakForm) -> float:
     """Return ``-int sum_a J_a . G_a``: free energy dissipated per time, never negative; equals ``sum J_a F_a``."""
+    return weak_form.integral("entropy production", lambda: entropy_production_density(weak_form))
+
+
+def entropy_production_density(weak_form: WeakForm) -> ufl.core.expr.Expr:
+    """Return ``-sum_a J_a . G_a`` at a point, as a UFL expression."""
     state = weak_form.state
-    density = sum(-ufl.inner(state.fluxes[name], state.forces[name]) for name in state.fluxes)
-    return weak_form.total(fem.form(density * weak_form.dx, jit_options=JIT_OPTIONS))
+    return sum(-ufl.inner(state.fluxes[name], state.forces[name]) for name in state.fluxes)
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,17 @@ def flux_parts(weak_form: WeakForm, axis: int) -> dict[str, FluxParts]:
     """Split the mean flux density of every species along an axis; collective."""
     problem, state = weak_form.problem, weak_form.state
     terms = []
-    for species in problem.species:
-        diffusivity = species.diffusivity * problem.diffusivity_factor
+    for a, species in enumerate(problem.species):
+        diffusivity = weak_form.diffusivities[a] * problem.diffusivity_factor
         rho = state.rho[species.name]
         diffusion = -diffusivity * ufl.grad(rho)
         drift = 0.0 * diffusion
         if state.potential is not None:
-            drift = -species.charge * diffusivity * rho * ufl.grad(state.potential)
+            drift = -weak_form.charges[a] * diffusivity * rho * ufl.grad(state.potential)
         elif species.name in problem.fields:
-            drift = diffusivity * rho * state.drive * problem.fields[species.name].vector
+            drift = diffusivity * rho * weak_form.drive * problem.fields[species.name].vector
         terms += [diffusion[axis], drift[axis], state.fluxes[species.name][axis]]
-    volume = weak_form.total(fem.form(fem.Constant(problem.domain.mesh, 1.0) * weak_form.dx, jit_options=JIT_OPTIONS))
+    volume = weak_form.integral("volume", lambda: fem.Constant(problem.domain.mesh, 1.0))
     means = (_integrals(weak_form, terms) / volume).reshape(-1, 3)
     return {
         name: FluxParts(diffusion, drift, total - diffusion - drift)

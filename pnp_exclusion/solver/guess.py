@@ -16,6 +16,7 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.problem import Problem
 from pnp_exclusion.solver.linear import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
@@ -33,7 +34,6 @@ class FirstGuess:
 
     def __init__(self, weak_form: WeakForm) -> None:
         self.weak_form = weak_form
-        self.problem = weak_form.problem
         mesh = self.problem.domain.mesh
         self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.space.ufl_element().embedded_superdegree))
         self.species = len(self.problem.species)
@@ -42,7 +42,12 @@ class FirstGuess:
             name: fem.form(weak_form.state.rho[name] * weak_form.dx, jit_options=JIT_OPTIONS)
             for name in weak_form.closed
         }
-        self.volume = weak_form.total(fem.form(fem.Constant(mesh, 1.0) * weak_form.dx, jit_options=JIT_OPTIONS))
+        self.volume = weak_form.integral("volume", lambda: fem.Constant(mesh, 1.0))
+
+    @property
+    def problem(self) -> Problem:
+        """The problem with its present numbers."""
+        return self.weak_form.problem
 
     def fill(self) -> None:
         """Write the guess for the drive in force into the unknown."""
@@ -66,6 +71,11 @@ class FirstGuess:
         """Free PETSc's objects."""
         if self._poisson is not None:
             self._poisson.close()
+
+    def forget(self) -> None:
+        """Drop the factorisation of Poisson's equation."""
+        if self._poisson is not None:
+            self._poisson.forget()
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""
@@ -97,8 +107,7 @@ class FirstGuess:
         if len(levels) == 1:
             return np.full(1, levels.pop())
         conditions = _scalar_conditions(self.weak_form, self.scalar_space, a)
-        u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
-        laplacian = fem.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx, jit_options=JIT_OPTIONS)
+        laplacian = self.weak_form.compiled("laplacian", self._laplacian)
         matrix = fem_petsc.assemble_matrix(laplacian, bcs=conditions)
         matrix.assemble()
         right = fem_petsc.create_vector(self.scalar_space)
@@ -112,6 +121,10 @@ class FirstGuess:
         for thing in (solver, matrix, right):
             thing.destroy()
         return solution.x.array
+
+    def _laplacian(self) -> fem.Form:
+        u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
+        return fem.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx, jit_options=JIT_OPTIONS)
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
@@ -200,7 +213,16 @@ class _NonlinearPoisson:
         self.right = self.matrix.createVecLeft()
         self.increment = self.matrix.createVecRight()
         self.residual = la.vector(space.dofmap.index_map, 1)
-        self.largest_charge = max((abs(z) for z in charges), default=0.0) or 1.0
+        self.solver = scalar_solver(self.matrix, "poisson_")
+
+    @property
+    def largest_charge(self) -> float:
+        """Of the species; 1 if none is charged."""
+        return max((abs(species.charge) for species in self.weak_form.problem.species), default=0.0) or 1.0
+
+    def forget(self) -> None:
+        """Start with a new factorisation."""
+        self.solver.destroy()
         self.solver = scalar_solver(self.matrix, "poisson_")
 
     def close(self) -> None:

@@ -70,15 +70,17 @@ class OptionsLedger:
         self._database = PETSc.Options()
         self._command_line = {word.lstrip("-") for word in command_line if _is_option(word)}
         self._watched = set(self._command_line)
-        self._ours: set[str] = set()
+        self._ours: Options = {}
 
     def __enter__(self) -> Self:
+        """Put the merged options back, if they were taken out."""
+        for key, value in self._ours.items():
+            self._database.setValue(key, None if value is True else value)
         return self
 
     def __exit__(self, *_: object) -> None:
         for key in self._ours:
             self._database.delValue(key)
-        self._ours.clear()
 
     def merge(self, defaults: Mapping[str, Any], case: Mapping[str, Any]) -> None:
         """Put defaults and the case's options into the database, where the command line has not spoken."""
@@ -87,11 +89,8 @@ class OptionsLedger:
         if {"ksp_type", "pc_type"} & (set(given) | self._command_line):
             chosen = _without_stale_subsolver_options(chosen, self._database, given)
         self._watched |= set(given)
-        for key in set(chosen) - self._command_line:
-            value = chosen[key]
-            if value is not False:
-                self._ours.add(key)
-                self._database.setValue(key, None if value is True else value)
+        self._ours |= {k: v for k, v in chosen.items() if k not in self._command_line and v is not False}
+        self.__enter__()
 
     def gives(self, key: str) -> bool:
         """Return whether the case or the command line gives an option."""
@@ -100,7 +99,7 @@ class OptionsLedger:
     def effective(self) -> dict[str, str]:
         """Return the options of this solve."""
         present = self._database.getAll()
-        return {key: present[key] for key in sorted(self._ours | self._command_line) if key in present}
+        return {key: present[key] for key in sorted(set(self._ours) | self._command_line) if key in present}
 
     def unused(self) -> list[str]:
         """Return the options of the case and the command line that had no effect."""

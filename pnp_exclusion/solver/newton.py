@@ -75,7 +75,6 @@ class NewtonSolver:
         self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
         self._solution = self._matrix.createVecRight()
         self._function = self._matrix.createVecLeft()
-        self._charges = np.array([species.charge for species in weak_form.problem.species])
         self._largest_cell = weak_form.problem.domain.largest_cell()
         self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
@@ -94,6 +93,7 @@ class NewtonSolver:
         unknown = self.weak_form.unknown
         before = unknown.x.array.copy()
         self._limiter = limiter
+        self._charges = np.array([species.charge for species in self.weak_form.problem.species])
         snes = self._solver()
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
@@ -115,7 +115,7 @@ class NewtonSolver:
         if failure:
             unknown.x.array[:] = before
             # a factorisation that met a NaN is not to be reused
-            self._destroy_solver()
+            self.forget()
         return report
 
     def _solver(self) -> PETSc.SNES:
@@ -150,14 +150,15 @@ class NewtonSolver:
         """Names of the components, as in the prefixes of fieldsplit options."""
         return field_names(self.weak_form)
 
-    def _destroy_solver(self) -> None:
+    def forget(self) -> None:
+        """Drop the linear solver with its factorisation, whose ordering depends on the first matrix that it met."""
         if self._snes is not None:
             self._snes.destroy()
             self._snes = None
 
     def close(self) -> None:
         """Free PETSc's objects."""
-        self._destroy_solver()
+        self.forget()
         for thing in (self._matrix, self._solution, self._function):
             thing.destroy()
 

@@ -23,6 +23,8 @@ QUICK_STEPS = 6
 CLOSED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
 CLOSED_ROUNDS = 12
+FAR = 0.5
+"""kT: held values that change by more than this ask for Poisson's equation to be solved before Newton starts."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,34 @@ class SteadySolver:
         self.newton.close()
         self.guess.close()
 
-    def solve(self) -> SteadyReport:
+    def solve(self, near: bool = False) -> SteadyReport:
         """Find the steady state; raise `ConvergenceError` that says what was tried if there is none to be found.
+
+        near
+            The unknown holds a state of a similar problem, from which to start.
 
         After a failure the unknown holds the last good state of the ramp, at ``report.drive``, which is 0 if there is
         none.
         """
         self.report = SteadyReport()
+        if near and self._continue():
+            return self.report
         if self.settings.always_ramp or not self._solve_directly():
             self._ramp()
         return self.report
+
+    def forget(self) -> None:
+        """Drop factorisations, so that the next solve leaves no trace of the former ones, not even in rounding."""
+        self.newton.forget()
+        self.guess.forget()
+
+    def _continue(self) -> bool:
+        weak_form, unknown = self.weak_form, self.weak_form.unknown.x.array
+        before = unknown.copy()
+        weak_form.set_drive(1.0)
+        if weak_form.problem.coupled and self.newton.largest(unknown - before) > FAR:
+            self.guess.solve_poisson()
+        return self._attempt("damp", "from a state nearby")
 
     def _solve_directly(self) -> bool:
         limiters: list[Limiter] = ["damp", "clip"]

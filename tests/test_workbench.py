@@ -1,0 +1,144 @@
+"""The workbench: the same states as single solves, whatever was solved before."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import pnp_exclusion as pnp
+from pnp_exclusion.case import Case, make_case, read_case
+from pnp_exclusion.exact import stationary_state
+from pnp_exclusion.workbench import Workbench, structure_of
+from tests.conftest import EXAMPLES
+
+TWO_SPECIES = {
+    "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed"},
+    "species": [{"name": "A", "field": 3.0}, {"name": "B", "field": -3.0}],
+    "domain": {"shape": "interval", "length": 1.0},
+    "boundaries": [
+        {"where": "left", "kind": "reservoir", "fraction": {"A": 0.2, "B": 0.5}},
+        {"where": "right", "kind": "reservoir", "fraction": {"A": 0.6, "B": 0.1}},
+    ],
+}
+
+
+def with_fields(first: float, second: float, **model: object) -> Case:
+    tables = copy.deepcopy(TWO_SPECIES)
+    tables["species"][0]["field"], tables["species"][1]["field"] = first, second
+    tables["model"] |= model
+    return make_case(tables)
+
+
+def membrane(voltage: str, left: str = "2 mol/L", charge: str = "1.45 mol/L", law: str = "shdl") -> Case:
+    tables = read_case(EXAMPLES / "membrane.toml").as_written()
+    tables["model"]["law"] = law
+    tables["boundaries"][0] |= {"potential": voltage, "concentration": {"Na": left, "Cl": left}}
+    tables["regions"][0]["fixed_charge"] = charge
+    return make_case(tables)
+
+
+def others_changed(case: Case) -> Case:
+    tables = case.as_written()
+    tables["model"] |= {"temperature": "330 K", "permittivity": 60.0, "lattice_spacing": "0.6 nm"}
+    for species, charge in zip(tables["species"], (2.0, -2.0), strict=True):
+        species |= {"charge": charge, "diffusivity": "1e-9 m^2/s"}
+    return make_case(tables)
+
+
+def test_warm_starts_reach_the_exact_currents_over_a_range_of_fields():
+    """Reference: multiple shooting on the matrix exponential (`pnp_exclusion.exact`)."""
+    strengths = np.linspace(-20.0, 20.0, 17)
+    cases = [with_fields(e, -0.5 * e) for e in strengths]
+    state = None
+    with Workbench(cases[0], also=cases) as bench:
+        for strength, case in zip(strengths, cases, strict=True):
+            currents = list(bench.solve(case, state).currents.values())
+            state = bench.state()
+            exact = stationary_state([0.2, 0.5], [0.6, 0.1], [strength, -0.5 * strength]).currents
+            assert currents == pytest.approx(exact, abs=1e-6 * max(1.0, np.abs(exact).max()))
+
+
+@pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
+def test_every_number_of_a_case_can_be_changed_on_a_built_problem(law):
+    """Reference: a cold solve of each case by itself, on its own mesh."""
+    cases = [
+        membrane("-40 mV", law=law),
+        membrane("90 mV", law=law),
+        membrane("-40 mV", left="0.1 mol/L", law=law),
+        membrane("10 mV", charge="-1 mol/L", law=law),
+        others_changed(membrane("-40 mV", law=law)),
+    ]
+    with Workbench(cases[0], also=cases) as bench:
+        for case in cases:
+            assert bench.fits(case)
+            reused, alone = bench.solve(case).summary(), pnp.solve(case).summary()
+            for name in ("Na", "Cl"):
+                flux, expected = (s["flux"]["right"][name]["value"] for s in (reused, alone))
+                assert flux == pytest.approx(expected, rel=1e-5)
+                assert reused["force"][name] == pytest.approx(alone["force"][name], abs=1e-9)
+                assert reused["regime"][name] == alone["regime"][name]
+            charge, expected = (s["charge"]["left"]["value"] for s in (reused, alone))
+            assert charge == pytest.approx(expected, rel=1e-4)
+            assert reused["balance"] < 1e-11
+            assert reused["identity_residual"] < 1e-6
+            produced, expected = (s["entropy_production"]["value"] for s in (reused, alone))
+            assert produced == pytest.approx(expected, rel=1e-6)
+
+
+def test_given_fluxes_and_means_follow_too():
+    """Reference: what is given at the boundary is what flows, and what is given as a mean is what is there."""
+
+    def cell(flux: float, mean: float) -> Case:
+        tables = copy.deepcopy(TWO_SPECIES)
+        tables["species"] = [{"name": "A", "field": 0.5}, {"name": "B", "field": -0.5, "mean_fraction": mean}]
+        tables["boundaries"] = [
+            {"where": "left", "kind": "flux", "flux": {"A": flux}},
+            {"where": "right", "kind": "electrode", "fraction": {"A": 0.2}},
+        ]
+        return make_case(tables)
+
+    with Workbench(cell(-0.1, 0.3)) as bench:
+        for flux, mean in [(-0.1, 0.3), (0.1, 0.3), (-0.3, 0.1)]:
+            solution = bench.solve(cell(flux, mean))
+            assert solution.totals.flux["right"]["A"] == pytest.approx(-flux, rel=1e-8)
+            rho = bench.weak_form.state.rho["B"]
+            assert bench.weak_form.integral("amount of B", lambda rho=rho: rho) == pytest.approx(mean, rel=1e-8)
+
+
+def test_history_leaves_no_trace_after_forgetting():
+    """Reference: the same path of cases on a new workbench, to the last bit."""
+    cases = [membrane(f"{v} mV") for v in range(-60, 61, 20)]
+
+    def path(bench: Workbench) -> list[tuple[float, ...]]:
+        bench.forget()
+        state, found = None, []
+        for case in cases:
+            found.append(tuple(bench.solve(case, state).currents.values()))
+            state = bench.state()
+        return found
+
+    with Workbench(cases[0], also=cases) as bench, Workbench(cases[0], also=cases) as other:
+        first = path(bench)
+        bench.solve(membrane("200 mV"))
+        assert path(bench) == first
+        assert path(other) == first
+
+
+def test_benches_do_not_disturb_each_others_options():
+    """Reference: the currents of the first bench before the second, with other PETSc options, came and went."""
+    case = membrane("-40 mV")
+    with Workbench(case) as bench:
+        before = bench.solve(case).currents
+        written = case.as_written() | {"solver": {"petsc": {"ksp_type": "gmres", "ksp_rtol": 1e-3}}}
+        with Workbench(make_case(written)) as other:
+            other.solve(make_case(written))
+        bench.forget()
+        assert bench.solve(case).currents == before
+
+
+def test_what_differs_in_more_than_numbers_does_not_fit():
+    case = with_fields(1.0, 2.0)
+    for other in (with_fields(1.0, 2.0, law="mpnp"), membrane("0 V")):
+        assert structure_of(other) != structure_of(case)
+    with Workbench(case) as bench, pytest.raises(ValueError, match="more than numbers"):
+        bench.solve(with_fields(1.0, 2.0, law="mpnp"))
