@@ -139,6 +139,11 @@ OUR_FILES = {
     "profile.csv",
     "fields.bp",
     "lattice.json",
+    "coupling.json",
+    "entropy.csv",
+    "engine.json",
+    "diagram.json",
+    "points.csv",
     *(
         f"{picture}.png"
         for picture in (
@@ -149,18 +154,26 @@ OUR_FILES = {
             "lattice_profiles",
             "lattice_convergence",
             "lattice_relaxation",
+            "entropy",
+            "power_efficiency",
+            "engine",
+            "diagram",
         )
     ),
 }
 """What this package writes; nothing else in a folder is ever removed."""
 
 
+OUR_FOLDERS = {*LAWS, "leg_a", "leg_b"}
+"""Folders of results within results: of a law, of a leg of an engine."""
+
+
 def _remove_earlier(folder: Path, kept: set[str]) -> None:
-    """Remove earlier results that the new ones do not replace; folders of laws only if they hold nothing else."""
+    """Remove earlier results that the new ones do not replace; folders within only if they hold nothing else."""
     for entry in folder.iterdir():
         if entry.name in OUR_FILES and entry.name not in kept:
             _remove(entry)
-        elif entry.name in LAWS and (entry / "manifest.json").is_file():
+        elif entry.name in OUR_FOLDERS and (entry / "manifest.json").is_file():
             _remove_earlier(entry, set())
             with contextlib.suppress(OSError):
                 entry.rmdir()

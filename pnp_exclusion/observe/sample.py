@@ -9,6 +9,7 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem, geometry
 
+from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.observe.split import flux_fields
 from pnp_exclusion.weakform import WeakForm
 
@@ -76,12 +77,26 @@ class Slice:
     flux: np.ndarray
 
 
-def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
-    """Return the slice that contains ``axis`` on rank 0, None on the others; collective. Two or three dimensions."""
-    problem = weak_form.problem
-    dimension = problem.domain.dimension
+@dataclass(frozen=True)
+class Plane:
+    """A regular grid in a plane: ``axes``, ``offset`` and ``grid`` as of `Slice`; ``points`` ``(up * across, 3)``."""
+
+    axes: tuple[int, int]
+    offset: float | None
+    grid: tuple[np.ndarray, np.ndarray]
+    points: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Points up and across."""
+        return len(self.grid[1]), len(self.grid[0])
+
+
+def central_plane(domain: Domain, axis: int) -> Plane:
+    """Return the plane through the centre of a domain that contains ``axis``; in two dimensions, the domain's own."""
+    dimension = domain.dimension
     across, up = (axis, (axis + 1) % dimension) if dimension == 3 else (0, 1)
-    low, high = problem.domain.bounding_box()
+    low, high = domain.bounding_box()
     extent = high - low
     counts = np.maximum(21, np.round(GRID * extent / max(extent[across], extent[up]))).astype(int)
     # a hair inside the domain, so that points on its faces are found in spite of rounding
@@ -89,19 +104,25 @@ def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
     points = np.zeros((len(grids[1]) * len(grids[0]), 3))
     points[:, :dimension] = 0.5 * (low + high)
     points[:, up], points[:, across] = (g.ravel() for g in np.meshgrid(grids[1], grids[0], indexing="ij"))
-    unknown, flux = values_at(points, [weak_form.unknown, flux_fields(weak_form)])
+    offset = 0.5 * float((low + high)[3 - across - up]) if dimension == 3 else None
+    return Plane((across, up), offset, (grids[0], grids[1]), points)
+
+
+def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
+    """Return the slice that contains ``axis`` on rank 0, None on the others; collective. Two or three dimensions."""
+    problem, plane = weak_form.problem, central_plane(weak_form.problem.domain, axis)
+    unknown, flux = values_at(plane.points, [weak_form.unknown, flux_fields(weak_form)])
     if problem.domain.comm.rank != 0:
         return None
-    shape = (len(grids[1]), len(grids[0]))
+    shape = plane.shape
     vacancy, rho, _, potential = _fields(weak_form, unknown)
-    components = flux.reshape(len(points), len(problem.species), dimension)[:, :, [across, up]]
-    offset = 0.5 * float((low + high)[3 - across - up]) if dimension == 3 else None
+    components = flux.reshape(len(flux), len(problem.species), problem.domain.dimension)[:, :, list(plane.axes)]
     return Slice(
-        (across, up),
-        offset,
-        (grids[0], grids[1]),
+        plane.axes,
+        plane.offset,
+        plane.grid,
         rho.reshape(-1, *shape),
-        np.broadcast_to(vacancy, len(points)).reshape(shape),
+        np.broadcast_to(vacancy, len(flux)).reshape(shape),
         None if potential is None else potential.reshape(shape),
         np.moveaxis(components, 0, -1).reshape(len(problem.species), 2, *shape),
     )

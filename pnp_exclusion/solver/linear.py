@@ -60,6 +60,17 @@ def preset(name: str, dimension: int, unknowns: int, fields: Sequence[str]) -> O
     return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
 
 
+def name_fields(preconditioner: PETSc.PC, matrix: PETSc.Mat, names: Sequence[str]) -> None:
+    """Tell a fieldsplit which of the interleaved unknowns of a matrix make up each field; others need no names."""
+    if preconditioner.getType() != "fieldsplit":
+        return
+    first, end = matrix.getOwnershipRange()
+    for component, name in enumerate(names):
+        rows = PETSc.IS().createStride((end - first) // len(names), first + component, len(names), comm=matrix.comm)
+        preconditioner.setFieldSplitIS((name, rows))
+        rows.destroy()
+
+
 class OptionsLedger:
     """What PETSc was told for one solve, by whom, and whether it listened; a context that takes its own words back.
 

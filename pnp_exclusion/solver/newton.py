@@ -14,7 +14,7 @@ import numpy as np
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
+from pnp_exclusion.solver.linear import OptionsLedger, name_fields, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
 Limiter = Literal["damp", "clip", "line search"]
@@ -150,24 +150,9 @@ class NewtonSolver:
                 snes.getKSP().setFromOptions()
             self.max_steps = snes.getTolerances()[3]
             snes.setLineSearchPreCheck(self._limit_step)
-            self._name_fields(snes.getKSP().getPC())
+            name_fields(snes.getKSP().getPC(), self._matrix, field_names(self.weak_form))
             self._snes = snes
         return self._snes
-
-    def _name_fields(self, preconditioner: PETSc.PC) -> None:
-        """Tell a fieldsplit which interleaved unknowns make up each field."""
-        if preconditioner.getType() != "fieldsplit":
-            return
-        first = self._matrix.getOwnershipRange()[0]
-        count = self._owned // self.weak_form.components
-        for component, name in enumerate(self.field_names()):
-            rows = PETSc.IS().createStride(count, first + component, self.weak_form.components, comm=self._comm)
-            preconditioner.setFieldSplitIS((name, rows))
-            rows.destroy()
-
-    def field_names(self) -> list[str]:
-        """Names of the components, as in the prefixes of fieldsplit options."""
-        return field_names(self.weak_form)
 
     def forget(self) -> None:
         """Drop the linear solver with its factorisation, whose ordering depends on the first matrix that it met."""

@@ -1,0 +1,92 @@
+"""``couple``: forces and currents of a case, Onsager's matrix, and what one force can do against another."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pnp_exclusion import fenicsx
+from pnp_exclusion.commands.words import LAW_NAMES, add_case, add_output
+from pnp_exclusion.errors import ConvergenceError, UsageError
+
+if TYPE_CHECKING:
+    from pnp_exclusion.coupled.coupling import Coupling
+    from pnp_exclusion.job import Job
+
+HELP = "coupled transport: Onsager's matrix, entropy production, energy conversion"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    add_case(parser)
+    add_output(parser)
+    parser.add_argument("--law", choices=LAW_NAMES, help="instead of the law of the case")
+    parser.add_argument(
+        "--load",
+        metavar="FORCE",
+        help='the force that is worked against: a species, or "voltage" or "salinity" (default: chosen)',
+    )
+    parser.add_argument("--driver", metavar="FORCE", help="the force that drives it (default: chosen)")
+    parser.add_argument(
+        "--points",
+        type=int,
+        metavar="N",
+        help="steady states of the power-efficiency curve at the case's own driving force; 0 for none "
+        "(default: 21 in one dimension, else none)",
+    )
+
+
+def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Solve, analyse, write, print."""
+    points = arguments.points
+    if points is not None and (points < 0 or points in (1, 2)):
+        raise UsageError(f"--points takes 0 or a whole number from 3 on, but it is {points}")
+    fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.coupled.coupling import couple
+    from pnp_exclusion.coupled.report import as_json, table
+    from pnp_exclusion.job import Job, failure, read
+
+    case = read(arguments.case, arguments.law)
+    with Job(arguments, petsc_options) as job:
+        solution = job.solve(case)
+        if not solution.converged:
+            raise ConvergenceError(failure(solution, job.folder.path))
+        coupling = couple(solution, arguments.load, arguments.driver, points, petsc_options)
+        content, lines = as_json(coupling), table(coupling)
+        if case.output.pictures:
+            _draw(job, coupling)
+        _write_entropy(job, coupling)
+        job.write_manifest(solution)
+        job.folder.write_json("coupling.json", lambda: content)
+        job.folder.complete()
+    job.print_lines(lines)
+    return 0
+
+
+def _draw(job: Job, coupling: Coupling) -> None:
+    from pnp_exclusion.coupled.entropy import entropy_profile, entropy_slice
+    from pnp_exclusion.coupled.report import units_of
+
+    solution, conversion = coupling.solution, coupling.conversion
+    title, scales = solution.setup.case.title, solution.setup.scales
+    if conversion is not None and conversion.reference.figure_of_merit > 0.0:
+        units = units_of(coupling)
+        job.folder.draw("power_efficiency.png", "coupled.plots.draw_power_efficiency", title, conversion, units)
+    if coupling.at_equilibrium:
+        return
+    if solution.weak_form.problem.domain.dimension == 1:
+        profile = entropy_profile(solution.weak_form)
+        job.folder.draw("entropy.png", "coupled.plots.draw_entropy_profile", title, scales, profile)
+    else:
+        cut = entropy_slice(solution.weak_form, solution.axis)
+        job.folder.draw("entropy.png", "coupled.plots.draw_entropy_slice", title, scales, cut)
+
+
+def _write_entropy(job: Job, coupling: Coupling) -> None:
+    from pnp_exclusion.coupled.entropy import entropy_profile
+    from pnp_exclusion.coupled.report import entropy_csv
+
+    if coupling.solution.weak_form.problem.domain.dimension == 1:
+        profile = entropy_profile(coupling.solution.weak_form)
+        job.folder.write("entropy.csv", lambda: entropy_csv(coupling, profile) if profile else "")
