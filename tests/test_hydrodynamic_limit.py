@@ -5,6 +5,7 @@ Seeds are fixed. Where a bound is statistical it is stated how often the right c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -107,11 +108,12 @@ def test_lattice_in_the_self_consistent_field_of_the_membrane(tmp_path: Path):
 
 
 def test_step_relaxes_as_the_heat_equation_says(tmp_path: Path):
-    """Chi-square against heat kernels; agreement is refused below a probability of 1e-3 at each of two times."""
+    """Chi-square against heat kernels at two times; a true simulation misses either bound once in ten million."""
     case = write_toml(dimensionless_case(), tmp_path / "case.toml")
-    found = lattice(case, tmp_path / "out", "--sizes", "64", "--relaxation", "0.01,0.05", "--replicas", "1000")
-    assert found["agrees"]
-    assert [entry["time"] for entry in found["times"]] == [0.01, 0.05]
+    found = lattice(case, tmp_path / "out", "--sizes", "64", "--relaxation", "0.01,0.05")
+    assert all(entry["chi_square"]["probability"] > 1e-7 for entry in found["times"])
+    assert [entry["time"] for entry in found["times"]] == [{"value": 0.01, "unit": ""}, {"value": 0.05, "unit": ""}]
+    assert found["replicas"] == 1000
 
 
 def test_hopping_is_labelled_as_a_departure_from_its_mean_field_law(tmp_path: Path):
@@ -122,25 +124,34 @@ def test_hopping_is_labelled_as_a_departure_from_its_mean_field_law(tmp_path: Pa
     assert found["verdict"].startswith("Departure of the process from the mean-field law")
 
 
-def test_ranks_and_processes_do_not_change_the_answer(tmp_path: Path):
-    case = write_toml(channel([0.2, 0.5], [0.6, 0.1], [3.0, -3.0]), tmp_path / "case.toml")
-    words = ("--sizes", "16", "--time", "100", "--replicas", "3")
-    one = lattice(case, tmp_path / "one", *words)
-    two = lattice(case, tmp_path / "two", *words, ranks=2)
-    processes = lattice(case, tmp_path / "processes", *words, "--workers", "2")
+def without_seconds(found: dict) -> dict:
+    return found | {"sizes": [{key: value for key, value in one.items() if key != "seconds"} for one in found["sizes"]]}
+
+
+def test_ranks_and_processes_do_not_change_a_bit_of_the_answer_in_the_self_consistent_field(tmp_path: Path):
+    """The field of the membrane comes from a solution that several ranks would round in another way."""
+    words = (EXAMPLES / "membrane.toml", "--sizes", "16,32", "--time", "30", "--replicas", "3")
+    one = lattice(words[0], tmp_path / "one", *words[1:])
+    two = lattice(words[0], tmp_path / "two", *words[1:], ranks=2)
+    processes = lattice(words[0], tmp_path / "processes", *words[1:], "--workers", "2")
     for other in (two, processes):
-        assert other["sizes"][0]["counted_currents"] == one["sizes"][0]["counted_currents"]
+        assert without_seconds(other) == without_seconds(one)
 
 
 @pytest.mark.parametrize(
     ("change", "words", "sentence"),
     [
         ({"law": "mpnp"}, [], 'law "mpnp" is not the limit of a lattice process'),
-        ({}, ["--time", "1e-4", "--form", "exponential"], "--time 0.0001 at n = 16"),
+        ({}, ["--time", "1e-4", "--form", "exponential"], "--time 0.0001 is too short for n = 16"),
+        ({}, ["--time", "inf"], "--time must be a number greater than 0"),
         ({}, ["--sizes", "0,16"], "--sizes takes whole numbers greater than 0"),
         ({}, ["--sizes", "x"], "--sizes takes whole numbers greater than 0"),
-        ({}, ["--replicas", "0"], "--replicas must be greater than 0"),
-        ({}, ["--sizes", "3"], "smallest"),
+        ({}, ["--sizes", "32,100000000"], "--sizes are at most 10000, but one is 100000000"),
+        ({}, ["--replicas", "0"], "--replicas must be a number greater than 0"),
+        ({}, ["--seed", "-1"], "--seed must be 0 or greater, but it is -1"),
+        # fields of 30 and -30 differ by 60, and the least rate is 1 - 60/(2 (n + 1)): 0 at n = 29
+        ({}, ["--sizes", "3,64"], "--sizes 3: the field is too strong"),
+        ({}, ["--sizes", "3,64"], "take at least --sizes 29, or --form exponential"),
         ({}, ["--relaxation", "0.1"], "--relaxation compares with the heat equation"),
     ],
 )
@@ -153,23 +164,74 @@ def test_what_the_lattice_cannot_do_is_told_in_a_sentence(
     finished = run_command("lattice", case, "-o", tmp_path / "out", "--sizes", "16", *words)
     assert finished.returncode == 2, finished.stderr
     assert "Traceback" not in finished.stderr
-    if sentence == "smallest":
-        assert "--sizes 3" in finished.stderr
-    else:
-        assert sentence in finished.stderr
+    assert sentence in finished.stderr
 
 
-def test_interrupted_run_keeps_what_was_measured(tmp_path: Path):
+def start(tmp_path: Path, *words: str) -> subprocess.Popen:
+    """A run in two opposite fields with a group of processes of its own, as in a terminal."""
     case = write_toml(channel([0.2, 0.5], [0.6, 0.1], [3.0, -3.0]), tmp_path / "case.toml")
-    command = [str(BIN / "pnp-exclusion"), "lattice", str(case), "-o", str(tmp_path / "out"), "--sizes", "16,256"]
-    job = subprocess.Popen([*command, "--time", "60"], stderr=subprocess.PIPE, text=True, env={**os.environ})
+    return subprocess.Popen(
+        [str(BIN / "pnp-exclusion"), "lattice", str(case), "-o", str(tmp_path / "out"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ},
+        start_new_session=True,
+    )
+
+
+def workers_of(job: subprocess.Popen) -> list[int]:
+    """Process ids of its workers, by their session and their command line; they may outlive it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            ours = os.getsid(int(process.name)) == job.pid and "spawn_main" in (process / "cmdline").read_text()
+            found += [int(process.name)] if ours else []
+    return sorted(found)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interruption_just_after_a_finished_size_keeps_it_and_says_so(workers: str, tmp_path: Path):
+    job = start(tmp_path, "--sizes", "16,128", "--time", "60", "--workers", workers)
     for line in job.stderr:
-        if "n = 256" in line:
-            time.sleep(2.0)
-            job.send_signal(signal.SIGINT)
+        if "n = 128" in line:
+            os.killpg(job.pid, signal.SIGINT)
             break
-    job.communicate(timeout=60)
-    assert job.returncode == 130
+    printed, told = job.communicate(timeout=60)
+    assert job.returncode == 130, told
+    assert "Traceback" not in told
+    assert "Interrupted: n = 128 not measured; lattice and continuum" in printed
     found = json.loads((tmp_path / "out" / "lattice.json").read_text())
     assert found["interrupted"] is True
-    assert found["sizes"][0]["n"] == 16
+    assert [one["n"] for one in found["sizes"]] == [16]
+    assert found["missing_sizes"] == [128]
+
+
+def test_interruption_while_workers_start_ends_quietly(tmp_path: Path):
+    job = start(tmp_path, "--sizes", "256", "--workers", "2", "--quiet")
+    while not workers_of(job):
+        assert job.poll() is None
+        time.sleep(0.01)
+    os.killpg(job.pid, signal.SIGINT)
+    printed, told = job.communicate(timeout=60)
+    assert job.returncode == 130, told
+    assert told == ""
+    assert "Interrupted: nothing was measured." in printed
+
+
+def test_workers_that_are_killed_again_and_again_end_the_run_with_a_sentence(tmp_path: Path):
+    """As by a kernel short of memory; nothing half-written is left, and no process."""
+    job = start(tmp_path, "--sizes", "256", "--workers", "2", "--quiet")
+    while job.poll() is None:
+        for worker in workers_of(job)[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        time.sleep(0.05)
+    _, told = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert told.startswith(
+        "pnp-exclusion: n = 256: worker processes ended 2 times at the same copy, the last by SIGKILL"
+    )
+    assert len(told.splitlines()) == 1
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["log.txt"]
+    assert workers_of(job) == []

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pnp_exclusion import fenicsx
 from pnp_exclusion.commands.words import add_case, add_output, columns, numbers
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.hydrodynamics import LARGEST_SIZE
 
 if TYPE_CHECKING:
+    from pnp_exclusion.case import Case
     from pnp_exclusion.hydrodynamics.compare import LatticeSettings
+    from pnp_exclusion.hydrodynamics.continuum import Continuum
     from pnp_exclusion.job import Job
-    from pnp_exclusion.solution import Solution
 
 HELP = "run the lattice process of a case and compare it with the continuum"
 INTERRUPTED = 130
@@ -23,16 +26,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--sizes", default="32,64,128,256", help="numbers of sites (default: %(default)s)")
     parser.add_argument(
-        "--replicas", type=int, default=4, help="independent copies of each size (default: %(default)s)"
+        "--sizes", default="32,64,128,256", help=f"numbers of sites, at most {LARGEST_SIZE} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--replicas", type=int, help="independent copies of each size (default: 4, with --relaxation 1000)"
     )
     parser.add_argument(
         "--time",
         type=float,
-        default=50.0,
-        help="time measured by each copy of the largest size, in L^2/D; a size n runs (largest/n)^2 times longer "
-        "(default: %(default)s)",
+        help="time measured by each copy of the largest size, in L^2/D, the case's unit of time; a size n runs "
+        "(largest/n)^2 times longer (default: 50 diffusion times, length^2/D of the channel)",
     )
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument(
@@ -54,68 +58,103 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve the continuum, run the process at every size (or its relaxation), compare, write."""
     sizes = sorted({int(size) for size in _positive("--sizes", arguments.sizes, int)})
     times = _positive("--relaxation", arguments.relaxation, float) if arguments.relaxation else None
-    for name in ("replicas", "time", "workers"):
-        if not getattr(arguments, name) > 0:
-            raise UsageError(f"--{name} must be greater than 0, but it is {getattr(arguments, name)}")
+    _require_sense(arguments, sizes)
     fenicsx.initialise_petsc(petsc_options)
-    from pnp_exclusion.errors import ConvergenceError
-    from pnp_exclusion.hydrodynamics.compare import LatticeSettings, require_channel
-    from pnp_exclusion.job import Job, failure, read
+    from pnp_exclusion.hydrodynamics.compare import LatticeSettings
+    from pnp_exclusion.job import Job, read
 
-    settings = LatticeSettings(
-        sizes, arguments.replicas, arguments.time, arguments.seed, arguments.form, arguments.workers
-    )
+    # without fields, which a relaxation demands, both forms are the same, and this one suits every size
+    sizes, form = ([max(sizes)], "exponential") if times else (sizes, arguments.form)
+    settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
     case = read(arguments.case)
     with Job(arguments, petsc_options) as job:
-        solution = job.solve(case)
-        if not solution.converged:
-            raise ConvergenceError(failure(solution, job.folder.path))
-        require_channel(solution)
-        lines, interrupted = _relax(job, solution, settings, times) if times else _compare(job, solution, settings)
+        continuum, manifest = _continuum(job, case, settings)
+        job.folder.write_json("manifest.json", lambda: manifest)
+        lines, ending = (
+            _relax(job, case.title, continuum, settings, times)
+            if times
+            else _compare(job, case.title, continuum, settings)
+        )
         job.folder.complete()
     job.print_lines(lines)
-    return INTERRUPTED if interrupted else 0
+    if isinstance(ending, PnpExclusionError):
+        raise ending
+    return ending
 
 
-def _compare(job: Job, solution: Solution, settings: LatticeSettings) -> tuple[list[str], bool]:
+def _require_sense(arguments: argparse.Namespace, sizes: Sequence[int]) -> None:
+    for name in ("replicas", "time", "workers"):
+        value = getattr(arguments, name)
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UsageError(f"--{name} must be a number greater than 0, but it is {value}")
+    if arguments.seed < 0:
+        raise UsageError(f"--seed must be 0 or greater, but it is {arguments.seed}")
+    if max(sizes) > LARGEST_SIZE:
+        raise UsageError(f"--sizes are at most {LARGEST_SIZE}, but one is {max(sizes)}")
+
+
+def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continuum, dict[str, Any]]:
+    """Solve on the first rank alone and share what the lattice needs: several ranks would round in another way."""
+    from mpi4py import MPI
+
+    from pnp_exclusion.advice import advice
+    from pnp_exclusion.errors import ConvergenceError
+    from pnp_exclusion.hydrodynamics.continuum import read_continuum
+    from pnp_exclusion.job import failure
+    from pnp_exclusion.parallel import on_rank_zero
+    from pnp_exclusion.results import manifest
+    from pnp_exclusion.solution import solve
+
+    def work() -> tuple[Continuum, dict[str, Any]]:
+        solution = solve(
+            case,
+            comm=MPI.COMM_SELF,
+            petsc_options=job.petsc_options,
+            progress=job.console.say,
+            keep_failure=True,
+        )
+        for warning in [*advice(solution.setup), *solution.warnings()]:
+            job.console.warn(warning)
+        if not solution.converged:
+            raise ConvergenceError(failure(solution, job.folder.path))
+        return read_continuum(solution, settings.sizes, settings.form), manifest(solution, job.comm.size)
+
+    return on_rank_zero(job.comm, work)
+
+
+Ending = int | PnpExclusionError
+"""What the command ends with once the results are there: an exit code, or what kept some of them from being there."""
+
+
+def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettings) -> tuple[list[str], Ending]:
     from pnp_exclusion.hydrodynamics.compare import compare_with_lattice
     from pnp_exclusion.hydrodynamics.report import as_json, table, verdict
 
-    comparison = compare_with_lattice(solution, settings, job.console.progress)
-    title, species = solution.setup.case.title, solution.weak_form.problem.names
+    communicator = job.comm if job.comm.size > 1 else None
+    comparison = compare_with_lattice(continuum, settings, communicator, job.console.progress)
     if comparison.runs:
-        job.folder.draw("lattice_profiles.png", "hydrodynamics.plots.draw_profiles", title, species, comparison)
+        job.folder.draw("lattice_profiles.png", "hydrodynamics.plots.draw_profiles", title, comparison)
     if len(comparison.runs) > 1:
         job.folder.draw("lattice_convergence.png", "hydrodynamics.plots.draw_convergence", title, comparison)
-    job.write_manifest(solution)
-    content = as_json(comparison)
-    job.folder.write_json("lattice.json", lambda: content)
-    return [*columns(table(comparison)), verdict(comparison)], comparison.interrupted
+    job.folder.write_json("lattice.json", lambda: as_json(comparison))
+    lines = [*columns(table(comparison)), verdict(comparison)]
+    return lines, comparison.failure or (INTERRUPTED if comparison.interrupted else 0)
 
 
-def _relax(job: Job, solution: Solution, settings: LatticeSettings, times: Sequence[float]) -> tuple[list[str], bool]:
-    from pnp_exclusion.hydrodynamics.relax import as_json, relax_step
+def _relax(
+    job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
+) -> tuple[list[str], Ending]:
+    from pnp_exclusion.hydrodynamics.relax import relax_step
+    from pnp_exclusion.hydrodynamics.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
-    relaxation = relax_step(solution, settings, times, job.console.progress)
+    communicator = job.comm if job.comm.size > 1 else None
+    relaxation = relax_step(continuum, settings, times, communicator, job.console.progress)
     if relaxation is None:
-        return ["Nothing was measured."], True
-    title, species = solution.setup.case.title, solution.weak_form.problem.names
-    job.folder.draw(
-        "lattice_relaxation.png",
-        "hydrodynamics.plots.draw_relaxation",
-        title,
-        species,
-        relaxation.result,
-        relaxation.exact,
-    )
-    job.write_manifest(solution)
-    job.folder.write_json("lattice.json", lambda: as_json(relaxation, species))
-    rows = [["time [L^2/D]", "chi2/dof", "probability"]]
-    rows += [
-        [f"{time:g}", f"{chi.per_degree:.2f}", f"{chi.probability:.2g}"]
-        for time, chi in zip(relaxation.result.times, relaxation.chi_square, strict=True)
-    ]
-    return [*columns(rows), relaxation.verdict], relaxation.result.interrupted
+        return [relaxation_verdict(None)], INTERRUPTED
+    job.folder.draw("lattice_relaxation.png", "hydrodynamics.plots.draw_relaxation", title, relaxation)
+    job.folder.write_json("lattice.json", lambda: relaxation_as_json(relaxation))
+    lines = [*columns(relaxation_table(relaxation)), relaxation_verdict(relaxation)]
+    return lines, INTERRUPTED if relaxation.result.interrupted else 0
 
 
 def _positive(option: str, text: str, kind: type[int] | type[float]) -> list[float]:
@@ -123,7 +162,7 @@ def _positive(option: str, text: str, kind: type[int] | type[float]) -> list[flo
         found = [float(number) for number in numbers(text, kind)]
     except ValueError:
         found = []
-    if not found or min(found) <= 0:
+    if not found or not all(0 < number < math.inf for number in found):
         kinds = "whole numbers" if kind is int else "numbers"
         raise UsageError(f'{option} takes {kinds} greater than 0 separated by commas, but it is "{text}"')
     return found

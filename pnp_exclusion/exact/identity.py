@@ -69,13 +69,17 @@ def force(
 
     left, right: reservoir fractions (N,); field_integral: `int E_a dx` of the imposed field, a
     number or (N,); valences (N,) and the reservoir potentials (kT/e) when the field comes from
-    Poisson's equation. Raises ValueError for bad reservoirs or an unknown law.
+    Poisson's equation. Raises ValueError for bad reservoirs, another number of field integrals or an
+    unknown law.
     """
     left, right = checked_pair(left, right)
+    work = np.asarray(field_integral, dtype=np.float64)
+    if work.ndim > 0 and work.shape != left.shape:
+        raise ValueError(f"field_integral: shape {work.shape} does not fit; expected a number or {left.shape}")
     drop = electrochemical_potential(
         law, left, valences=valences, potential=potential_left
     ) - electrochemical_potential(law, right, valences=valences, potential=potential_right)
-    return np.asarray(field_integral, dtype=np.float64) + drop
+    return work + drop
 
 
 def resistances(law: Law, density: ArrayLike, weights: ArrayLike, *, diffusivity: ArrayLike = 1.0) -> Resistances:
@@ -123,13 +127,16 @@ def currents(law: Law, forces: ArrayLike, resistance: Resistances) -> Array:
 
     shdl: `J_a = G_a (F_a - Fbar)`, `Fbar = sum_{b>=1} G_b F_b / sum_{b>=0} G_b`, with `G` the
     inverse resistances: the common drag `Fbar` lets a species run against its own force. Other
-    laws, of diagonal mobility: `J_a = G_a F_a`. Raises ValueError for an unknown law.
+    laws, of diagonal mobility: `J_a = G_a F_a`. Raises ValueError for an unknown law, forces and
+    resistances of different numbers of species, or resistances of another law.
     """
     _check_law(law)
     conductance = 1.0 / resistance.species
-    drive = np.asarray(forces, dtype=np.float64)
+    drive = _per_species("forces", forces, resistance)
     if law != "shdl":
         return conductance * drive
+    if not resistance.vacancy > 0.0:
+        raise ValueError("resistance: has none of the vacancies, which shdl needs; take the resistances of shdl")
     total = conductance.sum() + 1.0 / resistance.vacancy
     return conductance * (drive - conductance @ drive / total)
 
@@ -148,9 +155,10 @@ def currents_from_mobility(mobility: ArrayLike, weights: ArrayLike, forces: Arra
 def identity_residual(law: Law, computed: ArrayLike, forces: ArrayLike, resistance: Resistances) -> float:
     """Largest departure of computed currents (N,) from the master identity, species by species.
 
-    Relative to the current itself, or to what one kT would drive (`G_a`) if that is more.
+    Relative to the current itself, or to what one kT would drive (`G_a`) if that is more. Raises as
+    `currents`.
     """
-    given = np.asarray(computed, dtype=np.float64)
+    given = _per_species("computed", computed, resistance)
     scale = np.maximum(np.abs(given), 1.0 / resistance.species)
     return float((np.abs(given - currents(law, forces, resistance)) / scale).max())
 
@@ -171,6 +179,15 @@ def logarithmic_mean(a: ArrayLike, b: ArrayLike) -> Array:
 def _check_law(law: str) -> None:
     if law not in LAWS:
         raise ValueError(f"law: unknown law {law!r}; expected one of {', '.join(LAWS)}")
+
+
+def _per_species(name: str, values: ArrayLike, resistance: Resistances) -> Array:
+    given = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if given.shape != resistance.species.shape:
+        raise ValueError(
+            f"{name}: shape {given.shape} does not fit; expected {resistance.species.shape}, one value per species"
+        )
+    return given
 
 
 def _checked_profile(law: str, density: ArrayLike, points: ArrayLike, name: str) -> tuple[Array, Array]:

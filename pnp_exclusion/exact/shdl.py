@@ -125,7 +125,8 @@ def stationary_state(
     """The stationary SHDL state between two reservoirs.
 
     left, right: occupied fractions (N,), positive, with a sum below 1.
-    fields: imposed fields `E_a` in kT per unit length, (N,), or (N, S) for S pieces.
+    fields: imposed fields `E_a` in kT per unit length, (N,), or (N, S) for S pieces. Numbers serve
+    for left, right and fields of a single species.
     edges: (S+1,) increasing ends of the pieces; the first and last are the reservoirs.
     diffusivity: positive factor D common to all species, a number or (S,).
     guess: a state of a similar channel with the same number of species, to start from.
@@ -151,7 +152,7 @@ def _checked_channel(
     if not np.all(np.diff(ends) > 0.0):
         raise ValueError("edges: the ends of the pieces must increase from left to right")
     pieces = len(ends) - 1
-    drive = np.asarray(fields, dtype=np.float64)
+    drive = np.atleast_1d(np.asarray(fields, dtype=np.float64))
     if drive.shape == (species,):
         drive = np.repeat(drive[:, None], pieces, axis=1)
     if drive.shape != (species, pieces):

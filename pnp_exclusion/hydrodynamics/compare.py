@@ -10,30 +10,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnp_exclusion.boundaries import Reservoir
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.hydrodynamics.continuum import Continuum
 from pnp_exclusion.lattice import (
     Comparison,
-    ExchangeProcess,
-    Lattice,
+    Distance,
     Limit,
     NothingMeasuredError,
     Order,
     Progress,
     StationaryResult,
+    TooShortError,
+    WorkerDiedError,
+    affordable_cells,
+    batches_needed,
     compare,
     fitted_order,
     hydrodynamic_limit,
     simulate_stationary,
+    time_needed,
 )
-from pnp_exclusion.observe.sample import values_at
-from pnp_exclusion.solution import Solution
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 SIGNIFICANT = 3.0
 """Standard errors: a measured current nearer to zero than this has no direction."""
+DEFAULT_TIME = 50.0
+"""Of one copy of the largest size, in length^2/D of the channel."""
+DEFAULT_REPLICAS = 4
+FEWEST_BATCHES = 8
+PILOT_REPLICAS, PILOT_TIME = 8, 4.0
+SURELY_TOO_SHORT = 0.25
+"""Of the time that is surely enough: half of what may just do, as the pilot knows the correlation time to a quarter."""
+
+Report = Callable[[int, Progress], None]
 
 
 @dataclass(frozen=True)
@@ -42,9 +57,12 @@ class LatticeSettings:
 
     sizes
         Numbers of sites.
+    replicas
+        Independent copies; `DEFAULT_REPLICAS`, or `relax.DEFAULT_REPLICAS`, if None.
     time
-        Measured time of one replica at the largest size, in L^2/D; a smaller size n runs ``(largest/n)^2`` times
-        longer, because its distance from the continuum is worth more error bars at less cost.
+        Measured time of one replica at the largest size, in L^2/D of the case, `DEFAULT_TIME` if None; a smaller size n
+        runs ``(largest/n)^2`` times longer, because its distance from the continuum is worth more error bars at less
+        cost.
     form
         Of the rates: "linear" or "exponential" in the field.
     workers
@@ -52,8 +70,8 @@ class LatticeSettings:
     """
 
     sizes: Sequence[int]
-    replicas: int = 4
-    time: float = 50.0
+    replicas: int | None = None
+    time: float | None = None
     seed: int = 1
     form: str = "linear"
     workers: int = 1
@@ -61,46 +79,17 @@ class LatticeSettings:
 
 @dataclass(frozen=True)
 class LatticeRun:
-    """One size: what was measured, what the continuum says on the same sites, and how they compare."""
+    """One size: what was measured, and how it compares with the continuum."""
 
     sites: int
     result: StationaryResult
-    densities: np.ndarray
     comparison: Comparison
 
-
-@dataclass(frozen=True)
-class HydrodynamicComparison:
-    """All sizes, with the order at which densities and currents approach the continuum.
-
-    Currents are dimensionless, in D/L, from left to right, in the order of the species. ``order_...`` and
-    ``current_limit`` are None for a single size; `Order` holds nan where every distance is lost in its error.
-    """
-
-    solution: Solution
-    settings: LatticeSettings
-    runs: Sequence[LatticeRun]
-    interrupted: bool
-    order_of_currents: Order | None
-    order_of_densities: Order | None
-    current_limit: Limit | None
-
-    @property
-    def currents(self) -> np.ndarray:
-        """Currents of the continuum, ``(N,)``."""
-        return np.array(list((self.solution.currents or {}).values()))
-
-    @property
-    def is_limit(self) -> bool:
-        """Whether the continuum law is the limit of the process, and not a mean-field approximation of it."""
-        law = self.solution.weak_form.problem.law
-        return law.name == "shdl" or len(self.solution.weak_form.problem.species) == 1 or kappa_of(self.solution) == 1.0
-
-    def regimes(self, run: LatticeRun) -> dict[str, str]:
+    def directions(self, continuum: Continuum) -> dict[str, str]:
         """Whether each species flows with or against its own force on the lattice, or neither significantly."""
-        measured = run.result.channel_currents
+        measured = self.result.channel_currents
         found = {}
-        for a, (name, force) in enumerate((self.solution.forces or {}).items()):
+        for a, (name, force) in enumerate(continuum.forces.items()):
             current, error = float(measured.mean[a]), float(measured.error[a])
             if abs(current) <= SIGNIFICANT * error:
                 found[name] = "none"
@@ -109,155 +98,175 @@ class HydrodynamicComparison:
         return found
 
 
-def kappa_of(solution: Solution) -> float:
-    """Return the exchange rate of unlike particles that belongs to the law; `UsageError` for laws of no lattice."""
-    law, model = solution.weak_form.problem.law, solution.setup.case.model
-    if law.name == "shdl":
-        return 1.0
-    if law.name == "vacancy":
-        return model.kappa
-    raise UsageError(
-        f'law "{law.name}" is not the limit of a lattice process; use "shdl" (stirring), or "vacancy" to measure how '
-        "far hopping is from its mean-field law"
-    )
+@dataclass(frozen=True)
+class HydrodynamicComparison:
+    """All sizes that were measured, with the order at which densities and currents approach the continuum.
 
-
-def require_channel(solution: Solution) -> None:
-    """Raise `UsageError` unless the case is an interval between two reservoirs with one diffusivity."""
-    problem, case = solution.weak_form.problem, solution.setup.case
-    if problem.domain.dimension != 1 or case.domain.shape != "interval":
-        raise UsageError('the lattice channel is one-dimensional: the case needs a domain of shape "interval"')
-    kinds = [type(boundary) for boundary in problem.boundaries]
-    if kinds != [Reservoir, Reservoir]:
-        raise UsageError("the lattice channel lies between two reservoirs: both ends of the case must be reservoirs")
-    uneven = any(region.diffusivity is not None for region in case.regions)
-    if uneven or len({species.diffusivity for species in problem.species}) > 1:
-        raise UsageError("the lattice has one diffusivity: all species and regions must have the same")
-    kappa_of(solution)
-
-
-def process_on_lattice(solution: Solution, sites: int, form: str) -> ExchangeProcess:
-    """Return the process of a case at a size, in the field of its continuum solution; collective.
-
-    The field on a bond is the work done along it, so that its sum over the channel is exact. Raises `UsageError` with
-    the smallest admissible size where a linear rate would be negative.
+    replicas, time
+        Those of every size, and the time of one replica of the largest in length^2/D.
+    interrupted, failure
+        Why sizes may be missing: it was asked to stop, or a later size failed.
+    order_of_currents, order_of_densities, current_limit
+        None for a single size and where the averages are exactly those of the continuum; `Order` holds nan where the
+        distances are lost in their errors.
     """
-    problem = solution.weak_form.problem
-    lattice = Lattice("reservoirs", sites)
-    low, high = (float(corner[0]) for corner in problem.domain.bounding_box())
-    ends = np.zeros((sites + 2, 3))
-    ends[:, 0] = low + (high - low) * np.arange(sites + 2) / (sites + 1)
-    work = np.zeros((len(problem.species), sites + 2))
-    for a, species in enumerate(problem.species):
-        if species.name in problem.fields:
-            work[a] = problem.fields[species.name].work(ends.T)
-    if problem.coupled:
-        potential = values_at(ends, [solution.weak_form.unknown])[0][:, -1]
-        work -= np.outer([species.charge for species in problem.species], potential)
-    held = {boundary.where: boundary.held_fractions for boundary in problem.boundaries}
-    left, right = ([held[side][name] for name in problem.names] for side in ("left", "right"))
-    fields = np.diff(work, axis=1) * lattice.scale
-    try:
-        return ExchangeProcess(lattice, fields, left, right, kappa=kappa_of(solution), form=form)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UsageError(f"--sizes {sites}: {error}") from None
 
+    continuum: Continuum
+    settings: LatticeSettings
+    replicas: int
+    time: float
+    runs: Sequence[LatticeRun]
+    interrupted: bool = False
+    failure: PnpExclusionError | None = None
 
-def densities_on_lattice(solution: Solution, lattice: Lattice) -> np.ndarray:
-    """Return the continuum densities at the sites, ``(N, sites)``; collective."""
-    weak_form = solution.weak_form
-    low, high = (float(corner[0]) for corner in weak_form.problem.domain.bounding_box())
-    points = np.zeros((lattice.length, 3))
-    points[:, 0] = low + (high - low) * lattice.positions
-    eta, _ = weak_form.nodal_potentials(values_at(points, [weak_form.unknown])[0])
-    return np.array(weak_form.problem.law.free_energy.densities(list(eta))[1:])
+    @property
+    def missing(self) -> list[int]:
+        """Sizes that were not measured."""
+        return sorted(set(self.continuum.processes) - {run.sites for run in self.runs})
+
+    @property
+    def order_of_currents(self) -> Order | None:
+        """The fit to the distances of the currents."""
+        return self._order([run.comparison.current_distance for run in self.runs])
+
+    @property
+    def order_of_densities(self) -> Order | None:
+        """The fit to the distances of the densities."""
+        return self._order([run.comparison.density_distance for run in self.runs])
+
+    @property
+    def current_limit(self) -> Limit | None:
+        """The currents extrapolated to 1/n = 0."""
+        if len(self.runs) < 2 or self.is_exact:
+            return None
+        measured = [run.result.channel_currents for run in self.runs]
+        errors = np.array([m.error for m in measured])
+        if not (errors > 0.0).all():
+            return None
+        return hydrodynamic_limit([run.sites for run in self.runs], np.array([m.mean for m in measured]), errors)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the averages are those of the continuum at every size."""
+        return any(process.has_linear_averages for process in self.continuum.processes.values())
+
+    def _order(self, distances: Sequence[Distance]) -> Order | None:
+        if len(distances) < 2 or self.is_exact or any(d.error <= 0.0 for d in distances):
+            return None
+        sizes = [run.sites for run in self.runs]
+        return fitted_order(sizes, [d.value for d in distances], [d.error for d in distances])
 
 
 def compare_with_lattice(
-    solution: Solution,
+    continuum: Continuum,
     settings: LatticeSettings,
-    report: Callable[[int, Progress], None] = lambda sites, progress: None,
+    communicator: MPI.Comm | None = None,
+    report: Report = lambda sites, progress: None,
 ) -> HydrodynamicComparison:
     """Run the process at every size and compare; collective. ``report`` is called with the size and how far it is.
 
-    Raises `UsageError` for a case that is no lattice channel, a size at which a rate would be negative or a time too
-    short for decorrelated samples (the sentence says what would do). Interrupted, it returns what was measured.
+    Raises `UsageError` for a time too short for decorrelated samples (the sentence says what would do), of any size if
+    that can be foreseen, and `PnpExclusionError` if worker processes die. Interrupted, or failing at a later size, it
+    returns what was measured.
     """
-    require_channel(solution)
-    runs: list[LatticeRun] = []
-    interrupted = False
-    for sites in sorted(settings.sizes):
-        process = process_on_lattice(solution, sites, settings.form)
-        result = _simulate(solution, process, settings, report)
-        interrupted = result is None or result.interrupted
-        if result is not None:
-            expected = densities_on_lattice(solution, process.lattice)
-            # on an interval of another length than L the lattice's own unit of current is D/length
-            currents = np.array(list((solution.currents or {}).values())) * channel_length(solution)
-            runs.append(LatticeRun(sites, result, expected, _compare(result, expected, currents)))
-        if interrupted:
-            break
-    return _conclude(solution, settings, runs, interrupted)
+    return _Campaign(continuum, settings, communicator, report).run()
 
 
-def channel_length(solution: Solution) -> float:
-    """Return the length of the channel in L."""
-    low, high = solution.weak_form.problem.domain.bounding_box()
-    return float(high[0] - low[0])
+class _Campaign:
+    def __init__(
+        self, continuum: Continuum, settings: LatticeSettings, communicator: MPI.Comm | None, report: Report
+    ) -> None:
+        self.continuum, self.settings, self.communicator, self.report = continuum, settings, communicator, report
+        self.sizes = sorted(continuum.processes)
+        self.replicas = settings.replicas or DEFAULT_REPLICAS
+        self.time = settings.time / continuum.units.time if settings.time else DEFAULT_TIME
+        self.fewest_batches = max(FEWEST_BATCHES, batches_needed(len(continuum.names)))
 
-
-def _compare(result: StationaryResult, densities: np.ndarray, currents: np.ndarray) -> Comparison:
-    """Compare in as many cells as the batches allow, eight at most."""
-    batches = result.batches.densities.shape[0] * result.batches.densities.shape[1]
-    cells = max(1, min(8, (batches - 2) // (2 * len(currents))))
-    try:
-        return compare(result, densities, currents, cells)
-    except ValueError as error:
-        raise UsageError(f"n = {result.process.lattice.length}: {error}") from None
-
-
-def _simulate(
-    solution: Solution,
-    process: ExchangeProcess,
-    settings: LatticeSettings,
-    report: Callable[[int, Progress], None],
-) -> StationaryResult | None:
-    comm = solution.weak_form.problem.domain.comm
-    sites = process.lattice.length
-    time = settings.time * (max(settings.sizes) / sites) ** 2
-    try:
-        return simulate_stationary(
-            process,
-            time,
-            np.random.SeedSequence([settings.seed, sites]),
-            settings.replicas,
-            workers=settings.workers,
-            communicator=comm if comm.size > 1 else None,
-            report=lambda progress: report(sites, progress),
+    def run(self) -> HydrodynamicComparison:
+        runs: list[LatticeRun] = []
+        interrupted, failure = False, None
+        try:
+            self._require_time()
+            for sites in self.sizes:
+                result = self._simulate(sites)
+                run = self._compared(sites, result)
+                if run is not None:
+                    runs.append(run)
+                if result.interrupted:
+                    interrupted = True
+                    break
+        except NothingMeasuredError:
+            interrupted = True
+        except KeyboardInterrupt:
+            # impatience: a second one in a run, or one between two; other ranks would not know of it
+            if self.communicator is not None:
+                raise
+            interrupted = True
+        except PnpExclusionError as error:
+            if not runs:
+                raise
+            failure = error
+        return HydrodynamicComparison(
+            self.continuum, self.settings, self.replicas, self.time, runs, interrupted, failure
         )
-    except NothingMeasuredError:
-        return None
-    except ValueError as error:
-        raise UsageError(f"--time {settings.time:g} at n = {sites}: {error}") from None
 
+    def _require_time(self) -> None:
+        try:
+            pilot = simulate_stationary(
+                self.continuum.pilot,
+                PILOT_TIME,
+                np.random.SeedSequence([self.settings.seed, 0]),
+                PILOT_REPLICAS,
+                communicator=self.communicator,
+            )
+        except TooShortError:
+            # correlated over so long that the run itself must tell
+            return
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        if pilot.interrupted:
+            raise NothingMeasuredError
+        needed = time_needed(pilot.correlation_time, self.replicas, self.fewest_batches)
+        for sites in self.sizes:
+            if self._time_of(sites) < SURELY_TOO_SHORT * needed:
+                raise self._too_short(sites, needed)
 
-def _conclude(
-    solution: Solution, settings: LatticeSettings, runs: Sequence[LatticeRun], interrupted: bool
-) -> HydrodynamicComparison:
-    sizes = [run.sites for run in runs]
+    def _simulate(self, sites: int) -> StationaryResult:
+        settings = self.settings
+        try:
+            return simulate_stationary(
+                self.continuum.processes[sites],
+                self._time_of(sites),
+                np.random.SeedSequence([settings.seed, sites]),
+                self.replicas,
+                fewest_batches=self.fewest_batches,
+                workers=settings.workers,
+                communicator=self.communicator,
+                report=lambda progress: self.report(sites, progress),
+            )
+        except TooShortError as error:
+            raise self._too_short(sites, error.needed) from None
+        except ValueError as error:
+            raise UsageError(f"n = {sites}: {error}") from None
+        except WorkerDiedError as error:
+            raise PnpExclusionError(f"n = {sites}: {error}") from None
 
-    def order(kind: str) -> Order | None:
-        distances = [getattr(run.comparison, kind) for run in runs]
-        if len(runs) < 2 or any(d.error <= 0.0 for d in distances):
+    def _compared(self, sites: int, result: StationaryResult) -> LatticeRun | None:
+        """Compare in as many cells as the batches allow; None if an interruption left too few for any."""
+        continuum = self.continuum
+        batches = result.batches.densities.shape[0] * result.batches.densities.shape[1]
+        cells = affordable_cells(batches, len(continuum.names))
+        if cells == 0:
             return None
-        return fitted_order(sizes, [d.value for d in distances], [d.error for d in distances])
+        return LatticeRun(sites, result, compare(result, continuum.densities[sites], continuum.currents, cells))
 
-    limit = None
-    if len(runs) > 1:
-        measured = [run.result.channel_currents for run in runs]
-        errors = np.array([m.error for m in measured])
-        if (errors > 0.0).all():
-            limit = hydrodynamic_limit(sizes, np.array([m.mean for m in measured]), errors)
-    return HydrodynamicComparison(
-        solution, settings, runs, interrupted, order("current_distance"), order("density_distance"), limit
-    )
+    def _time_of(self, sites: int) -> float:
+        return self.time * (max(self.sizes) / sites) ** 2
+
+    def _too_short(self, sites: int, needed: float) -> UsageError:
+        unit = self.continuum.units.time
+        enough = needed * (sites / max(self.sizes)) ** 2 * unit
+        return UsageError(
+            f"--time {self.time * unit:g} is too short for n = {sites}: {self.replicas} copies need at least "
+            f"--time {enough:.2g} (in L^2/D) to tell error bars"
+        )

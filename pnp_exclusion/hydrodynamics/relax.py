@@ -4,119 +4,130 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnp_exclusion.errors import UsageError
-from pnp_exclusion.hydrodynamics.compare import LatticeSettings, process_on_lattice
+from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.hydrodynamics.compare import LatticeSettings
+from pnp_exclusion.hydrodynamics.continuum import Continuum
 from pnp_exclusion.lattice import (
     ChiSquare,
     NothingMeasuredError,
     Progress,
     RelaxationResult,
+    WorkerDiedError,
+    affordable_cells,
+    batches_needed,
     compare_relaxation,
     heat_profile,
     simulate_relaxation,
 )
-from pnp_exclusion.solution import Solution
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 SIGNIFICANCE = 1e-3
 """A chi-square that agreement would exceed less often than this counts as a difference."""
+DEFAULT_REPLICAS = 1000
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Mean densities after a step at x = 1/2, and the heat kernels' ``exact`` ones, ``(times, N, sites)``."""
+    """Mean densities after a step in the middle, beside those of the heat equation.
 
+    times
+        In L^2/D of the case, ``(times,)``; those of ``result`` are in length^2/D of the channel.
+    exact
+        Densities of the heat equation at the sites, ``(times, N, sites)``.
+    curves
+        The same at the positions of ``continuum.curve_x``, ``(times, N, points)``.
+    replicas
+        Copies that were asked for; ``result`` has those that were completed.
+    """
+
+    continuum: Continuum
     result: RelaxationResult
+    times: np.ndarray
     exact: np.ndarray
+    curves: np.ndarray
     chi_square: Sequence[ChiSquare]
+    replicas: int
 
     @property
     def agrees(self) -> bool:
         """Whether no time differs beyond its error bars."""
         return all(chi.probability >= SIGNIFICANCE for chi in self.chi_square)
 
-    @property
-    def verdict(self) -> str:
-        """One plain sentence."""
-        worst = max(chi.per_degree for chi in self.chi_square)
-        agree = "agree" if self.agrees else "do not agree"
-        return (
-            f"Lattice and heat equation {agree} within the error bars at n = {self.result.process.lattice.length}: "
-            f"chi-square per degree of freedom at most {worst:.2f}."
-        )
-
 
 def relax_step(
-    solution: Solution,
+    continuum: Continuum,
     settings: LatticeSettings,
     times: Sequence[float],
+    communicator: MPI.Comm | None = None,
     report: Callable[[int, Progress], None] = lambda sites, progress: None,
 ) -> Relaxation | None:
-    """Follow the step from the left to the right reservoir's contents; None if interrupted at once; collective.
+    """Follow the step from the left to the right reservoir's contents; collective.
 
-    Exact for equal fields only: raises `UsageError` where a field acts or unlike particles are not stirred.
+    ``times`` are in L^2/D of the case. None if interrupted before there were copies enough to compare. Exact without
+    fields only: raises `UsageError` where a field acts or unlike particles are not stirred, or for too few replicas,
+    and `PnpExclusionError` if worker processes die.
     """
-    problem = solution.weak_form.problem
-    if problem.coupled or any(field.largest > 0.0 for field in problem.fields.values()):
-        raise UsageError("--relaxation compares with the heat equation, which holds without fields: remove them")
+    replicas = settings.replicas or DEFAULT_REPLICAS
     sites = max(settings.sizes)
-    process = process_on_lattice(solution, sites, settings.form)
-    if process.kappa != 1.0 and len(problem.species) > 1:
-        raise UsageError('--relaxation: several species obey the heat equation under stirring only: use law = "shdl"')
-    held = {boundary.where: boundary.held_fractions for boundary in problem.boundaries}
-    left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
-    x = process.lattice.positions
-    initial = np.where(x < 0.5, left[:, None], right[:, None])
-    comm = problem.domain.comm
+    process = continuum.processes[sites]
+    _require_heat_equation(continuum, replicas)
     try:
         result = simulate_relaxation(
             process,
-            initial,
-            sorted(times),
+            _step(continuum, process.lattice.positions),
+            np.sort(times) / continuum.units.time,
             settings.seed,
-            settings.replicas,
+            replicas,
             workers=settings.workers,
-            communicator=comm if comm.size > 1 else None,
+            communicator=communicator,
             report=lambda progress: report(sites, progress),
         )
     except NothingMeasuredError:
         return None
+    except WorkerDiedError as error:
+        raise PnpExclusionError(f"--relaxation: {error}") from None
     except ValueError as error:
         raise UsageError(f"--relaxation: {error}") from None
-    steps = np.stack([left, right], axis=1)
-    exact = np.stack([heat_profile(x, t, [0.0, 0.5, 1.0], steps, left, right) for t in result.times])
-    try:
-        chi = compare_relaxation(result, exact)
-    except ValueError as error:
-        raise UsageError(f"--replicas {settings.replicas}: {error}") from None
-    return Relaxation(result, exact, chi)
+    cells = affordable_cells(len(result.groups), len(continuum.names))
+    if cells == 0:
+        return None
+    exact = _heat(continuum, process.lattice.positions, result.times)
+    return Relaxation(
+        continuum=continuum,
+        result=result,
+        times=result.times * continuum.units.time,
+        exact=exact,
+        curves=_heat(continuum, continuum.curve_x, result.times),
+        chi_square=compare_relaxation(result, exact, cells),
+        replicas=replicas,
+    )
 
 
-def as_json(relaxation: Relaxation, species: Sequence[str]) -> dict[str, Any]:
-    """Return the contents of ``lattice.json`` for a relaxation; fractions, times in L^2/D."""
-    densities = relaxation.result.densities
-    return {
-        "verdict": relaxation.verdict,
-        "agrees": relaxation.agrees,
-        "interrupted": relaxation.result.interrupted,
-        "n": relaxation.result.process.lattice.length,
-        "replicas": relaxation.result.replicas,
-        "times": [
-            {
-                "time": float(time),
-                "chi_square": relaxation.chi_square[moment]._asdict(),
-                "densities": {
-                    name: {
-                        "mean": densities.mean[moment, a].tolist(),
-                        "error": densities.error[moment, a].tolist(),
-                        "exact": relaxation.exact[moment, a].tolist(),
-                    }
-                    for a, name in enumerate(species)
-                },
-            }
-            for moment, time in enumerate(relaxation.result.times)
-        ],
-    }
+def _require_heat_equation(continuum: Continuum, replicas: int) -> None:
+    species = len(continuum.names)
+    if continuum.driven:
+        raise UsageError("--relaxation compares with the heat equation, which holds without fields: remove them")
+    if continuum.kappa != 1.0 and species > 1:
+        raise UsageError('--relaxation: several species obey the heat equation under stirring only: use law = "shdl"')
+    if replicas < batches_needed(species):
+        raise UsageError(
+            f"--replicas {replicas} are too few for --relaxation, whose error bars come from the scatter of the "
+            f"copies: with {species} species give at least {batches_needed(species)}"
+        )
+
+
+def _step(continuum: Continuum, x: np.ndarray) -> np.ndarray:
+    """The contents of the nearer reservoir on every site; a site in the middle belongs to both by halves."""
+    left, right = continuum.left[:, None], continuum.right[:, None]
+    return np.where(x < 0.5, left, np.where(x > 0.5, right, 0.5 * (left + right)))
+
+
+def _heat(continuum: Continuum, x: np.ndarray, times: np.ndarray) -> np.ndarray:
+    steps = np.stack([continuum.left, continuum.right], axis=1)
+    return np.stack([heat_profile(x, time, [0.0, 0.5, 1.0], steps, continuum.left, continuum.right) for time in times])

@@ -10,6 +10,8 @@ from pnp_exclusion.lattice.comparison import (
     Distance,
     Limit,
     Order,
+    affordable_cells,
+    batches_needed,
     chi_square,
     compare,
     compare_relaxation,
@@ -21,7 +23,7 @@ from pnp_exclusion.lattice.comparison import (
 from pnp_exclusion.lattice.geometry import Lattice
 from pnp_exclusion.lattice.heat import heat_profile, lattice_heat_profile
 from pnp_exclusion.lattice.measure import Estimate
-from pnp_exclusion.lattice.process import ExchangeProcess
+from pnp_exclusion.lattice.process import ExchangeProcess, NegativeRateError
 from pnp_exclusion.lattice.relaxation import RelaxationResult, simulate_relaxation
 from pnp_exclusion.lattice.replicas import Progress
 from pnp_exclusion.lattice.result import StationaryResult
@@ -30,7 +32,9 @@ from pnp_exclusion.lattice.stationary import (
     NothingMeasuredError,
     TooShortError,
     simulate_stationary,
+    time_needed,
 )
+from pnp_exclusion.lattice.workers import WorkerDiedError
 
 __all__ = [
     "ChiSquare",
@@ -41,12 +45,16 @@ __all__ = [
     "ExchangeProcess",
     "Lattice",
     "Limit",
+    "NegativeRateError",
     "NothingMeasuredError",
     "Order",
     "Progress",
     "RelaxationResult",
     "StationaryResult",
     "TooShortError",
+    "WorkerDiedError",
+    "affordable_cells",
+    "batches_needed",
     "chi_square",
     "compare",
     "compare_relaxation",
@@ -58,5 +66,6 @@ __all__ = [
     "lattice_heat_profile",
     "simulate_relaxation",
     "simulate_stationary",
+    "time_needed",
     "whitened_residuals",
 ]

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 CELLS = 8
 BATCHES_PER_DEGREE = 2
+CLEAR = 2.0
+"""Standard errors by which a distance must differ from zero to say something of an order."""
 SMALLEST_EIGENVALUE = 1e-9
 SIGNIFICANCE = 1e-3
 
@@ -45,9 +47,14 @@ class Distance(NamedTuple):
     value: float
     error: float
 
+    @property
+    def clear(self) -> bool:
+        """Whether it is more than noise: beyond two standard errors."""
+        return self.value > CLEAR * self.error
+
 
 class Order(NamedTuple):
-    """Fit of ``distance = amplitude * n**-order``; nan when no distance is clear of its error."""
+    """Fit of ``distance = amplitude * n**-order``; nan when the distances leave none, see `fitted_order`."""
 
     order: float
     error: float
@@ -98,7 +105,7 @@ def compare(
     ``channel_currents``, except where these have no noise (no fields): there they would only
     restate the reservoirs, and the counted ones are compared.
 
-    Raises `ValueError` when a shape does not fit or there are too few batches.
+    Raises `ValueError` when a shape does not fit or there are too few batches for so many cells.
     """
     process = result.process
     lattice = process.lattice
@@ -122,7 +129,10 @@ def compare(
 
 
 def compare_relaxation(result: RelaxationResult, densities: ArrayLike, cells: int = CELLS) -> list[ChiSquare]:
-    """Compare profiles with ``densities``, ``(times, N) + lattice.site_shape``; one a time."""
+    """Compare profiles with ``densities``, ``(times, N) + lattice.site_shape``; one a time.
+
+    Raises as `compare` does, the groups of replicas being the batches.
+    """
     process, times = result.process, result.times.size
     lattice = process.lattice
     shape = (times, process.species, *lattice.site_shape)
@@ -130,6 +140,16 @@ def compare_relaxation(result: RelaxationResult, densities: ArrayLike, cells: in
     groups = coarse(result.groups, lattice.width, cells)
     expected = coarse(reference, lattice.width, cells)
     return [chi_square(groups[:, moment].reshape(len(groups), -1), expected[moment].ravel()) for moment in range(times)]
+
+
+def batches_needed(entries: int) -> int:
+    """Return how many independent batches the covariance of so many numbers needs."""
+    return BATCHES_PER_DEGREE * entries + 2
+
+
+def affordable_cells(batches: int, species: int) -> int:
+    """Return into how many cells, eight at most, so many batches allow a profile to be divided; 0: too few for one."""
+    return min(CELLS, max(0, (batches - 2) // (BATCHES_PER_DEGREE * species)))
 
 
 def coarse(profile: Array, width: int, cells: int) -> Array:
@@ -150,10 +170,10 @@ def whitened_residuals(batches: Array, reference: Array) -> Array:
     Raises `ValueError` with fewer than two batches per entry.
     """
     count, entries = batches.shape
-    if count < BATCHES_PER_DEGREE * entries + 2:
+    if count < batches_needed(entries):
         raise ValueError(
             f"{count} batches are too few for the covariance of {entries} numbers: there must be "
-            f"at least {BATCHES_PER_DEGREE * entries + 2}; measure for longer, with more replicas "
+            f"at least {batches_needed(entries)}; measure for longer, with more replicas "
             "or in fewer cells"
         )
     deviation = batches.mean(axis=0) - reference
@@ -215,16 +235,18 @@ def fitted_order(lengths: Sequence[int], distances: Sequence[float], errors: Seq
     """Fit the distance against the number of sites by weighted least squares.
 
     The fit is of the distances themselves, not of their logarithms, so that one lost in its noise
-    weighs little instead of a lot; nan where that leaves no order. Raises `ValueError` with fewer
-    than two lengths or errors that are not positive.
+    weighs little instead of a lot. There is none (nan) unless two distances at least are clear of
+    their errors, and the order of its own. Raises `ValueError` with fewer than two lengths or errors
+    that are not positive.
     """
     sites, found, sigma = (np.asarray(one, dtype=np.float64) for one in (lengths, distances, errors))
     if not sites.shape == found.shape == sigma.shape or np.unique(sites).size < 2:
         raise ValueError("an order needs distances and errors of at least two different lengths")
     if not np.all(sigma > 0):
         raise ValueError("errors must be greater than 0")
-    if not np.any(found > 2 * sigma):
-        return Order(np.nan, np.nan, np.nan)
+    none = Order(np.nan, np.nan, np.nan)
+    if np.sum(found > CLEAR * sigma) < 2:
+        return none
     clearest = int(np.argmax(found / sigma))
     guess = (found[clearest] * sites[clearest], 1.0)
     try:
@@ -238,9 +260,10 @@ def fitted_order(lengths: Sequence[int], distances: Sequence[float], errors: Seq
             maxfev=10_000,
         )
     except RuntimeError:
-        # only one distance stands out of its noise, so that no order fits worse than another
-        return Order(np.nan, np.nan, np.nan)
-    return Order(float(best[1]), float(np.sqrt(covariance[1, 1])), float(best[0]))
+        # no order fits worse than another
+        return none
+    order = Order(float(best[1]), float(np.sqrt(covariance[1, 1])), float(best[0]))
+    return order if order.error < order.order else none
 
 
 def hydrodynamic_limit(lengths: Sequence[int], values: ArrayLike, errors: ArrayLike, degree: int = 1) -> Limit:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+ROUNDING = 1e-14
+"""Relative deviations of this size mean a quantity that does not fluctuate."""
 WINDOW = 5.0
 EARLY, LATE = 0.2, 0.5
 
@@ -39,23 +41,24 @@ def batch_estimate(batches: Array) -> Estimate:
     With batches much longer than the correlation time only neighbours are correlated, so the
     variance of the mean is that of independent batches times ``1 + 2 r``, ``r`` the correlation of
     neighbouring batches. ``r`` is a few per cent, less than its own noise at one site, and is
-    therefore pooled over all entries.
+    therefore pooled over all entries. An entry that varies by rounding only has no error.
     """
     replicas, count = batches.shape[:2]
     mean = batches.mean(axis=(0, 1))
     if replicas * count < 2:
         return Estimate(mean, np.full_like(mean, np.nan))
-    variance = batches.var(axis=(0, 1), ddof=1) / (replicas * count)
+    deviation = batches.std(axis=(0, 1), ddof=1)
+    constant = deviation <= ROUNDING * np.abs(batches).max(axis=(0, 1))
+    mean, deviation = np.where(constant, batches[0, 0], mean), np.where(constant, 0.0, deviation)
     inflation = 1 + 2 * neighbour_correlation(batches) * (1 - 1 / count)
-    return Estimate(mean, np.sqrt(variance * max(inflation, 0.0)))
+    return Estimate(mean, deviation * np.sqrt(max(inflation, 0.0) / (replicas * count)))
 
 
 def neighbour_correlation(batches: Array) -> float:
     """Correlation of neighbouring batches of a replica, pooled over all entries; 0 if constant."""
     deviation = batches - batches.mean(axis=(0, 1))
     spread = float(np.mean(deviation**2))
-    # Deviations of rounding size mean a quantity that does not fluctuate.
-    constant = spread <= (1e-14 * float(np.abs(batches).max(initial=0.0))) ** 2
+    constant = spread <= (ROUNDING * float(np.abs(batches).max(initial=0.0))) ** 2
     if batches.shape[1] < 2 or constant:
         return 0.0
     # Independent batches seem to repel each other, because their common mean is taken out.

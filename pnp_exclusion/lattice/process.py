@@ -30,6 +30,21 @@ Form = Literal["linear", "exponential"]
 FULL = 1.0 + 1e-12
 
 
+class NegativeRateError(ValueError):
+    """Fields too strong for linear rates at this size; ``smallest`` is the length that fields of this strength need."""
+
+    def __init__(self, sentence: str, smallest: int) -> None:
+        super().__init__(sentence, smallest)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def smallest(self) -> int:
+        """The smallest admissible length if the strongest field stays what it is at this one."""
+        return int(self.args[1])
+
+
 @dataclass(frozen=True, eq=False)
 class ExchangeProcess:
     """An exchange process of ``N`` species on a lattice.
@@ -55,8 +70,9 @@ class ExchangeProcess:
         zero by default.
 
     Raises `ValueError` when a shape does not fit, a fraction is negative or a reservoir overfull,
-    the particles outnumber the sites, ``kappa`` is negative, or the linear form has a negative
-    rate at this size; the sentence then says the smallest admissible length.
+    the particles outnumber the sites or ``kappa`` is negative, and `NegativeRateError` (a
+    `ValueError`) when the linear form has a negative rate at this size; the sentence then says the
+    smallest admissible length.
     """
 
     lattice: Lattice
@@ -208,10 +224,11 @@ class ExchangeProcess:
         if worst > 1:
             scale = ceil(round(worst * self.lattice.scale, 9))
             smallest = scale - 1 if self.lattice.ends == "reservoirs" else scale
-            raise ValueError(
+            raise NegativeRateError(
                 f"fields differ by {2 * worst * self.lattice.scale:g} across a bond, which makes "
                 f"a linear rate negative at length = {self.lattice.length}: take a length of at "
-                f"least {smallest}, or form = 'exponential'"
+                f"least {smallest}, or form = 'exponential'",
+                smallest,
             )
 
 

@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 Seeds = Sequence[np.random.SeedSequence]
 
 GROUPS = 64
+SHARES = 256
+"""Into which the replicas are divided: an interrupted run keeps the finished ones, and makes its groups of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class RelaxationResult:
 
     ``densities``: `measure.Estimate` of shape ``(times, N) + lattice.site_shape``; replicas are
     independent, so the error is that of a fraction of ``replicas`` draws. It is 0 where every
-    replica agrees. ``groups``: means of up to 64 groups of replicas, alike in size to one replica,
+    replica agrees. ``groups``: means of up to 64 groups of replicas of about the same size,
     ``(groups, times, N, sites)``. ``replicas`` counts those completed.
     """
 
@@ -94,13 +96,13 @@ def simulate_relaxation(
     lapses = np.diff(moments, prepend=0.0) * process.lattice.scale**2
     course = Course(Apparatus(process), start.reshape(process.species, -1), lapses)
     seeds = root_seed(seed).spawn(replicas)
-    bounds = np.linspace(0, replicas, 1 + min(GROUPS, replicas)).astype(int)
+    bounds = np.linspace(0, replicas, 1 + min(SHARES, replicas)).astype(int)
     shares = [seeds[first:last] for first, last in pairwise(bounds)]
-    outcome = spread(partial(run_group, course), shares, workers, communicator, report)
+    outcome = spread(partial(run_share, course), shares, workers, communicator, report)
     return _collect(process, moments, outcome.results, outcome.interrupted)
 
 
-def run_group(course: Course, seeds: Seeds, monitor: Monitor) -> Counts:
+def run_share(course: Course, seeds: Seeds, monitor: Monitor) -> Counts:
     """Run one replica after the other; a replica that is stopped on the way is not counted."""
     process = course.apparatus.process
     shape = (course.lapses.size, process.species, process.lattice.sites)
@@ -140,16 +142,23 @@ def _collect(process: ExchangeProcess, times: Array, counts: list[Counts], inter
     replicas = sum(one.replicas for one in whole)
     if not whole:
         raise NothingMeasuredError("interrupted before the first replica was complete: nothing is measured")
-    mean: Array = np.sum([one.occupied for one in whole], axis=0) / replicas
+    mean = _mean(whole)
     # An interruption may leave a single replica, which says nothing of its own error.
     freedom = replicas - 1 if replicas > 1 else np.nan
     error = np.sqrt(mean * (1 - mean) / freedom)
     shape = (times.size, process.species, *process.lattice.site_shape)
+    bounds = np.linspace(0, len(whole), 1 + min(GROUPS, len(whole))).astype(int)
+    groups = [whole[first:last] for first, last in pairwise(bounds)]
     return RelaxationResult(
         process=process,
         times=times,
         densities=Estimate(mean.reshape(shape), error.reshape(shape)),
-        groups=np.stack([one.occupied / one.replicas for one in whole]),
+        groups=np.stack([_mean(group) for group in groups]),
         replicas=replicas,
         interrupted=interrupted,
     )
+
+
+def _mean(counts: list[Counts]) -> Array:
+    occupied: NDArray[np.int64] = np.sum([one.occupied for one in counts], axis=0)
+    return occupied / sum(one.replicas for one in counts)

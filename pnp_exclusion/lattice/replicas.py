@@ -3,22 +3,20 @@
 A replica depends on its own seed only, and results come back in the order of the items.
 """
 
-import multiprocessing
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pnp_exclusion.lattice.workers import POLL_SECONDS, SIGNALS, Monitor, Task, run_in_processes
+
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-POLL_SECONDS = 0.2
 
 
 class Progress(NamedTuple):
@@ -30,18 +28,6 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], None]
-Task = Callable[[Any, "Monitor"], Any]
-
-
-@dataclass
-class Monitor:
-    """What a replica is given: where to say how far it is, and whether it has been asked to stop.
-
-    ``say(fraction)`` may be called at any rate.
-    """
-
-    stopped: Callable[[], bool]
-    say: Callable[[float], None]
 
 
 class Spread(NamedTuple):
@@ -76,7 +62,8 @@ def spread(
 
     SIGINT and SIGTERM stop the run at the next look of each replica at its monitor; the replicas
     return what they have, those not begun are left out, and a second signal acts as usual. On MPI
-    each rank listens for itself. A `ValueError` of any replica is raised on all ranks.
+    each rank listens for itself. A `ValueError` of any replica is raised on all ranks; processes that
+    die are replaced, see `workers`.
     """
     if workers < 1:
         raise ValueError(f"workers = {workers} must be at least 1")
@@ -85,7 +72,8 @@ def spread(
             return _over_ranks(task, items, communicator, report, flag)
         if workers == 1 or len(items) == 1:
             return Spread(_in_turn(task, items, report, flag), flag.is_set())
-        return _over_processes(task, items, workers, report, flag)
+        reporter = _Reporter(report, len(items))
+        return Spread(run_in_processes(task, items, workers, flag, reporter.tell), flag.is_set())
 
 
 @contextmanager
@@ -95,7 +83,7 @@ def _interruption() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in SIGNALS}
 
     def restore() -> None:
         for number, handler in former.items():
@@ -173,73 +161,3 @@ def _over_ranks(
     ]
     results = [result for _, result in sorted(placed, key=lambda pair: pair[0])]
     return Spread(results, any(stopped for _, stopped, _ in shares))
-
-
-class _Shared(NamedTuple):
-    stop: Any
-    fractions: Any
-
-
-_shared: _Shared | None = None
-
-
-def _enter_worker(stop: Any, fractions: Any) -> None:
-    global _shared
-    _shared = _Shared(stop, fractions)
-    # A signal to the whole group is for the parent, which passes it on through ``stop``.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _work(task: Task, index: int, item: Any) -> Any:
-    shared, parent = _shared, multiprocessing.parent_process()
-    assert shared is not None
-    assert parent is not None
-
-    def stopped() -> bool:
-        # SIGTERM is ignored here, so a replica whose parent is gone has to notice by itself.
-        return bool(shared.stop.is_set()) or not parent.is_alive()
-
-    def say(fraction: float) -> None:
-        shared.fractions[index] = fraction
-
-    result = task(item, Monitor(stopped, say))
-    say(1.0)
-    return result
-
-
-def _over_processes(
-    task: Task,
-    items: Sequence[Any],
-    workers: int,
-    report: Report | None,
-    flag: threading.Event,
-) -> Spread:
-    context = multiprocessing.get_context("spawn")
-    stop, fractions = context.Event(), context.Array("d", len(items), lock=False)
-    reporter = _Reporter(report, len(items))
-    pool = ProcessPoolExecutor(min(workers, len(items)), context, initializer=_enter_worker, initargs=(stop, fractions))
-    with pool:
-        futures = [pool.submit(_work, task, index, item) for index, item in enumerate(items)]
-        try:
-            _await(futures, flag, stop, lambda: reporter.tell(sum(fractions)))
-            results = [future.result() for future in futures if not future.cancelled()]
-        finally:
-            # Without this a failed replica would leave the caller waiting for all the others.
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    return Spread(results, flag.is_set())
-
-
-def _await(futures: list[Future[Any]], flag: threading.Event, stop: Any, tell: Callable[[], None]) -> None:
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, timeout=POLL_SECONDS)
-        for future in done:
-            if not future.cancelled():
-                future.result()
-        if flag.is_set() and not stop.is_set():
-            stop.set()
-            for future in futures:
-                future.cancel()
-        tell()

@@ -49,7 +49,18 @@ PRODUCT_BATCHES = 8
 
 
 class TooShortError(ValueError):
-    """The time asked for holds too few decorrelated samples; the sentence says what would do."""
+    """The time asked for holds too few decorrelated samples; the sentence says what would do, and ``needed`` too."""
+
+    def __init__(self, sentence: str, needed: float) -> None:
+        super().__init__(sentence, needed)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def needed(self) -> float:
+        """Macroscopic time of each replica that will probably do."""
+        return float(self.args[1])
 
 
 class NothingMeasuredError(RuntimeError):
@@ -65,6 +76,7 @@ class Plan:
     burn_in: float
     batches: int
     replicas: int
+    fewest_batches: int
 
     @property
     def probe_samples(self) -> int:
@@ -106,6 +118,7 @@ def simulate_stationary(
     burn_in: float | None = None,
     correlate: tuple[int, int] | None = None,
     batches: int = 64,
+    fewest_batches: int = FEWEST_BATCHES,
     workers: int = 1,
     communicator: "MPI.Comm | None" = None,
     report: Report | None = None,
@@ -127,6 +140,9 @@ def simulate_stationary(
         Costs ``sites**2`` per look and 8 batches per replica of that many numbers.
     batches
         Blocks per replica, a power of 2 of at least 8.
+    fewest_batches
+        Batches of ten correlation times that all replicas together must have: a covariance of many
+        numbers needs more than an error bar.
     report
         Called with `replicas.Progress`.
 
@@ -135,7 +151,7 @@ def simulate_stationary(
     complete. Interrupted later, it returns what is measured, with ``interrupted`` set.
     """
     begun = clock.monotonic()
-    plan = _plan(process, time, replicas, burn_in, correlate, batches)
+    plan = _plan(process, time, replicas, burn_in, correlate, batches, fewest_batches)
     draw_start(process, np.random.default_rng(0))
     seeds = root_seed(seed).spawn(replicas)
     outcome = spread(partial(run_replica, plan), seeds, workers, communicator, report)
@@ -190,6 +206,7 @@ def _plan(
     burn_in: float | None,
     correlate: tuple[int, int] | None,
     batches: int,
+    fewest_batches: int,
 ) -> Plan:
     for name, value in (("time", time), ("burn_in", burn_in)):
         if value is not None and not (np.isfinite(value) and value > 0):
@@ -198,6 +215,8 @@ def _plan(
         raise ValueError(f"replicas = {replicas} must be at least 1")
     if batches < PRODUCT_BATCHES or batches & (batches - 1):
         raise ValueError(f"batches = {batches} must be a power of 2 of at least {PRODUCT_BATCHES}")
+    if not 2 <= fewest_batches <= replicas * batches:
+        raise ValueError(f"fewest_batches = {fewest_batches} must be from 2 to {replicas * batches}, all there are")
     if correlate is not None:
         _check_pair(correlate, process.species)
     if process.keeps_order and process.lattice.ends != "reservoirs":
@@ -212,7 +231,7 @@ def _plan(
         )
     apparatus = Apparatus(process, correlate)
     default = BURN_IN_RELAXATIONS * apparatus.modes.relaxation_time
-    return Plan(apparatus, time, burn_in or default, batches, replicas)
+    return Plan(apparatus, time, burn_in or default, batches, replicas, fewest_batches)
 
 
 def _check_pair(pair: Sequence[int], species: int) -> None:
@@ -223,14 +242,14 @@ def _check_pair(pair: Sequence[int], species: int) -> None:
 def _settle(plan: Plan, engine: Engine, monitor: Monitor) -> float:
     """Burn in until a window passes its check; returns the macroscopic time it took."""
     sample_time = plan.apparatus.sample_time
-    length, spent = plan.burn_in, 0.0
+    # doubled as a whole number: of a doubled time the last bit would decide whether one sample more covers it
+    samples, spent = plan.apparatus.samples_in(plan.burn_in / BURN_IN_PROBES), 0.0
     while True:
+        length = BURN_IN_PROBES * samples * sample_time
         monitor.say(spent / (spent + length + plan.time))
-        samples = plan.apparatus.samples_in(length / BURN_IN_PROBES)
         amplitudes = engine.observe(BURN_IN_PROBES, samples, monitor)
         if amplitudes is None:
             return spent
-        length = BURN_IN_PROBES * samples * sample_time
         spent += length
         correlation_time = float(integrated_time(amplitudes[None]).max()) * samples * sample_time
         settled = np.abs(drift_scores(amplitudes[None])).max() < SETTLED_SCORE
@@ -240,12 +259,14 @@ def _settle(plan: Plan, engine: Engine, monitor: Monitor) -> float:
             if plan.time < 2 * correlation_time:
                 raise _too_short(plan, correlation_time)
             return spent
-        length *= 2
-        if length > BURN_IN_PATIENCE * max(plan.time, plan.burn_in):
+        samples *= 2
+        if 2 * length > BURN_IN_PATIENCE * max(plan.time, plan.burn_in):
+            needed = max(2 * length, 20 * correlation_time)
             raise TooShortError(
                 f"time = {plan.time:g} is too short: after a burn-in of {spent:.3g} the densities "
                 f"still drift or stay correlated over {2 * correlation_time:.3g} (unit L^2/D); "
-                f"give a time of at least {max(length, 20 * correlation_time):.2g}"
+                f"give a time of at least {needed:.2g}",
+                needed,
             )
 
 
@@ -260,16 +281,21 @@ def _merge_factor(plan: Plan, correlation_time: float, interrupted: bool) -> int
     factor = smallest_merge(plan.block_time, BATCH_CORRELATION_TIMES * correlation_time)
     if interrupted:
         return factor
-    if plan.replicas * (plan.batches // factor) < FEWEST_BATCHES:
+    if plan.replicas * (plan.batches // factor) < plan.fewest_batches:
         raise _too_short(plan, correlation_time)
     return factor
 
 
 def _too_short(plan: Plan, correlation_time: float) -> TooShortError:
-    each = ceil(FEWEST_BATCHES / plan.replicas)
-    needed = each * BATCH_CORRELATION_TIMES * correlation_time
+    needed = time_needed(correlation_time, plan.replicas, plan.fewest_batches)
     return TooShortError(
         f"time = {plan.time:g} is too short: the slowest density mode has one decorrelated sample "
         f"in {2 * correlation_time:.3g} (unit L^2/D), and {plan.replicas} replica(s) need a time "
-        f"of at least {2 * needed:.2g} each"
+        f"of at least {needed:.2g} each",
+        needed,
     )
+
+
+def time_needed(correlation_time: float, replicas: int, fewest_batches: int = FEWEST_BATCHES) -> float:
+    """Time of each replica that is surely enough for so many batches, up to twice what may just do."""
+    return 2 * ceil(fewest_batches / replicas) * BATCH_CORRELATION_TIMES * correlation_time

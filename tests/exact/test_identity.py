@@ -135,6 +135,9 @@ def test_logarithmic_mean_lies_between_geometric_and_arithmetic_mean(a, b):
     assert np.sqrt(a) * np.sqrt(b) * (1 - 1e-13) <= mean <= (a + b) / 2 * (1 + 1e-13)
 
 
+TWO = Resistances(np.array([2.0, 3.0]), 4.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -144,6 +147,11 @@ def test_logarithmic_mean_lies_between_geometric_and_arithmetic_mean(a, b):
         (lambda: resistances("shdl", [[0.5, 0.5]], [1]), "weights: shape"),
         (lambda: resistances("shdl", [[0.5]], [1], diffusivity=[[1]]), "diffusivity: shdl needs"),
         (lambda: sampled_resistances("mpnp", [1, 0], [[0.5, 0.5]]), "x: the positions must"),
+        (lambda: force([0.5, 0.2], [0.5, 0.2], [1, 2, 3]), r"field_integral: shape \(3,\) does not fit"),
+        (lambda: currents("shdl", [1, 2, 3], TWO), r"forces: shape \(3,\) does not fit; expected \(2,\)"),
+        (lambda: currents("mpnp", [1], TWO), r"forces: shape \(1,\) does not fit; expected \(2,\)"),
+        (lambda: currents("shdl", [1, 2], Resistances(np.array([2.0, 3.0]))), "resistance: has none of the vacancies"),
+        (lambda: identity_residual("shdl", [1], [1, 2], TWO), r"computed: shape \(1,\) does not fit"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -283,6 +283,13 @@ def test_a_profile_that_double_precision_cannot_determine_is_refused():
         stationary_state([0.2], [0.8], [500])
 
 
+def test_numbers_serve_for_a_single_species():
+    """Reservoirs and field as numbers are those of sequences of one."""
+    assert stationary_state(0.2, 0.6, 3.0).currents == stationary_state([0.2], [0.6], [3.0]).currents
+    with pytest.raises(ValueError, match=r"fields: shape \(1,\) does not fit; expected \(2,\)"):
+        stationary_state(LEFT, RIGHT, 1.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

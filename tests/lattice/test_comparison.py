@@ -7,6 +7,8 @@ from scipy.stats import kstest
 from pnp_exclusion.lattice import (
     ExchangeProcess,
     Lattice,
+    affordable_cells,
+    batches_needed,
     chi_square,
     compare,
     distance,
@@ -84,6 +86,11 @@ def test_the_order_of_a_power_law_is_recovered_with_its_error():
 
 def test_an_order_lost_in_noise_is_no_number():
     assert np.isnan(fitted_order([32, 64], [1e-5, 0.0], [1e-3, 1e-3]).order)
+    # one clear distance has no order, nor have two that leave it as large as its error
+    assert np.isnan(fitted_order([32, 64, 128], [1e-2, 1e-4, 0.0], [1e-3, 1e-3, 1e-3]).order)
+    assert np.isnan(fitted_order([32, 40], [1e-2, 0.9e-2], [4e-3, 4e-3]).order)
+    assert np.isnan(fitted_order([32, 64], [1e-2, 4e-2], [1e-3, 1e-3]).order)
+    assert fitted_order([32, 64], [1e-2, 0.5e-2], [1e-3, 1e-3]).order == pytest.approx(1.0, abs=1e-6)
     with pytest.raises(ValueError, match="two different lengths"):
         fitted_order([32, 32], [0.1, 0.1], [0.01, 0.01])
     with pytest.raises(ValueError, match="errors must be greater than 0"):
@@ -143,3 +150,19 @@ def test_a_lattice_without_fields_is_compared_by_its_counted_currents():
     assert comparison.currents.degrees == 2
     with pytest.raises(ValueError, match=r"currents has shape \(3,\)"):
         compare(result, linear, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("right", [(0.6, 0.1), (0.2, 0.5)])
+def test_currents_without_fields_are_exact_and_without_error(right):
+    """The expected crossings telescope to the difference of the reservoirs, nothing at all between equal ones."""
+    process = ExchangeProcess(Lattice("reservoirs", 40), (0.0, 0.0), (0.2, 0.5), right)
+    currents = simulate_stationary(process, 20.0, 3, replicas=2).channel_currents
+    assert currents.mean == pytest.approx(np.subtract((0.2, 0.5), right), abs=1e-15)
+    assert np.array_equal(currents.error, [0.0, 0.0])
+
+
+@pytest.mark.parametrize(("batches", "species", "cells"), [(64, 2, 8), (34, 2, 8), (33, 2, 7), (64, 5, 6), (5, 2, 0)])
+def test_as_many_cells_as_the_batches_allow(batches, species, cells):
+    assert affordable_cells(batches, species) == cells
+    entries = max(1, cells) * species
+    assert (batches >= batches_needed(entries)) == (cells > 0)

@@ -89,6 +89,17 @@ def test_a_drift_is_seen_and_none_is_invented():
     assert np.abs(drift_scores(settling)).min() > 4
 
 
+def test_what_varies_by_rounding_alone_has_no_error():
+    """A constant beside noise, whose sums in another order differ in the last bits."""
+    generator = np.random.default_rng(7)
+    batches = generator.standard_normal((4, 16, 3))
+    batches[..., 1] = 0.4 * (1 + 2e-16 * generator.standard_normal((4, 16)))
+    estimate = batch_estimate(batches)
+    assert estimate.error[1] == 0.0
+    assert estimate.mean[1] == pytest.approx(0.4, rel=1e-15)
+    assert (estimate.error[[0, 2]] > 0.1).all()
+
+
 def test_one_batch_has_no_error_bar():
     estimate = batch_estimate(np.ones((1, 1, 3)))
     assert np.isnan(estimate.error).all()

@@ -1,5 +1,8 @@
 """Relaxation in time against the heat equation and against the exact generator."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from scipy.linalg import expm
@@ -12,6 +15,7 @@ from pnp_exclusion.lattice import (
     lattice_heat_profile,
     simulate_relaxation,
 )
+from pnp_exclusion.lattice import replicas as spreading
 from pnp_exclusion.lattice.small import build_generator, enumerate_states
 
 LEFT, RIGHT = (0.2, 0.5), (0.6, 0.1)
@@ -97,6 +101,31 @@ def test_simulated_relaxation_in_a_field_follows_the_exact_generator():
     # 16 densities, six errors: 3e-8 by the normal law.
     deviation = (result.densities.mean - exact) / result.densities.error
     assert np.abs(deviation).max() < 6
+
+
+def test_an_interrupted_relaxation_makes_its_groups_of_the_finished_replicas(monkeypatch):
+    """Stopped after 40 of 256 shares of four replicas: as many groups, which agree with the heat equation."""
+    process = ExchangeProcess(Lattice("reservoirs", 16), (0.0, 0.0), LEFT, RIGHT)
+    start = stepped(process.lattice)
+
+    # every word of a replica is passed on, so that the interruption comes when it should
+    monkeypatch.setattr(spreading, "POLL_SECONDS", 0.0)
+
+    def stop(progress):
+        if progress.fraction == 40 / 256:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = simulate_relaxation(process, start, [0.01], 7, replicas=1024, report=stop)
+    assert result.interrupted
+    assert result.replicas == 160
+    assert len(result.groups) == 40
+    whole = simulate_relaxation(process, start, [0.01], 7, replicas=1024)
+    assert len(whole.groups) == 64
+    assert not whole.interrupted
+    # the same seeds: four shares make a group of the whole run
+    assert result.groups[:40].reshape(10, 4, -1).mean(axis=1) == pytest.approx(whole.groups[:10].reshape(10, -1))
+    exact = lattice_heat_profile(process, start, [0.01])
+    assert compare_relaxation(result, exact)[0].probability > CHANCE
 
 
 def test_relaxation_refuses_bad_input():

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,11 @@ from pnp_exclusion.lattice import (
     TooShortError,
     simulate_relaxation,
     simulate_stationary,
+    time_needed,
 )
+from pnp_exclusion.lattice.engine import Apparatus
+from pnp_exclusion.lattice.replicas import _Reporter
+from pnp_exclusion.lattice.stationary import BURN_IN_PROBES
 
 PROCESS = ExchangeProcess(Lattice("reservoirs", 12), (3.0, -3.0), (0.2, 0.5), (0.6, 0.1))
 
@@ -203,14 +208,39 @@ def test_an_interruption_before_the_first_batch_measures_nothing():
         simulate_stationary(LONG, 3e6, 5, burn_in=1e4, report=Interrupter(signal.SIGINT, -1.0))
 
 
-def test_progress_rises_to_the_end_and_tells_the_time_left():
+def test_progress_rises_to_the_end():
     seen = []
     simulate_stationary(LONG, 300.0, 5, replicas=2, report=seen.append)
     fractions = [progress.fraction for progress in seen]
     assert fractions == sorted(fractions)
-    assert 0 <= fractions[0] <= fractions[-1] <= 1
-    later = [progress for progress in seen if progress.fraction > 0]
-    assert later
-    for progress in later:
-        whole = progress.elapsed + progress.remaining
-        assert progress.elapsed == pytest.approx(progress.fraction * whole)
+    assert 0 <= fractions[0] < fractions[-1] <= 1
+
+
+def test_progress_tells_the_time_left_but_not_too_often(monkeypatch):
+    """A quarter in ten seconds leaves thirty, and so on."""
+    seen = []
+    reporter = _Reporter(seen.append, 4, begun=100.0)
+    for now, done in [(101.0, 0.0), (110.0, 1.0), (110.1, 1.5), (120.0, 2.0), (150.0, 4.0)]:
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+        reporter.tell(done)
+    assert np.isnan(seen.pop(0).remaining)
+    assert seen == [(0.25, 10.0, 30.0), (0.5, 20.0, 20.0), (1.0, 50.0, 0.0)]
+
+
+def test_burn_in_is_doubled_to_the_sample_whatever_the_last_bits_of_the_fields():
+    """Windows of s, 2s, 4s .. samples are 2^k - 1 first windows together, at any rate; a doubled time is not always."""
+    for strength in np.linspace(1.0, 3.0, 11):
+        process = ExchangeProcess(Lattice("reservoirs", 8), (strength, -strength), (0.2, 0.5), (0.6, 0.1), kappa=0.0)
+        result = simulate_stationary(process, 400.0, 17, burn_in=1e-4)
+        windows = np.log2(result.burn_in / (BURN_IN_PROBES * Apparatus(process).sample_time) + 1)
+        assert windows == pytest.approx(round(windows), abs=1e-9)
+
+
+def test_more_batches_can_be_demanded_and_the_time_for_them_is_told():
+    with pytest.raises(TooShortError) as refusal:
+        simulate_stationary(PROCESS, 20.0, 17, fewest_batches=40)
+    assert refusal.value.needed == pytest.approx(
+        time_needed(simulate_stationary(PROCESS, 20.0, 17).correlation_time, 1, 40)
+    )
+    result = simulate_stationary(PROCESS, refusal.value.needed, 17, fewest_batches=40)
+    assert result.batches.densities.shape[1] >= 40
