@@ -55,11 +55,12 @@ class Job:
         if error is not None:
             self.folder.abandon()
 
-    def solve(self, case: Case) -> Solution:
-        """Solve a case; tell what the user should know of it, and which PETSc options nobody asked for."""
+    def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
+        """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
+        options nobody asked for."""
         solution = solve(
             case,
-            comm=self.comm,
+            comm=comm or self.comm,
             petsc_options=self.petsc_options,
             progress=self.console.say,
             keep_failure=True,

@@ -97,24 +97,14 @@ def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continu
     """Solve on the first rank alone and share what the lattice needs: several ranks would round in another way."""
     from mpi4py import MPI
 
-    from pnp_exclusion.advice import advice
     from pnp_exclusion.errors import ConvergenceError
     from pnp_exclusion.hydrodynamics.continuum import read_continuum
     from pnp_exclusion.job import failure
     from pnp_exclusion.parallel import on_rank_zero
     from pnp_exclusion.results import manifest
-    from pnp_exclusion.solution import solve
 
     def work() -> tuple[Continuum, dict[str, Any]]:
-        solution = solve(
-            case,
-            comm=MPI.COMM_SELF,
-            petsc_options=job.petsc_options,
-            progress=job.console.say,
-            keep_failure=True,
-        )
-        for warning in [*advice(solution.setup), *solution.warnings()]:
-            job.console.warn(warning)
+        solution = job.solve(case, MPI.COMM_SELF)
         if not solution.converged:
             raise ConvergenceError(failure(solution, job.folder.path))
         return read_continuum(solution, settings.sizes, settings.form), manifest(solution, job.comm.size)
