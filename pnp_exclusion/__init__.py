@@ -19,10 +19,22 @@ if TYPE_CHECKING:
     from pnp_exclusion.case import Case, make_case, read_case
     from pnp_exclusion.laws import FreeEnergy, IdealGas, LatticeGas, Law
     from pnp_exclusion.solution import Solution, solve
+    from pnp_exclusion.sweeps.run import sweep
 
 __version__ = "0.1.0"
 
-__all__ = ["Case", "FreeEnergy", "IdealGas", "LatticeGas", "Law", "Solution", "make_case", "read_case", "solve"]
+__all__ = [
+    "Case",
+    "FreeEnergy",
+    "IdealGas",
+    "LatticeGas",
+    "Law",
+    "Solution",
+    "make_case",
+    "read_case",
+    "solve",
+    "sweep",
+]
 
 _HOME = {
     "Case": "case",
@@ -34,6 +46,7 @@ _HOME = {
     "Law": "laws",
     "Solution": "solution",
     "solve": "solution",
+    "sweep": "sweeps.run",
 }
 
 
@@ -43,6 +56,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    if _HOME[name] == "solution":
+    if _HOME[name] in ("solution", "sweeps.run"):
         importlib.import_module("pnp_exclusion.fenicsx")
     return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)

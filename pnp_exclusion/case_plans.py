@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -12,8 +13,12 @@ from pnp_exclusion.quantities import shown
 
 MOST_POINTS = 1_000_000
 """Of a plan, which is held in memory."""
-RESERVED = ("point", "species", "end", "boundary", "variant")
-"""Dimensions of the results; no axis can have such a name."""
+RESERVED = (
+    *("point", "species", "end", "boundary", "variant"),
+    *("converged", "reason", "current", "force", "regime", "electric_current", "density", "flux", "charge"),
+    *("entropy_production", "balance", "identity_residual", "newton_iterations"),
+)
+"""Dimensions and variables of the results; no axis can have such a name."""
 
 Key = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -81,7 +86,7 @@ class Axis(Table):
         if self.name:
             return self.name
         words = self.all_keys[0].replace('"', "").split(".")
-        return "_".join(words[1:] or words).replace("-", "_").replace("+", "_").replace(" ", "_")
+        return re.sub(r"\W", "_", "_".join(words[1:] or words), flags=re.ASCII)
 
 
 class SweepAxis(Axis):

@@ -1,0 +1,220 @@
+"""The plan of a sweep: its points, checked, grouped by what is built once for all of them, and cut into chunks.
+
+The unit of work is a chunk, a few neighbouring points: the first is solved from nothing, each later one from the
+nearest of the chunk that is solved. What is found depends on the plan alone, not on who did which chunk when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pnp_exclusion.case import Case
+from pnp_exclusion.case_axes import Coordinate, Driving
+from pnp_exclusion.case_checks import check_tables
+from pnp_exclusion.case_reading import Memory
+from pnp_exclusion.errors import CaseError
+from pnp_exclusion.sweeps.design import Design, corners, design_of
+
+POINTS_IN_CHUNK = {1: 25, 2: 4, 3: 1}
+"""By dimension: enough to gain by warm starts, few enough to share out and to lose in an interruption."""
+MISTAKES_SHOWN = 10
+PLANS = ("sweep", "diagram")
+OF_NO_MATTER = ("title", "output")
+"""Tables that change no result."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One case of a sweep: its number, its coordinates, its place in the space in which points are near."""
+
+    index: int
+    coordinates: tuple[Coordinate, ...]
+    position: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Points whose cases differ in numbers only, and those of them that its mesh is made for."""
+
+    number: int
+    mesh: tuple[tuple[Coordinate, ...], ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is done in one go."""
+
+    number: int
+    group: Group
+    points: tuple[Point, ...]
+
+
+@dataclass
+class PointCases:
+    """Makes the cases of points; what several have in common is read once.
+
+    tables
+        Of the case that the sweep starts from, without its plans.
+    """
+
+    path: Path
+    tables: dict[str, Any]
+    drivings: tuple[Driving, ...]
+    _memory: Memory = field(default_factory=Memory, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without the memory."""
+        return self.__dict__ | {"_memory": Memory()}
+
+    def case(self, coordinates: Sequence[Coordinate]) -> Case:
+        """Return the case at some coordinates; `CaseError` if they do not make one."""
+        tables = dict(self.tables)
+        for key in {key.split(".")[0] for driving in self.drivings for key in driving.keys}:
+            if key in tables:
+                tables[key] = _copy(tables[key])
+        for driving, coordinate in zip(self.drivings, coordinates, strict=True):
+            driving.apply(tables, coordinate)
+        return check_tables(tables, self.path, self._memory)
+
+
+def _copy(node: Any) -> Any:
+    """A deep copy of tables of plain values."""
+    if isinstance(node, dict):
+        return {key: _copy(value) for key, value in node.items()}
+    return [_copy(entry) for entry in node] if isinstance(node, list) else node
+
+
+@dataclass(frozen=True)
+class Work:
+    """What whoever solves chunks must know of the whole; travels to other processes."""
+
+    cases: PointCases
+    petsc_options: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked sweep.
+
+    case
+        With its ``[sweep]``.
+    groups
+        The number of the group of every point.
+    fingerprint
+        The same for two sweeps that have the same results.
+    """
+
+    case: Case
+    design: Design
+    cases: PointCases
+    groups: np.ndarray
+    petsc_options: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def work(self) -> Work:
+        """What those who solve the chunks must know."""
+        return Work(self.cases, self.petsc_options, self.fingerprint)
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        return self.design.size
+
+    @property
+    def chunk_size(self) -> int:
+        """How many points a chunk has, but for the last of a group."""
+        assert self.case.sweep is not None
+        return self.case.sweep.chunk or POINTS_IN_CHUNK[self.case.dimension]
+
+    @cached_property
+    def pieces(self) -> list[np.ndarray]:
+        """The points of every chunk."""
+        path = np.array(self.design.path())
+        groups = self.groups[path]
+        sorted_path, seams = path[np.argsort(groups, kind="stable")], np.cumsum(np.bincount(groups))[:-1]
+        pieces = []
+        for along in np.split(sorted_path, seams):
+            pieces += [along[begin : begin + self.chunk_size] for begin in range(0, len(along), self.chunk_size)]
+        return pieces
+
+    def chunks(self, wanted: np.ndarray, part: int = 0, parts: int = 1) -> Iterator[Chunk]:
+        """Yield the chunks that have a wanted point (by the number of the point), of one part of all of them."""
+        meshes: dict[int, Group] = {}
+        for number in range(part, len(self.pieces), parts):
+            piece = self.pieces[number]
+            if not wanted[piece].any():
+                continue
+            group = int(self.groups[piece[0]])
+            if group not in meshes:
+                meshes[group] = Group(group, self._mesh_points(group))
+            yield Chunk(number, meshes[group], tuple(self._point(int(index)) for index in piece))
+
+    def _point(self, index: int) -> Point:
+        return Point(index, self.design.coordinates(index), tuple(self.design.positions[index].tolist()))
+
+    def _mesh_points(self, group: int) -> tuple[tuple[Coordinate, ...], ...]:
+        points = np.flatnonzero(self.groups == group)
+        return tuple(self.design.coordinates(int(points[i])) for i in corners(self.design.positions[points]))
+
+
+def plan_of(case: Case, petsc_options: Sequence[str] = ()) -> Plan:
+    """Return the plan of a case's ``[sweep]``; `CaseError` lists the points that make no case, before anything runs."""
+    if case.sweep is None:
+        raise CaseError(case.path, ["[sweep]: this table is missing; it says what is varied, e.g. in [[sweep.axes]]"])
+    tables = {key: table for key, table in case.as_written().items() if key not in PLANS}
+    design = design_of(case.sweep, tables)
+    # travelling light, and to workers in other folders
+    cases = PointCases(case.path.absolute(), tables, tuple(replace(d, values=()) for d in design.drivings))
+    groups = _checked_groups(design, cases, case.path)
+    options = tuple(petsc_options)
+    return Plan(case, design, cases, groups, options, _fingerprint(case, design, tables, options))
+
+
+def _checked_groups(design: Design, cases: PointCases, path: Path) -> np.ndarray:
+    """Check every point; return the number of the group that each belongs to."""
+    from pnp_exclusion.workbench import structure_of
+
+    numbers: dict[str, int] = {}
+    groups = np.empty(design.size, dtype=np.int32)
+    wrong = 0
+    told: list[str] = []
+    for point in range(design.size):
+        try:
+            structure = structure_of(cases.case(design.coordinates(point)))
+        except CaseError as error:
+            wrong += 1
+            if len(told) < MISTAKES_SHOWN:
+                told += [f"at {design.describe(point)}: {mistake}" for mistake in error.mistakes]
+            continue
+        groups[point] = numbers.setdefault(structure, len(numbers))
+    if wrong:
+        rest = wrong - min(wrong, MISTAKES_SHOWN)
+        more = [f"and {rest} more of the {design.size} points make no case either"] if len(told) < wrong else []
+        raise CaseError(path, told[:MISTAKES_SHOWN] + more)
+    return groups
+
+
+def _fingerprint(case: Case, design: Design, tables: dict[str, Any], petsc_options: tuple[str, ...]) -> str:
+    assert case.sweep is not None
+    content = {
+        "case": {key: table for key, table in tables.items() if key not in OF_NO_MATTER},
+        "sweep": case.sweep.model_dump(mode="json", exclude_none=True),
+        "petsc_options": petsc_options,
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode())
+    if design.shares is not None:
+        # the same seed may draw other points with another version of numpy
+        digest.update(design.shares.tobytes())
+    if case.domain.shape == "gmsh":
+        digest.update(case.mesh_path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,261 @@
+"""Whoever solves, and whatever is killed meanwhile: the same files, to the last byte."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import BIN, dimensionless_case, run_command, write_toml
+
+import pnp_exclusion as pnp
+from pnp_exclusion.case import Case, make_case
+from pnp_exclusion.errors import UsageError
+from pnp_exclusion.sweeps.interruption import Interruption
+from pnp_exclusion.sweeps.plan import PointCases, Work, plan_of
+from pnp_exclusion.sweeps.processes import over_processes
+from pnp_exclusion.sweeps.ranks import groups_of
+from pnp_exclusion.sweeps.record import WORKER_DIED
+
+FILES = ("points.jsonl", "sweep.nc", "plan.json")
+LONGEST = 100.0
+"""Seconds for something to happen on a busy machine."""
+
+
+def tables(points: int) -> dict:
+    """Two laws, so two workbenches; chunks of four."""
+    axes = [
+        {"key": "model.law", "values": ["shdl", "mpnp"]},
+        {"key": "species.A.field", "from": -10.0, "to": 10.0, "count": points // 2},
+    ]
+    return dimensionless_case() | {"sweep": {"axes": axes, "chunk": 4}}
+
+
+class Reference(NamedTuple):
+    case: Path
+    files: dict[str, bytes]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def lines_of(folder: Path) -> set[bytes]:
+    """The whole lines of the points on disk."""
+    lines = (folder / "points.jsonl").read_bytes().splitlines(keepends=True)
+    return {line for line in lines if line.endswith(b"\n")}
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """A sweep that is soon done, solved in this process."""
+    return _reference(tmp_path_factory.mktemp("short"), 28)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """One that takes some seconds, so that it can be disturbed."""
+    return _reference(tmp_path_factory.mktemp("long"), 800)
+
+
+def _reference(folder: Path, points: int) -> Reference:
+    case = write_toml(tables(points), folder / "case.toml")
+    pnp.sweep(case, folder / "out")
+    return Reference(case, files_of(folder / "out"))
+
+
+# ---- who solves ----
+
+
+def test_processes_find_the_same(short: Reference, tmp_path: Path):
+    finished = run_command("sweep", short.case, "-o", tmp_path, "--workers", "2")
+    assert finished.returncode == 0, finished.stderr
+    assert files_of(tmp_path) == short.files
+    assert "28 points in 8 chunks" in finished.stderr
+
+
+def test_ranks_by_mpi4py_futures_find_the_same(short: Reference, tmp_path: Path):
+    finished = run_command("sweep", short.case, "-o", tmp_path, ranks=2)
+    assert finished.returncode == 0, finished.stderr
+    assert files_of(tmp_path) == short.files
+    assert finished.stdout.count("28 points, 28 with a solution") == 1
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_groups_of_ranks_solve_points_together(ranks: int, short: Reference, tmp_path: Path):
+    """Two ranks in turn, and two for a third that hands out; sums over ranks differ in the last digits."""
+    finished = run_command("sweep", short.case, "-o", tmp_path, "--ranks-per-point", "2", ranks=ranks)
+    assert finished.returncode == 0, finished.stderr
+    import xarray as xr
+
+    with xr.open_dataset(tmp_path / "sweep.nc") as found, xr.open_dataset(short.case.parent / "out/sweep.nc") as alone:
+        assert found["current"].values == pytest.approx(alone["current"].values, rel=1e-9, abs=1e-12)
+        assert (found["regime"] == alone["regime"]).all()
+
+
+def test_dask_finds_the_same(short: Reference, tmp_path: Path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+        pnp.sweep(short.case, tmp_path, dask=cluster.scheduler_address)
+    assert files_of(tmp_path) == short.files
+
+
+def test_ranks_that_do_not_fit_are_told_once(short: Reference, tmp_path: Path):
+    finished = run_command("sweep", short.case, "-o", tmp_path, "--workers", "2", ranks=2)
+    assert finished.returncode == 2
+    assert finished.stderr.count("exclude each other") == 1
+
+
+def test_ranks_form_groups_of_one_size():
+    assert [groups_of(ranks, 1) for ranks in (1, 2, 5)] == [0, 1, 4]
+    assert [groups_of(ranks, 2) for ranks in (2, 3, 9)] == [0, 1, 4]
+    for ranks, right in ((1, 4), (2, 4), (6, 4), (9, 7)):
+        with pytest.raises(UsageError, match=rf"does not fit {ranks} ranks: .* start e.g. {right}, or 3"):
+            groups_of(ranks, 3)
+
+
+# ---- what is killed ----
+
+
+def start(reference: Reference, folder: Path, *words: str, ranks: int = 1) -> subprocess.Popen:
+    command = [str(BIN / "pnp-exclusion"), "sweep", str(reference.case), "-o", str(folder), *words]
+    if ranks > 1:
+        command = [str(BIN / "mpiexec"), "-n", str(ranks), *command]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def wait_for_points(folder: Path, more_than: int, process: subprocess.Popen) -> None:
+    """Until so many bytes of points are on disk."""
+    until = time.monotonic() + LONGEST
+    while process.poll() is None and size_of(folder) <= more_than:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def size_of(folder: Path) -> int:
+    path = folder / "points.jsonl"
+    return path.stat().st_size if path.exists() else 0
+
+
+def test_ten_sigkills_at_random_leave_no_trace(long: Reference, tmp_path: Path):
+    """Ten times, with one or two processes, some time after the next points came in."""
+    chance = random.Random(7)
+    for kill in range(10):
+        process = start(long, tmp_path, "--quiet", "--workers", str(1 + kill % 3 // 2))
+        wait_for_points(tmp_path, size_of(tmp_path), process)
+        time.sleep(chance.uniform(0.0, 0.15))
+        assert process.poll() is None, "it was done before it was killed ten times"
+        process.kill()
+        process.communicate()
+    assert 0 < len((tmp_path / "points.jsonl").read_bytes().splitlines()) < 800
+    finished = run_command("sweep", long.case, "-o", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "are there already" in finished.stderr
+    assert files_of(tmp_path) == long.files
+
+
+def test_killed_worker_is_replaced_and_its_chunk_done_again(long: Reference, tmp_path: Path):
+    process = start(long, tmp_path, "--workers", "2")
+    for _ in range(2):
+        wait_for_points(tmp_path, size_of(tmp_path), process)
+        os.kill(next(workers_of(process)), signal.SIGKILL)
+    _, told = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, told
+    assert files_of(tmp_path) == long.files
+
+
+def workers_of(process: subprocess.Popen) -> Iterator[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return (int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+@dataclass
+class Poisoned(PointCases):
+    """Kills the process that makes the case of one point, the first times."""
+
+    poison: float = 0.0
+    deaths: Path = Path()
+    most: int = 0
+
+    def case(self, coordinates) -> Case:
+        if coordinates[1] == self.poison and multiprocessing.parent_process() is not None:
+            with self.deaths.open("a") as stream:
+                stream.write("died\n")
+            if len(self.deaths.read_text().splitlines()) <= self.most:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().case(coordinates)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_chunk_that_kills_its_worker_twice_is_recorded_as_failed(deaths: int, tmp_path: Path):
+    """The poison is in the third chunk; the others are as ever."""
+    plan = plan_of(make_case(tables(160)))
+    poison = plan.design.drivings[1].values[9]
+    wanted = np.arange(160) < 20
+    cases = Poisoned(**vars(plan.cases), poison=poison, deaths=tmp_path / "deaths", most=deaths)
+    work: Work = replace(plan.work, cases=cases)
+    outcomes = list(over_processes(work, plan.chunks(wanted), 2, Interruption()))
+    assert sorted(outcome.chunk for outcome in outcomes) == [0, 1, 2, 3, 4]
+    records = {record["index"]: record for outcome in outcomes for record in outcome.records}
+    assert len(records) == 20
+    failed = {index: record["reason"] for index, record in records.items() if not record["converged"]}
+    assert failed == ({} if deaths == 1 else dict.fromkeys([8, 9, 10, 11], WORKER_DIED))
+
+
+@pytest.mark.parametrize(
+    ("sent", "words", "ranks"),
+    [(signal.SIGINT, [], 1), (signal.SIGTERM, ["--workers", "2"], 1), (signal.SIGTERM, [], 2)],
+    ids=["alone", "processes", "ranks"],
+)
+def test_interrupted_sweep_says_how_it_goes_on(
+    sent: int, words: list[str], ranks: int, long: Reference, tmp_path: Path
+):
+    process = start(long, tmp_path, *words, ranks=ranks)
+    wait_for_points(tmp_path, 0, process)
+    process.send_signal(sent)
+    printed, told = process.communicate(timeout=30.0)
+    assert process.returncode == 130, told
+    kept = len((tmp_path / "points.jsonl").read_bytes().splitlines())
+    assert f"interrupted with {kept} of 800 points, which {tmp_path} keeps" in told
+    assert told.count("the same command goes on from there") == 1
+    assert 0 < kept < 800
+    assert printed == ""
+    assert lines_of(tmp_path) <= lines_of(long.case.parent / "out")
+
+
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="needs Linux to limit the size of files of a running process"
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_full_disk_ends_with_exit_code_4_and_keeps_what_is_there(workers: int, long: Reference, tmp_path: Path):
+    process = start(long, tmp_path, "--workers", str(workers))
+    wait_for_points(tmp_path, 0, process)
+    most = size_of(tmp_path) + 5_000
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+    _, told = process.communicate(timeout=LONGEST)
+    assert process.returncode == 4, told
+    assert f"cannot write to {tmp_path}: File too large" in told
+    assert "Traceback" not in told
+    # the last line is torn
+    assert lines_of(tmp_path) <= lines_of(long.case.parent / "out")
+
+
+def test_script_without_a_guard_is_told_so(short: Reference, tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(f"import pnp_exclusion as pnp\npnp.sweep({str(short.case)!r}, 'out', workers=2)\n")
+    finished = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=LONGEST)
+    assert finished.returncode == 1
+    assert 'must do so under if __name__ == "__main__":' in finished.stderr
