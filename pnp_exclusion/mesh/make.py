@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
+import runpy
 import traceback
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pnp_exclusion.errors import DiskError, UsageError
@@ -52,10 +51,10 @@ def write_mesh(script: Path, target: Path) -> int:
 def _make(gmsh: Any, script: Path) -> int:
     """Build and mesh; whatever a script raises is told with the line where it did."""
     try:
-        module = _load(script)
-        if not hasattr(module, "build"):
+        names = runpy.run_path(str(script), run_name=script.stem)
+        if "build" not in names:
             raise UsageError(f"{script} has no function build(gmsh)")
-        module.build(gmsh)
+        names["build"](gmsh)
         dimension = gmsh.model.getDimension()
         gmsh.model.mesh.generate(dimension)
         return sum(len(tags) for tags in gmsh.model.mesh.getElements(dimension)[1])
@@ -66,15 +65,6 @@ def _make(gmsh: Any, script: Path) -> int:
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == script.resolve()]
         where = f", line {lines[-1]}" if lines else ""
         raise UsageError(f"{script}{where}: {type(error).__name__}: {error}") from None
-
-
-def _load(script: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(script.stem, script)
-    if specification is None or specification.loader is None:
-        raise UsageError(f"{script} is not a Python script")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def _write(gmsh: Any, unfinished: Path, target: Path) -> None:
