@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pnp_exclusion.case import Case, make_case, read_case
+    from pnp_exclusion.coupled.coupling import couple
+    from pnp_exclusion.engine.engine import run_engine
     from pnp_exclusion.laws import FreeEnergy, IdealGas, LatticeGas, Law
     from pnp_exclusion.solution import Solution, solve
     from pnp_exclusion.sweeps.run import sweep
+    from pnp_exclusion.workbench import Workbench
 
 __version__ = "0.1.0"
 
@@ -30,8 +33,11 @@ __all__ = [
     "LatticeGas",
     "Law",
     "Solution",
+    "Workbench",
+    "couple",
     "make_case",
     "read_case",
+    "run_engine",
     "solve",
     "sweep",
 ]
@@ -47,7 +53,12 @@ _HOME = {
     "Solution": "solution",
     "solve": "solution",
     "sweep": "sweeps.run",
+    "couple": "coupled.coupling",
+    "run_engine": "engine.engine",
+    "Workbench": "workbench",
 }
+WITHOUT_PETSC = ("case", "laws")
+"""Modules that do not need it started."""
 
 
 def __getattr__(name: str) -> Any:
@@ -56,6 +67,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    if _HOME[name] in ("solution", "sweeps.run"):
+    if _HOME[name] not in WITHOUT_PETSC:
         importlib.import_module("pnp_exclusion.fenicsx")
     return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)

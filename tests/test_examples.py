@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, run_command, summary_of
 
+import pnp_exclusion as pnp
 from pnp_exclusion.quantities import FARADAY
 
 
@@ -81,3 +82,12 @@ def test_own_law_runs_from_a_script_and_lies_between_vacancy_hopping_and_stirrin
     tables["model"] |= {"law": "vacancy", "kappa": 0.5}
     named = pnp.solve(pnp.make_case(tables))
     assert own.currents == pytest.approx(named.currents, rel=1e-10)
+
+
+def test_sweep_finds_inverse_currents_in_the_stirring_law_alone():
+    """A diagonal mobility has ``sign J_a = sign F_a`` (PHYSICS, section 4); the membrane example itself is inverse."""
+    found = pnp.sweep(EXAMPLES / "voltage_and_salt.toml")
+    inverse = {law: int((found.regime.sel(law=law) == "inverse").sum()) for law in ("mpnp", "shdl", "vacancy")}
+    assert bool(found.converged.all())
+    assert inverse["shdl"] > 0
+    assert inverse["mpnp"] == inverse["vacancy"] == 0
