@@ -333,6 +333,8 @@ def versions() -> dict[str, str]:
         "fenics-ufl",
         "numpy",
         "scipy",
+        "xarray",
+        "mpi4py",
         "pydantic",
         "pint",
         "matplotlib",

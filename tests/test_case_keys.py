@@ -128,6 +128,15 @@ def test_values_in_units_are_told_in_the_first_ones_unit(membrane: dict):
     assert axis.title == "left_potential"
 
 
+def test_axis_without_a_name_has_one_that_files_can_hold():
+    names = {
+        'boundaries."ion side/1".potential': "ion_side_1_potential",
+        "model.law": "law",
+        "species.Na+.field": "Na__field",
+    }
+    assert {key: Axis(key=key).title for key in names} == names
+
+
 def test_degrees_celsius_keep_their_own_zero(membrane: dict):
     axis = SweepAxis(key="model.temperature", values=["25 °C", "300 K"])
     values, unit = axis_values(axis, membrane)

@@ -225,6 +225,7 @@ def test_other_sweeps_and_mistakes_are_told_before_anything_runs(tmp_path: Path,
 
 WORDS = {
     "part without parts": (["--part", "1"], "--part and --parts go together"),
+    "no parts": (["--part", "0", "--parts", "0"], "--parts must be 1 or more, but it is 0"),
     "part beyond": (["--part", "3", "--parts", "3"], "--part must be one of 0 to 2, but it is 3"),
     "two steps": (["--plan-only", "--gather"], "exclude each other"),
     "no workers": (["--workers", "0"], "--workers must be 1 or more, but it is 0"),
@@ -269,6 +270,14 @@ def test_parts_of_an_array_gathered_are_the_whole(tmp_path: Path, capsys):
     assert main(["sweep", str(case), "-o", str(parts), "--gather"]) == 0
     for name in ("points.jsonl", "sweep.nc", "plan.json"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_part_for_which_no_chunk_is_left_is_done(tmp_path: Path, capsys):
+    """As in an array of more tasks than chunks, whose gathering waits for all of them to end well."""
+    case = write_toml(membrane_over(VOLTAGE, chunk=2), tmp_path / "case.toml")
+    for part, line in ((1, "2 points in 1 chunks"), (2, "0 points in 0 chunks")):
+        assert main(["sweep", str(case), "-o", str(tmp_path / "out"), "--part", str(part), "--parts", "4"]) == 0
+        assert line in capsys.readouterr().err
 
 
 # ---- pictures ----

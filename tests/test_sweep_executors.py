@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,12 +26,15 @@ import pnp_exclusion as pnp
 from pnp_exclusion.case import Case, make_case
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.sweeps.interruption import Interruption
-from pnp_exclusion.sweeps.plan import PointCases, Work, plan_of
+from pnp_exclusion.sweeps.on_dask import SchedulerLostError, over_dask
+from pnp_exclusion.sweeps.plan import Chunk, PointCases, Work, plan_of
 from pnp_exclusion.sweeps.processes import over_processes
 from pnp_exclusion.sweeps.ranks import groups_of
 from pnp_exclusion.sweeps.record import WORKER_DIED
 
 FILES = ("points.jsonl", "sweep.nc", "plan.json")
+LONG = 400
+"""Points of a sweep that is disturbed: enough to outlive ten kills."""
 LONGEST = 100.0
 """Seconds for something to happen on a busy machine."""
 
@@ -66,7 +72,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """One that takes some seconds, so that it can be disturbed."""
-    return _reference(tmp_path_factory.mktemp("long"), 800)
+    return _reference(tmp_path_factory.mktemp("long"), LONG)
 
 
 def _reference(folder: Path, points: int) -> Reference:
@@ -109,6 +115,50 @@ def test_dask_finds_the_same(short: Reference, tmp_path: Path):
     with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
         pnp.sweep(short.case, tmp_path, dask=cluster.scheduler_address)
     assert files_of(tmp_path) == short.files
+
+
+def test_scheduler_that_ends_meanwhile_is_told_in_a_sentence(tmp_path: Path):
+    """It is killed once it has the first chunk, for which it has no worker."""
+    distributed = pytest.importorskip("distributed")
+    known = tmp_path / "scheduler.json"
+    words = ["--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(known)]
+    scheduler = subprocess.Popen([BIN / "dask", "scheduler", *words], stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + LONGEST
+        while not known.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with distributed.Client(scheduler_file=str(known)) as client:
+            address = client.scheduler.address
+        plan = plan_of(make_case(tables(8)))
+
+        def chunks() -> Iterator[Chunk]:
+            yield next(plan.chunks(np.ones(8, dtype=bool)))
+            scheduler.kill()
+
+        with pytest.raises(SchedulerLostError, match=r"is gone; the same command goes on from what is on disk"):
+            list(over_dask(plan.work, chunks(), address, Interruption()))
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
+def test_something_else_at_the_address_of_a_scheduler_is_told_in_a_sentence():
+    """A web server, say: its answer, read as lengths, asks for more memory than there is."""
+    pytest.importorskip("distributed")
+    plan = plan_of(make_case(tables(8)))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 40)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f'no Dask scheduler answers at "{address}"'):
+            next(over_dask(plan.work, iter(()), address, Interruption()))
 
 
 def test_ranks_that_do_not_fit_are_told_once(short: Reference, tmp_path: Path):
@@ -160,7 +210,7 @@ def test_ten_sigkills_at_random_leave_no_trace(long: Reference, tmp_path: Path):
         assert process.poll() is None, "it was done before it was killed ten times"
         process.kill()
         process.communicate()
-    assert 0 < len((tmp_path / "points.jsonl").read_bytes().splitlines()) < 800
+    assert 0 < len((tmp_path / "points.jsonl").read_bytes().splitlines()) < LONG
     finished = run_command("sweep", long.case, "-o", tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "are there already" in finished.stderr
@@ -229,9 +279,9 @@ def test_interrupted_sweep_says_how_it_goes_on(
     printed, told = process.communicate(timeout=30.0)
     assert process.returncode == 130, told
     kept = len((tmp_path / "points.jsonl").read_bytes().splitlines())
-    assert f"interrupted with {kept} of 800 points, which {tmp_path} keeps" in told
+    assert f"interrupted with {kept} of {LONG} points, which {tmp_path} keeps" in told
     assert told.count("the same command goes on from there") == 1
-    assert 0 < kept < 800
+    assert 0 < kept < LONG
     assert printed == ""
     assert lines_of(tmp_path) <= lines_of(long.case.parent / "out")
 

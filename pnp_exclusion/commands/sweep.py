@@ -52,7 +52,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     report = run(read(arguments.case), folder, options)
     if MPI.COMM_WORLD.rank == 0:
         print("\n".join(report.lines), flush=True)
-    if task != "plan" and not report.converged:
+    if report.fruitless:
         raise ConvergenceError(f"no point of the sweep has a solution; {folder}/points.jsonl says why")
     return 0
 
@@ -66,6 +66,8 @@ def _task(arguments: argparse.Namespace) -> tuple[Literal["solve", "plan", "gath
         raise UsageError("--plan-only, --part and --gather exclude each other: they are the steps of an array job")
     if arguments.part is None:
         return "plan" if arguments.plan_only else "gather" if arguments.gather else "solve", 0, 1
+    if arguments.parts < 1:
+        raise UsageError(f"--parts must be 1 or more, but it is {arguments.parts}")
     if not 0 <= arguments.part < arguments.parts:
         raise UsageError(f"--part must be one of 0 to {arguments.parts - 1}, but it is {arguments.part}")
     if arguments.retry or (arguments.overwrite and arguments.parts > 1):

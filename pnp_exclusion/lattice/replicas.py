@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pnp_exclusion.lattice.workers import POLL_SECONDS, SIGNALS, Monitor, Task, run_in_processes
+from pnp_exclusion.lattice.workers import Monitor, Task, run_in_processes
+from pnp_exclusion.workers import POLL_SECONDS, SIGNALS
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -73,7 +74,7 @@ def spread(
         if workers == 1 or len(items) == 1:
             return Spread(_in_turn(task, items, report, flag), flag.is_set())
         reporter = _Reporter(report, len(items))
-        return Spread(run_in_processes(task, items, workers, flag, reporter.tell), flag.is_set())
+        return Spread(run_in_processes(task, items, workers, flag.is_set, reporter.tell), flag.is_set())
 
 
 @contextmanager

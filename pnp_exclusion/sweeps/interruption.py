@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from pnp_exclusion.errors import PnpExclusionError
+from pnp_exclusion.workers import SIGNALS
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 5.0
 """For others to come to the end of a point once the sweep was asked to stop."""
 

@@ -8,11 +8,11 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import PnpExclusionError, UsageError
 from pnp_exclusion.sweeps.futures import completed
 from pnp_exclusion.sweeps.interruption import Interruption
 from pnp_exclusion.sweeps.plan import Chunk, Work
-from pnp_exclusion.sweeps.record import WORKER_DIED, Outcome, failure
+from pnp_exclusion.sweeps.record import Outcome, lost
 
 if TYPE_CHECKING:
     from pnp_exclusion.sweeps.station import Station
@@ -26,20 +26,25 @@ _station: tuple[str, Station] | None = None
 """Of this process, with the sweep that it serves."""
 
 
+class SchedulerLostError(PnpExclusionError):
+    """A Dask scheduler that ended, or was cut off, before the sweep was done."""
+
+
 def over_dask(work: Work, chunks: Iterator[Chunk], address: str, interruption: Interruption) -> Generator[Outcome]:
     """Solve chunks on the workers of a scheduler; yield what comes of each as it comes in.
 
     A chunk that Dask gives up, because workers died over it, is recorded as failed. `UsageError` if the scheduler does
-    not answer or Dask is not installed.
+    not answer or Dask is not installed, `SchedulerLostError` if it ends meanwhile.
     """
     try:
         from distributed import Client
+        from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise UsageError('--dask needs the package distributed: pip install "pnp-exclusion[dask]"') from None
     try:
         client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever is at the address may answer anything
         raise UsageError(f'no Dask scheduler answers at "{address}": {error}') from None
     with client:
         tasks = {client.submit(_solve, work, chunk, pure=False): chunk for chunk in chunks}
@@ -49,8 +54,11 @@ def over_dask(work: Work, chunks: Iterator[Chunk], address: str, interruption: I
                 try:
                     yield future.result()
                 except KilledWorker:
-                    drivings = work.cases.drivings
-                    yield Outcome(chunk.number, [failure(point, drivings, WORKER_DIED) for point in chunk.points])
+                    yield lost(chunk, work)
+                except FutureCancelledError:
+                    raise SchedulerLostError(
+                        f'the Dask scheduler at "{address}" is gone; the same command goes on from what is on disk'
+                    ) from None
 
 
 def _solve(work: Work, chunk: Chunk) -> Outcome:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pnp_exclusion.case_axes import Driving
-from pnp_exclusion.sweeps.plan import Point
+from pnp_exclusion.sweeps.plan import Chunk, Point, Work
 
 if TYPE_CHECKING:
     from pnp_exclusion.solution import Solution
@@ -65,6 +65,11 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
 def failure(point: Point, drivings: Sequence[Driving], reason: str) -> Record:
     """Return what is kept of a point without a solution: why."""
     return _begin(point, drivings) | {"converged": False, "reason": " ".join(reason.split())}
+
+
+def lost(chunk: Chunk, work: Work) -> Outcome:
+    """Return what is kept of a chunk that was given up because workers died over it."""
+    return Outcome(chunk.number, [failure(point, work.cases.drivings, WORKER_DIED) for point in chunk.points])
 
 
 def line_of(record: Record) -> str:

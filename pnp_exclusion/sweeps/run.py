@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,8 +127,12 @@ class Report:
     """What came of a run: the lines to print, and the results where the sweep is complete."""
 
     lines: list[str]
-    results: xr.Dataset
-    converged: int
+    results: xr.Dataset = field(default_factory=xr.Dataset)
+
+    @property
+    def fruitless(self) -> bool:
+        """Whether the sweep is complete, and no point of it has a solution."""
+        return "converged" in self.results and not self.results["converged"].any()
 
 
 def run(case: Case, folder: Path, options: Options, comm: MPI.Intracomm = MPI.COMM_WORLD) -> Report:
@@ -237,7 +241,7 @@ class _Session:
         """Write the results if all points are there; return what to print."""
         done, size, task = int(self.store.done.sum()), self.plan.size, self.options.task
         if task == "plan":
-            return Report(self._parts_in_words(), xr.Dataset(), 0)
+            return Report(self._parts_in_words())
         if task == "gather" and done < size:
             raise UsageError(
                 f"{size - done} of {size} points are missing in {self.store.folder}; run the parts that did not finish "
@@ -245,7 +249,7 @@ class _Session:
             )
         if not self.options.part.whole:
             lines = [f"part {self.options.part.number} of {self.options.part.of}: {int(self._mine.sum())} points done"]
-            return Report([*lines, "when all parts are: the same command with --gather"], xr.Dataset(), done)
+            return Report([*lines, "when all parts are: the same command with --gather"])
         return self._complete()
 
     # ---- words ----
@@ -256,7 +260,8 @@ class _Session:
         self.progress.begin(done, total)
         if self.options.task == "solve":
             kept = f"; {done} are there already" if done else ""
-            self.progress.say(f"{total} points in {len(plan.pieces[:: self.options.part.of])} chunks{kept}")
+            number, of = self.options.part
+            self.progress.say(f"{total} points in {len(plan.pieces[number::of])} chunks{kept}")
 
     def _parts_in_words(self) -> list[str]:
         plan, folder = self.plan, self.store.folder
@@ -287,7 +292,7 @@ class _Session:
                 f"{plan.size - converged} of {plan.size} points have no solution; {store.folder / POINTS} says why, "
                 "--retry solves them again"
             )
-        return Report(self._table(results, converged), results, converged)
+        return Report(self._table(results, converged), results)
 
     def _write(self, results: xr.Dataset) -> None:
         """The manifest comes last, as the sign that all is there."""
