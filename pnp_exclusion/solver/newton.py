@@ -10,9 +10,9 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
-from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
+from dolfinx import la
 
+from pnp_exclusion.solver.assembly import assembly_of
 from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
@@ -69,7 +69,8 @@ class NewtonSolver:
         self.progress = progress
         self.total_iterations = 0
         self._comm = weak_form.problem.domain.comm
-        self._matrix = fem_petsc.create_matrix(weak_form.jacobian_form)
+        self._assembly = assembly_of(weak_form, progress)
+        self._matrix = self._assembly.matrix
         self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
         self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
@@ -159,7 +160,8 @@ class NewtonSolver:
     def close(self) -> None:
         """Free PETSc's objects."""
         self.forget()
-        for thing in (self._matrix, self._solution, self._function):
+        self._assembly.close()
+        for thing in (self._solution, self._function):
             thing.destroy()
 
     # ---- callbacks of SNES ----
@@ -172,7 +174,7 @@ class NewtonSolver:
         self._write_unknown(x)
         residual = self._residual
         residual.array[:] = 0.0
-        fem.assemble_vector(residual.array, self.weak_form.residual_form)
+        self._assembly.add_residual(residual.array)
         residual.scatter_reverse(la.InsertMode.add)
         # held values are exact already, so their rows are satisfied and no lifting is needed
         residual.array[self._held_dofs] = 0.0
@@ -180,9 +182,7 @@ class NewtonSolver:
 
     def _assemble_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, jacobian: PETSc.Mat, _: PETSc.Mat) -> None:
         self._write_unknown(x)
-        jacobian.zeroEntries()
-        fem_petsc.assemble_matrix(jacobian, self.weak_form.jacobian_form, bcs=self.weak_form.conditions)
-        jacobian.assemble()
+        self._assembly.fill_jacobian()
 
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
