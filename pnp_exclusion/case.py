@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -21,8 +19,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from pnp_exclusion.case_base import Count, Flag, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case_plans import Diagram, Sweep
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
 from pnp_exclusion.quantities import (
@@ -41,22 +40,6 @@ from pnp_exclusion.quantities import (
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Flag = Annotated[bool, Field(strict=True)]
-Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
-Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-
-
-class Table(BaseModel):
-    """A table of a case file: no key beyond those declared, nothing changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-def _refuse(message: str) -> PydanticCustomError:
-    return PydanticCustomError("case", "{message}", {"message": message})
-
 
 def _form(written: Any) -> str:
     """Which member of a union is meant, so that a mistake in it is told once."""
@@ -67,7 +50,7 @@ def _form(written: Any) -> str:
 
 def _single(written: Any) -> Any:
     if not isinstance(written, str | bool | int | float):
-        raise _refuse(f"{shown(written)} is neither a text nor a number nor true or false")
+        raise refusal(f"{shown(written)} is neither a text nor a number nor true or false")
     return written
 
 
@@ -113,9 +96,9 @@ class FieldTable(Table):
     @model_validator(mode="after")
     def _matching_ascending_knots(self) -> FieldTable:
         if len(self.x) != len(self.values):
-            raise _refuse(f"has {len(self.x)} positions x but {len(self.values)} values; give one value for each x")
+            raise refusal(f"has {len(self.x)} positions x but {len(self.values)} values; give one value for each x")
         if any(right.value < left.value for left, right in zip(self.x, self.x[1:], strict=False)):
-            raise _refuse("x must be in ascending order")
+            raise refusal("x must be in ascending order")
         return self
 
 
@@ -301,7 +284,7 @@ class Solver(Table):
     def _names_without_dash(cls, petsc: dict[str, Any]) -> dict[str, Any]:
         for name in petsc:
             if name.startswith("-") or not name.strip():
-                raise _refuse(f'"{name}" is not the name of an option; write it without a dash, e.g. "ksp_type"')
+                raise refusal(f'"{name}" is not the name of an option; write it without a dash, e.g. "ksp_type"')
         return petsc
 
 
@@ -325,6 +308,8 @@ class Case(Table):
     boundaries: list[AnyBoundary]
     solver: Solver = Field(default_factory=Solver)
     output: Output = Field(default_factory=Output)
+    sweep: Sweep | None = None
+    diagram: Diagram | None = None
     _path: Path = PrivateAttr(default=Path("case"))
     _groups: MeshGroups | None = PrivateAttr(default=None)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case
-from pnp_exclusion.case_reading import Draft, Reader, listed, nearest, read_tables
+from pnp_exclusion.case_plan_checks import check_plans
+from pnp_exclusion.case_reading import Draft, Memory, Reader, listed, nearest, read_tables
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.laws import LawError, named_law
-from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, mesh_groups
+from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups, mesh_groups
 from pnp_exclusion.quantities import AVOGADRO
 
 RESERVED = ("x", "phi", "potential", "packing", "fixed_charge")
@@ -21,9 +22,12 @@ EXTREME = 1e30
 """Sizes, in SI units or without, beyond this or below its inverse are mistakes, and would overflow."""
 
 
-def check_tables(raw: dict[str, Any], path: Path) -> Case:
-    """Return the checked `Case` of a parsed file, or raise `CaseError` with every mistake in it."""
-    draft = Draft(path)
+def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None) -> Case:
+    """Return the checked `Case` of a parsed file, or raise `CaseError` with every mistake in it.
+
+    A ``memory`` that is handed over from case to case makes the checks of many that are alike cheap.
+    """
+    draft = Draft(path, memory)
     read_tables(raw, draft)
     if draft.model is not None:
         for check in (
@@ -38,6 +42,7 @@ def check_tables(raw: dict[str, Any], path: Path) -> Case:
             _check_packing,
         ):
             check(draft, draft.model)
+    check_plans(raw, draft)
     if draft.mistakes or draft.model is None:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     case = Case(
@@ -49,6 +54,8 @@ def check_tables(raw: dict[str, Any], path: Path) -> Case:
         boundaries=draft.boundaries,
         solver=draft.solver,
         output=draft.output,
+        sweep=draft.sweep,
+        diagram=draft.diagram,
     )
     case._path = path
     case._groups = draft.groups
@@ -126,10 +133,19 @@ def _check_fit(draft: Draft, model: tables.Model) -> None:
     diffusivities = [1.0 if s.diffusivity is None else s.diffusivity.value for s in draft.species.values()]
     if not draft.species or not draft.all_species_read or min(diffusivities) <= 0.0:
         return
+    known, pair = draft.memory.misfits if draft.memory else {}, (model.law, model.kappa, *diffusivities)
+    if pair not in known:
+        known[pair] = _misfit(model, diffusivities)
+    if known[pair]:
+        draft.refuse("[model]", known[pair])
+
+
+def _misfit(model: tables.Model, diffusivities: list[float]) -> str:
     try:
         named_law(model.law, model.kappa).require_fit(diffusivities)
     except LawError as error:
-        draft.refuse("[model]", str(error))
+        return str(error)
+    return ""
 
 
 def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) -> None:
@@ -160,7 +176,7 @@ def _check_domain(draft: Draft, model: tables.Model) -> None:
         draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh file, e.g. "1 nm"')
     _check_positive(draft, "[domain]", "unit", draft.domain.unit)
     try:
-        draft.groups = mesh_groups(draft.path.parent / draft.domain.file)
+        draft.groups = _groups(draft, draft.path.parent / draft.domain.file)
     except MeshFileError as error:
         draft.refuse("[domain]", f"file: {error}")
         return
@@ -170,6 +186,13 @@ def _check_domain(draft: Draft, model: tables.Model) -> None:
             f"dimension = {draft.domain.dimension}, but the named groups of {draft.domain.file} "
             f"go up to dimension {draft.groups.dimension}",
         )
+
+
+def _groups(draft: Draft, path: Path) -> MeshGroups:
+    known = draft.memory.groups if draft.memory else {}
+    if path not in known:
+        known[path] = mesh_groups(path)
+    return known[path]
 
 
 def _check_regions(draft: Draft, model: tables.Model) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case, dimension_of
+from pnp_exclusion.case_base import Table
+from pnp_exclusion.case_plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
 from pnp_exclusion.mesh.physical_names import MeshGroups
 from pnp_exclusion.quantities import shown
 
@@ -31,10 +35,32 @@ def listed(words: Iterable[str]) -> str:
 
 
 @dataclass
+class Memory:
+    """What was read before, for those who check many cases that are alike: nothing is read or opened twice.
+
+    tables
+        The table that an entry amounts to, None if it cannot be read, with its mistakes; by the entry as written.
+    groups
+        Of a mesh file.
+    misfits
+        What is wrong between a law and diffusivities, empty if nothing.
+    """
+
+    tables: dict[tuple[str, str, bytes], tuple[Any, list[str]]] = field(default_factory=dict)
+    groups: dict[Path, MeshGroups] = field(default_factory=dict)
+    misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+
+MOST_REMEMBERED = 10_000
+"""Tables; beyond it memory begins anew, so that it stays small over any number of cases."""
+
+
+@dataclass
 class Draft:
     """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here."""
 
     path: Path
+    memory: Memory | None = None
     mistakes: list[str] = field(default_factory=list)
     title: str = ""
     model: tables.Model | None = None
@@ -48,6 +74,8 @@ class Draft:
     all_boundaries_read: bool = True
     solver: tables.Solver = field(default_factory=tables.Solver)
     output: tables.Output = field(default_factory=tables.Output)
+    sweep: Sweep | None = None
+    diagram: Diagram | None = None
     groups: MeshGroups | None = None
 
     def refuse(self, where: str, what: str) -> None:
@@ -94,6 +122,8 @@ def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
     draft.shape = shape if isinstance(shape, str) else ""
     draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
     draft.output = reader.table(raw, "output", tables.Output) or draft.output
+    draft.sweep = reader.table(raw, "sweep", Sweep)
+    draft.diagram = reader.table(raw, "diagram", Diagram)
     for position, species in enumerate(reader.array(raw, "species", tables.Species, required=True), start=1):
         if species is None:
             draft.all_species_read = False
@@ -106,6 +136,11 @@ def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
     boundaries = list(reader.array(raw, "boundaries", tables.AnyBoundary, required=True))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _units(model: object) -> str:
@@ -144,17 +179,30 @@ class Reader:
             yield self._read(entry, kind, f'[[{key}]] "{name}"' if named else f"[[{key}]] {position}")
 
     def _read(self, entry: Any, kind: Any, where: str) -> Any:
-        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        table, mistakes = self._remembered(entry, kind, where) if self.draft.memory else self._read_anew(entry, kind)
+        for mistake in mistakes:
+            self.draft.refuse(where, mistake)
+        return table
+
+    def _remembered(self, entry: Any, kind: Any, where: str) -> tuple[Any, list[str]]:
+        assert self.draft.memory is not None
+        tables = self.draft.memory.tables
+        written = (self._context["units"], where, pickle.dumps(entry))
+        if written not in tables:
+            if len(tables) >= MOST_REMEMBERED:
+                tables.clear()
+            tables[written] = self._read_anew(entry, kind)
+        return tables[written]
+
+    def _read_anew(self, entry: Any, kind: Any) -> tuple[Any, list[str]]:
         try:
-            return adapter.validate_python(entry, context=self._context)
+            return _adapter(kind).validate_python(entry, context=self._context), []
         except ValidationError as error:
-            for mistake in _sentences(error, entry, kind):
-                self.draft.refuse(where, mistake)
-            return None
+            return None, list(_sentences(error, entry, kind))
 
     def without_mistakes(self, entry: Any, kind: Any) -> Any:
         """Read a table without the keys that are wrong in it, so that the rest can still be checked."""
-        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        adapter = _adapter(kind)
         try:
             return adapter.validate_python(entry, context=self._context)
         except ValidationError as error:
@@ -189,7 +237,7 @@ def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
         prefix, context = f"{key}: " if key else "", finding.get("ctx", {})
         match finding["type"]:
             case "extra_forbidden":
-                known = _keys(kind, entry) if len(location) == 1 else tables.FieldTable.model_fields
+                known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
                 yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'
             case "missing":
                 yield f'the key "{key}" is missing'
@@ -212,6 +260,20 @@ def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
                 yield f"{prefix}{finding['msg'].lower()}, but it is {shown(finding['input'])}"
 
 
+NESTED: dict[str, type[Table]] = {
+    "field": tables.FieldTable,
+    "axes": SweepAxis,
+    "x": DiagramAxis,
+    "y": DiagramAxis,
+    "variants": Variant,
+}
+"""The tables within tables, by their key."""
+
+
+def _names(kind: type[Table]) -> list[str]:
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
 def _is_form(part: int | str) -> bool:
     """Whether pydantic put the member of a union, or the mark of a key, into a location: neither is a key."""
     return isinstance(part, str) and (part == "[key]" or (part.startswith("<") and part.endswith(">")))
@@ -219,12 +281,12 @@ def _is_form(part: int | str) -> bool:
 
 def _keys(kind: Any, entry: Any) -> list[str]:
     """The keys of the table that an entry means to be."""
-    if isinstance(kind, type) and issubclass(kind, tables.Table):
-        return list(kind.model_fields)
+    if isinstance(kind, type) and issubclass(kind, Table):
+        return _names(kind)
     chosen = [k for k in kind.__origin__.__args__ if _tag(k) in (entry.get("shape"), entry.get("kind"))]
     return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
 
 
-def _tag(kind: type[tables.Table]) -> str:
+def _tag(kind: type[Table]) -> str:
     discriminator = kind.model_fields.get("shape") or kind.model_fields["kind"]
     return str(discriminator.annotation.__args__[0])  # type: ignore[union-attr]

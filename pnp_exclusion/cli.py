@@ -36,11 +36,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in commands.NAMES:
         module = _command(name)
         module.add_to(subparsers.add_parser(name, help=module.HELP))
     return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Reads the version of the installed package, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"pnp-exclusion {version('pnp_exclusion')}\n")
 
 
 def _command(name: str) -> ModuleType:
@@ -61,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PnpExclusionError as error:
         return _tell(error)
     except KeyboardInterrupt:
+        if _rank() == 0:
+            print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
         _abort_others(130)
         return 130
     except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pnp_exclusion.scales import Scales
 
 SPECIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
+TITLE_WIDTH = 70
+"""Characters to a line: what the narrowest picture holds."""
 LAWSTYLES = ("-", "--", "-.", ":")
 STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -105,7 +108,7 @@ def _shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> 
 
 def _title(case: Case) -> str:
     law = case.model.law + (f" (kappa = {case.model.kappa:g})" if case.model.kappa else "")
-    return f"{plain(case.title)} — {law}" if case.title else law
+    return textwrap.fill(f"{plain(case.title)} — {law}", TITLE_WIDTH) if case.title else law
 
 
 def plain(text: str) -> str:
@@ -145,8 +148,15 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
             axis.set_ylabel(_length_label(letters[cut.axes[1]], scales))
         for axis in axes[-1, :]:
             axis.set_xlabel(_length_label(letters[cut.axes[0]], scales))
-        figure.suptitle(_title(case))
+        plane = "" if cut.offset is None else f"\nplane {_plane(cut, scales)}"
+        figure.suptitle(_title(case) + plane)
         save(figure, path)
+
+
+def _plane(cut: Slice, scales: Scales) -> str:
+    """Name the plane of a cut through three dimensions, e.g. "z = 5 nm"."""
+    normal = "xyz"[3 - sum(cut.axes)]
+    return f"{normal} = {(cut.offset or 0.0) * scales.length_in_unit:.4g} {scales.length_unit}".rstrip()
 
 
 def _draw_panel(

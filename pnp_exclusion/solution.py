@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
@@ -13,7 +14,7 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.build import Setup, build
-from pnp_exclusion.case import Case
+from pnp_exclusion.case import Case, make_case, read_case
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.laws import Law
 from pnp_exclusion.observe import currents, forces, identity, split
@@ -216,8 +217,18 @@ def settings_of(case: Case) -> SolverSettings:
     )
 
 
+def as_case(case: Case | str | Path | Mapping[str, Any]) -> Case:
+    """Return a case that is given as such, as a file, or as the tables of one; `CaseError` if it has mistakes."""
+    match case:
+        case Case():
+            return case
+        case str() | Path():
+            return read_case(case)
+    return make_case(dict(case))
+
+
 def solve(
-    case: Case,
+    case: Case | str | Path | Mapping[str, Any],
     law: Law | None = None,
     *,
     comm: MPI.Comm = MPI.COMM_WORLD,
@@ -227,6 +238,8 @@ def solve(
 ) -> Solution:
     """Solve a case for its steady state; collective over ``comm``.
 
+    case
+        As from `read_case` or `make_case`, or the path of a case file, or its tables.
     law
         A law written in Python, instead of the one that the case names.
     petsc_options
@@ -237,6 +250,7 @@ def solve(
         Return the last good state, marked as not converged, instead of raising `ConvergenceError`.
     """
     clock = _Clock()
+    case = as_case(case)
     setup = build(case, comm, law)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree

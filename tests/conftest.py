@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from pnp_exclusion import fenicsx
+from pnp_exclusion.case import make_case
+from pnp_exclusion.errors import CaseError
 
 fenicsx.initialise_petsc()
 
@@ -32,6 +34,23 @@ def example(name: str) -> dict:
 def membrane() -> dict:
     """The tables of the membrane example, to be changed."""
     return copy.deepcopy(example("membrane"))
+
+
+def mistakes(tables: dict, folder: Path = Path()) -> list[str]:
+    """The mistakes that are told of a case that has some."""
+    with pytest.raises(CaseError) as caught:
+        make_case(tables, folder)
+    return caught.value.mistakes
+
+
+def change(tables: dict, *path, to) -> dict:
+    """Return a copy with one entry changed."""
+    changed = copy.deepcopy(tables)
+    target = changed
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = to
+    return changed
 
 
 def run_command(*words: str | Path, ranks: int = 1, cwd: Path | None = None, timeout: float = 300.0):

@@ -60,3 +60,23 @@ def test_fieldsplit_finds_the_currents_of_the_direct_solver(name: str, degree: i
         currents[linear] = solution.currents
     assert solution.report.linear_iterations > solution.report.newton_iterations
     assert currents["fieldsplit"] == pytest.approx(currents["direct"], rel=1e-8)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_what_interrupts_a_solve_ends_it(interruption: BaseException | type[BaseException]):
+    """PETSc turns what its callbacks raise into errors of its own; a ramp would then go on after Ctrl-C."""
+
+    def interrupt(line: str) -> None:
+        raise interruption
+
+    with pytest.raises(KeyboardInterrupt if interruption is KeyboardInterrupt else OSError):
+        pnp.solve(pnp.make_case(dimensionless_case()), progress=interrupt)
+    assert pnp.solve(pnp.make_case(dimensionless_case())).converged
+
+
+def test_case_may_be_given_as_a_file_or_as_tables():
+    """A case read by hand gives the same currents."""
+    path = EXAMPLES / "membrane.toml"
+    currents = pnp.solve(pnp.read_case(path)).currents
+    assert pnp.solve(path).currents == currents
+    assert pnp.solve(pnp.read_case(path).as_written()).currents == currents

@@ -4,12 +4,12 @@ import copy
 
 import numpy as np
 import pytest
+from conftest import EXAMPLES
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case import Case, make_case, read_case
 from pnp_exclusion.exact import stationary_state
 from pnp_exclusion.workbench import Workbench, structure_of
-from tests.conftest import EXAMPLES
 
 TWO_SPECIES = {
     "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed"},

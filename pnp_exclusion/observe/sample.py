@@ -57,6 +57,8 @@ class Slice:
 
     axes
         The two axes that span the plane: across and up in a picture.
+    offset
+        Where the plane cuts the third axis; None in two dimensions.
     grid
         Coordinates along each.
     rho
@@ -66,6 +68,7 @@ class Slice:
     """
 
     axes: tuple[int, int]
+    offset: float | None
     grid: tuple[np.ndarray, np.ndarray]
     rho: np.ndarray
     vacancy: np.ndarray
@@ -92,8 +95,10 @@ def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
     shape = (len(grids[1]), len(grids[0]))
     vacancy, rho, _, potential = _fields(weak_form, unknown)
     components = flux.reshape(len(points), len(problem.species), dimension)[:, :, [across, up]]
+    offset = 0.5 * float((low + high)[3 - across - up]) if dimension == 3 else None
     return Slice(
         (across, up),
+        offset,
         (grids[0], grids[1]),
         rho.reshape(-1, *shape),
         np.broadcast_to(vacancy, len(points)).reshape(shape),

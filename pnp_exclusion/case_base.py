@@ -1,0 +1,25 @@
+"""The words in which the tables of a case file are declared."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+
+
+class Table(BaseModel):
+    """A table of a case file: no key beyond those declared, nothing changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, serialize_by_alias=True)
+
+
+def refusal(message: str) -> PydanticCustomError:
+    """Return what a validator raises to refuse a value with a sentence of its own."""
+    return PydanticCustomError("case", "{message}", {"message": message})
