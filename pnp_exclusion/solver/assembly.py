@@ -162,7 +162,8 @@ class _Parts:
 
     def __init__(self, space: fem.FunctionSpace, form: ufl.Form, compiled: fem.Form) -> None:
         over_cells = [integral.integral_type() == "cell" for integral in form.integrals()]
-        self.cells, self.others = compiled, None
+        self.cells = compiled
+        self.others: Any = None
         if not all(over_cells):
             chosen = lambda wanted: [i for i, cell in zip(form.integrals(), over_cells, strict=True) if cell is wanted]  # noqa: E731
             self.cells = fem.form(ufl.Form(chosen(True)), jit_options=JIT_OPTIONS)

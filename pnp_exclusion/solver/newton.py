@@ -24,6 +24,8 @@ LARGEST_JUMP = 50.0
 false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
+KRYLOV_GROWTH = 1.6
+"""A preconditioner is rebuilt when it takes so many times more Krylov steps than when it was new."""
 
 
 def damped(step: np.ndarray) -> np.ndarray:
@@ -96,6 +98,7 @@ class NewtonSolver:
         self._largest_cell = weak_form.problem.domain.largest_cell()
         self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
+        self._fresh_krylov_steps: int | None = None
         self._full_step = np.inf
         self._full_step_norm = np.inf
         self._shortened = False
@@ -152,6 +155,9 @@ class NewtonSolver:
             self.max_steps = snes.getTolerances()[3]
             snes.setLineSearchPreCheck(self._limit_step)
             self._name_fields(snes.getKSP().getPC())
+            if not self.ledger.gives("snes_lag_preconditioner"):
+                # SNES has the last word on this after every Jacobian, and petsc4py no other way to tell it
+                snes.getKSP().setPreSolve(self._keep_preconditioner)
             self._snes = snes
         return self._snes
 
@@ -206,6 +212,17 @@ class NewtonSolver:
         self._assembly.fill_jacobian()
 
     @_called_by_petsc
+    def _keep_preconditioner(self, solver: PETSc.KSP, *_: PETSc.Vec) -> None:
+        """Reuse the preconditioner of an earlier step of this solve while it serves; one costs 15 Krylov steps."""
+        snes, steps = self._snes, solver.getIterationNumber()
+        if snes is None or snes.getIterationNumber() == 0 or solver.getPC().getType() != "fieldsplit":
+            self._fresh_krylov_steps = None
+        elif self._fresh_krylov_steps is None:
+            self._fresh_krylov_steps = steps
+        elif steps > KRYLOV_GROWTH * self._fresh_krylov_steps:
+            self._fresh_krylov_steps = None
+        solver.getPC().setReusePreconditioner(self._fresh_krylov_steps is not None)
+
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
         full = -y.array_r.reshape(-1, self.weak_form.components)
