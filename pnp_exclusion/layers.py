@@ -42,10 +42,11 @@ def mesh_of(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case] = (
             cells = domain.cells if isinstance(domain.cells, list) else [domain.cells] * len(lengths)
         case _:
             raise TypeError("a gmsh domain is read, not made")
-    nodes = []
+    nodes, kept = [], []
     for axis, (length, count) in enumerate(zip(lengths, cells, strict=True)):
         extent = length.value / scales.length
         breakpoints = list(_breakpoints(case, scales, axis))
+        kept.append(breakpoints)
         if count is not None:
             nodes.append(uniform_nodes(extent, breakpoints, count))
         else:
@@ -59,7 +60,7 @@ def mesh_of(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case] = (
                 for position, thickness in sorted(thinnest.items())
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
-    return tensor_domain(comm, nodes)
+    return tensor_domain(comm, nodes, kept)
 
 
 def _cells_per_layer(resolution: Resolution) -> float:

@@ -20,6 +20,7 @@ from pnp_exclusion.laws import Law
 from pnp_exclusion.observe import currents, forces, identity, split
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.solver.linear import OptionsLedger
+from pnp_exclusion.solver.nested import start_from_coarser
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
@@ -256,10 +257,13 @@ def solve(
     quadrature_degree = case.solver.quadrature_degree
     weak_form = WeakForm(setup.problem, case.solver.degree, quadrature_degree)
     say = progress if comm.rank == 0 else (lambda line: None)
-    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings_of(case), say) as solver:
-        clock.lap("forms")
+    settings = settings_of(case)
+    clock.lap("forms")
+    near = start_from_coarser(setup, weak_form, settings, petsc_options, say)
+    clock.lap("coarse start")
+    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings, say) as solver:
         try:
-            report, converged = solver.solve(), True
+            report, converged = solver.solve(near), True
         except ConvergenceError:
             if not keep_failure:
                 raise

@@ -121,6 +121,8 @@ class WeakForm:
         test = self._split(ufl.TestFunction(self.space))
         balance = self._species_equations(test) + self._potential_equation(test)
         residual = balance + self._holding_terms(test)
+        self.residual = residual
+        """As UFL; `residual_form` and `jacobian_form` are compiled from it."""
         self.balance_form = fem.form(balance, jit_options=JIT_OPTIONS)
         """What flows in and out of the neighbourhood of every node: the currents are read off it."""
         self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS) if self.weakly_held else self.balance_form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mpi4py import MPI
 
@@ -14,6 +15,32 @@ from pnp_exclusion.mesh.physical_names import SIDES
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The nodes along each axis of an interval, rectangle or box (ascending), and those that must stay nodes."""
+
+    nodes: Sequence[np.ndarray]
+    breakpoints: Sequence[Sequence[float]]
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return int(np.prod([len(axis) for axis in self.nodes]))
+
+    def coarsened(self) -> Grid | None:
+        """Return the grid of every second node between breakpoints; None if that leaves (nearly) all of them."""
+        coarse = [_every_second(*axis) for axis in zip(self.nodes, self.breakpoints, strict=True)]
+        grid = Grid(coarse, self.breakpoints)
+        return grid if 2 * grid.size <= self.size else None
+
+
+def _every_second(nodes: np.ndarray, breakpoints: Sequence[float]) -> np.ndarray:
+    kept = {0, len(nodes) - 1, *(int(np.abs(nodes - x).argmin()) for x in breakpoints)}
+    ends = sorted(kept)
+    chosen = [index for start, end in pairwise(ends) for index in range(start, end, 2)]
+    return nodes[[*chosen, ends[-1]]]
+
+
+@dataclass(frozen=True)
 class Domain:
     """A mesh in units of the domain length, with names.
 
@@ -21,11 +48,14 @@ class Domain:
         Local facets (owned and ghost) of every named boundary.
     region_cells
         Local cells (owned and ghost) of every region named in the mesh.
+    grid
+        Its nodes along each axis, for an interval, rectangle or box of ours.
     """
 
     mesh: dmesh.Mesh
     boundary_facets: Mapping[str, np.ndarray]
     region_cells: Mapping[str, np.ndarray]
+    grid: Grid | None = None
 
     @property
     def dimension(self) -> int:
@@ -82,8 +112,13 @@ class Domain:
         return dmesh.meshtags(self.mesh, self.dimension - 1, joined[order], tags[order])
 
 
-def tensor_domain(comm: MPI.Comm, nodes: Sequence[np.ndarray]) -> Domain:
-    """Return the interval, rectangle or box with the given nodes along each axis (ascending, from 0)."""
+def tensor_domain(
+    comm: MPI.Comm, nodes: Sequence[np.ndarray], breakpoints: Sequence[Sequence[float]] | None = None
+) -> Domain:
+    """Return the interval, rectangle or box with the given nodes along each axis (ascending, from 0).
+
+    ``breakpoints`` are the nodes that a coarser mesh must have too.
+    """
     counts = [len(axis) - 1 for axis in nodes]
     # the mesh is made on integer coordinates and then moved, so that every rank places its own nodes
     match counts:
@@ -101,7 +136,7 @@ def tensor_domain(comm: MPI.Comm, nodes: Sequence[np.ndarray]) -> Domain:
     for axis, positions in enumerate(nodes):
         integer = mesh.geometry.x[:, axis]
         mesh.geometry.x[:, axis] = np.interp(integer, np.arange(len(positions)), positions)
-    return Domain(mesh, facets, {})
+    return Domain(mesh, facets, {}, Grid(nodes, breakpoints or [[] for _ in nodes]))
 
 
 def _on_plane(axis: int, position: float) -> Callable[[np.ndarray], np.ndarray]:

@@ -11,9 +11,9 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
-from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
+from dolfinx import la
 
+from pnp_exclusion.solver.assembly import assembly_of
 from pnp_exclusion.solver.linear import OptionsLedger, name_fields, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
@@ -24,6 +24,8 @@ LARGEST_JUMP = 50.0
 false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
+KRYLOV_GROWTH = 1.6
+"""A preconditioner is rebuilt when it takes so many times more Krylov steps than when it was new."""
 
 
 def damped(step: np.ndarray) -> np.ndarray:
@@ -86,7 +88,8 @@ class NewtonSolver:
         self.progress = progress
         self.raised: BaseException | None = None
         self._comm = weak_form.problem.domain.comm
-        self._matrix = fem_petsc.create_matrix(weak_form.jacobian_form)
+        self._assembly = assembly_of(weak_form, progress)
+        self._matrix = self._assembly.matrix
         self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
         self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
@@ -95,6 +98,7 @@ class NewtonSolver:
         self._largest_cell = weak_form.problem.domain.largest_cell()
         self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
+        self._fresh_krylov_steps: int | None = None
         self._full_step = np.inf
         self._full_step_norm = np.inf
         self._shortened = False
@@ -151,6 +155,9 @@ class NewtonSolver:
             self.max_steps = snes.getTolerances()[3]
             snes.setLineSearchPreCheck(self._limit_step)
             name_fields(snes.getKSP().getPC(), self._matrix, field_names(self.weak_form))
+            if not self.ledger.gives("snes_lag_preconditioner"):
+                # SNES has the last word on this after every Jacobian, and petsc4py no other way to tell it
+                snes.getKSP().setPreSolve(self._keep_preconditioner)
             self._snes = snes
         return self._snes
 
@@ -163,7 +170,8 @@ class NewtonSolver:
     def close(self) -> None:
         """Free PETSc's objects."""
         self.forget()
-        for thing in (self._matrix, self._solution, self._function):
+        self._assembly.close()
+        for thing in (self._solution, self._function):
             thing.destroy()
 
     # ---- callbacks of SNES ----
@@ -177,7 +185,7 @@ class NewtonSolver:
         self._write_unknown(x)
         residual = self._residual
         residual.array[:] = 0.0
-        fem.assemble_vector(residual.array, self.weak_form.residual_form)
+        self._assembly.add_residual(residual.array)
         residual.scatter_reverse(la.InsertMode.add)
         # held values are exact already, so their rows are satisfied and no lifting is needed
         residual.array[self._held_dofs] = 0.0
@@ -186,9 +194,19 @@ class NewtonSolver:
     @_called_by_petsc
     def _assemble_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, jacobian: PETSc.Mat, _: PETSc.Mat) -> None:
         self._write_unknown(x)
-        jacobian.zeroEntries()
-        fem_petsc.assemble_matrix(jacobian, self.weak_form.jacobian_form, bcs=self.weak_form.conditions)
-        jacobian.assemble()
+        self._assembly.fill_jacobian()
+
+    @_called_by_petsc
+    def _keep_preconditioner(self, solver: PETSc.KSP, *_: PETSc.Vec) -> None:
+        """Reuse the preconditioner of an earlier step of this solve while it serves; one costs 15 Krylov steps."""
+        snes, steps = self._snes, solver.getIterationNumber()
+        if snes is None or snes.getIterationNumber() == 0 or solver.getPC().getType() != "fieldsplit":
+            self._fresh_krylov_steps = None
+        elif self._fresh_krylov_steps is None:
+            self._fresh_krylov_steps = steps
+        elif steps > KRYLOV_GROWTH * self._fresh_krylov_steps:
+            self._fresh_krylov_steps = None
+        solver.getPC().setReusePreconditioner(self._fresh_krylov_steps is not None)
 
     @_called_by_petsc
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
