@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         words, petsc_options = _split_petsc_options(words)
     except UsageError as error:
         return _tell(error)
-    with _mute_but_first():
-        arguments = _parser().parse_args(words)
     try:
+        with _mute_but_first():
+            arguments = _parser().parse_args(words)
         return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
         return _tell(error)
