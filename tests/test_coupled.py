@@ -333,6 +333,51 @@ def test_curve_of_the_membrane_passes_through_the_membrane_itself():
     assert max(powers) > 0.0
 
 
+def test_best_loads_are_found_between_the_points_of_the_curve():
+    """An ideal membrane is best just short of its stopping load, where linear theory has it; three loads miss it."""
+    tables = charged_membrane(1.05e-3, 1e-3, 0.0)
+    tables["regions"] = [{"name": "membrane", "x": [0.1, 0.9], "fixed_charge": -0.3}]
+    tables["model"]["debye_length"] = 0.02
+    found = couple(solve(tables), "voltage", "salinity", points=3).conversion
+    assert found.reference.figure_of_merit > 1000.0
+    assert found.best_efficiency.efficiency == pytest.approx(found.reference.best_efficiency, rel=1e-2)
+    assert found.best_power.power == pytest.approx(found.reference.best_power(found.strengths[1]), rel=1e-2)
+    assert max(point.efficiency for point in found.curve) < 0.6
+
+
+def test_neutral_species_under_poisson_drive_each_other_without_a_curve():
+    """Uniform: L = diag(rho) - rho rho^T whatever the potential; there is no voltage and no salinity to turn."""
+    tables = between([0.2, 0.3], [0.2, 0.1], electrostatics="poisson", debye_length=0.1)
+    for species, boundary, potential in zip(tables["species"], tables["boundaries"], (2.0, 0.0), strict=True):
+        species["charge"], boundary["potential"] = 0, potential
+    coupling = couple(solve(tables))
+    assert set(coupling.drive.directions) == {"A", "B"}
+    assert coupling.conversion.curve == ()
+    np.testing.assert_allclose(coupling.steady.currents, [0.0, 0.2], atol=1e-10)
+    assert not coupling.conversion.point.lifts  # the current of A is rounding
+
+
+def test_driver_of_an_inverse_species_is_one_that_gives():
+    """A drags B and C against their forces: neither of these can be what works."""
+    tables = between([0.2, 0.3, 0.1], [0.3, 0.1, 0.1])
+    for species, field in zip(tables["species"], (3.0, -1.0, 0.0), strict=True):
+        species["field"] = field
+    coupling = couple(solve(tables))
+    assert coupling.inverse == ["B", "C"]
+    assert [direction.name for direction in coupling.conversion.pair] == ["B", "A"]
+    assert coupling.conversion.point.lifts
+
+
+def test_rounding_is_no_coupling():
+    """A uniform salt of equal mobilities: voltage and salinity do not know of each other (Z = 0)."""
+    tables = charged_membrane(0.2, 0.1, 0.0)
+    del tables["regions"]
+    conversion = couple(solve(tables)).conversion
+    assert not conversion.reference.couples
+    assert conversion.curve == ()
+    assert conversion.best_efficiency is None
+
+
 # ---- thresholds ----
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
 
 import contourpy
 import numpy as np
 import pytest
-from conftest import EXAMPLES, run_command, write_toml
+from conftest import BIN, EXAMPLES, run_command, write_toml
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
 import pnp_exclusion as pnp
-from pnp_exclusion.diagram import arrangement
+from pnp_exclusion.diagram import arrangement, job
 from pnp_exclusion.diagram.compute import Diagram, diagrams_of, make_diagram
 from pnp_exclusion.diagram.exact import exact_excess
 from pnp_exclusion.diagram.plane import planes_of
 from pnp_exclusion.diagram.readings import Reading
-from pnp_exclusion.diagram.report import shares
+from pnp_exclusion.diagram.report import as_json, points_csv, shares
 from pnp_exclusion.diagram.trace import trace
-from pnp_exclusion.diagram.workers import Workers
+from pnp_exclusion.diagram.workers import WorkerError, Workers
 from pnp_exclusion.exact import border_field, equilibrium_fields, inverse_interval, stationary_state
 
 LEFT, RIGHT = (0.6, 0.2), (0.2, 0.6)
@@ -273,20 +280,34 @@ def test_command_draws_cases_and_variants_side_by_side(tmp_path):
     assert (tmp_path / "out" / "diagram.png").stat().st_size > 20_000
     rows = (tmp_path / "out" / "points.csv").read_text().splitlines()
     assert len(rows) == 1 + stirred["solves"] + steric["solves"]
+    assert rows[0].startswith("case,law,variant,x,y,current_A,force_A,regime_A,")
+    assert Counter(row.split(",")[1] for row in rows[1:]) == {"shdl": stirred["solves"], "mpnp": steric["solves"]}
     assert "2 of 2" in finished.stderr
     again = run_command("diagram", EXAMPLES / "diagrams" / "contents.toml", "-o", tmp_path / "out")
     assert again.returncode == 2
     assert "holds other results" in again.stderr
 
 
-def test_plane_without_a_single_solution_ends_with_3_and_says_why(tmp_path):
+def test_plane_without_a_single_case_is_refused_before_anything_runs(tmp_path):
     text = (EXAMPLES / "diagrams" / "contents.toml").read_text()
     case = tmp_path / "full.toml"
     case.write_text(text.replace("from = 0.01", "from = 0.65").replace("to = 0.49", "to = 0.9"))
     finished = run_command("diagram", case, "-o", tmp_path / "out")
+    assert finished.returncode == 2
+    assert "no point of the plane is a case; in its middle" in finished.stderr
+    assert "fill 1.55 of the space" in finished.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_plane_without_a_single_solution_ends_with_3_and_says_why(tmp_path):
+    case = tmp_path / "hopeless.toml"
+    text = (EXAMPLES / "diagrams" / "poisson.toml").read_text()
+    case.write_text(text + "\n[solver]\nmax_newton_steps = 1\n")
+    finished = run_command("diagram", case, "--resolution", "3", "-o", tmp_path / "out")
     assert finished.returncode == 3
     assert "no point has a solution" in finished.stderr
-    assert "fill 1.3 of the space" in (tmp_path / "out" / "points.csv").read_text()
+    rows = (tmp_path / "out" / "points.csv").read_text().splitlines()
+    assert rows[1].endswith("no solution found; not even at a small part of the driving forces")
 
 
 def _case_with(**diagram: object) -> dict:
@@ -318,6 +339,83 @@ def test_cases_without_a_diagram_or_without_two_reservoirs_are_refused():
     tables["boundaries"][1] = {"where": "right", "kind": "wall"}
     with pytest.raises(pnp.errors.CaseError, match="two boundaries that hold all"):
         diagrams_of(pnp.make_case(tables))
+
+
+def test_species_that_pass_a_third_boundary_are_refused():
+    """There would be no two ends between which currents and regimes are meant."""
+    tables = fields_case("shdl", "poisson").as_written()
+    tables["domain"] = {"shape": "rectangle", "size": [1.0, 0.5], "cells": [8, 4]}
+    for third in (
+        {"kind": "electrode", "potential": 0.0, "fraction": {"A": 0.2}},
+        {"kind": "flux", "flux": {"A": 0.1}},
+    ):
+        tables["boundaries"] = [*tables["boundaries"][:2], {"where": "top", **third}]
+        with pytest.raises(pnp.errors.CaseError, match='must not pass a third boundary, but "top"'):
+            planes_of(pnp.make_case(tables))
+
+
+def test_variants_are_reported_with_their_own_electrostatics():
+    tables = fields_case("shdl", "poisson").as_written()
+    tables["diagram"]["variants"] = [{"name": "mpnp", "set": {"model.law": "mpnp"}}]
+    (diagram,) = diagrams_of(pnp.make_case(tables), resolution=3, accuracy=1e-2)
+    (one,) = as_json([diagram])["diagrams"]
+    assert (one["law"], one["electrostatics"]) == ("mpnp", "poisson")
+    assert points_csv([diagram]).splitlines()[1].split(",")[1:3] == ["mpnp", "mpnp"]
+
+
+# ---- processes that die, interruptions ----
+
+
+def test_points_of_a_worker_that_is_killed_are_solved_again_once():
+    (plane,) = planes_of(fields_case("shdl"), accuracy=1e-3)
+    points = np.random.default_rng(3).uniform(size=(32, 2))
+    others = set(multiprocessing.active_children())
+    with Workers(1) as alone, Workers(2) as crew:
+        expected = [reading.excess for reading in alone.reader(plane)(points)]
+        read = crew.reader(plane)
+        read(points[:9])
+        _kill_one(others)
+        np.testing.assert_allclose([reading.excess for reading in read(points)], expected, rtol=1e-6, atol=1e-9)
+        _kill_one(others)
+        with pytest.raises(WorkerError, match="twice"):
+            read(points)
+
+
+def _kill_one(others: set) -> None:
+    worker = min(set(multiprocessing.active_children()) - others, key=lambda child: child.pid)
+    worker.kill()
+    worker.join()
+
+
+def test_interruption_that_a_callback_drops_ends_a_diagram_all_the_same(monkeypatch):
+    """C code drops what a handler raises in its callbacks: pydantic's type checks, and PETSc's on their first line."""
+
+    def drop_it(plane, read):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.0)
+        read(np.array([[0.5, 0.5]]))
+        pytest.fail("went on")
+
+    monkeypatch.setattr(job, "make_diagram", drop_it)
+    planes = planes_of(fields_case("mpnp"))
+    progress = job._Progress(lambda line: None, 1)
+    with pytest.raises(KeyboardInterrupt):
+        job._found(progress, planes, 1, ())
+
+
+@pytest.mark.parametrize("seconds", [3.5, 6.0])
+def test_interrupted_command_with_workers_ends_at_once_in_one_sentence(tmp_path, seconds: float):
+    """As the workers start, and as they solve: a Ctrl-C goes to all of them."""
+    case = EXAMPLES / "diagrams" / "membrane_salt.toml"
+    command = [BIN / "pnp-exclusion", "diagram", case, "--workers", "2", "--quiet", "-o", tmp_path / "out"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert told == "pnp-exclusion: interrupted; nothing was written\n"
+    assert not (tmp_path / "out" / "points.csv").exists()
 
 
 def test_command_refuses_ranks_and_bad_words():

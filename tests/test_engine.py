@@ -15,6 +15,7 @@ import pnp_exclusion as pnp
 from pnp_exclusion.engine.engine import Engine, run_engine
 from pnp_exclusion.engine.linear import LinearEngine, LinearLeg
 from pnp_exclusion.engine.loop import Leg, Loop
+from pnp_exclusion.engine.report import as_json
 from pnp_exclusion.errors import CaseError, UsageError
 
 
@@ -169,6 +170,20 @@ def test_command_writes_numbers_and_a_picture(tmp_path: Path):
         chemical = 8.314462618 * 298.15 * found["salinity"]["value"]
         assert point["consumption"] == pytest.approx(chemical * np.sum(point["leg_currents"]), rel=1e-9)
         assert point["power"] == pytest.approx(point["current"] * point["load_voltage"], rel=1e-9, abs=1e-9)
+
+
+def test_currents_of_legs_are_named_by_the_species_that_pass():
+    """A closed ion (pnp) is no part of what flows."""
+    legs = []
+    for charge in (-0.3, 0.2):
+        tables = membrane(charge, 0.06, 0.002, "pnp")
+        tables["species"].insert(0, {"name": "X", "charge": -1, "mean_fraction": 0.01})
+        for boundary in tables["boundaries"]:
+            boundary["kind"] = "electrode"
+        legs.append(tables)
+    content = as_json(engine(*legs, points=3))
+    assert content["species"] == ["Na", "Cl"]
+    assert all(len(leg) == 2 for leg in content["curve"][0]["leg_currents"])
 
 
 _ONE_LOAD = """

@@ -2,14 +2,17 @@
 
 import copy
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from conftest import EXAMPLES
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case import Case, make_case, read_case
+from pnp_exclusion.errors import ConvergenceError, OneRankDiskError
 from pnp_exclusion.exact import stationary_state
-from pnp_exclusion.workbench import Workbench, structure_of
+from pnp_exclusion.workbench import Workbench, leaves_together, structure_of
 
 TWO_SPECIES = {
     "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed"},
@@ -142,3 +145,15 @@ def test_what_differs_in_more_than_numbers_does_not_fit():
         assert structure_of(other) != structure_of(case)
     with Workbench(case) as bench, pytest.raises(ValueError, match="more than numbers"):
         bench.solve(with_fields(1.0, 2.0, law="mpnp"))
+
+
+def test_ranks_that_leave_at_different_places_do_not_wait_for_each_other():
+    """An interruption hung two ranks: one freed PETSc's objects, which all must do together, the other was gone."""
+
+    class TwoRanks:
+        size = 2
+
+    for kind, together in ((None, True), (ConvergenceError, True), (OneRankDiskError, False), (KeyError, False)):
+        assert leaves_together(kind, TwoRanks()) is together
+    assert not leaves_together(KeyboardInterrupt, TwoRanks())
+    assert leaves_together(KeyboardInterrupt, MPI.COMM_SELF)

@@ -70,7 +70,7 @@ def _draw(job: Job, coupling: Coupling) -> None:
 
     solution, conversion = coupling.solution, coupling.conversion
     title, scales = solution.setup.case.title, solution.setup.scales
-    if conversion is not None and conversion.reference.figure_of_merit > 0.0:
+    if conversion is not None and conversion.reference.couples:
         units = units_of(coupling)
         job.folder.draw("power_efficiency.png", "coupled.plots.draw_power_efficiency", title, conversion, units)
     if coupling.at_equilibrium:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from pnp_exclusion.coupled.directions import Drive
 from pnp_exclusion.coupled.ends import from_end_to_end, passing
@@ -31,6 +31,8 @@ STARTS = 32
 """States that are kept to start others from; older ones go."""
 SHARP = 1e-12
 """kT, and relative: how sharply a root is bracketed."""
+BEST_SHARP = 1e-4
+"""Of the range: how sharply the best loads are found; powers there are flat, and good to its square."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,16 @@ def knob_of(solution: Solution, species: str) -> tuple[Knob, float]:
     return force_knob(case, scales, species, now, from_end_to_end(solution.weak_form)), now
 
 
+def greatest[Point](
+    at: Callable[[float], Point], quantity: Callable[[Point], float], top: float, known: Iterable[Point]
+) -> Point:
+    """Return the point with the greatest quantity under loads from zero to ``top``, or of those known already."""
+    found = minimize_scalar(
+        lambda share: -quantity(at(share * top)), bounds=(0.0, 1.0), method="bounded", options={"xatol": BEST_SHARP}
+    )
+    return max([at(float(found.x) * top), *known], key=quantity)
+
+
 class Channel:
     """A case whose driving force is turned by a knob; a context that frees PETSc's objects.
 
@@ -124,8 +136,8 @@ class Channel:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *error: Any) -> None:
+        self.bench.__exit__(*error)
 
     def close(self) -> None:
         """Free PETSc's objects."""

@@ -24,6 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 
 type Array = NDArray[np.float64]
 
+LEAST_COUPLING = 1e-9
+"""Of the geometric mean of the diagonal: a coefficient below it is rounding, and couples nothing."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -46,6 +49,11 @@ class Conversion:
     def degree_of_coupling(self) -> float:
         """``q = L_01 / sqrt(L_00 L_11)``, -1..1 (Kedem, Caplan, Trans. Faraday Soc. 61, 1897 (1965))."""
         return float(self._cross / np.sqrt(self.matrix[0, 0] * self.matrix[1, 1]))
+
+    @property
+    def couples(self) -> bool:
+        """Whether one drives the other at all."""
+        return abs(self.degree_of_coupling) > LEAST_COUPLING
 
     @property
     def figure_of_merit(self) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_exclusion.coupled.channel import Channel, Steady, drive_of, steady_of
+from pnp_exclusion.coupled.channel import Channel, Steady, drive_of, greatest, steady_of
 from pnp_exclusion.coupled.conversion import Conversion
 from pnp_exclusion.coupled.directions import (
     SALINITY,
@@ -25,7 +25,7 @@ from pnp_exclusion.coupled.ends import why_not
 from pnp_exclusion.coupled.equilibrium import drive_knob, equilibrium_case
 from pnp_exclusion.coupled.finite_drive import StirringConductances, conductances, stirring_conductances
 from pnp_exclusion.coupled.tangents import Response, TangentSolver
-from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.forces import SAME
 from pnp_exclusion.solution import Solution, settings_of, solve
 
@@ -33,8 +33,10 @@ type Array = NDArray[np.float64]
 
 AT_REST = 1e-10
 """kT: forces below it are none, and the state is an equilibrium."""
-LEAST_COUPLING = 1e-9
-"""Of the geometric mean of the diagonal: a coefficient below it couples nothing."""
+LEAST_EFFICIENCY = 1e-12
+"""Below it is rounding."""
+LEAST_LOAD = 1e-9
+"""kT: a driver that is stopped by less lifts nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class PowerPoint:
         """``power / consumption``."""
         return self.power / self.consumption
 
+    @property
+    def lifts(self) -> bool:
+        """Whether the driver works on the load, and by more than rounding."""
+        return self.consumption > 0.0 and self.power > LEAST_EFFICIENCY * self.consumption
+
 
 @dataclass(frozen=True)
 class EnergyConversion:
@@ -75,7 +82,9 @@ class EnergyConversion:
         The state itself.
     curve
         Loads from zero to the one that stops its current, the driver as in the case, from steady states of their own;
-        empty where nothing drives or the pair cannot be turned one by one.
+        empty where nothing drives, or lifts the load, or the pair cannot be turned one by one.
+    best_power, best_efficiency
+        Of all such loads, not only those of the curve; None without it.
     """
 
     pair: tuple[Direction, Direction]
@@ -83,7 +92,9 @@ class EnergyConversion:
     reference: Conversion
     here: Conversion | None
     point: PowerPoint
-    curve: tuple[PowerPoint, ...]
+    curve: tuple[PowerPoint, ...] = ()
+    best_power: PowerPoint | None = None
+    best_efficiency: PowerPoint | None = None
 
 
 @dataclass(frozen=True)
@@ -148,9 +159,8 @@ def couple(
 
     load, driver
         Names of the forces to set against each other: of species, "voltage" or "salinity". Chosen if not given: a
-        species that runs inverse against the next one; else voltage against salinity where there are charges and
-        Poisson; else the first species against the next. If only the first has
-        a force, it is the driver.
+        species that runs inverse against the first that does not; else voltage against salinity where there are charges
+        and Poisson; else the first species against the next. If only the first has a force, it is the driver.
     points
         Of the curve at the case's own driving force; 21 in one dimension, none above, if not given.
 
@@ -193,7 +203,8 @@ def _pair(solution: Solution, drive: Drive, load: str | None, driver: str | None
     named = load or driver
     candidates = apart + together if named in drive.species or (inverse and not named) else together + apart
     chosen = load or next((name for name in candidates if name != driver), None)
-    for name in [driver] if driver else candidates:
+    # a species that runs against its own force gives nothing
+    for name in [driver] if driver else sorted(candidates, key=inverse.__contains__):
         if chosen is not None and name != chosen and independent((known[chosen], known[name])):
             return known[chosen], known[name]
     if load is None and driver is None:
@@ -217,17 +228,21 @@ def _conversion(
             about_rest = tangents.response().to_contents
     here = None
     if steady.resistance is not None:
-        here = Conversion(in_directions(conductances(steady.resistance), pair))
+        here = _of_matrix(conductances(steady.resistance), pair)
     strengths = _strengths(steady, pair)
-    reference = Conversion(in_directions(about_rest, pair))
-    return EnergyConversion(
-        pair,
-        strengths,
-        reference,
-        here,
-        _point(steady, pair, strengths[0], strengths[1]),
-        _curve(coupling, pair, reference, strengths[1], points),
-    )
+    point = _point(steady, pair, strengths[0], strengths[1])
+    conversion = EnergyConversion(pair, strengths, _of_matrix(about_rest, pair), here, point)
+    return _with_curve(coupling, conversion, points, petsc_options)
+
+
+def _of_matrix(matrix: Array, pair: tuple[Direction, Direction]) -> Conversion:
+    try:
+        return Conversion(in_directions(matrix, pair))
+    except ValueError:
+        raise ConvergenceError(
+            f"the response to {pair[0].name} and {pair[1].name} is positive to rounding only; "
+            "name other forces by --load and --driver"
+        ) from None
 
 
 def _strengths(steady: Steady, pair: tuple[Direction, Direction]) -> Array:
@@ -242,19 +257,32 @@ def _point(steady: Steady, pair: tuple[Direction, Direction], load: float, drive
     return PowerPoint(float(load), -taken * float(load), given * float(driver))
 
 
-def _curve(
-    coupling: Coupling, pair: tuple[Direction, Direction], reference: Conversion, driver: float, points: int
-) -> tuple[PowerPoint, ...]:
-    solution = coupling.solution
-    coupled = abs(reference.degree_of_coupling) > LEAST_COUPLING
-    knob = drive_knob(solution, coupling.drive, pair, driver) if points >= 2 and driver != 0.0 and coupled else None
+def _with_curve(
+    coupling: Coupling, conversion: EnergyConversion, points: int, petsc_options: Sequence[str]
+) -> EnergyConversion:
+    """Add steady states under other loads."""
+    solution, pair, driver = coupling.solution, conversion.pair, float(conversion.strengths[1])
+    if points < 2 or driver == 0.0 or not conversion.reference.couples:
+        return conversion
+    knob = drive_knob(solution, coupling.drive, pair, driver)
     if knob is None:
-        return ()
-    guess = reference.stopping_load(driver)
+        return conversion
+    guess = conversion.reference.stopping_load(driver)
     law, comm = solution.weak_form.problem.law, solution.weak_form.problem.domain.comm
-    with Channel(knob, sorted({0.0, guess}), comm, law, petsc_options=()) as channel:
+    with Channel(knob, sorted({0.0, guess}), comm, law, petsc_options) as channel:
         stop = channel.root(
             lambda steady: float(pair[0].vector @ steady.currents), guess, f"the current of the load ({pair[0].name})"
         )
-        loads = [stop * i / (points - 1) for i in range(points)]
-        return tuple(_point(channel.at(load), pair, load, driver) for load in loads)
+        if abs(stop) < LEAST_LOAD:
+            return conversion
+
+        def at(load: float) -> PowerPoint:
+            return _point(channel.at(load), pair, load, driver)
+
+        curve = tuple(at(stop * i / (points - 1)) for i in range(points))
+        return replace(
+            conversion,
+            curve=curve,
+            best_power=greatest(at, lambda point: point.power, stop, curve),
+            best_efficiency=greatest(at, lambda point: point.efficiency, stop, curve),
+        )

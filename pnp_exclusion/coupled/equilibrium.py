@@ -37,6 +37,8 @@ def drive_knob(solution: Solution, drive: Drive, pair: tuple[Direction, Directio
         others |= {load: solution.forces[load], pair[1].name: driver}  # type: ignore[index]
         base = _with_forces(solution, others)
         return force_knob(base, solution.setup.scales, load, others[load], from_end_to_end(solution.weak_form))
+    if VOLTAGE not in drive.directions:
+        return None
     voltage, salinity = drive.directions[VOLTAGE], drive.directions[SALINITY]
     if not (independent((voltage, salinity)) and all(_spanned(one, voltage, salinity) for one in pair)):
         return None

@@ -45,8 +45,11 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
                 linewidth=1.0,
                 label=f"computed, {driver} at {strength:.3g} kT",
             )
+            for best, marker in ((conversion.best_power, "s"), (conversion.best_efficiency, "^")):
+                if best is not None:
+                    axis.plot(best.power * scale, best.efficiency, marker, color=COMPUTED, markersize=6)
         here = conversion.point
-        if here.power > 0.0 and here.consumption > 0.0:
+        if here.lifts:
             axis.plot(here.power * scale, here.efficiency, "*", color=HERE, markersize=13, label="the case itself")
         unit = f" [{units.power[1].replace('^2', '²')}]" if units.power[1] else " [kT D/L]"
         axis.set_xlabel(f"power taken up by the load{unit}" if strength else "power over the greatest power")

@@ -118,7 +118,9 @@ def _conversion(coupling: Coupling, conversion: EnergyConversion, units: Units) 
     }
     if conversion.here is not None:
         content["identity"] = figures(conversion.here)
-    if conversion.curve:
+    if conversion.best_power is not None and conversion.best_efficiency is not None:
+        content["best_power"] = point(conversion.best_power)
+        content["best_efficiency"] = point(conversion.best_efficiency)
         content["curve"] = [point(one) for one in conversion.curve]
     return content
 
@@ -198,21 +200,20 @@ def _conversion_lines(coupling: Coupling, conversion: EnergyConversion, units: U
                 "-",
             ]
         )
-    if conversion.curve:
-        strongest = max(conversion.curve, key=lambda point: point.power)
+    if conversion.best_power is not None and conversion.best_efficiency is not None:
         rows.append(
             [
                 f"computed, {driver.name} at {strength:.4g} kT",
                 "-",
                 "-",
-                f"{max(point.efficiency for point in conversion.curve):.4g}",
-                f"{strongest.efficiency:.4g}",
-                shown(strongest.power, units.power),
+                f"{conversion.best_efficiency.efficiency:.4g}",
+                f"{conversion.best_power.efficiency:.4g}",
+                shown(conversion.best_power.power, units.power),
             ]
         )
     lines = ["", *columns([head, *rows])]
     point = conversion.point
-    if point.power > 0.0 and point.consumption > 0.0:
+    if point.lifts:
         lines.append(f"this state lifts {load.name} with efficiency {point.efficiency:.4g}")
     return lines
 

@@ -12,6 +12,7 @@ from pnp_exclusion.diagram.report import as_json, points_csv, table
 from pnp_exclusion.diagram.workers import Workers
 from pnp_exclusion.job import Job
 from pnp_exclusion.results import versions
+from pnp_exclusion.sweeps.interruption import Interruption
 
 TELL_SECONDS = 3.0
 FIRST_GUESS = 150
@@ -23,13 +24,7 @@ def draw_diagrams(job: Job, planes: Sequence[Plane], workers: int) -> tuple[list
 
     Returns the lines to print, and whether any point has a solution.
     """
-    progress = _Progress(job.console.say, len(planes))
-    diagrams: list[Diagram] = []
-    with Workers(workers, job.petsc_options) as crew:
-        for plane in planes:
-            progress.begin(_name(plane))
-            diagrams.append(make_diagram(plane, crew.reader(plane, progress.tell)))
-            progress.end()
+    diagrams = _found(_Progress(job.console.say, len(planes)), planes, workers, job.petsc_options)
     job.folder.write_json("diagram.json", lambda: as_json(diagrams))
     job.folder.write("points.csv", lambda: points_csv(diagrams))
     job.folder.draw("diagram.png", "diagram.plots.draw", diagrams)
@@ -43,6 +38,29 @@ def draw_diagrams(job: Job, planes: Sequence[Plane], workers: int) -> tuple[list
     }
     job.folder.write_json("manifest.json", lambda: manifest)
     return table(diagrams), any(not reading.failure for diagram in diagrams for reading in diagram.readings)
+
+
+def _found(progress: _Progress, planes: Sequence[Plane], workers: int, petsc_options: Sequence[str]) -> list[Diagram]:
+    """The diagrams of all planes; an interruption ends it even if C code that called back to Python dropped it."""
+    diagrams: list[Diagram] = []
+    with Interruption() as interruption:
+
+        def tell(count: int) -> None:
+            progress.tell(count)
+            if interruption.asked:
+                raise KeyboardInterrupt
+
+        try:
+            with interruption.at_once(), Workers(workers, petsc_options) as crew:
+                for plane in planes:
+                    progress.begin(_name(plane))
+                    diagrams.append(make_diagram(plane, crew.reader(plane, tell)))
+                    progress.end()
+        except Exception:
+            if interruption.asked:
+                raise KeyboardInterrupt from None
+            raise
+    return diagrams
 
 
 def _name(plane: Plane) -> str:

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from pnp_exclusion.case import Case, Interval, make_case
+from pnp_exclusion.case import Case, Contents, Flux, Interval, make_case
 from pnp_exclusion.case_axes import Driving, read_axis
 from pnp_exclusion.case_keys import CaseKeyError, set_key
 from pnp_exclusion.diagram.ends import reservoirs
-from pnp_exclusion.diagram.samples import Array
+from pnp_exclusion.diagram.samples import Array, lattice
 from pnp_exclusion.errors import CaseError
 
 PLANS = ("sweep", "diagram")
+LOOKED_AT = 8
+"""Cells a side of the lattice on which there must be a case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ def planes_of(case: Case, resolution: int | None = None, accuracy: float | None 
     """The planes of the diagram of a case, one for each variant, or one without a name.
 
     Raises `CaseError` if the case has no diagram, or none that can be drawn: species must flow between two boundaries
-    that hold them all, and imposed fields are for intervals.
+    that hold them all and pass no other, imposed fields are for intervals, and somewhere there must be a case.
     """
     diagram = case.diagram
     if diagram is None:
@@ -76,14 +78,35 @@ def planes_of(case: Case, resolution: int | None = None, accuracy: float | None 
             raise CaseError(case.path, [f"[diagram]: {error}"]) from None
         one = make_case(tables, case.path.parent)
         _require_two_reservoirs(one, case.path)
-        planes.append(
-            Plane(case, name, one, tables, x, y, resolution or diagram.resolution, accuracy or diagram.accuracy)
-        )
+        plane = Plane(case, name, one, tables, x, y, resolution or diagram.resolution, accuracy or diagram.accuracy)
+        _require_cases(plane)
+        planes.append(plane)
     return planes
 
 
 def _require_two_reservoirs(case: Case, path: Path) -> None:
     if len(reservoirs(case)) != 2:
         raise CaseError(path, ["[diagram]: species must flow between two boundaries that hold all of them"])
+    for boundary in case.boundaries:
+        partly = isinstance(boundary, Contents) and 0 < len(boundary.amounts) < len(case.species)
+        if partly or isinstance(boundary, Flux):
+            mistake = f'[diagram]: species must not pass a third boundary, but "{boundary.where}" lets some through'
+            raise CaseError(path, [mistake])
     if case.model.electrostatics == "imposed" and not isinstance(case.domain, Interval):
         raise CaseError(path, ["[diagram]: imposed fields are for intervals, where they have one direction"])
+
+
+def _require_cases(plane: Plane) -> None:
+    """Raise `CaseError` if no point of a lattice over the plane is a case; says what is wrong in its middle."""
+    mistakes: list[str] = []
+    for point in [np.array([0.5, 0.5]), *lattice(LOOKED_AT)]:
+        try:
+            plane.case_at(point)
+        except CaseError as error:
+            mistakes = mistakes or error.mistakes
+            continue
+        return
+    variant = f' of the variant "{plane.variant}"' if plane.variant else ""
+    raise CaseError(
+        plane.case.path, [f"[diagram]: no point of the plane{variant} is a case; in its middle: {mistakes[0]}"]
+    )

@@ -101,7 +101,7 @@ class Station:
         except CaseError as error:
             reason = error.mistakes[0]
         except ConvergenceError as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].removesuffix(". Tried:")
         return Reading((np.nan,) * len(self._plane.case.species), failure=reason)
 
     def _solve(self, case: Case, point: Array) -> Solution:

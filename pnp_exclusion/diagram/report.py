@@ -26,7 +26,7 @@ def _one(diagram: Diagram) -> dict[str, Any]:
         "title": plane.case.title,
         "variant": plane.variant,
         "law": plane.changed.model.law,
-        "electrostatics": plane.case.model.electrostatics,
+        "electrostatics": plane.changed.model.electrostatics,
         "units": plane.case.model.units,
         "x": _axis(plane.x),
         "y": _axis(plane.y),
@@ -127,15 +127,16 @@ def points_csv(diagrams: Sequence[Diagram]) -> str:
     Currents run from the first reservoir to the second, in the unit of the column ``unit``; forces are in kT.
     """
     names = list(dict.fromkeys(name for diagram in diagrams for name in diagram.species))
-    head = ["case", "variant", "x", "y", *(f"{what}_{n}" for n in names for what in ("current", "force", "regime"))]
+    by_species = [f"{what}_{name}" for name in names for what in ("current", "force", "regime")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*head, "unit", "failure"])
+    writer.writerow(["case", "law", "variant", "x", "y", *by_species, "unit", "failure"])
     for diagram in diagrams:
         own = {name: a for a, name in enumerate(diagram.species)}
         places = diagram.plane.coordinates(diagram.points)
         for (x, y), reading in zip(places, diagram.readings, strict=True):
-            row = [diagram.plane.case.path.name, diagram.plane.variant, f"{x:.12g}", f"{y:.12g}"]
+            plane = diagram.plane
+            row = [plane.case.path.name, plane.changed.model.law, plane.variant, f"{x:.12g}", f"{y:.12g}"]
             for name in names:
                 if name not in own or reading.failure:
                     row += ["", "", ""]
@@ -167,7 +168,9 @@ def table(diagrams: Sequence[Diagram]) -> list[str]:
             ]
         )
     lost = sum(len(failed(diagram)) for diagram in diagrams)
-    return [*columns(rows), *([f"{lost} solves failed; points.csv says why"] if lost else [])]
+    unknown = max((diagram.unknown for diagram in diagrams), default=0.0)
+    told = f"{lost} solves failed, which leaves up to {unknown:.2%} of a plane without a regime; points.csv says why"
+    return [*columns(rows), *([told] if lost else [])]
 
 
 def _percent(parts: dict[str, float]) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Self
+from multiprocessing import resource_tracker
+from typing import Any, Self
 
 import numpy as np
 
+from pnp_exclusion.diagram.begin import begin
 from pnp_exclusion.diagram.plane import Plane
 from pnp_exclusion.diagram.readings import Reading, Station
 from pnp_exclusion.diagram.samples import Array
 from pnp_exclusion.errors import PnpExclusionError
-from pnp_exclusion.fenicsx import initialise_petsc
 
 BATCH = 8
 """Points handed to a process at a time: neighbours, which start from each other."""
@@ -33,27 +35,33 @@ class WorkerError(PnpExclusionError):
 
 
 class Workers:
-    """Solves in ``count`` processes, in this one if that is 1; a context."""
+    """Solves in ``count`` processes, in this one if that is 1; a context.
+
+    If a process dies, they are all replaced, once, and what they had not done yet is done again.
+    """
 
     def __init__(self, count: int = 1, petsc_options: Sequence[str] = ()) -> None:
+        self._count = count
         self._options = tuple(petsc_options)
-        self._pool = None
-        if count > 1:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(count, context, initializer=initialise_petsc, initargs=(self._options,))
+        self._pool = self._new_pool() if count > 1 else None
+        self._replaced = False
+        self._children: set[Any] = set()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         _leave_station()
+        if kind is not None:
+            for child in self._children:
+                child.kill()  # nothing that it still does is wanted
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def reader(self, plane: Plane, tell: Callable[[int], None] = lambda count: None) -> Read:
         """A function that reads points (n, 2) of the unit square of a plane, in their order.
 
-        ``tell`` is called with the number of new readings as they come in. `WorkerError` if a process dies.
+        ``tell`` is called with the number of new readings as they come in. `WorkerError` if processes die twice.
         """
         serial = next(_serials)
 
@@ -71,20 +79,46 @@ class Workers:
         if self._pool is None:
             yield from (_read(serial, plane, self._options, batch) for batch in batches)
             return
-        futures = [self._pool.submit(_read, serial, plane, self._options, batch) for batch in batches]
+        done = 0
+        while done < len(batches):
+            futures: list[Future[list[Reading]]] = []
+            try:
+                with self._starting():
+                    for batch in batches[done:]:
+                        futures.append(self._pool.submit(_read, serial, plane, self._options, batch))
+                for future in futures:
+                    readings = future.result()
+                    done += 1
+                    yield readings
+            except BrokenProcessPool:
+                if self._replaced:
+                    message = "worker processes ended before their work was done, twice; was there memory enough?"
+                    raise WorkerError(message) from None
+                self._pool, self._replaced = self._new_pool(), True
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._count, context, initializer=begin, initargs=(self._options,))
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Let the pool start processes, which it does as work comes in, deaf to SIGINT from their first line on."""
+        # started on demand otherwise, and unblocking the signal by the way
+        resource_tracker.ensure_running()
+        others = set(multiprocessing.active_children())
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            yield from (future.result() for future in futures)
-        except BrokenProcessPool:
-            raise WorkerError("a worker process ended before its work was done; was there memory enough?") from None
+            yield
         finally:
-            for future in futures:
-                future.cancel()
+            self._children |= set(multiprocessing.active_children()) - others
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _read(serial: int, plane: Plane, petsc_options: tuple[str, ...], points: Array) -> list[Reading]:
     global _station
-    if multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to the whole group; the parent ends this one
     if _station is None or _station[0] != serial:
         _leave_station()
         _station = (serial, Station(plane, petsc_options))

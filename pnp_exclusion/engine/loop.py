@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
-from pnp_exclusion.coupled.channel import Channel, Steady, drive_of, knob_of
+from pnp_exclusion.coupled.channel import Channel, Steady, drive_of, greatest, knob_of
 from pnp_exclusion.coupled.directions import SALINITY, VOLTAGE, Drive, in_directions
 from pnp_exclusion.coupled.equilibrium import equilibrium_case
 from pnp_exclusion.coupled.tangents import TangentSolver
@@ -22,8 +23,6 @@ type Array = NDArray[np.float64]
 
 SHARP = 1e-11
 """kT/e, and relative: how sharply the floating potential is found."""
-BEST_SHARP = 1e-4
-"""Of the open-circuit voltage: how sharply the best loads are found; powers there are flat, and good to its square."""
 LEAST_VOLTAGE = 1e-9
 """kT/e: legs whose zero-current voltages differ by less than this are alike."""
 
@@ -92,17 +91,16 @@ class Leg:
         # nothing in the loop drives a leg beyond what the salinity can
         reach = abs(self.drive.salinity) / np.abs(self.drive.charges[self.drive.charges != 0.0]).min()
         self.channel = Channel(knob, (-reach, reach), problem.domain.comm, problem.law, petsc_options)
-        self.zero_current_voltage = self.channel.root(self.electric_current, guess, "the electric current of a leg")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.channel)
+            self.zero_current_voltage = self.channel.root(self.electric_current, guess, "the electric current of a leg")
+            stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free PETSc's objects."""
-        self.channel.close()
+    def __exit__(self, *error: Any) -> None:
+        self.channel.__exit__(*error)
 
     def electric_current(self, steady: Steady) -> float:
         """``sum z_a J_a`` of a state, times the area."""
@@ -174,10 +172,4 @@ class Loop:
 
     def best(self, quantity: Callable[[EnginePoint], float]) -> EnginePoint:
         """Return the loop under the load at which a quantity is greatest."""
-        top = self.open_circuit_voltage
-
-        def loss(share: float) -> float:
-            return -quantity(self.at(share * top))
-
-        found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": BEST_SHARP})
-        return self.at(float(found.x) * top)
+        return greatest(self.at, quantity, self.open_circuit_voltage, self._points.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pnp_exclusion.commands.words import columns
+from pnp_exclusion.coupled.channel import drive_of
 from pnp_exclusion.coupled.units import in_units, shown
 from pnp_exclusion.engine.engine import Engine
 from pnp_exclusion.engine.linear import LinearLeg
@@ -50,7 +51,7 @@ def as_json(engine: Engine) -> dict[str, Any]:
             "power": units.power[1],
             "consumption": units.power[1],
         },
-        "species": list(engine.solutions[0].weak_form.problem.names),
+        "species": list(drive_of(engine.solutions[0]).species),
         "legs": [leg(*one) for one in legs],
         "linear": {
             "Z": linear.figure_of_merit,
