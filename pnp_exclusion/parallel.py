@@ -27,3 +27,12 @@ def on_rank_zero[T](comm: MPI.Comm, work: Callable[[], T]) -> T:
     if problem is not None:
         raise problem
     return result  # type: ignore[return-value]
+
+
+def leaves_together(kind: type[BaseException] | None, comm: MPI.Comm) -> bool:
+    """Whether all ranks leave a context at the same place, so that they can free PETSc's objects, together.
+
+    An interruption, or a bug, meets them at different ones: they would wait for each other for ever. It ends the
+    processes, and that frees everything.
+    """
+    return comm.size == 1 or kind is None or (issubclass(kind, PnpExclusionError) and kind.everywhere)

@@ -14,8 +14,8 @@ import numpy as np
 
 from pnp_exclusion.build import build, setup_on
 from pnp_exclusion.case import Case
-from pnp_exclusion.errors import PnpExclusionError
 from pnp_exclusion.laws import Law
+from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.scales import scales_of
 from pnp_exclusion.solution import Solution, settings_of
 from pnp_exclusion.solver.linear import OptionsLedger
@@ -131,15 +131,6 @@ class Workbench:
         values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
         charges = [species.charge for species in weak_form.problem.species]
         values += shift * np.array([*charges, 1.0])
-
-
-def leaves_together(kind: type[BaseException] | None, comm: MPI.Comm) -> bool:
-    """Whether all ranks leave a context at the same place, so that they can free PETSc's objects, together.
-
-    An interruption, or a bug, meets them at different ones: they would wait for each other for ever. It ends the
-    processes, and that frees everything.
-    """
-    return comm.size == 1 or kind is None or (issubclass(kind, PnpExclusionError) and kind.everywhere)
 
 
 def structure_of(case: Case) -> str:

@@ -12,7 +12,8 @@ import pnp_exclusion as pnp
 from pnp_exclusion.case import Case, make_case, read_case
 from pnp_exclusion.errors import ConvergenceError, OneRankDiskError
 from pnp_exclusion.exact import stationary_state
-from pnp_exclusion.workbench import Workbench, leaves_together, structure_of
+from pnp_exclusion.parallel import leaves_together
+from pnp_exclusion.workbench import Workbench, structure_of
 
 TWO_SPECIES = {
     "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed"},

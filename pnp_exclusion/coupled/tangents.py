@@ -27,11 +27,11 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_not
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.linear import OptionsLedger, name_fields, preset, refusals_as_usage_errors
 from pnp_exclusion.solver.newton import field_names
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
-from pnp_exclusion.workbench import leaves_together
 
 REFINEMENTS = 30
 """Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, Literal
+from typing import Literal
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -54,22 +53,6 @@ class NewtonReport:
 Progress = Callable[[str], None]
 
 
-def _called_by_petsc[**P, T](
-    method: Callable[Concatenate[NewtonSolver, P], T],
-) -> Callable[Concatenate[NewtonSolver, P], T]:
-    """Keep what a callback raises (an interruption, a full disk), which PETSc turns into an error of its own."""
-
-    @functools.wraps(method)
-    def keeping(self: NewtonSolver, *arguments: P.args, **named: P.kwargs) -> T:
-        try:
-            return method(self, *arguments, **named)
-        except BaseException as error:
-            self.raised = error
-            raise
-
-    return keeping
-
-
 class NewtonSolver:
     """Solves the weak form from the unknown's current values, which it replaces; restores them if it fails.
 
@@ -86,7 +69,6 @@ class NewtonSolver:
         self.tolerance = tolerance
         self.max_steps = max_steps
         self.progress = progress
-        self.raised: BaseException | None = None
         self._comm = weak_form.problem.domain.comm
         self._assembly = assembly_of(weak_form, progress)
         self._matrix = self._assembly.matrix
@@ -114,7 +96,6 @@ class NewtonSolver:
         unknown = self.weak_form.unknown
         before = unknown.x.array.copy()
         self._limiter = limiter
-        self.raised = None
         self._charges = np.array([species.charge for species in self.weak_form.problem.species])
         snes = self._solver()
         if not self._line_search_is_users:
@@ -125,8 +106,9 @@ class NewtonSolver:
             with refusals_as_usage_errors():
                 snes.solve(None, self._solution)
         except PETSc.Error as error:
-            if self.raised is not None:
-                raise self.raised from None
+            if error.__cause__ is not None:
+                # what a callback raised, an interruption or a full disk: no failure of the attempt
+                raise error.__cause__ from None
             failure = f"PETSc stopped: {petsc_message(error)}"
         iterations = snes.getIterationNumber()
         if not failure and snes.getConvergedReason() < 0:
@@ -180,7 +162,6 @@ class NewtonSolver:
         self.weak_form.unknown.x.array[: self._owned] = x.array_r
         self.weak_form.unknown.x.scatter_forward()
 
-    @_called_by_petsc
     def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
         self._write_unknown(x)
         residual = self._residual
@@ -191,12 +172,10 @@ class NewtonSolver:
         residual.array[self._held_dofs] = 0.0
         f.array_w[:] = residual.array[: self._owned]
 
-    @_called_by_petsc
     def _assemble_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, jacobian: PETSc.Mat, _: PETSc.Mat) -> None:
         self._write_unknown(x)
         self._assembly.fill_jacobian()
 
-    @_called_by_petsc
     def _keep_preconditioner(self, solver: PETSc.KSP, *_: PETSc.Vec) -> None:
         """Reuse the preconditioner of an earlier step of this solve while it serves; one costs 15 Krylov steps."""
         snes, steps = self._snes, solver.getIterationNumber()
@@ -208,7 +187,6 @@ class NewtonSolver:
             self._fresh_krylov_steps = None
         solver.getPC().setReusePreconditioner(self._fresh_krylov_steps is not None)
 
-    @_called_by_petsc
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
         full = -y.array_r.reshape(-1, self.weak_form.components)
@@ -228,7 +206,6 @@ class NewtonSolver:
             y.array_w.reshape(-1, self.weak_form.components)[:, :species] = -(limited + electric)
         return self._shortened
 
-    @_called_by_petsc
     def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int | None:
         _, step_norm, residual_norm = norms
         if not np.isfinite(residual_norm):

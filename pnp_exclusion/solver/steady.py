@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.guess import FirstGuess
 from pnp_exclusion.solver.linear import OptionsLedger, preset
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver, field_names
@@ -76,8 +77,9 @@ class SteadySolver:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if leaves_together(kind, self.weak_form.problem.domain.comm):
+            self.close()
 
     def close(self) -> None:
         """Free PETSc's objects; the weak form and its unknown stay usable."""
