@@ -180,7 +180,8 @@ def _bisect(
     middle_rank = (first + end) // 2
     middle = low + round((high - low) * (middle_rank - first) / (end - first))
     below = boxes[axis][chosen] < middle
-    for side, part, share in ((below, (low, middle), (first, middle_rank)), (~below, (middle, high), (middle_rank, end))):
+    sides = (below, (low, middle), (first, middle_rank)), (~below, (middle, high), (middle_rank, end))
+    for side, part, share in sides:
         _bisect(owners, chosen[side], boxes, [*extent[:axis], part, *extent[axis + 1 :]], share)
 
 
