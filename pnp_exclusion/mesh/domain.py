@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 from dolfinx import mesh as dmesh
+from dolfinx.graph import adjacencylist
 
 from pnp_exclusion.mesh.physical_names import SIDES
 
@@ -121,13 +123,15 @@ def tensor_domain(
     """
     counts = [len(axis) - 1 for axis in nodes]
     # the mesh is made on integer coordinates and then moved, so that every rank places its own nodes
+    far = [float(n) for n in counts]
+    shared: dict[str, Any] = {"ghost_mode": dmesh.GhostMode.none, "partitioner": _partitioner(counts)}
     match counts:
         case [n]:
-            mesh = dmesh.create_interval(comm, n, [0.0, float(n)])
+            mesh = dmesh.create_interval(comm, n, [0.0, *far], **shared)
         case [_, _]:
-            mesh = dmesh.create_rectangle(comm, [[0.0, 0.0], [float(n) for n in counts]], counts)
+            mesh = dmesh.create_rectangle(comm, [[0.0] * 2, far], counts, **shared)
         case _:
-            mesh = dmesh.create_box(comm, [[0.0, 0.0, 0.0], [float(n) for n in counts]], counts)
+            mesh = dmesh.create_box(comm, [[0.0] * 3, far], counts, **shared)
     facets: dict[str, np.ndarray] = {}
     mesh.topology.create_connectivity(mesh.topology.dim - 1, mesh.topology.dim)
     for axis, n in enumerate(counts):
@@ -137,6 +141,48 @@ def tensor_domain(
         integer = mesh.geometry.x[:, axis]
         mesh.geometry.x[:, axis] = np.interp(integer, np.arange(len(positions)), positions)
     return Domain(mesh, facets, {}, Grid(nodes, breakpoints or [[] for _ in nodes]))
+
+
+def _partitioner(counts: Sequence[int]) -> Callable[..., Any]:
+    """Cut a grid into boxes of equal size for the ranks: no graph to build, and the least surface there is."""
+
+    def partition(_: MPI.Comm, ranks: int, __: Any, cells: Sequence[np.ndarray]) -> Any:
+        corners = np.asarray(cells[0]).reshape(-1, len(counts) + 1)
+        boxes = []
+        for n in counts:
+            boxes.append((corners % (n + 1)).min(axis=1))
+            corners = corners // (n + 1)
+        owners = np.zeros(len(corners), dtype=np.int32)
+        _bisect(owners, np.arange(len(corners)), boxes, [(0, n) for n in counts], (0, ranks))
+        return adjacencylist(owners[:, None])._cpp_object
+
+    return partition
+
+
+def _bisect(
+    owners: np.ndarray,
+    chosen: np.ndarray,
+    boxes: Sequence[np.ndarray],
+    extent: Sequence[tuple[int, int]],
+    ranks: tuple[int, int],
+) -> None:
+    """Write the ranks of the ``chosen`` cells: halve ranks and extent across the longest axis until one is left.
+
+    boxes
+        Position of every cell along each axis.
+    """
+    first, end = ranks
+    if end - first == 1:
+        owners[chosen] = first
+        return
+    axis = max(range(len(extent)), key=lambda axis: extent[axis][1] - extent[axis][0])
+    low, high = extent[axis]
+    middle_rank = (first + end) // 2
+    middle = low + round((high - low) * (middle_rank - first) / (end - first))
+    below = boxes[axis][chosen] < middle
+    sides = (below, (low, middle), (first, middle_rank)), (~below, (middle, high), (middle_rank, end))
+    for side, part, share in sides:
+        _bisect(owners, chosen[side], boxes, [*extent[:axis], part, *extent[axis + 1 :]], share)
 
 
 def _on_plane(axis: int, position: float) -> Callable[[np.ndarray], np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -70,9 +71,13 @@ class SteadySolver:
         self.weak_form = weak_form
         self.settings = settings
         self.progress = progress
-        self.guess = FirstGuess(weak_form)
         self.newton = NewtonSolver(weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress)
         self.report = SteadyReport()
+
+    @cached_property
+    def guess(self) -> FirstGuess:
+        """The first guess, built when it is needed: a start from a state nearby does without."""
+        return FirstGuess(self.weak_form)
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +89,8 @@ class SteadySolver:
     def close(self) -> None:
         """Free PETSc's objects; the weak form and its unknown stay usable."""
         self.newton.close()
-        self.guess.close()
+        if "guess" in self.__dict__:
+            self.guess.close()
 
     def solve(self, near: bool = False) -> SteadyReport:
         """Find the steady state; raise `ConvergenceError` that says what was tried if there is none to be found.
@@ -105,7 +111,8 @@ class SteadySolver:
     def forget(self) -> None:
         """Drop factorisations, so that the next solve leaves no trace of the former ones, not even in rounding."""
         self.newton.forget()
-        self.guess.forget()
+        if "guess" in self.__dict__:
+            self.guess.forget()
 
     def _continue(self) -> bool:
         weak_form, unknown = self.weak_form, self.weak_form.unknown.x.array

@@ -1,0 +1,72 @@
+"""Compares the two ways of assembly for every law on any number of ranks; run by ``test_linear_solvers.py``."""
+
+from __future__ import annotations
+
+from pnp_exclusion import fenicsx
+
+fenicsx.initialise_petsc()
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import numpy as np
+from dolfinx import la
+
+import pnp_exclusion as pnp
+from pnp_exclusion.build import build
+from pnp_exclusion.laws import LAWS
+from pnp_exclusion.solver.assembly import Assembly, BatchedAssembly
+from pnp_exclusion.weakform import WeakForm
+
+
+def case(law: str, dimension: int) -> dict:
+    """Return a case with a held boundary, one with a prescribed flux (an integral over facets) and fixed charge."""
+    return {
+        "model": {"units": "dimensionless", "law": law, "electrostatics": "poisson", "debye_length": 0.1},
+        "species": [{"name": "a", "charge": 1}, {"name": "b", "charge": -1}],
+        "domain": {"shape": ("rectangle", "box")[dimension - 2], "size": [1.0] * dimension, "cells": 6},
+        "regions": [{"name": "m", "x": [0.5, 1.0], "fixed_charge": -0.5}],
+        "boundaries": [
+            {"where": "left", "kind": "reservoir", "fraction": {"a": 0.3, "b": 0.3}, "potential": 2.0},
+            {"where": "right", "kind": "flux", "flux": {"a": 0.1, "b": -0.2}, "potential": 0.0},
+        ],
+    }
+
+
+def difference(law: str, dimension: int, degree: int) -> float:
+    """Return the largest relative difference of residuals and Jacobians at a random state."""
+    weak_form = WeakForm(build(pnp.make_case(case(law, dimension))).problem, degree)
+    unknown = weak_form.unknown
+    unknown.interpolate(lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)])
+    weak_form.set_drive(1.0)
+    index_map, block = weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs
+    residuals, matrices = [], []
+    for way in (Assembly, BatchedAssembly):
+        assembly = way(weak_form)
+        vector = la.vector(index_map, block)
+        assembly.add_residual(vector.array)
+        vector.scatter_reverse(la.InsertMode.add)
+        residuals.append(vector.array[: block * index_map.size_local])
+        assembly.fill_jacobian()
+        assembly.fill_jacobian()
+        matrices.append(assembly.matrix)
+    plain, batched = matrices
+    size = plain.norm(PETSc.NormType.INFINITY)
+    plain.axpy(-1.0, batched, structure=PETSc.Mat.Structure.DIFFERENT_NONZERO_PATTERN)
+    comm = index_map.comm
+    largest = comm.allreduce(float(np.abs(residuals[0]).max(initial=0.0)), op=MPI.MAX)
+    apart = comm.allreduce(float(np.abs(residuals[0] - residuals[1]).max(initial=0.0)), op=MPI.MAX)
+    return max(plain.norm(PETSc.NormType.INFINITY) / size, apart / largest)
+
+
+def check() -> None:
+    """Compare for every law, in two and three dimensions, for linear and quadratic elements."""
+    for name in LAWS:
+        for dimension, degree in ((2, 1), (2, 2), (3, 1)):
+            found = difference(name, dimension, degree)
+            assert found < 1e-12, f"{name}, {dimension}D, degree {degree}: {found}"
+
+
+if __name__ == "__main__":
+    check()
+    print("equal", flush=True)

@@ -1,0 +1,105 @@
+"""Assembly in batches, the multigrid preset, starts from coarser meshes, and what happens where these cannot be had."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from assembly_check import case as flux_case
+from conftest import BIN, EXAMPLES, run_command, summary_of, write_toml
+
+import pnp_exclusion as pnp
+from pnp_exclusion.build import build
+from pnp_exclusion.solution import settings_of
+from pnp_exclusion.solver import assembly, nested
+from pnp_exclusion.weakform import WeakForm
+
+
+def box(dimension: int, cells: int, **solver) -> dict:
+    """Two reservoirs with a voltage and a charged region between them."""
+    tables = flux_case("mpnp", dimension)
+    tables["domain"]["cells"] = cells
+    tables["boundaries"][1] = {
+        "where": "right",
+        "kind": "reservoir",
+        "fraction": {"a": 0.1, "b": 0.1},
+        "potential": 0.0,
+    }
+    tables["solver"] = {"degree": 1, **solver}
+    return tables
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_assembly_in_batches_equals_that_of_dolfinx_to_rounding(ranks: int):
+    script = Path(__file__).with_name("assembly_check.py")
+    finished = subprocess.run(
+        [str(BIN / "mpiexec"), "-n", str(ranks), sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("equal") == ranks
+
+
+def test_krylov_steps_do_not_grow_with_the_mesh():
+    options = {"ksp_rtol": 1e-6, "snes_lag_preconditioner": 1}
+    counts = []
+    for cells in (10, 20):
+        report = pnp.solve(box(3, cells, linear="fieldsplit", petsc=options)).report
+        counts.append(report.linear_iterations / report.newton_iterations)
+    assert max(counts) <= 16.0
+    assert counts[1] <= 1.3 * counts[0]
+
+
+@pytest.mark.parametrize(("dimension", "cells", "degree"), [(2, 24, 1), (2, 12, 2), (3, 8, 1), (3, 5, 2)])
+def test_a_start_from_coarser_meshes_leads_to_the_same_currents(
+    dimension: int, cells: int, degree: int, monkeypatch: pytest.MonkeyPatch
+):
+    found, coarse = [], []
+    for least in (10**9, 300):
+        monkeypatch.setattr(nested, "LEAST_UNKNOWNS", least)
+        lines: list[str] = []
+        found.append(pnp.solve(box(dimension, cells, degree=degree), progress=lines.append))
+        coarse.append(sum("cells of degree" in line for line in lines))
+    assert coarse[0] == 0
+    assert coarse[1] >= 1
+    cold, warm = found
+    assert warm.currents == pytest.approx(cold.currents, rel=1e-8)
+    assert warm.report.newton_iterations <= cold.report.newton_iterations
+
+
+def test_a_mesh_from_a_file_starts_cold(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(nested, "LEAST_UNKNOWNS", 1)
+    case = pnp.read_case(EXAMPLES / "slit.toml")
+    setup = build(case)
+    weak_form = WeakForm(setup.problem, 1)
+    before = weak_form.unknown.x.array.copy()
+    assert not nested.start_from_coarser(setup, weak_form, settings_of(case))
+    assert (weak_form.unknown.x.array == before).all()
+
+
+def test_without_a_compiler_cells_are_assembled_one_by_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(assembly, "LEAST_CELLS", 1)
+    tables, lines = box(2, 8), []
+    batched = pnp.solve(tables)
+    monkeypatch.setenv("CC", "/nonexistent")
+    plain = pnp.solve(tables, progress=lines.append)
+    assert any("assembly cell by cell: /nonexistent could not run" in line for line in lines)
+    assert plain.currents == pytest.approx(batched.currents, rel=1e-9)
+
+
+@pytest.mark.parametrize("linear", ["direct", "fieldsplit"])
+def test_every_preset_gives_the_same_currents_on_any_ranks(linear: str, tmp_path: Path):
+    case = write_toml(box(3, 6, linear=linear), tmp_path / "case.toml")
+    fluxes = []
+    for ranks in (1, 3):
+        folder = tmp_path / str(ranks)
+        finished = run_command("run", case, "-o", folder, ranks=ranks)
+        assert finished.returncode == 0, finished.stderr
+        fluxes.append({name: flux["value"] for name, flux in summary_of(folder)["flux"]["left"].items()})
+    one, three = fluxes
+    assert three == pytest.approx(one, rel=1e-8)
