@@ -49,6 +49,8 @@ class NewtonReport:
     iterations: int
     linear_iterations: int
     reason: str = ""
+    linear_failure: bool = False
+    """Whether it was the linear solver that failed."""
 
 
 Progress = Callable[[str], None]
@@ -120,21 +122,22 @@ class NewtonSolver:
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
         self._solution.array_w[:] = unknown.x.array[: self._owned]
-        failure = ""
+        failure, linear_failure = "", False
         try:
             with refusals_as_usage_errors():
                 snes.solve(None, self._solution)
         except PETSc.Error as error:
             if self.raised is not None:
                 raise self.raised from None
-            failure = f"PETSc stopped: {petsc_message(error)}"
+            failure, linear_failure = f"PETSc stopped: {petsc_message(error)}", True
         iterations = snes.getIterationNumber()
         if not failure and snes.getConvergedReason() < 0:
             failure = self._reason(snes)
+            linear_failure = snes.getConvergedReason() == PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE
         if not failure:
             self._write_unknown(self._solution)
             failure = self._unresolved_jump()
-        report = NewtonReport(not failure, iterations, snes.getLinearSolveIterations(), failure)
+        report = NewtonReport(not failure, iterations, snes.getLinearSolveIterations(), failure, linear_failure)
         if failure:
             unknown.x.array[:] = before
             # a factorisation that met a NaN is not to be reused
