@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mpi4py import MPI
+from petsc4py import PETSc
 
 import numpy as np
 import ufl
@@ -14,13 +16,15 @@ from dolfinx import fem
 from pnp_exclusion import boundaries
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case, FieldTable
-from pnp_exclusion.errors import CaseError
+from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.laws import Law, named_law
-from pnp_exclusion.layers import largest_field, mesh_of, read_mesh_of
-from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.layers import grid_of, largest_field, read_mesh_of
+from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.problem import ImposedField, Problem, Species, cellwise_constant
 from pnp_exclusion.scales import Scales, domain_length, scales_of
+from pnp_exclusion.solver.linear import resolved
+from pnp_exclusion.solver.memory import estimate, require_memory
 
 EMPTY_FRACTION = 1e-12
 """Stands for a density of zero at a boundary, whose logarithm the unknowns cannot hold."""
@@ -73,17 +77,40 @@ def law_of(case: Case) -> Law:
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
     if not isinstance(case.domain, tables.Gmsh):
         scales = scales_of(case, domain_length(case) or 1.0)
-        return mesh_of(case, scales, comm, also), scales
+        return _made_mesh(case, scales, comm, also), scales
     try:
         domain = read_mesh_of(case, comm)
     except MeshFileError as error:
         raise CaseError(case.mesh_path, [str(error)]) from None
+    vertices = domain.mesh.topology.index_map(0).size_global
+    _require_memory(case, comm, vertices * case.solver.degree**domain.dimension)
     length = 1.0
     if case.domain.unit is not None:
         low, high = domain.bounding_box()
         length = float((high - low).max()) * case.domain.unit.value
         domain.mesh.geometry.x[:] *= case.domain.unit.value / length
     return domain, scales_of(case, length)
+
+
+def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> Domain:
+    """Make the mesh of an interval, rectangle or box, if there is the memory to solve on it and work for all ranks."""
+    degree = case.solver.degree
+    grid = grid_of(case, scales, also)
+    _require_memory(case, comm, math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes))
+    if excess := too_many_ranks(comm.size, grid.cells):
+        raise UsageError(excess)
+    return tensor_domain(comm, grid.nodes, grid.breakpoints)
+
+
+def _require_memory(case: Case, comm: MPI.Comm, nodes: int) -> None:
+    """Refuse what the nodes of this machine cannot hold; PETSc's ``pc_type`` overrules the case's preset."""
+    components = len(case.species) + int(case.model.electrostatics == "poisson")
+    linear = resolved(case.solver.linear, case.dimension, nodes * components)
+    preconditioner = PETSc.Options().getString("pc_type", str(case.solver.petsc.get("pc_type", "")))
+    if preconditioner:
+        linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"
+    needed = estimate(nodes, case.dimension, case.solver.degree, components, linear)
+    require_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
 
 
 def _species(species: tables.Species, scales: Scales) -> Species:

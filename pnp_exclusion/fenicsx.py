@@ -6,9 +6,12 @@ user's options here, because options given later are lost to objects that exist 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+
+from pnp_exclusion.imports import without
 
 if importlib.util.find_spec("dolfinx_solver") is not None:
     import dolfinx_solver  # noqa: F401
@@ -20,3 +23,6 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
 
     # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
     petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
+    # which registers types with numba where it is found; that takes half of the time of this import
+    with without("numba"):
+        importlib.import_module("dolfinx.fem.petsc")

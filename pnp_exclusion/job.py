@@ -18,6 +18,7 @@ from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.report import currents_in_units
 from pnp_exclusion.results import LOG, ResultFolder, manifest, profile_csv, write_fields
 from pnp_exclusion.solution import Solution, solve
+from pnp_exclusion.solver.memory import peak_per_rank
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -90,7 +91,8 @@ class Job:
 
     def write_manifest(self, solution: Solution, prefix: str = "") -> None:
         """Stage what is needed to run a case again."""
-        self.folder.write_json(f"{prefix}manifest.json", lambda: manifest(solution, self.comm.size))
+        memory = peak_per_rank(self.comm)
+        self.folder.write_json(f"{prefix}manifest.json", lambda: manifest(solution, self.comm.size, memory))
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder

@@ -11,7 +11,7 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Region, Reservoir
-from pnp_exclusion.mesh.domain import Domain, tensor_domain
+from pnp_exclusion.mesh.domain import Domain, Grid
 from pnp_exclusion.mesh.gmsh_file import gmsh_domain
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -27,10 +27,10 @@ SINK_LAYER = 1e-4
 """Of the domain: the logarithm of a density that vanishes at a boundary is steep at every distance from it."""
 
 
-def mesh_of(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case] = ()) -> Domain:
-    """Return the mesh of an interval, rectangle or box of a case, in units of L.
+def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
+    """Return the nodes of an interval, rectangle or box of a case, in units of L.
 
-    It resolves the layers of the cases ``also`` on the same domain too.
+    They resolve the layers of the cases ``also`` on the same domain too.
     """
     domain = case.domain
     cells: Sequence[int | None]
@@ -60,7 +60,7 @@ def mesh_of(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case] = (
                 for position, thickness in sorted(thinnest.items())
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
-    return tensor_domain(comm, nodes, kept)
+    return Grid(nodes, kept)
 
 
 def _cells_per_layer(resolution: Resolution) -> float:

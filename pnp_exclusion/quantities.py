@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import PydanticCustomError, core_schema
 
+from pnp_exclusion.imports import without
+
 if TYPE_CHECKING:
     import pint
 
@@ -39,7 +41,9 @@ _UNREADABLE = (ValueError, TypeError, SyntaxError, ArithmeticError, AttributeErr
 
 @cache
 def _registry() -> pint.UnitRegistry:
-    import pint
+    # it imports dask where it is found, for arrays that we have none of
+    with without("dask"):
+        import pint
 
     return pint.UnitRegistry()
 
@@ -122,13 +126,13 @@ class Dimension:
         return Quantity(value, repr(raw), value)
 
     def _convert(self, number: float, unit: str, raw: str) -> float:
-        import pint
-
         if not unit:
             raise self._error(f'"{raw}" has no unit; {self.name} is written with one')
         if not _UNIT.fullmatch(unit):
             raise self._error(f'"{unit}" is not a unit')
         registry = _registry()
+        import pint
+
         try:
             quantity = registry.Quantity(number, registry.Unit(unit))
             for target, factor in zip(self.units, self.factors, strict=True):

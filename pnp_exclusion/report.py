@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pnp_exclusion.build import Setup
 from pnp_exclusion.commands.words import columns
 from pnp_exclusion.solution import Solution
+from pnp_exclusion.solver.memory import peak_per_rank
 
 
 def currents_in_units(solution: Solution) -> tuple[dict[str, float], str]:
@@ -46,6 +47,8 @@ def run_table(solution: Solution) -> list[str]:
         f"{summary['newton_iterations']} Newton steps, {summary['ramp_steps']} ramp steps, {summary['cells']} cells, "
         f"{summary['unknowns']} unknowns; {', '.join(checks)}"
     )
+    memory = max(peak_per_rank(solution.weak_form.problem.domain.comm))
+    lines.append(f"preset {solution.report.linear}; at most {memory / 1e6:.0f} MB on a rank")
     return lines
 
 

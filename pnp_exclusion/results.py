@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -297,8 +297,12 @@ def write_fields(solution: Solution, path: Path) -> None:
 _broken_writers: list[VTXWriter] = []
 
 
-def manifest(solution: Solution, ranks: int) -> dict[str, Any]:
-    """Return what is needed to run a case again and to know what ran; reads the mesh file, so for rank 0 alone."""
+def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[str, Any]:
+    """Return what is needed to run a case again and to know what ran; reads the mesh file, so for rank 0 alone.
+
+    memory
+        The most bytes that each rank has held.
+    """
     written = solution.setup.case.as_written()
     canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
     content = {
@@ -309,7 +313,10 @@ def manifest(solution: Solution, ranks: int) -> dict[str, Any]:
         "versions": versions(),
         "petsc_options": solution.petsc_options,
         "petsc_options_unused": solution.unused_petsc_options,
+        "linear": solution.report.linear,
+        "tried": solution.report.tried,
         "ranks": ranks,
+        "peak_memory_mb": [round(bytes_held / 1e6) for bytes_held in memory],
         "seconds": dict(solution.seconds),
     }
     if solution.setup.case.domain.shape == "gmsh":

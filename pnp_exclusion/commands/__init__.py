@@ -6,5 +6,5 @@ user's options before it imports what computes.
 
 from __future__ import annotations
 
-NAMES = ("run", "compare", "sweep", "lattice", "couple", "engine", "diagram", "check", "mesh", "schema", "info")
+NAMES = ("run", "compare", "sweep", "lattice", "couple", "engine", "diagram", "check", "mesh", "warm", "schema", "info")
 """In the order of ``--help``."""

@@ -102,12 +102,14 @@ def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continu
     from pnp_exclusion.job import failure
     from pnp_exclusion.parallel import on_rank_zero
     from pnp_exclusion.results import manifest
+    from pnp_exclusion.solver.memory import peak_per_rank
 
     def work() -> tuple[Continuum, dict[str, Any]]:
         solution = job.solve(case, MPI.COMM_SELF)
         if not solution.converged:
             raise ConvergenceError(failure(solution, job.folder.path))
-        return read_continuum(solution, settings.sizes, settings.form), manifest(solution, job.comm.size)
+        run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
+        return read_continuum(solution, settings.sizes, settings.form), run
 
     return on_rank_zero(job.comm, work)
 

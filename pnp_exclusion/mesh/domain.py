@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,11 +29,23 @@ class Grid:
         """Number of nodes."""
         return int(np.prod([len(axis) for axis in self.nodes]))
 
+    @property
+    def cells(self) -> int:
+        """Number of intervals, triangles or tetrahedra."""
+        return int(np.prod([len(axis) - 1 for axis in self.nodes])) * math.factorial(len(self.nodes))
+
     def coarsened(self) -> Grid | None:
         """Return the grid of every second node between breakpoints; None if that leaves (nearly) all of them."""
         coarse = [_every_second(*axis) for axis in zip(self.nodes, self.breakpoints, strict=True)]
         grid = Grid(coarse, self.breakpoints)
         return grid if 2 * grid.size <= self.size else None
+
+
+def too_many_ranks(ranks: int, cells: int) -> str:
+    """Return a sentence if some ranks would have no cell, else nothing."""
+    if ranks <= cells:
+        return ""
+    return f"{ranks} ranks cannot share {cells} cell{'s' * (cells > 1)}: start at most {cells}, or refine the mesh"
 
 
 def _every_second(nodes: np.ndarray, breakpoints: Sequence[float]) -> np.ndarray:

@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.domain import Domain, too_many_ranks
 from pnp_exclusion.mesh.make import gmsh_library
 from pnp_exclusion.mesh.physical_names import MeshFileError
 
@@ -34,6 +34,9 @@ def gmsh_domain(comm: MPI.Comm, path: Path, dimension: int) -> Domain:
         gmsh.initialize(["-noenv", "-nopopup"], interruptible=False)
         loaded.append(gmsh)
         _open(gmsh, path, dimension)
+        cells = sum(len(tags) for tags in gmsh.model.mesh.getElements(dimension)[1])
+        if excess := too_many_ranks(comm.size, cells):
+            raise MeshFileError(f"mesh file {path}: {excess}")
 
     try:
         _on_rank_zero(comm, path, load)

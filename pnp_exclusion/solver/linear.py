@@ -36,16 +36,20 @@ SCALAR_MULTIGRID: Options = {
 
 
 def fieldsplit(fields: Sequence[str]) -> Options:
-    """Multiplicative fieldsplit with one scalar GAMG per field: Krylov counts that do not grow (NUMERICS)."""
+    """Multiplicative fieldsplit with one scalar GAMG per field: Krylov counts that do not grow (NUMERICS).
+
+    A single field has nothing to split: its GAMG alone.
+    """
     options: Options = {
         "ksp_type": "gmres",
         "ksp_pc_side": "right",
         "ksp_rtol": 1e-4,
         "ksp_max_it": 200,
         "ksp_gmres_restart": 60,
-        "pc_type": "fieldsplit",
-        "pc_fieldsplit_type": "multiplicative",
     }
+    if len(fields) == 1:
+        return options | {key: value for key, value in SCALAR_MULTIGRID.items() if key != "ksp_type"}
+    options |= {"pc_type": "fieldsplit", "pc_fieldsplit_type": "multiplicative"}
     for name in fields:
         options |= {f"fieldsplit_{name}_{key}": value for key, value in SCALAR_MULTIGRID.items()}
     return options
@@ -64,11 +68,16 @@ WITHOUT_EFFECT = {"snes_rtol", "snes_atol", "snes_stol"}
 """PETSc reads these, but a solution is judged by its full step (``tolerance`` in ``[solver]``), not by them."""
 
 
+def resolved(name: str, dimension: int, unknowns: int) -> str:
+    """Return the preset that "auto" stands for; any other name as it is."""
+    if name != "auto":
+        return name
+    return "direct" if unknowns <= LARGEST_DIRECT[dimension] else "fieldsplit"
+
+
 def preset(name: str, dimension: int, unknowns: int, fields: Sequence[str]) -> Options:
     """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"; all solvers of a solve."""
-    if name == "auto":
-        name = "direct" if unknowns <= LARGEST_DIRECT[dimension] or len(fields) == 1 else "fieldsplit"
-    main = dict(DIRECT) if name == "direct" else fieldsplit(fields)
+    main = dict(DIRECT) if resolved(name, dimension, unknowns) == "direct" else fieldsplit(fields)
     scalar = DIRECT if unknowns / len(fields) <= LARGEST_DIRECT[dimension] / 2 else SYMMETRIC_ITERATIVE
     return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
 
@@ -107,7 +116,12 @@ class OptionsLedger:
             self._database.delValue(key)
 
     def merge(self, defaults: Mapping[str, Any], case: Mapping[str, Any]) -> None:
-        """Put defaults and the case's options into the database, where the command line has not spoken."""
+        """Put defaults and the case's options into the database, where the command line has not spoken.
+
+        What an earlier call put there goes.
+        """
+        self.__exit__()
+        self._ours.clear()
         given = {key.lstrip("-"): value for key, value in case.items()}
         chosen = {**defaults, **given}
         if {"ksp_type", "pc_type"} & (set(given) | self._command_line):
@@ -160,6 +174,8 @@ def _without_stale_subsolver_options(chosen: Options, database: PETSc.Options, c
         stale += ["pc_factor_mat_solver_type", "mat_mumps_icntl_14"]
     if preconditioner != "fieldsplit":
         stale += [key for key in chosen if key.startswith(("fieldsplit", "pc_fieldsplit"))]
+    if preconditioner != "gamg":
+        stale += [key for key in chosen if key.startswith(("pc_gamg", "mg_levels"))]
     return {key: value for key, value in chosen.items() if key not in stale or key in case}
 
 

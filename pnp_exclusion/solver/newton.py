@@ -48,6 +48,8 @@ class NewtonReport:
     iterations: int
     linear_iterations: int
     reason: str = ""
+    linear_failure: bool = False
+    """Whether it was the linear solver that failed."""
 
 
 Progress = Callable[[str], None]
@@ -101,7 +103,7 @@ class NewtonSolver:
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
         self._solution.array_w[:] = unknown.x.array[: self._owned]
-        failure = ""
+        failure, linear_failure = "", False
         try:
             with refusals_as_usage_errors():
                 snes.solve(None, self._solution)
@@ -109,14 +111,15 @@ class NewtonSolver:
             if error.__cause__ is not None:
                 # what a callback raised, an interruption or a full disk: no failure of the attempt
                 raise error.__cause__ from None
-            failure = f"PETSc stopped: {petsc_message(error)}"
+            failure, linear_failure = f"PETSc stopped: {petsc_message(error)}", True
         iterations = snes.getIterationNumber()
         if not failure and snes.getConvergedReason() < 0:
             failure = self._reason(snes)
+            linear_failure = snes.getConvergedReason() == PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE
         if not failure:
             self._write_unknown(self._solution)
             failure = self._unresolved_jump()
-        report = NewtonReport(not failure, iterations, snes.getLinearSolveIterations(), failure)
+        report = NewtonReport(not failure, iterations, snes.getLinearSolveIterations(), failure, linear_failure)
         if failure:
             unknown.x.array[:] = before
             # a factorisation that met a NaN is not to be reused

@@ -12,7 +12,8 @@ import numpy as np
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.guess import FirstGuess
-from pnp_exclusion.solver.linear import OptionsLedger, preset
+from pnp_exclusion.solver.linear import OptionsLedger, preset, resolved
+from pnp_exclusion.solver.memory import available_per_rank, estimate
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver, field_names
 from pnp_exclusion.weakform import WeakForm
 
@@ -49,6 +50,8 @@ class SteadyReport:
     ramp_steps: int = 0
     tried: list[str] = field(default_factory=list)
     """One phrase for every attempt that failed."""
+    linear: str = ""
+    """The preset of the linear solver in force at the end."""
     drive: float = 1.0
     """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
 
@@ -66,13 +69,16 @@ class SteadySolver:
         settings = settings or SolverSettings()
         space = weak_form.space.dofmap
         unknowns = space.index_map.size_global * space.index_map_bs
-        dimension = weak_form.problem.domain.dimension
-        ledger.merge(preset(settings.linear, dimension, unknowns, field_names(weak_form)), settings.petsc)
         self.weak_form = weak_form
         self.settings = settings
+        self._ledger = ledger
+        self._unknowns = unknowns
+        self._dimension = weak_form.problem.domain.dimension
+        self._first_choice = resolved(settings.linear, self._dimension, unknowns)
+        self._take_preset(self._first_choice)
         self.progress = progress
         self.newton = NewtonSolver(weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress)
-        self.report = SteadyReport()
+        self.report = SteadyReport(linear=self._linear)
 
     @cached_property
     def guess(self) -> FirstGuess:
@@ -101,7 +107,11 @@ class SteadySolver:
         After a failure the unknown holds the last good state of the ramp, at ``report.drive``, which is 0 if there is
         none.
         """
-        self.report = SteadyReport()
+        if self._linear != self._first_choice:
+            # an earlier solve fell back, which must not show in this one
+            self._take_preset(self._first_choice)
+            self.newton.forget()
+        self.report = SteadyReport(linear=self._linear)
         if near and self._continue():
             return self.report
         if self.settings.always_ramp or not self._solve_directly():
@@ -147,7 +157,7 @@ class SteadySolver:
         for _ in range(CLOSED_ROUNDS if weak_form.closed else 1):
             before = weak_form.unknown.x.array.copy()
             self._store_amounts()
-            result = self.newton.solve(limiter)
+            result = self._newton_with_fallback(limiter)
             self.report.newton_iterations += result.iterations
             self.report.linear_iterations += result.linear_iterations
             if not result.converged:
@@ -157,6 +167,35 @@ class SteadySolver:
                 return result
         weak_form.unknown.x.array[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CLOSED_ROUNDS} rounds")
+
+    def _newton_with_fallback(self, limiter: Limiter) -> NewtonReport:
+        """Newton; again with the direct solver, from now on, if the iterative one fails and the memory suffices."""
+        result = self.newton.solve(limiter)
+        if not result.linear_failure or self._linear == "direct" or not self._direct_is_possible():
+            return result
+        self.report.tried.append(f"preset {self._linear}: {result.reason}; from there on direct")
+        self.progress(f"  {self.report.tried[-1]}")
+        self._take_preset("direct")
+        self.newton.forget()
+        self.report.linear = self._linear
+        self.report.newton_iterations += result.iterations
+        self.report.linear_iterations += result.linear_iterations
+        return self.newton.solve(limiter)
+
+    def _take_preset(self, name: str) -> None:
+        self._linear = name
+        options = preset(name, self._dimension, self._unknowns, field_names(self.weak_form))
+        self._ledger.merge(options, self.settings.petsc)
+
+    def _direct_is_possible(self) -> bool:
+        """Whether the user has left the choice to us and there is the memory for it; collective."""
+        if self._ledger.gives("ksp_type") or self._ledger.gives("pc_type"):
+            return False
+        space, comm = self.weak_form.space, self.weak_form.problem.domain.comm
+        degree = space.ufl_element().embedded_superdegree
+        nodes = space.dofmap.index_map.size_global
+        needed = estimate(nodes, self._dimension, degree, self.weak_form.components, "direct")
+        return needed / comm.size <= available_per_rank(comm)
 
     def _store_amounts(self) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""

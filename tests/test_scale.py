@@ -1,0 +1,196 @@
+"""From a laptop to a cluster: what will not fit is refused, failing solvers are replaced, jobs compile nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from mpi4py import MPI
+
+import pytest
+from conftest import EXAMPLES, ROOT, change, dimensionless_case, run_command, write_toml
+
+from pnp_exclusion import cli
+from pnp_exclusion.build import build
+from pnp_exclusion.case import make_case
+from pnp_exclusion.errors import UsageError
+from pnp_exclusion.solution import solve
+from pnp_exclusion.solver import memory
+
+SLURM = ROOT / "docs" / "slurm"
+
+
+def square(cells: int, **solver: object) -> dict:
+    """Two species in a unit square with Poisson's equation."""
+    tables = dimensionless_case(electrostatics="poisson", debye_length=0.3)
+    tables["species"] = [{"name": "A", "charge": 1}, {"name": "B", "charge": -1}]
+    for boundary, rho in zip(tables["boundaries"], (0.3, 0.1), strict=True):
+        boundary |= {"fraction": {"A": rho, "B": rho}, "potential": 10 * rho}
+    tables["domain"] = {"shape": "rectangle", "size": [1.0, 1.0], "cells": cells}
+    return tables | {"solver": {"degree": 1, **solver}}
+
+
+# ---- what will not fit ----
+
+
+def test_more_ranks_than_cells_are_refused_in_a_sentence(tmp_path: Path):
+    tables = change(dimensionless_case(), "domain", "cells", to=2)
+    finished = run_command("run", write_toml(tables, tmp_path / "two.toml"), "-o", tmp_path / "out", ranks=3)
+    assert finished.returncode == 2
+    assert finished.stderr.count("3 ranks cannot share 2 cells: start at most 2") == 1
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_memory_that_will_not_suffice_is_refused_before_the_mesh_is_made(ranks: int, tmp_path: Path):
+    case = write_toml(square(100_000, linear="direct"), tmp_path / "huge.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out", ranks=ranks, timeout=60.0)
+    assert finished.returncode == 2
+    assert finished.stderr.count("3e+10 unknowns would take about") == 1
+    for word in ("GB are available", "`cells`", '`linear = "fieldsplit"`', "more nodes"):
+        assert word in finished.stderr
+
+
+def test_the_refusal_follows_what_is_available_and_the_preset(monkeypatch: pytest.MonkeyPatch):
+    direct, iterative = (memory.estimate(101**2, 2, 1, 3, linear) for linear in ("direct", "fieldsplit"))
+    assert iterative < direct
+    monkeypatch.setattr(memory, "available", lambda: 0.5 * (direct + iterative))
+    with pytest.raises(UsageError, match="fieldsplit"):
+        build(make_case(square(100, linear="direct")))
+    build(make_case(square(100, linear="fieldsplit")))
+    build(make_case(square(100, linear="direct", petsc={"pc_type": "ilu"})))
+
+
+def test_estimates_are_those_of_the_page():
+    page = (ROOT / "docs" / "clusters.md").read_text()
+    rows = [[c.strip() for c in line.strip("|\n").split("|")] for line in page.splitlines() if "| direct |" in line]
+    assert len(rows) > 3
+    for dimension, degree, preset, unknowns, measured, estimate in rows:
+        nodes = float(unknowns.replace(" ", "")) / 3
+        found = memory.estimate(nodes, int(dimension[0]), int(degree), 3, preset) / memory.GB
+        assert found == pytest.approx(float(estimate.split()[0]), abs=0.01)
+        assert found == pytest.approx(float(measured.split()[0]), rel=0.3)
+
+
+def test_limits_of_control_groups_count(tmp_path: Path):
+    group = tmp_path / "slurm" / "job"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text("max\n")
+    for name, text in {
+        "max": "4000",
+        "current": "1000",
+        "stat": "anon 5\nactive_file 200\ninactive_file 300\n",
+    }.items():
+        (group.parent / f"memory.{name}").write_text(text)
+    own = tmp_path / "own"
+    own.write_text("0::/slurm/job\n")
+    assert list(memory._left_in_groups(tmp_path, own)) == [3500.0]
+    assert list(memory._left_in_groups(tmp_path, tmp_path / "none")) == []
+
+
+# ---- solvers ----
+
+
+def test_a_single_species_solves_with_fieldsplit():
+    tables = square(12, linear="fieldsplit")
+    tables["model"] = dimensionless_case()["model"]
+    tables["species"] = [{"name": "A", "field": 1.0}]
+    for boundary in tables["boundaries"]:
+        boundary["fraction"].pop("B")
+        boundary.pop("potential")
+    iterative = solve(make_case(tables))
+    direct = solve(make_case(change(tables, "solver", "linear", to="direct")))
+    assert iterative.petsc_options["pc_type"] == "gamg"
+    assert iterative.currents == pytest.approx(direct.currents, rel=1e-8)
+
+
+def test_the_direct_solver_takes_over_from_a_failing_one():
+    lines: list[str] = []
+    tables = square(8, linear="fieldsplit", petsc={"ksp_max_it": 1, "ksp_rtol": 1e-12})
+    solution = solve(make_case(tables), progress=lines.append)
+    assert solution.converged
+    assert solution.report.linear == "direct"
+    (told,) = solution.report.tried
+    assert "fieldsplit" in told and any(told in line for line in lines)
+    assert solution.currents == pytest.approx(solve(make_case(square(8))).currents, rel=1e-8)
+
+
+def test_the_direct_solver_does_not_take_over_without_the_memory_or_against_the_user(monkeypatch: pytest.MonkeyPatch):
+    chosen = square(8, linear="fieldsplit", petsc={"ksp_type": "gmres", "ksp_max_it": 1, "ksp_rtol": 1e-12})
+    solution = solve(make_case(chosen), keep_failure=True)
+    assert not solution.converged and solution.report.linear == "fieldsplit"
+    small = square(8, linear="fieldsplit", petsc={"ksp_max_it": 1, "ksp_rtol": 1e-12})
+    needed = [memory.estimate(81, 2, 1, 3, linear) for linear in ("direct", "fieldsplit")]
+    monkeypatch.setattr(memory, "available", lambda: sum(needed) / 2)
+    solution = solve(make_case(small), keep_failure=True)
+    assert not solution.converged and solution.report.linear == "fieldsplit"
+
+
+def test_memory_is_reported_for_every_rank(tmp_path: Path):
+    finished = run_command("run", EXAMPLES / "membrane.toml", "-o", tmp_path / "out", ranks=2)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert len(manifest["peak_memory_mb"]) == 2
+    assert all(50 < used < 2000 for used in manifest["peak_memory_mb"])
+    assert manifest["linear"] == "direct" and manifest["tried"] == []
+    assert "MB on a rank" in finished.stdout.splitlines()[-1]
+    assert len(memory.peak_per_rank(MPI.COMM_SELF)) == 1
+
+
+# ---- clusters ----
+
+
+def test_after_warm_a_run_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tables = change(dimensionless_case(), "species", to=[{"name": "A"}])
+    for boundary in tables["boundaries"]:
+        boundary["fraction"].pop("B")
+    case = write_toml(tables | {"solver": {"degree": 1}, "output": {"pictures": False}}, tmp_path / "case.toml")
+    warmed = run_command("warm", case)
+    assert warmed.returncode == 0, warmed.stderr
+    assert str(tmp_path / "cache" / "fenics") in warmed.stdout
+    files = sorted((tmp_path / "cache" / "fenics").iterdir())
+    assert any(file.suffix == ".so" for file in files)
+    finished = run_command("run", case, "-o", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    assert sorted((tmp_path / "cache" / "fenics").iterdir()) == files
+
+
+def dry_run(tmp_path: Path, template: str, *words: str, **environment: str) -> list[list[str]]:
+    """Run a template with stubs for ``srun`` and the command; return the words that the command was given."""
+    stubs = tmp_path / "bin"
+    stubs.mkdir()
+    (stubs / "srun").write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
+    (stubs / "pnp-exclusion").write_text(
+        f'#!/bin/bash\n[ -d "$XDG_CACHE_HOME" ] || exit 1\nprintf "%s\\n" "$*" >> {tmp_path}/calls\n'
+    )
+    for stub in stubs.iterdir():
+        stub.chmod(0o755)
+    variables = {"PATH": f"{stubs}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), **environment}
+    command = ["bash", str(SLURM / template), *words]
+    finished = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    return [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("template", ["job.sh", "array.sh"])
+def test_templates_are_bash_and_ask_for_their_words(template: str):
+    subprocess.run(["bash", "-n", SLURM / template], check=True)
+    finished = subprocess.run(["bash", SLURM / template], capture_output=True, text=True)
+    assert finished.returncode != 0 and "usage: sbatch" in finished.stderr
+
+
+def test_the_single_job_warms_runs_and_clears(tmp_path: Path):
+    calls = dry_run(tmp_path, "job.sh", "case.toml", "out", SLURM_JOB_ID="7", SLURM_JOB_NUM_NODES="1")
+    assert [call[0] for call in calls] == ["warm", "run"]
+    assert not list(tmp_path.glob("pnp-exclusion-*"))
+    for call in calls:
+        cli._parser().parse_args(call)
+
+
+@pytest.mark.parametrize(("parts", "expected"), [("16", {"part": 3, "parts": 16}), ("gather", {"gather": True})])
+def test_the_array_solves_its_part_or_gathers(parts: str, expected: dict, tmp_path: Path):
+    (call,) = dry_run(tmp_path, "array.sh", "sweep.toml", "out", parts, SLURM_ARRAY_TASK_ID="3")
+    read = vars(cli._parser().parse_args(call))
+    assert {key: read[key] for key in expected} == expected
