@@ -225,7 +225,7 @@ def write(rows: list[Row], strong: list[Row], weak: list[Row], folder: Path) -> 
         table(rows),
         "![cost against unknowns](scaling.png)",
         "Ranks:",
-        table([*strong, weak[1]]),
+        table([*strong, *(row for row in weak if row not in strong)]),
         ratios(strong, weak),
         projection(weak[1]),
         f"Largest imbalance of the fluxes in these runs: {max(row['balance'] for row in rows):.1e}.",
