@@ -215,6 +215,26 @@ def sizes(largest: float) -> list[float]:
     return [*chosen, largest]
 
 
+def write(rows: list[Row], strong: list[Row], weak: list[Row], folder: Path) -> None:
+    """Write table and picture."""
+    draw(rows, folder / "scaling.png")
+    text = [
+        "## Scaling",
+        "`python benchmarks/scaling.py` (what is measured and how: see its first lines). Costs of one Newton step in "
+        "products of the same matrix with a vector in the same run; Krylov steps to 1e-6 for a random right-hand side.",
+        table(rows),
+        "![cost against unknowns](scaling.png)",
+        "Ranks:",
+        table([*strong, *(row for row in weak if row not in strong)]),
+        ratios(strong, weak),
+        projection(weak[1]),
+        f"Largest imbalance of the fluxes in these runs: {max(row['balance'] for row in rows):.1e}.",
+        f"Machine: {os.cpu_count()} cores, {platform.machine()}; load during the run: {os.getloadavg()[1]:.1f} "
+        "(other programs beyond the number of ranks make times worse, ratios less so).",
+    ]
+    (folder / "scaling.md").write_text("\n\n".join(text) + "\n")
+
+
 def main() -> None:
     """Run the measurements and write table and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,22 +255,7 @@ def main() -> None:
     ]
     strong = [measured(3, given.strong, ranks) for ranks in (1, given.ranks)]
     weak = [strong[0], measured(3, given.strong * given.ranks, given.ranks)]
-    draw(rows, given.out / "scaling.png")
-    text = [
-        "## Scaling",
-        "`python benchmarks/scaling.py` (what is measured and how: see its first lines). Costs of one Newton step in "
-        "products of the same matrix with a vector in the same run; Krylov steps to 1e-6 for a random right-hand side.",
-        table(rows),
-        "![cost against unknowns](scaling.png)",
-        "Ranks:",
-        table([*strong, weak[1]]),
-        ratios(strong, weak),
-        projection(weak[1]),
-        f"Largest imbalance of the fluxes in these runs: {max(row['balance'] for row in rows):.1e}.",
-        f"Machine: {os.cpu_count()} cores, {platform.machine()}; load during the run: {os.getloadavg()[1]:.1f} "
-        "(other programs beyond the number of ranks make times worse, ratios less so).",
-    ]
-    (given.out / "scaling.md").write_text("\n\n".join(text) + "\n")
+    write(rows, strong, weak, given.out)
 
 
 if __name__ == "__main__":
