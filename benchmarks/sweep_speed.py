@@ -1,7 +1,7 @@
 """Speed of a sweep: points a second of a one-dimensional diagram on two processes, start-up apart, and memory.
 
 Two species between the reservoirs (0.6, 0.2) | (0.2, 0.6), stirring law, imposed fields in [-10, 10]^2: P2 elements,
-80 cells. The start-up is that of a sweep of two points. Memory is that of the largest worker after a tenth of the
+80 cells. The start-up is that of a sweep of four points. Memory is that of the largest worker after a tenth of the
 points and after all of them. Prints one line a figure.
 """
 
@@ -86,12 +86,12 @@ def main() -> None:
     side = arguments.side
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        start_up = min(sweep_seconds(folder / f".{i}", 2, 1, arguments.workers, 1) for i in _folders(folder, 3))
+        start_up = min(sweep_seconds(folder / f".{i}", 2, 2, arguments.workers, 2) for i in _folders(folder, 3))
         sweep_seconds(folder, side, max(2, side // 10), arguments.workers)
         after_a_tenth = largest_child()
         whole = sweep_seconds(folder, side, side, arguments.workers)
     points = side * side
-    print(f"start-up        {start_up:8.1f} s (two points on {arguments.workers} processes)")
+    print(f"start-up        {start_up:8.1f} s (four points on {arguments.workers} processes)")
     print(f"{points} points    {whole:8.1f} s, {whole - start_up:.1f} s after start-up")
     print(f"speed           {points / (whole - start_up):8.0f} points/s on {arguments.workers} processes")
     print(f"memory          {largest_child():8.0f} MB in the largest process; {after_a_tenth:.0f} MB for a tenth of it")
