@@ -115,7 +115,7 @@ def _too_coarse(setup: Setup, where: str, thickness: np.ndarray | float, sizes: 
     worst = int(ratios.argmax()) if len(ratios) else -1
     found = (float(ratios[worst]), float(sizes[worst])) if len(ratios) else (0.0, 0.0)
     ratio, size = max(setup.problem.domain.comm.allgather(found))
-    if ratio * CELLS_IN_LAYER > 1.0 + 1e-9:
+    if ratio * CELLS_IN_LAYER[setup.case.solver.degree] > 1.0 + 1e-9:
         layer, cell = _length(setup, size / ratio), _length(setup, size)
         yield f"{where}: the layer there is about {layer} thick, but the cells measure {cell}; {_cure(setup.case)}"
 

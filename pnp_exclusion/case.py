@@ -264,10 +264,10 @@ AnyBoundary = Annotated[Reservoir | Electrode | Wall | Flux, Field(discriminator
 class Solver(Table):
     """``[solver]``: all optional."""
 
-    degree: Literal[1, 2] = 2
+    degree: Literal[1, 2, 3, 4] = 2
     """Degree of the finite elements."""
     quadrature_degree: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
-    """2 for P1 and 4 for P2 if absent."""
+    """Twice the degree of the elements if absent."""
     tolerance: Annotated[float, Field(gt=0, le=1e-3, strict=True)] = 1e-7
     """A solution is accepted when the full Newton step, relative to 1 + |unknowns|, is below this."""
     max_newton_steps: Count = 40

@@ -324,9 +324,13 @@ def _needs_potential(boundary: Any) -> bool:
 
 
 def _check_quadrature(draft: Draft, model: tables.Model) -> None:
-    """A rule of degree 1 has one point a cell: blind to some functions of degree 2."""
-    if draft.solver.degree == 2 and draft.solver.quadrature_degree == 1:
-        draft.refuse("[solver]", "quadrature_degree = 1 is singular with degree = 2; it must be at least 2")
+    """A rule that is not exact for products of gradients has too few points: it is blind to some functions."""
+    degree, given = draft.solver.degree, draft.solver.quadrature_degree
+    least = 2 * (degree - 1)
+    if given is not None and given < least:
+        draft.refuse(
+            "[solver]", f"quadrature_degree = {given} is singular with degree = {degree}; it must be at least {least}"
+        )
 
 
 def _check_supply(draft: Draft, model: tables.Model) -> None:

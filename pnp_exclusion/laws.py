@@ -15,6 +15,7 @@ written, for the weak form and for the observables alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -169,7 +170,7 @@ class Law:
                         "densities; it must not be negative, or entropy would be destroyed"
                     )
                 back = float(self.exchange(b, a, rho, rates, **self.parameters)) if b > 0 else forth
-                if not np.isclose(forth, back, rtol=1e-12, atol=0.0):
+                if not math.isclose(forth, back, rel_tol=1e-12):
                     raise LawError(
                         f'law "{self.name}": the exchange coefficient of {_partners(a, b)} is {forth:g} in one order '
                         f"and {back:g} in the other; it must be symmetric (Onsager)"

@@ -19,8 +19,8 @@ from pnp_exclusion.scales import Scales, scales_of
 
 FIELD_LAYERS = 4.0
 """A field E makes layers of thickness 1/E; the densities in them settle within this many."""
-CELLS_IN_LAYER = 2.0
-"""A layer with fewer cells than this across it is not resolved."""
+CELLS_IN_LAYER = {1: 2.0, 2: 2.0, 3: 4 / 3, 4: 1.0}
+"""By the degree of the elements: a layer with fewer cells than this across it is not resolved."""
 FINEST_LAYER = 1e-9
 """Of the domain: below it coordinates have too few digits."""
 SINK_LAYER = 1e-4
@@ -55,18 +55,19 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
             for one in (case, *also):
                 for position, thickness in _layers(one, scales_of(one, scales.length), axis, extent):
                     thinnest[position] = min(thickness, thinnest.get(position, math.inf))
+            per_layer = _cells_per_layer(resolution, case.solver.degree)
             layers = [
-                Layer(position, max(thickness / _cells_per_layer(resolution), FINEST_LAYER * extent))
+                Layer(position, max(thickness / per_layer, FINEST_LAYER * extent))
                 for position, thickness in sorted(thinnest.items())
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
     return Grid(nodes, kept)
 
 
-def _cells_per_layer(resolution: Resolution) -> float:
+def _cells_per_layer(resolution: Resolution, degree: int) -> float:
     """Those of the resolution, but enough for `CELLS_IN_LAYER`, although cells grow away from the layer at once."""
     growth_in_first_cell = math.expm1(resolution.growth) / resolution.growth
-    return max(resolution.cells_per_layer, 1.05 * CELLS_IN_LAYER * growth_in_first_cell)
+    return max(resolution.cells_per_layer, 1.05 * CELLS_IN_LAYER[degree] * growth_in_first_cell)
 
 
 def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:

@@ -107,7 +107,7 @@ class Problem:
 
 def cellwise_constant(domain: Domain, value: float, name: str) -> fem.Function:
     """Return a function that is constant on every cell, ``value`` to begin with."""
-    function = fem.Function(fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 0)), name=name)
+    function = fem.Function(domain.cellwise_space, name=name)
     function.x.array[:] = value
     return function
 

@@ -243,7 +243,7 @@ def write_fields(solution: Solution, path: Path) -> None:
     weak_form, scales = solution.weak_form, solution.setup.scales
     problem = weak_form.problem
     mesh, dimension = problem.domain.mesh, problem.domain.dimension
-    degree = weak_form.space.ufl_element().embedded_superdegree
+    degree = weak_form.degree
     scalar = fem.functionspace(mesh, ("Lagrange", degree))
     vector = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=(dimension,)))
     nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)

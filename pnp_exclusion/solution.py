@@ -20,7 +20,7 @@ from pnp_exclusion.laws import Law
 from pnp_exclusion.observe import currents, forces, identity, split
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.solver.linear import OptionsLedger
-from pnp_exclusion.solver.nested import start_from_coarser
+from pnp_exclusion.solver.nested import coarser_start
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
@@ -259,7 +259,11 @@ def solve(
     say = progress if comm.rank == 0 else (lambda line: None)
     settings = settings_of(case)
     clock.lap("forms")
-    near = start_from_coarser(setup, weak_form, settings, petsc_options, say)
+    near = False
+    coarser = coarser_start(setup, weak_form, settings, petsc_options, say)
+    if coarser is not None:
+        with coarser:
+            near = coarser.fill(setup)
     clock.lap("coarse start")
     with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings, say) as solver:
         try:

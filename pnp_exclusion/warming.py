@@ -19,6 +19,7 @@ from pnp_exclusion.observe import sample, split
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.solution import Solution, settings_of
 from pnp_exclusion.solver.assembly import BatchedAssembly
+from pnp_exclusion.solver.degrees import degrees_below
 from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.solver.steady import SteadySolver
 from pnp_exclusion.solver.vectorise import NoKernel
@@ -79,8 +80,8 @@ def warm(cases: Sequence[Case], comm: MPI.Comm, say: Callable[[str], None] = lam
             say(
                 f"  {number} of {len(cases)}: {case.model.law}, {case.dimension}D, degree {degree}, {case.title or '-'}"
             )
-            # quadratic elements start from linear ones above one dimension
-            for lower in {degree, 1} if case.dimension > 1 else {degree}:
+            # above one dimension elements of higher degree start from lower ones
+            for lower in degrees_below(degree) if case.dimension > 1 else [degree]:
                 _compile(case, lower)
         return len(libraries() - before)
 

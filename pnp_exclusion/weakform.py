@@ -23,8 +23,9 @@ from dolfinx import fem
 from pnp_exclusion.constants import ConstantBook, ConstantPage
 from pnp_exclusion.problem import Problem
 
-QUADRATURE_DEGREE = {1: 2, 2: 4}
-"""By element degree: the errors are those of degree 20, the cost a hundredth of UFL's own estimate's (NUMERICS)."""
+QUADRATURE_PER_DEGREE = 2
+"""Times the degree of the elements: the errors are those of degree 20, the cost a hundredth of UFL's own estimate's
+(NUMERICS)."""
 
 HOLDING_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
@@ -88,6 +89,7 @@ class WeakForm:
 
     def __init__(self, problem: Problem, degree: int = 2, quadrature_degree: int | None = None) -> None:
         self.problem = problem
+        self.degree = degree
         mesh = problem.domain.mesh
         self.components = len(problem.species) + int(problem.coupled)
         shape = (self.components,) if self.components > 1 else None
@@ -95,7 +97,7 @@ class WeakForm:
         self.space = fem.functionspace(mesh, element)
         self.unknown = fem.Function(self.space, name="unknown")
         self.dx = ufl.Measure(
-            "dx", mesh, metadata={"quadrature_degree": quadrature_degree or QUADRATURE_DEGREE[degree]}
+            "dx", mesh, metadata={"quadrature_degree": quadrature_degree or QUADRATURE_PER_DEGREE * degree}
         )
         names = [boundary.where for boundary in problem.boundaries]
         self.ds = ufl.Measure("ds", mesh, subdomain_data=problem.domain.facet_tags(names), metadata=self.dx.metadata())

@@ -19,6 +19,7 @@ from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.scales import scales_of
 from pnp_exclusion.solution import Solution, settings_of
 from pnp_exclusion.solver.linear import OptionsLedger
+from pnp_exclusion.solver.nested import coarser_start
 from pnp_exclusion.solver.steady import SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
@@ -75,6 +76,7 @@ class Workbench:
         # options are in force while this bench builds or solves, so that several benches do not disturb each other
         with self._ledger:
             self._solver = SteadySolver(self.weak_form, self._ledger, settings_of(case), say)
+        self._coarser = coarser_start(setup, self.weak_form, settings_of(case), petsc_options, say)
         self._effective: dict[str, str] | None = None
         self._unused: list[str] = []
 
@@ -87,6 +89,8 @@ class Workbench:
 
     def close(self) -> None:
         """Free PETSc's objects."""
+        if self._coarser is not None:
+            self._coarser.close()
         self._solver.close()
 
     def fits(self, case: Case) -> bool:
@@ -108,8 +112,9 @@ class Workbench:
         if start is not None:
             weak_form.unknown.x.array[:] = start.values
             self._shift_potentials(start.potential_reference - setup.problem.potential_reference)
+        near = start is not None or (self._coarser is not None and self._coarser.fill(setup))
         with self._ledger:
-            report = self._solver.solve(near=start is not None)
+            report = self._solver.solve(near)
             if self._effective is None:
                 self._effective, self._unused = self._ledger.effective(), self._ledger.unused()
         seconds = {"solve": time.perf_counter() - begun}
@@ -121,6 +126,8 @@ class Workbench:
 
     def forget(self) -> None:
         """Make the next solve without a start independent of the former ones to the last bit."""
+        if self._coarser is not None:
+            self._coarser.forget()
         with self._ledger:
             self._solver.forget()
 

@@ -46,8 +46,8 @@ ONE_MISTAKE = {
         [
             "solver",
         ],
-        {"degree": 3},
-        "is not one of 1 or 2",
+        {"degree": 5},
+        "is not one of 1, 2, 3 or 4",
     ),
     "mean of a supplied species": (["species", 0, "mean_concentration"], "1 mol/L", "remove it"),
     "zero length": (["domain", "length"], "0 nm", "must be positive"),

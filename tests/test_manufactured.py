@@ -28,7 +28,21 @@ from pnp_exclusion.weakform import WeakForm
 
 CHARGES = (1.0, -1.0)
 DEBYE_LENGTH = 0.7
-CELLS = {(1, 1): (16, 32), (1, 2): (8, 16), (2, 1): (8, 16), (2, 2): (4, 8), (3, 1): (5, 10), (3, 2): (5, 10)}
+CELLS = {
+    (1, 1): (16, 32),
+    (1, 2): (8, 16),
+    (1, 3): (6, 12),
+    (1, 4): (8, 16),
+    (2, 1): (8, 16),
+    (2, 2): (4, 8),
+    (2, 3): (4, 8),
+    (2, 4): (6, 12),
+    (3, 1): (5, 10),
+    (3, 2): (5, 10),
+    (3, 3): (2, 4),
+}
+CASES = [(law, d, k) for law in ("pnp", "mpnp", "shdl", "vacancy") for d in (1, 2, 3) for k in (1, 2)]
+CASES += [("mpnp", 1, 3), ("mpnp", 1, 4), ("shdl", 2, 3), ("mpnp", 2, 4), ("mpnp", 3, 3)]
 
 
 def manufactured(x: ufl.SpatialCoordinate, dimension: int) -> tuple[list, object]:
@@ -95,7 +109,7 @@ def solve(law: str, dimension: int, degree: int, cells: int) -> tuple[float, flo
     weak_form = WeakForm(problem, degree)
     with OptionsLedger() as ledger, SteadySolver(weak_form, ledger, SolverSettings(linear="direct")) as solver:
         solver.solve()
-    precise = {"quadrature_degree": 8}
+    precise = {"quadrature_degree": 12}
     difference = [weak_form.state.rho[name] - r for name, r in zip("ab", rho, strict=True)]
     error = fem.form(sum(d**2 for d in difference) * ufl.dx(domain.mesh, metadata=precise))
     computed = boundary_totals(weak_form).flux["left"]
@@ -107,14 +121,13 @@ def solve(law: str, dimension: int, degree: int, cells: int) -> tuple[float, flo
     return float(np.sqrt(weak_form.total(error))), max(through)
 
 
-@pytest.mark.parametrize("degree", [1, 2])
-@pytest.mark.parametrize("dimension", [1, 2, 3])
-@pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
+@pytest.mark.parametrize(("law", "dimension", "degree"), CASES)
 def test_profile_and_flux_converge_at_their_orders(law: str, dimension: int, degree: int):
     coarse, fine = CELLS[dimension, degree]
     (profile, flux), (finer_profile, finer_flux) = (solve(law, dimension, degree, cells) for cells in (coarse, fine))
     orders = np.log2([profile / finer_profile, flux / finer_flux])
     print(f"{law} {dimension}D P{degree}: orders of profile {orders[0]:.2f}, flux {orders[1]:.2f}")
-    # a fifth of an order for meshes that are not yet fine
-    assert orders[0] > degree + 1 - 0.2
-    assert orders[1] > 2 * degree - 0.2
+    # a fifth of an order for meshes that are not yet fine; those of P4 cannot be finer, or rounding hides the flux's error
+    missing = 0.3 if degree == 4 else 0.2
+    assert orders[0] > degree + 1 - missing
+    assert orders[1] > 2 * degree - missing

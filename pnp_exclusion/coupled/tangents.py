@@ -28,8 +28,8 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_not
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
-from pnp_exclusion.solver.linear import OptionsLedger, name_fields, preset, refusals_as_usage_errors
-from pnp_exclusion.solver.newton import field_names
+from pnp_exclusion.solver.fields import define_fields, field_names, size_of
+from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
@@ -94,17 +94,15 @@ class TangentSolver:
         self._operator = fem_petsc.create_matrix(weak_form.jacobian_form)
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
-        fields = field_names(weak_form)
-        unknowns = self._operator.getSize()[0]
         with OptionsLedger(petsc_options) as ledger:
-            ledger.merge(preset(settings.linear, weak_form.problem.domain.dimension, unknowns, fields), settings.petsc)
+            ledger.merge(preset(settings.linear, size_of(weak_form), field_names(weak_form)), settings.petsc)
             self._solver = PETSc.KSP().create(self._comm)
             self._solver.setOperators(self._operator)
             with refusals_as_usage_errors():
                 self._solver.setFromOptions()
-            name_fields(self._solver.getPC(), self._operator, fields)
             # set up while the options are in the database, which a fieldsplit reads late
             self._assemble()
+            define_fields(self._solver, self._operator, weak_form)
             with refusals_as_usage_errors():
                 self._solver.setUp()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
+from dolfinx import fem
 from dolfinx import mesh as dmesh
 from dolfinx.graph import adjacencylist
 
@@ -86,6 +88,11 @@ class Domain:
     def cells(self) -> int:
         """Number of cells over all ranks."""
         return self.mesh.topology.index_map(self.dimension).size_global
+
+    @cached_property
+    def cellwise_space(self) -> fem.FunctionSpace:
+        """Of functions that are constant on every cell."""
+        return fem.functionspace(self.mesh, ("Discontinuous Lagrange", 0))
 
     def bounding_box(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest coordinates over all ranks, each ``(dimension,)``."""

@@ -37,10 +37,16 @@ class Resolution:
 RESOLUTION = {
     (1, 1): Resolution(60.0, 0.03, 1 / 160),
     (1, 2): Resolution(30.0, 0.06, 1 / 80),
+    (1, 3): Resolution(12.0, 0.15, 1 / 32),
+    (1, 4): Resolution(6.0, 0.3, 1 / 16),
     (2, 1): Resolution(8.0, 0.25, 1 / 24),
     (2, 2): Resolution(5.0, 0.35, 1 / 16),
+    (2, 3): Resolution(3.0, 0.6, 1 / 9),
+    (2, 4): Resolution(2.0, 0.8, 1 / 8),
     (3, 1): Resolution(4.0, 0.6, 1 / 12),
     (3, 2): Resolution(2.5, 0.8, 1 / 8),
+    (3, 3): Resolution(1.5, 1.2, 1 / 6),
+    (3, 4): Resolution(1.0, 1.5, 1 / 5),
 }
 """By dimension and degree. In 1D an error below 1e-6 in the currents; above it, what a workstation holds."""
 

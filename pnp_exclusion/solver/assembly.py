@@ -19,8 +19,8 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.solver.vectorise import NoKernel, cell_kernel
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
-LEAST_CELLS = 20_000
-"""Fewer cells a rank are not worth compiling a second kernel for."""
+LEAST_WORK = 60_000
+"""Pairs of nodes of all cells of a rank: fewer are not worth compiling a second kernel for."""
 LARGEST_SLOT = int(np.iinfo(np.uint16).max)
 
 
@@ -51,7 +51,8 @@ class Assembly:
 
 def assembly_of(weak_form: WeakForm, say: Callable[[str], None] = lambda line: None) -> Assembly:
     """Return the faster way for a weak form; collective."""
-    if weak_form.problem.domain.cells < LEAST_CELLS * weak_form.problem.domain.comm.size:
+    domain, nodes = weak_form.problem.domain, weak_form.space.dofmap.list.shape[1]
+    if domain.cells * nodes**2 < LEAST_WORK * domain.comm.size:
         return Assembly(weak_form)
     try:
         return BatchedAssembly(weak_form)

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mpi4py import MPI
 from petsc4py import PETSc
 
@@ -23,8 +25,8 @@ from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 POISSON_STEPS = 60
 """The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
-POISSON_TOLERANCE = 1e-6
-"""kT/e: of the full step."""
+POISSON_TOLERANCE = 1e-3
+"""kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
@@ -35,13 +37,14 @@ class FirstGuess:
     def __init__(self, weak_form: WeakForm) -> None:
         self.weak_form = weak_form
         mesh = self.problem.domain.mesh
-        self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.space.ufl_element().embedded_superdegree))
+        self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.degree))
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(weak_form, self.scalar_space) if self.problem.coupled else None
         self._amounts = {
             name: fem.form(weak_form.state.rho[name] * weak_form.dx, jit_options=JIT_OPTIONS)
             for name in weak_form.closed
         }
+        self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
         self.volume = weak_form.integral("volume", lambda: fem.Constant(mesh, 1.0))
 
     @property
@@ -71,6 +74,8 @@ class FirstGuess:
         """Free PETSc's objects."""
         if self._poisson is not None:
             self._poisson.close()
+        for extension in self._extensions.values():
+            extension.close()
 
     def forget(self) -> None:
         """Drop the factorisation of Poisson's equation."""
@@ -106,21 +111,13 @@ class FirstGuess:
         levels = {float(h.value.value) for h in held}
         if len(levels) == 1:
             return np.full(1, levels.pop())
-        conditions = _scalar_conditions(self.weak_form, self.scalar_space, a)
-        laplacian = self.weak_form.compiled("laplacian", self._laplacian)
-        matrix = fem_petsc.assemble_matrix(laplacian, bcs=conditions)
-        matrix.assemble()
-        right = fem_petsc.create_vector(self.scalar_space)
-        fem_petsc.apply_lifting(right, [laplacian], bcs=[conditions])
-        right.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        fem_petsc.set_bc(right, conditions)
-        solution = fem.Function(self.scalar_space)
-        solver = scalar_solver(matrix, "guess_")
-        solver.solve(right, solution.x.petsc_vec)
-        solution.x.scatter_forward()
-        for thing in (solver, matrix, right):
-            thing.destroy()
-        return solution.x.array
+        # which boundaries hold a component says which nodes are held, on every rank alike
+        boundaries = tuple(tag for tag, component in self.weak_form.claimed if component == a)
+        if boundaries not in self._extensions:
+            laplacian = self.weak_form.compiled("laplacian", self._laplacian)
+            nodes = [h.dofs // self.weak_form.components for h in held]
+            self._extensions[boundaries] = _HarmonicExtension(laplacian, self.scalar_space, nodes)
+        return self._extensions[boundaries].of([float(h.value.value) for h in held])
 
     def _laplacian(self) -> fem.Form:
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
@@ -192,6 +189,41 @@ def _scalar_conditions(weak_form: WeakForm, space: fem.FunctionSpace, component:
     """The held values of one component as conditions on a scalar space, on the same nodes."""
     held = [h for h in weak_form.held if h.component == component]
     return [fem.dirichletbc(h.value, h.dofs // weak_form.components, space) for h in held]
+
+
+class _HarmonicExtension:
+    """The harmonic function that takes one value on each of some sets of nodes; its matrix never changes."""
+
+    def __init__(self, laplacian: fem.Form, space: fem.FunctionSpace, nodes: Sequence[np.ndarray]) -> None:
+        self.laplacian = laplacian
+        self.values = [fem.Constant(space.mesh, 0.0) for _ in nodes]
+        self.conditions = [
+            fem.dirichletbc(value, own.astype(np.int32), space) for value, own in zip(self.values, nodes, strict=True)
+        ]
+        self.matrix = fem_petsc.assemble_matrix(laplacian, bcs=self.conditions)
+        self.matrix.assemble()
+        self.right = fem_petsc.create_vector(space)
+        self.solution = fem.Function(space)
+        self.solver = scalar_solver(self.matrix, "guess_")
+
+    def of(self, levels: Sequence[float]) -> np.ndarray:
+        """Return its values at all nodes, owned and ghost, for the level of every set."""
+        for value, level in zip(self.values, levels, strict=True):
+            value.value = level
+        with self.right.localForm() as local:
+            local.set(0.0)
+        fem_petsc.apply_lifting(self.right, [self.laplacian], bcs=[self.conditions])
+        self.right.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        fem_petsc.set_bc(self.right, self.conditions)
+        with refusals_as_usage_errors():
+            self.solver.solve(self.right, self.solution.x.petsc_vec)
+        self.solution.x.scatter_forward()
+        return self.solution.x.array
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        for thing in (self.solver, self.matrix, self.right):
+            thing.destroy()
 
 
 class _NonlinearPoisson:

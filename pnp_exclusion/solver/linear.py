@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Self
 
 from petsc4py import PETSc
@@ -21,25 +22,42 @@ DIRECT: Options = {
 }
 
 
-SCALAR_MULTIGRID: Options = {
-    "ksp_type": "preonly",
-    "pc_type": "gamg",
-    # couplings as weak as those across the diagonals of a box do not make an aggregate: 12 Krylov steps instead of 17
-    "pc_gamg_threshold": 0.01,
-    "pc_gamg_threshold_scale": 1e-4,
+SMOOTHER: Options = {
     # one sweep of SOR is worth two Chebyshev steps and costs half of them
     "mg_levels_ksp_type": "richardson",
     "mg_levels_ksp_max_it": 1,
     "mg_levels_pc_type": "sor",
 }
+ALGEBRAIC_MULTIGRID: Options = {
+    "ksp_type": "preonly",
+    "pc_type": "gamg",
+    # couplings as weak as those across the diagonals of a box do not make an aggregate: 12 Krylov steps instead of 17
+    "pc_gamg_threshold": 0.01,
+    "pc_gamg_threshold_scale": 1e-4,
+    # the square of the graph, which makes the same aggregates, costs two ranks as much as one
+    "pc_gamg_aggressive_square_graph": "false",
+} | SMOOTHER
 """One V-cycle of algebraic multigrid for one field."""
+DEGREE_MULTIGRID: Options = {
+    "ksp_type": "preonly",
+    "pc_type": "mg",
+    "pc_mg_galerkin": "both",
+    **SMOOTHER,
+    **{f"mg_coarse_{key}": value for key, value in ALGEBRAIC_MULTIGRID.items()},
+}
+"""One V-cycle over the degrees of the elements (`pnp_exclusion.solver.degrees`), with that one below."""
+ONE_RANK: Options = {
+    # P^T A P as two products takes a third of the time; ranks of several have no such choice
+    "matptap_via": "rap",
+}
 
 
-def fieldsplit(fields: Sequence[str]) -> Options:
-    """Multiplicative fieldsplit with one scalar GAMG per field: Krylov counts that do not grow (NUMERICS).
+def fieldsplit(fields: Sequence[str], degree: int, ranks: int) -> Options:
+    """Multiplicative fieldsplit with one scalar multigrid per field: Krylov counts that do not grow (NUMERICS).
 
-    A single field has nothing to split: its GAMG alone.
+    A single field has nothing to split: its multigrid alone.
     """
+    multigrid = ALGEBRAIC_MULTIGRID if degree == 1 else DEGREE_MULTIGRID
     options: Options = {
         "ksp_type": "gmres",
         "ksp_pc_side": "right",
@@ -47,18 +65,20 @@ def fieldsplit(fields: Sequence[str]) -> Options:
         "ksp_max_it": 200,
         "ksp_gmres_restart": 60,
     }
+    if ranks == 1:
+        options |= ONE_RANK
     if len(fields) == 1:
-        return options | {key: value for key, value in SCALAR_MULTIGRID.items() if key != "ksp_type"}
+        return options | {key: value for key, value in multigrid.items() if key != "ksp_type"}
     options |= {"pc_type": "fieldsplit", "pc_fieldsplit_type": "multiplicative"}
     for name in fields:
-        options |= {f"fieldsplit_{name}_{key}": value for key, value in SCALAR_MULTIGRID.items()}
+        options |= {f"fieldsplit_{name}_{key}": value for key, value in multigrid.items()}
     return options
 
 
 SYMMETRIC_ITERATIVE: Options = {"ksp_type": "cg", "ksp_rtol": 1e-8, "pc_type": "gamg"}
 """For the scalar, symmetric positive definite problems of the first guess."""
 
-LARGEST_DIRECT = {1: 10**8, 2: 10**6, 3: 5 * 10**4}
+LARGEST_DIRECT = {1: 10**8, 2: 10**6, 3: 5000}
 """Unknowns up to which a direct solver is the better choice, by dimension (NUMERICS)."""
 
 SCALAR_PREFIXES = ("guess_", "poisson_")
@@ -75,22 +95,22 @@ def resolved(name: str, dimension: int, unknowns: int) -> str:
     return "direct" if unknowns <= LARGEST_DIRECT[dimension] else "fieldsplit"
 
 
-def preset(name: str, dimension: int, unknowns: int, fields: Sequence[str]) -> Options:
+@dataclass(frozen=True)
+class Size:
+    """What the choice of a linear solver depends on; ``unknowns`` over all ranks, ``degree`` of the elements."""
+
+    dimension: int
+    unknowns: int
+    degree: int
+    ranks: int
+
+
+def preset(name: str, size: Size, fields: Sequence[str]) -> Options:
     """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"; all solvers of a solve."""
-    main = dict(DIRECT) if resolved(name, dimension, unknowns) == "direct" else fieldsplit(fields)
-    scalar = DIRECT if unknowns / len(fields) <= LARGEST_DIRECT[dimension] / 2 else SYMMETRIC_ITERATIVE
+    eliminates = resolved(name, size.dimension, size.unknowns) == "direct"
+    main = dict(DIRECT) if eliminates else fieldsplit(fields, size.degree, size.ranks)
+    scalar = DIRECT if size.unknowns / len(fields) <= LARGEST_DIRECT[size.dimension] / 2 else SYMMETRIC_ITERATIVE
     return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
-
-
-def name_fields(preconditioner: PETSc.PC, matrix: PETSc.Mat, names: Sequence[str]) -> None:
-    """Tell a fieldsplit which of the interleaved unknowns of a matrix make up each field; others need no names."""
-    if preconditioner.getType() != "fieldsplit":
-        return
-    first, end = matrix.getOwnershipRange()
-    for component, name in enumerate(names):
-        rows = PETSc.IS().createStride((end - first) // len(names), first + component, len(names), comm=matrix.comm)
-        preconditioner.setFieldSplitIS((name, rows))
-        rows.destroy()
 
 
 class OptionsLedger:
@@ -175,7 +195,9 @@ def _without_stale_subsolver_options(chosen: Options, database: PETSc.Options, c
     if preconditioner != "fieldsplit":
         stale += [key for key in chosen if key.startswith(("fieldsplit", "pc_fieldsplit"))]
     if preconditioner != "gamg":
-        stale += [key for key in chosen if key.startswith(("pc_gamg", "mg_levels"))]
+        stale += [key for key in chosen if key.startswith("pc_gamg")]
+    if preconditioner not in ("gamg", "mg"):
+        stale += [key for key in chosen if key.startswith(("pc_mg", "mg_levels", "mg_coarse"))]
     return {key: value for key, value in chosen.items() if key not in stale or key in case}
 
 

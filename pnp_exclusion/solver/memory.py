@@ -14,6 +14,8 @@ from pnp_exclusion.errors import UsageError
 GB = 1e9
 
 ITERATIVE = {(1, 1): 1000.0, (1, 2): 1000.0, (2, 1): 1000.0, (2, 2): 1500.0, (3, 1): 3000.0, (3, 2): 3300.0}
+for _dimension, _degree in ((1, 3), (1, 4), (2, 3), (2, 4), (3, 3), (3, 4)):
+    ITERATIVE[_dimension, _degree] = 4000.0
 """Bytes per unknown, by dimension and element degree."""
 DIRECT: dict[int, Callable[[float], float]] = {
     1: lambda nodes: 850.0,

@@ -1,7 +1,7 @@
 """A start from a coarser discretisation: one or two Newton steps are left for the fine one, and no first guess.
 
-Quadratic elements start from linear ones on the same mesh, linear elements on an interval, rectangle or box of ours
-from a mesh of every second node along each axis, and so on down to a size at which a cold start costs nothing.
+Elements of higher degree start from those of half the degree on the same mesh, linear elements on a rectangle or box of
+ours from a mesh of every second node along each axis, and so on down to a size at which a cold start costs nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import Self
 
 from petsc4py import PETSc
 
@@ -17,70 +18,121 @@ import numpy as np
 
 from pnp_exclusion.build import Setup, setup_on
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.mesh.domain import Grid, tensor_domain
+from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain
+from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
-LEAST_UNKNOWNS = 40_000
+LEAST_UNKNOWNS = 2_000
 """Smaller problems start cold."""
 COARSE_TOLERANCE = 1e-4
 """Of the Newton step: less than what the coarse mesh itself leaves to correct."""
 
 
-def start_from_coarser(
+def coarser_start(
     setup: Setup,
     weak_form: WeakForm,
     settings: SolverSettings,
     petsc_options: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
-) -> bool:
-    """Write the solution of a coarser discretisation into the unknown; return whether there is one. Collective."""
-    dofmap = weak_form.space.dofmap
+) -> CoarserStart | None:
+    """Return the way to start a weak form from a coarser discretisation, if there is one that is worth it; collective.
+
+    say
+        Called with one line per Newton or ramp step.
+    """
+    domain, dofmap = setup.problem.domain, weak_form.space.dofmap
     unknowns = dofmap.index_map.size_global * dofmap.index_map_bs
-    if settings.always_ramp or unknowns < LEAST_UNKNOWNS or setup.problem.domain.dimension == 1:
-        return False
-    coarser = _coarser(setup, weak_form)
-    if coarser is None:
-        return False
-    coarse_setup, coarse = coarser
+    if settings.always_ramp or unknowns < LEAST_UNKNOWNS or domain.dimension == 1:
+        return None
+    degree = weak_form.degree
+    if degree > 1:
+        coarse = WeakForm(setup.problem, degree // 2)
+    else:
+        grid = domain.grid.coarsened() if domain.grid else None
+        if grid is None:
+            return None
+        setup = _on(tensor_domain(domain.comm, grid.nodes, grid.breakpoints), setup)
+        coarse = WeakForm(setup.problem, 1)
     # in 3D an elimination costs ten times the multigrid's solve even at 1e4 unknowns, and two ranks hardly share it
-    iterative = settings.linear == "auto" and setup.problem.domain.dimension == 3 and weak_form.components > 1
+    iterative = settings.linear == "auto" and domain.dimension == 3 and weak_form.components > 1
     linear = "fieldsplit" if iterative else settings.linear
     settings = replace(settings, tolerance=max(settings.tolerance, COARSE_TOLERANCE), linear=linear)
-    near = start_from_coarser(coarse_setup, coarse, settings, petsc_options, say)
-    say(f"  {coarse_setup.problem.domain.cells} cells of degree {_degree(coarse)}")
-    with OptionsLedger(petsc_options) as ledger, SteadySolver(coarse, ledger, settings, say) as solver:
-        try:
-            solver.solve(near)
-        except ConvergenceError:
-            say("  no solution on the coarser mesh; a cold start then")
-            return False
-    if coarse_setup is setup:
-        weak_form.unknown.interpolate(coarse.unknown)
-        weak_form.unknown.x.scatter_forward()
-    else:
-        _prolong(coarse, weak_form)
-    weak_form.impose_held_values()
-    return True
+    return CoarserStart(weak_form, setup, coarse, settings, petsc_options, say)
 
 
-def _coarser(setup: Setup, weak_form: WeakForm) -> tuple[Setup, WeakForm] | None:
-    """Return the next coarser discretisation of the same case, if there is one."""
-    domain = setup.problem.domain
-    if _degree(weak_form) > 1:
-        return setup, WeakForm(setup.problem, 1)
-    grid = domain.grid.coarsened() if domain.grid else None
-    if grid is None:
-        return None
-    coarse = setup_on(
-        tensor_domain(domain.comm, grid.nodes, grid.breakpoints), setup.scales, setup.case, setup.problem.law
-    )
-    return coarse, WeakForm(coarse.problem, 1)
+class CoarserStart:
+    """A coarser discretisation with its solver, and in turn its own coarser one; a context that frees PETSc's objects.
+
+    Made by `coarser_start`.
+    """
+
+    def __init__(
+        self,
+        fine: WeakForm,
+        setup: Setup,
+        coarse: WeakForm,
+        settings: SolverSettings,
+        petsc_options: Sequence[str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._fine, self._coarse, self._say = fine, coarse, say
+        self._ledger = OptionsLedger(petsc_options)
+        self._below = coarser_start(setup, coarse, settings, petsc_options, say)
+        with self._ledger:
+            self._solver = SteadySolver(coarse, self._ledger, settings, say)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if leaves_together(kind, self._coarse.problem.domain.comm):
+            self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        if self._below is not None:
+            self._below.close()
+        self._solver.close()
+
+    def forget(self) -> None:
+        """Drop factorisations, so that the next start leaves no trace of the former ones, not even in rounding."""
+        if self._below is not None:
+            self._below.forget()
+        with self._ledger:
+            self._solver.forget()
+
+    def fill(self, setup: Setup) -> bool:
+        """Write the coarse solution of a case into the fine unknown; return whether there is one. Collective.
+
+        setup
+            Of the fine discretisation; differs from that at the beginning in numbers only.
+        """
+        fine, coarse = self._fine, self._coarse
+        same_mesh = coarse.problem.domain is fine.problem.domain
+        setup = setup if same_mesh else _on(coarse.problem.domain, setup)
+        coarse.take_numbers(setup.problem)
+        near = self._below is not None and self._below.fill(setup)
+        self._say(f"  {coarse.problem.domain.cells} cells of degree {coarse.degree}")
+        with self._ledger:
+            try:
+                self._solver.solve(near)
+            except ConvergenceError:
+                self._say("  no solution on the coarser mesh; a cold start then")
+                return False
+        if same_mesh:
+            fine.unknown.interpolate(coarse.unknown)
+            fine.unknown.x.scatter_forward()
+        else:
+            _prolong(coarse, fine)
+        fine.impose_held_values()
+        return True
 
 
-def _degree(weak_form: WeakForm) -> int:
-    return weak_form.space.ufl_element().embedded_superdegree
+def _on(domain: Domain, setup: Setup) -> Setup:
+    """Return the setup of the same case on another mesh."""
+    return setup_on(domain, setup.scales, setup.case, setup.problem.law)
 
 
 def _prolong(coarse: WeakForm, fine: WeakForm) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from dolfinx import la
 
 from pnp_exclusion.solver.assembly import assembly_of
-from pnp_exclusion.solver.linear import OptionsLedger, name_fields, petsc_message, refusals_as_usage_errors
+from pnp_exclusion.solver.fields import define_fields
+from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
 Limiter = Literal["damp", "clip", "line search"]
@@ -23,6 +24,12 @@ LARGEST_JUMP = 50.0
 false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
+SMALL_STEP = 0.05
+"""kT: after a smaller step densities have changed so little that an elimination serves again."""
+LEAST_CONTRACTION = 0.1
+"""A step with the elimination of an earlier one must be smaller than the one before it by this factor."""
+REMAINDER = 1e-4
+"""Of the tolerance: what such steps may leave, since a last step with its own Jacobian leaves next to nothing."""
 KRYLOV_GROWTH = 1.6
 """A preconditioner is rebuilt when it takes so many times more Krylov steps than when it was new."""
 
@@ -50,6 +57,8 @@ class NewtonReport:
     reason: str = ""
     linear_failure: bool = False
     """Whether it was the linear solver that failed."""
+    jacobians: int = 0
+    """Steps with a Jacobian of their own."""
 
 
 Progress = Callable[[str], None]
@@ -84,8 +93,10 @@ class NewtonSolver:
         self._snes: PETSc.SNES | None = None
         self._fresh_krylov_steps: int | None = None
         self._full_step = np.inf
+        self._largest_change = np.inf
         self._full_step_norm = np.inf
         self._shortened = False
+        self._reused = False
 
     def _owned_held_dofs(self) -> np.ndarray:
         owned = self.weak_form.space.dofmap.index_map.size_local * self.weak_form.components
@@ -99,6 +110,7 @@ class NewtonSolver:
         before = unknown.x.array.copy()
         self._limiter = limiter
         self._charges = np.array([species.charge for species in self.weak_form.problem.species])
+        self._jacobians = 0
         snes = self._solver()
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
@@ -119,7 +131,10 @@ class NewtonSolver:
         if not failure:
             self._write_unknown(self._solution)
             failure = self._unresolved_jump()
-        report = NewtonReport(not failure, iterations, snes.getLinearSolveIterations(), failure, linear_failure)
+        linear_iterations = snes.getLinearSolveIterations()
+        report = NewtonReport(
+            not failure, iterations, linear_iterations, failure, linear_failure, jacobians=self._jacobians
+        )
         if failure:
             unknown.x.array[:] = before
             # a factorisation that met a NaN is not to be reused
@@ -139,10 +154,13 @@ class NewtonSolver:
                 snes.getKSP().setFromOptions()
             self.max_steps = snes.getTolerances()[3]
             snes.setLineSearchPreCheck(self._limit_step)
-            name_fields(snes.getKSP().getPC(), self._matrix, field_names(self.weak_form))
+            define_fields(snes.getKSP(), self._matrix, self.weak_form, self._assembly.fill_jacobian)
             if not self.ledger.gives("snes_lag_preconditioner"):
                 # SNES has the last word on this after every Jacobian, and petsc4py no other way to tell it
                 snes.getKSP().setPreSolve(self._keep_preconditioner)
+            # on an interval an elimination costs no more than the steps that keeping it adds
+            dear = self.weak_form.problem.domain.dimension > 1 and snes.getKSP().getPC().getType() == "lu"
+            self._may_reuse = dear and not self.ledger.gives("snes_lag_jacobian")
             self._snes = snes
         return self._snes
 
@@ -176,8 +194,20 @@ class NewtonSolver:
         f.array_w[:] = residual.array[: self._owned]
 
     def _assemble_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, jacobian: PETSc.Mat, _: PETSc.Mat) -> None:
-        self._write_unknown(x)
-        self._assembly.fill_jacobian()
+        self._reused = snes.getIterationNumber() > 0 and self._elimination_serves()
+        if not self._reused:
+            self._jacobians += 1
+            self._write_unknown(x)
+            self._assembly.fill_jacobian()
+
+    def _elimination_serves(self) -> bool:
+        """Whether the last Jacobian will do, an elimination costing ten times what a step with it costs.
+
+        The convergence is then linear, with a factor of about the last step in kT.
+        """
+        if not self._may_reuse or self._shortened or self._largest_change > SMALL_STEP:
+            return False
+        return not self._reused or self._contraction < LEAST_CONTRACTION
 
     def _keep_preconditioner(self, solver: PETSc.KSP, *_: PETSc.Vec) -> None:
         """Reuse the preconditioner of an earlier step of this solve while it serves; one costs 15 Krylov steps."""
@@ -193,7 +223,10 @@ class NewtonSolver:
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
         full = -y.array_r.reshape(-1, self.weak_form.components)
-        self._full_step = self.largest(full) / (1.0 + self.largest(x.array_r))
+        change = self.largest(full)
+        self._contraction = change / self._largest_change
+        self._largest_change = change
+        self._full_step = change / (1.0 + self.largest(x.array_r))
         self._full_step_norm = y.norm()
         self._shortened = False
         if self._limiter == "line search":
@@ -216,9 +249,10 @@ class NewtonSolver:
         if iteration == 0:
             return None
         taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
-        whole = "" if taken_whole else "   (shortened)"
+        whole = ("" if taken_whole else "   (shortened)") + ("   (Jacobian kept)" if self._reused else "")
         self.progress(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
-        if taken_whole and self._full_step < self.tolerance:
+        precise = not self._reused or self._contraction * self._full_step < REMAINDER * self.tolerance
+        if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
         if iteration >= self.max_steps:
             return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
@@ -262,9 +296,3 @@ class NewtonSolver:
 
     def _any(self, flag: bool) -> bool:
         return bool(self._comm.allreduce(flag, op=MPI.LOR))
-
-
-def field_names(weak_form: WeakForm) -> list[str]:
-    """Names of the components, as in the prefixes of fieldsplit options: ``mu_<species>`` and ``phi``."""
-    names = [f"mu_{name}" for name in weak_form.problem.names]
-    return [*names, "phi"] if weak_form.problem.coupled else names

@@ -11,10 +11,11 @@ import numpy as np
 
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
+from pnp_exclusion.solver.fields import field_names, size_of
 from pnp_exclusion.solver.guess import FirstGuess
 from pnp_exclusion.solver.linear import OptionsLedger, preset, resolved
 from pnp_exclusion.solver.memory import available_per_rank, estimate
-from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver, field_names
+from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
 from pnp_exclusion.weakform import WeakForm
 
 FIRST_RAMP_STEP = 3.0
@@ -22,7 +23,7 @@ FIRST_RAMP_STEP = 3.0
 SMALLEST_RAMP_STEP = 1e-4
 """Of the whole drive: below it the ramp gives up."""
 QUICK_STEPS = 6
-"""A ramp step of so many Newton steps or fewer lets the next one be twice as large."""
+"""A ramp step of so many Jacobians or fewer lets the next one be twice as large."""
 CLOSED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
 CLOSED_ROUNDS = 12
@@ -67,14 +68,11 @@ class SteadySolver:
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         settings = settings or SolverSettings()
-        space = weak_form.space.dofmap
-        unknowns = space.index_map.size_global * space.index_map_bs
+        self._size = size_of(weak_form)
         self.weak_form = weak_form
         self.settings = settings
         self._ledger = ledger
-        self._unknowns = unknowns
-        self._dimension = weak_form.problem.domain.dimension
-        self._first_choice = resolved(settings.linear, self._dimension, unknowns)
+        self._first_choice = resolved(settings.linear, self._size.dimension, self._size.unknowns)
         self._take_preset(self._first_choice)
         self.progress = progress
         self.newton = NewtonSolver(weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress)
@@ -184,17 +182,15 @@ class SteadySolver:
 
     def _take_preset(self, name: str) -> None:
         self._linear = name
-        options = preset(name, self._dimension, self._unknowns, field_names(self.weak_form))
+        options = preset(name, self._size, field_names(self.weak_form))
         self._ledger.merge(options, self.settings.petsc)
 
     def _direct_is_possible(self) -> bool:
         """Whether the user has left the choice to us and there is the memory for it; collective."""
         if self._ledger.gives("ksp_type") or self._ledger.gives("pc_type"):
             return False
-        space, comm = self.weak_form.space, self.weak_form.problem.domain.comm
-        degree = space.ufl_element().embedded_superdegree
-        nodes = space.dofmap.index_map.size_global
-        needed = estimate(nodes, self._dimension, degree, self.weak_form.components, "direct")
+        size, components, comm = self._size, self.weak_form.components, self.weak_form.problem.domain.comm
+        needed = estimate(size.unknowns / components, size.dimension, size.degree, components, "direct")
         return needed / comm.size <= available_per_rank(comm)
 
     def _store_amounts(self) -> None:
@@ -233,7 +229,7 @@ class SteadySolver:
             self.progress(f"  ramp: {target:.4g} of the drive in {result.iterations} Newton steps")
             drive = target
             known = [*known[-1:], (drive, weak_form.unknown.x.array.copy())]
-            if result.iterations <= QUICK_STEPS:
+            if result.jacobians <= QUICK_STEPS:
                 step *= 2.0
 
     def _first_step(self) -> float:
