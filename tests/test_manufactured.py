@@ -127,7 +127,7 @@ def test_profile_and_flux_converge_at_their_orders(law: str, dimension: int, deg
     (profile, flux), (finer_profile, finer_flux) = (solve(law, dimension, degree, cells) for cells in (coarse, fine))
     orders = np.log2([profile / finer_profile, flux / finer_flux])
     print(f"{law} {dimension}D P{degree}: orders of profile {orders[0]:.2f}, flux {orders[1]:.2f}")
-    # a fifth of an order for meshes that are not yet fine; those of P4 cannot be finer, or rounding hides the flux's error
+    # a fifth of an order for meshes that are not yet fine; those of P4 cannot be finer, or rounding hides the flux
     missing = 0.3 if degree == 4 else 0.2
     assert orders[0] > degree + 1 - missing
     assert orders[1] > 2 * degree - missing
