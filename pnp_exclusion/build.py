@@ -52,8 +52,11 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, a
 
 def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
-    law = law or law_of(case)
-    law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
+    if law is None:
+        # checked when the case was read
+        law = law_of(case)
+    else:
+        law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
     problem = Problem(
         domain=domain,

@@ -224,6 +224,16 @@ def equal_error_table(runs: Sequence[Run], quantity: str) -> Iterator[str]:
             cells.append(f"{'≤ ' if found[1] else ''}{short(found[0])}{ratio}")
         if any(cells):
             yield f"| {series.label} | " + " | ".join(cells) + " |"
+    peers = [points for series, points in groups.items() if series.peer != OURS]
+    ratios = [advantage(level, peers, ours) for level in levels]
+    yield "| **cheapest peer, times ours** | " + " | ".join(ratios) + " |"
+
+
+def advantage(level: float, peers: Sequence[Sequence[tuple[float, float]]], ours: Sequence[tuple[float, float]]) -> str:
+    """Return what the cheapest peer pays for an error level as a multiple of ours; nothing if only one side reaches it."""
+    costs = [found[0] for points in peers if (found := cost_at(level, points))]
+    own = cost_at(level, ours)
+    return f"**{short(min(costs) / own[0])}**" if costs and own else ""
 
 
 def report(problem: str, runs: Sequence[Run]) -> Iterator[str]:

@@ -39,7 +39,9 @@ NAMES = {
 PEERS = tuple(name for name in NAMES if name != OURS)
 
 CROWDED = [
-    Series(OURS, "P2", (0.25, 0.5, 1, 2, 4)),
+    Series(OURS, "P2", (0.25, 0.5, 1, 2)),
+    Series(OURS, "P3", (0.5, 1, 2, 4)),
+    Series(OURS, "P4", (0.5, 1, 2, 3)),
     Series("scipy", "densities", (2, 4, 6, 8, 10)),
     Series("scipy", "equilibrium", (2, 4, 6, 8, 10)),
     Series("fipy", "", (100, 200, 400)),
@@ -52,8 +54,9 @@ CROWDED = [
 
 LADDERS: dict[str, list[Series]] = {
     "P1": [
-        Series(OURS, "P2", (0.1, 0.25, 0.5, 1, 2, 4)),
-        Series(OURS, "P1", (0.1, 0.25, 0.5, 1, 2, 4)),
+        Series(OURS, "P2", (0.1, 0.25, 0.5, 1, 2)),
+        Series(OURS, "P3", (0.1, 0.25, 0.5, 1, 2)),
+        Series(OURS, "P4", (0.1, 0.25, 0.5, 1)),
         Series("scipy", "", (2, 3, 4, 5, 6, 7, 8, 9, 10)),
         Series("fipy", "", (20, 80, 320, 1280)),
         Series("dolfinx", "P1", (20, 80, 320, 1280)),
@@ -64,8 +67,10 @@ LADDERS: dict[str, list[Series]] = {
     ],
     "P2": CROWDED,
     "P4": [
+        Series(OURS, "P1", (0.25, 0.5, 1)),
         Series(OURS, "P2", (0.25, 0.5, 1, 2, 3.3)),
-        Series(OURS, "P1", (0.25, 0.5, 1, 2, 4)),
+        Series(OURS, "P3", (0.25, 0.5, 1, 2)),
+        Series(OURS, "P4", (0.25, 0.5, 1, 2, 5)),
         Series("fipy", "", (20, 40, 80, 160)),
         Series("ngsolve", "P2", (1, 2, 4, 8, 14)),
         Series("ngsolve", "P4", (0.5, 1, 2, 4)),
@@ -76,8 +81,10 @@ LADDERS: dict[str, list[Series]] = {
         Series("devsim", "", (1, 2, 4, 6)),
     ],
     "P5": [
+        Series(OURS, "P1", (0.25, 0.5, 1, 2)),
         Series(OURS, "P2", (0.25, 0.5, 1, 1.7)),
-        Series(OURS, "P1", (0.25, 0.5, 1, 2, 2.5)),
+        Series(OURS, "P3", (0.25, 0.5, 1, 1.5)),
+        Series(OURS, "P4", (1,)),
         Series("ngsolve", "P2", (0.5, 1, 2, 3)),
         Series("ngsolve", "P4", (0.5, 1)),
         Series("ngsolve", "Q3", (1, 2)),

@@ -24,6 +24,8 @@ LARGEST_JUMP = 50.0
 false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
+UNDISTURBED_STEP = 0.5
+"""kT: no limiter shortens such steps of ``eta``."""
 SMALL_STEP = 0.05
 """kT: after a smaller step densities have changed so little that an elimination serves again."""
 LEAST_CONTRACTION = 0.1
@@ -36,9 +38,10 @@ KRYLOV_GROWTH = 1.6
 
 def damped(step: np.ndarray) -> np.ndarray:
     """Shorten steps of ``eta`` (kT) logarithmically: densities may rise by e^0.5 or fall by e^-3 undisturbed."""
-    rise, fall = np.maximum(step, 0.5), np.minimum(step, -3.0)
+    free = UNDISTURBED_STEP
+    rise, fall = np.maximum(step, free), np.minimum(step, -3.0)
     return np.where(
-        step > 0.5, 0.5 + np.log((1.0 + rise) / 1.5), np.where(step < -3.0, -3.0 - np.log(-fall / 3.0), step)
+        step > free, free + np.log((1.0 + rise) / (1.0 + free)), np.where(step < -3.0, -3.0 - np.log(-fall / 3.0), step)
     )
 
 
@@ -229,7 +232,7 @@ class NewtonSolver:
         self._full_step = change / (1.0 + self.largest(x.array_r))
         self._full_step_norm = y.norm()
         self._shortened = False
-        if self._limiter == "line search":
+        if self._limiter == "line search" or change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP:
             return False
         limit = damped if self._limiter == "damp" else clipped
         coupled = self.weak_form.problem.coupled
