@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from mpi4py import MPI
@@ -73,10 +73,11 @@ class Workbench:
         self.weak_form = WeakForm(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._ledger = OptionsLedger(petsc_options)
         say = progress if comm.rank == 0 else (lambda line: None)
+        settings = replace(settings_of(case), repeated=True)
         # options are in force while this bench builds or solves, so that several benches do not disturb each other
         with self._ledger:
-            self._solver = SteadySolver(self.weak_form, self._ledger, settings_of(case), say)
-        self._coarser = coarser_start(setup, self.weak_form, settings_of(case), petsc_options, say)
+            self._solver = SteadySolver(self.weak_form, self._ledger, settings, say)
+        self._coarser = coarser_start(setup, self.weak_form, settings, petsc_options, say)
         self._effective: dict[str, str] | None = None
         self._unused: list[str] = []
 

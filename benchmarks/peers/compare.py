@@ -230,7 +230,7 @@ def equal_error_table(runs: Sequence[Run], quantity: str) -> Iterator[str]:
 
 
 def advantage(level: float, peers: Sequence[Sequence[tuple[float, float]]], ours: Sequence[tuple[float, float]]) -> str:
-    """Return what the cheapest peer pays for an error level as a multiple of ours; empty if one side does not reach it."""
+    """Return what the cheapest peer pays for an error, times ours; empty if one side does not reach it."""
     costs = [found[0] for points in peers if (found := cost_at(level, points))]
     own = cost_at(level, ours)
     return f"**{short(min(costs) / own[0])}**" if costs and own else ""

@@ -21,6 +21,8 @@ from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 LEAST_WORK = 60_000
 """Pairs of nodes of all cells of a rank: fewer are not worth compiling a second kernel for."""
+LEAST_REPEATED_WORK = 4_000
+"""The same where many solves are to come."""
 LARGEST_SLOT = int(np.iinfo(np.uint16).max)
 
 
@@ -49,10 +51,17 @@ class Assembly:
         self.matrix.destroy()
 
 
-def assembly_of(weak_form: WeakForm, say: Callable[[str], None] = lambda line: None) -> Assembly:
-    """Return the faster way for a weak form; collective."""
+def assembly_of(
+    weak_form: WeakForm, say: Callable[[str], None] = lambda line: None, repeated: bool = False
+) -> Assembly:
+    """Return the faster way for a weak form; collective.
+
+    repeated
+        Whether many solves are to come.
+    """
     domain, nodes = weak_form.problem.domain, weak_form.space.dofmap.list.shape[1]
-    if domain.cells * nodes**2 < LEAST_WORK * domain.comm.size:
+    least = LEAST_REPEATED_WORK if repeated else LEAST_WORK
+    if domain.cells * nodes**2 < least * domain.comm.size:
         return Assembly(weak_form)
     try:
         return BatchedAssembly(weak_form)

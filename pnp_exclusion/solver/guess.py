@@ -25,7 +25,7 @@ from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 POISSON_STEPS = 60
 """The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
-POISSON_TOLERANCE = 1e-3
+POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""

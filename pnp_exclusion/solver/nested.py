@@ -26,7 +26,7 @@ from pnp_exclusion.weakform import WeakForm
 
 LEAST_UNKNOWNS = 2_000
 """Smaller problems start cold."""
-COARSE_TOLERANCE = 1e-4
+COARSE_TOLERANCE = 1e-3
 """Of the Newton step: less than what the coarse mesh itself leaves to correct."""
 
 

@@ -30,8 +30,8 @@ SMALL_STEP = 0.05
 """kT: after a smaller step densities have changed so little that an elimination serves again."""
 LEAST_CONTRACTION = 0.1
 """A step with the elimination of an earlier one must be smaller than the one before it by this factor."""
-REMAINDER = 1e-4
-"""Of the tolerance: what such steps may leave, since a last step with its own Jacobian leaves next to nothing."""
+REMAINDER = 1.5
+"""Power of the tolerance that such steps may leave: a last step with its own Jacobian leaves about the square."""
 KRYLOV_GROWTH = 1.6
 """A preconditioner is rebuilt when it takes so many times more Krylov steps than when it was new."""
 
@@ -76,7 +76,13 @@ class NewtonSolver:
     """
 
     def __init__(
-        self, weak_form: WeakForm, ledger: OptionsLedger, tolerance: float, max_steps: int, progress: Progress
+        self,
+        weak_form: WeakForm,
+        ledger: OptionsLedger,
+        tolerance: float,
+        max_steps: int,
+        progress: Progress,
+        repeated: bool = False,
     ) -> None:
         self.weak_form = weak_form
         self.ledger = ledger
@@ -84,7 +90,7 @@ class NewtonSolver:
         self.max_steps = max_steps
         self.progress = progress
         self._comm = weak_form.problem.domain.comm
-        self._assembly = assembly_of(weak_form, progress)
+        self._assembly = assembly_of(weak_form, progress, repeated)
         self._matrix = self._assembly.matrix
         self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
@@ -254,7 +260,7 @@ class NewtonSolver:
         taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
         whole = ("" if taken_whole else "   (shortened)") + ("   (Jacobian kept)" if self._reused else "")
         self.progress(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
-        precise = not self._reused or self._contraction * self._full_step < REMAINDER * self.tolerance
+        precise = not self._reused or self._contraction * self._full_step < self.tolerance**REMAINDER
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
         if iteration >= self.max_steps:

@@ -40,6 +40,8 @@ class SolverSettings:
     always_ramp: bool = False
     linear: str = "auto"
     petsc: dict[str, str | float | int | bool] = field(default_factory=dict)
+    repeated: bool = False
+    """Whether many solves are to come, for which it pays to prepare more."""
 
 
 @dataclass
@@ -75,7 +77,9 @@ class SteadySolver:
         self._first_choice = resolved(settings.linear, self._size.dimension, self._size.unknowns)
         self._take_preset(self._first_choice)
         self.progress = progress
-        self.newton = NewtonSolver(weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress)
+        self.newton = NewtonSolver(
+            weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress, settings.repeated
+        )
         self.report = SteadyReport(linear=self._linear)
 
     @cached_property
