@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+from pnp_exclusion.heap import keep_freed_memory
 from pnp_exclusion.imports import without
 
 if importlib.util.find_spec("dolfinx_solver") is not None:
@@ -21,6 +22,7 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
     """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``."""
     import petsc4py
 
+    keep_freed_memory()
     # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
     petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
     # which registers types with numba where it is found; that takes half of the time of this import

@@ -105,6 +105,7 @@ class TangentSolver:
             define_fields(self._solver, self._operator, weak_form)
             with refusals_as_usage_errors():
                 self._solver.setUp()
+                self._solver.getPC().setUpOnBlocks()
 
     def __enter__(self) -> Self:
         return self

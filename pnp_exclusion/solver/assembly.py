@@ -221,6 +221,8 @@ def _blocked_matrix(dofmap: fem.DofMap, offsets: np.ndarray, columns: np.ndarray
     to_global = PETSc.LGMap().create(nodes.astype(PETSc.IntType), bsize=block, comm=index_map.comm)
     matrix.setLGMap(to_global, to_global)
     matrix.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, True)
+    # ranks send each other entries of the same places every time
+    matrix.setOption(PETSc.Mat.Option.SUBSET_OFF_PROC_ENTRIES, True)
     to_global.destroy()
     return matrix
 

@@ -44,6 +44,8 @@ DEGREE_MULTIGRID: Options = {
     "pc_mg_galerkin": "both",
     **SMOOTHER,
     **{f"mg_coarse_{key}": value for key, value in ALGEBRAIC_MULTIGRID.items()},
+    # the cells are larger than those of linear elements would be, and so longer beside layers
+    "mg_coarse_pc_gamg_threshold": 0.04,
 }
 """One V-cycle over the degrees of the elements (`pnp_exclusion.solver.degrees`), with that one below."""
 ONE_RANK: Options = {

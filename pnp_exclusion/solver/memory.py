@@ -10,6 +10,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from pnp_exclusion.errors import UsageError
+from pnp_exclusion.heap import give_back_freed_memory
 
 GB = 1e9
 
@@ -58,6 +59,7 @@ def require_memory(comm: MPI.Comm, needed: float, linear: str, what: str) -> Non
 def available_per_rank(comm: MPI.Comm) -> float:
     """Return the bytes that are there for every rank, on the node where they are fewest; collective."""
     assert isinstance(comm, MPI.Intracomm)
+    give_back_freed_memory()
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     try:
         # what other ranks see of one node differs by what they take meanwhile

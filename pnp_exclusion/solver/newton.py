@@ -106,6 +106,8 @@ class NewtonSolver:
         self._full_step_norm = np.inf
         self._shortened = False
         self._reused = False
+        self._contraction = 0.0
+        self._jacobians = 0
 
     def _owned_held_dofs(self) -> np.ndarray:
         owned = self.weak_form.space.dofmap.index_map.size_local * self.weak_form.components
