@@ -1,7 +1,7 @@
 """The C library's heap: what is freed is kept for the next array, until memory is counted.
 
-Large arrays are otherwise given back to the kernel at once, and the next one comes page by page, zeroed: a quarter of the
-processor time of a solve with 2e6 unknowns went into that. Nothing happens where the C library is not glibc.
+Large arrays are otherwise given back to the kernel at once, and the next one comes page by page, zeroed: a quarter of
+the processor time of a solve with 2e6 unknowns went into that. Nothing happens where the C library is not glibc.
 """
 
 from __future__ import annotations
