@@ -14,16 +14,20 @@ from pnp_exclusion.heap import give_back_freed_memory
 
 GB = 1e9
 
-ITERATIVE = {(1, 1): 1000.0, (1, 2): 1000.0, (2, 1): 1000.0, (2, 2): 1500.0, (3, 1): 3000.0, (3, 2): 3300.0}
-for _dimension, _degree in ((1, 3), (1, 4), (2, 3), (2, 4), (3, 3), (3, 4)):
-    ITERATIVE[_dimension, _degree] = 4000.0
-"""Bytes per unknown, by dimension and element degree."""
+ITERATIVE = {
+    1: (1000.0, 1000.0, 1200.0, 1400.0),
+    2: (1200.0, 1700.0, 2100.0, 2800.0),
+    3: (3200.0, 3300.0, 4600.0, 7100.0),
+}
+"""Bytes per unknown, by dimension; for elements of degree 1, 2, 3, 4."""
 DIRECT: dict[int, Callable[[float], float]] = {
     1: lambda nodes: 850.0,
     2: lambda nodes: 220.0 * math.log2(nodes),
     3: lambda nodes: 580.0 * nodes ** (1.0 / 3.0),
 }
 """Bytes per unknown by dimension, of the number of nodes: nested dissection's fill."""
+DENSER = (1.0, 1.0, 1.2, 1.4)
+"""Times this for elements of degree 1, 2, 3, 4, each of which couples more nodes."""
 FITTED_COMPONENTS = 3
 """Unknowns of a node in the measurements that the numbers above fit (docs/clusters.md)."""
 
@@ -36,7 +40,8 @@ def estimate(nodes: float, dimension: int, degree: int, components: int, linear:
     linear
         "direct" or "fieldsplit"; anything else of the user's is taken for iterative.
     """
-    each = DIRECT[dimension](nodes) if linear == "direct" else ITERATIVE[dimension, degree]
+    direct = linear == "direct"
+    each = DIRECT[dimension](nodes) * DENSER[degree - 1] if direct else ITERATIVE[dimension][degree - 1]
     # about half of it are matrices, whose rows grow with the components
     return nodes * components * each * (1 + components) / (1 + FITTED_COMPONENTS)
 
