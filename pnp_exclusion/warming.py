@@ -82,7 +82,8 @@ def warm(cases: Sequence[Case], comm: MPI.Comm, say: Callable[[str], None] = lam
             )
             # above one dimension elements of higher degree start from lower ones
             for lower in degrees_below(degree) if case.dimension > 1 else [degree]:
-                _compile(case, lower)
+                # the rule that a case gives is for its own degree
+                _compile(case, lower, case.solver.quadrature_degree if lower == degree else None)
         return len(libraries() - before)
 
     assert isinstance(comm, MPI.Intracomm)
@@ -93,10 +94,10 @@ def warm(cases: Sequence[Case], comm: MPI.Comm, say: Callable[[str], None] = lam
         node.Free()
 
 
-def _compile(case: Case, degree: int) -> None:
+def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
     """Make every form and expression of a case on as coarse a mesh as it has, and solve nothing but the first guess."""
     setup = build(_coarsest(case), MPI.COMM_SELF)
-    weak_form = WeakForm(setup.problem, degree, case.solver.quadrature_degree)
+    weak_form = WeakForm(setup.problem, degree, quadrature_degree)
     with OptionsLedger() as ledger, SteadySolver(weak_form, ledger, settings_of(case)) as solver:
         solver.guess.fill()
         solution = Solution(setup, weak_form, solver.report, True)

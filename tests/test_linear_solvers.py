@@ -110,6 +110,26 @@ def test_kept_eliminations_save_jacobians_and_leave_as_little():
     assert kept.currents == pytest.approx(renewed.currents, rel=1e-10)
 
 
+def test_steps_with_a_kept_jacobian_do_not_count_against_the_limit():
+    lines: list[str] = []
+    unlimited = pnp.solve(box(2, 16, linear="direct"), progress=lines.append)
+    own = unlimited.report.newton_iterations - sum("Jacobian kept" in line for line in lines)
+    assert own < unlimited.report.newton_iterations
+    limited = pnp.solve(box(2, 16, linear="direct", max_newton_steps=own))
+    assert limited.report.tried == []
+    assert limited.report.newton_iterations == unlimited.report.newton_iterations
+
+
+def test_a_preconditioner_of_the_users_takes_none_of_the_options_of_ours():
+    eliminated = pnp.solve(box(2, 8, degree=2, linear="fieldsplit", petsc={"pc_type": "lu"})).petsc_options
+    assert eliminated["pc_factor_mat_solver_type"] == "mumps"
+    assert not [key for key in eliminated if key.startswith(("fieldsplit", "pc_fieldsplit"))]
+    petsc = {"fieldsplit_phi_pc_type": "gamg"}
+    algebraic = pnp.solve(box(2, 8, degree=2, linear="fieldsplit", petsc=petsc)).petsc_options
+    assert not [key for key in algebraic if key.startswith(("fieldsplit_phi_mg_coarse", "fieldsplit_phi_pc_mg"))]
+    assert algebraic["fieldsplit_mu_a_mg_coarse_pc_type"] == "gamg"
+
+
 @pytest.mark.parametrize("degree", [3, 4])
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
 def test_few_cells_of_a_high_degree_give_the_currents_of_many_of_a_low_one(law: str, degree: int):

@@ -144,12 +144,21 @@ def test_memory_is_reported_for_every_rank(tmp_path: Path):
 # ---- clusters ----
 
 
-def test_after_warm_a_run_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("domain", "solver"),
+    [
+        ({"shape": "interval", "length": 1.0}, {"degree": 1}),
+        # large enough for a coarser start, which has its own rule, and for kernels for many cells
+        ({"shape": "rectangle", "size": [1.0, 1.0], "cells": 24}, {"degree": 2, "quadrature_degree": 6}),
+    ],
+)
+def test_after_warm_a_run_compiles_nothing(domain: dict, solver: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tables = change(dimensionless_case(), "species", to=[{"name": "A"}])
     for boundary in tables["boundaries"]:
         boundary["fraction"].pop("B")
-    case = write_toml(tables | {"solver": {"degree": 1}, "output": {"pictures": False}}, tmp_path / "case.toml")
+    tables |= {"domain": domain, "solver": solver, "output": {"pictures": False}}
+    case = write_toml(tables, tmp_path / "case.toml")
     warmed = run_command("warm", case)
     assert warmed.returncode == 0, warmed.stderr
     assert str(tmp_path / "cache" / "fenics") in warmed.stdout

@@ -62,6 +62,46 @@ def test_warm_starts_reach_the_exact_currents_over_a_range_of_fields():
             assert currents == pytest.approx(exact, abs=1e-6 * max(1.0, np.abs(exact).max()))
 
 
+def test_a_path_may_begin_where_nothing_drives_the_species():
+    """A step of exactly zero; reference: multiple shooting on the matrix exponential."""
+    balanced = copy.deepcopy(TWO_SPECIES)
+    balanced["boundaries"][1]["fraction"] = balanced["boundaries"][0]["fraction"]
+    cases = []
+    for strength in (0.0, 1.0, 2.0):
+        balanced["species"][0]["field"] = balanced["species"][1]["field"] = strength
+        cases.append(make_case(balanced))
+    with Workbench(cases[0], also=cases) as bench:
+        state = None
+        for strength, case in zip((0.0, 1.0, 2.0), cases, strict=True):
+            currents = list(bench.solve(case, state).currents.values())
+            state = bench.state()
+            exact = stationary_state([0.2, 0.5], [0.2, 0.5], [strength, strength]).currents
+            assert currents == pytest.approx(exact, abs=1e-7)
+
+
+@pytest.mark.parametrize(("linear", "degree"), [("direct", 2), ("fieldsplit", 3)])
+def test_in_the_plane_what_was_solved_before_leaves_no_trace_either(linear: str, degree: int):
+    tables = copy.deepcopy(TWO_SPECIES)
+    tables["model"] |= {"electrostatics": "poisson", "debye_length": 0.2}
+    tables["domain"] = {"shape": "rectangle", "size": [1.0, 1.0], "cells": 40 // degree}
+    tables["solver"] = {"degree": degree, "linear": linear}
+    for species, charge in zip(tables["species"], (1, -1), strict=True):
+        species.pop("field")
+        species["charge"] = charge
+    first, second = copy.deepcopy(tables), copy.deepcopy(tables)
+    for case, voltage in ((first, 3.0), (second, -1.0)):
+        for boundary, potential in zip(case["boundaries"], (voltage, 0.0), strict=True):
+            boundary["potential"] = potential
+    first, second = make_case(first), make_case(second)
+    with Workbench(first) as bench:
+        bench.solve(second)
+        before = bench.state().values
+        bench.solve(first)
+        bench.forget()
+        bench.solve(second)
+        assert np.array_equal(bench.state().values, before)
+
+
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
 def test_every_number_of_a_case_can_be_changed_on_a_built_problem(law):
     """Reference: a cold solve of each case by itself, on its own mesh."""

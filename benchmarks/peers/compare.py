@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from ladders import CANNOT, CHECKS, LADDERS, NAMES, OURS, PEERS, REFERENCES, VOLTAGES, Series
+from ladders import ACCURACY, CANNOT, CHECKS, LADDERS, NAMES, OURS, PEERS, REFERENCES, VOLTAGES, Series
 
 LEVELS = [10.0**-digits for digits in range(3, 11)]
 FALSE_ROOT = 0.1
@@ -206,11 +206,16 @@ def runs_table(problem: str, runs: Sequence[Run]) -> Iterator[str]:
         yield f"| {NAMES[peer]} | | {why} | | | |"
 
 
-def equal_error_table(runs: Sequence[Run], quantity: str) -> Iterator[str]:
+def equal_error_table(problem: str, runs: Sequence[Run], quantity: str) -> Iterator[str]:
     """Yield the lines of the table of costs at equal error; in brackets the ratio to ours."""
     ours = envelope([run for run in runs if run.series.peer == OURS], quantity)
     groups = {series: envelope(group, quantity) for series, group in by_series(runs).items()}
-    levels = [level for level in LEVELS if sum(cost_at(level, points) is not None for points in groups.values()) > 1]
+    levels = [
+        level
+        for level in LEVELS
+        if level > ACCURACY.get(problem, 0.0)
+        and sum(cost_at(level, points) is not None for points in groups.values()) > 1
+    ]
     yield "| error | " + " | ".join(f"{level:.0e}" for level in levels) + " |"
     yield "|---|" + "---|" * len(levels)
     for series, points in groups.items():
@@ -231,9 +236,13 @@ def equal_error_table(runs: Sequence[Run], quantity: str) -> Iterator[str]:
 
 def advantage(level: float, peers: Sequence[Sequence[tuple[float, float]]], ours: Sequence[tuple[float, float]]) -> str:
     """Return what the cheapest peer pays for an error, times ours; empty if one side does not reach it."""
-    costs = [found[0] for points in peers if (found := cost_at(level, points))]
+    found = [cost for points in peers if (cost := cost_at(level, points))]
     own = cost_at(level, ours)
-    return f"**{short(min(costs) / own[0])}**" if costs and own else ""
+    if not found or not own:
+        return ""
+    cost, bound = min(found)
+    sign = "≤ " if bound and not own[1] else ""
+    return f"**{sign}{short(cost / own[0])}**"
 
 
 def report(problem: str, runs: Sequence[Run]) -> Iterator[str]:
@@ -247,7 +256,7 @@ def report(problem: str, runs: Sequence[Run]) -> Iterator[str]:
         ("memory", "Peak memory in MB at equal error (times ours)"),
     ):
         yield f"\n{title}:\n"
-        yield from equal_error_table(runs, quantity)
+        yield from equal_error_table(problem, runs, quantity)
 
 
 # ---- command ----

@@ -15,9 +15,6 @@ from pnp_exclusion.observe.sample import central_plane, values_at
 from pnp_exclusion.observe.split import entropy_production_density
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
-DEGREE = 2
-"""Of the discontinuous elements that hold the density: fluxes jump from cell to cell."""
-
 
 @dataclass(frozen=True)
 class EntropyProfile:
@@ -41,7 +38,7 @@ def entropy_field(weak_form: WeakForm) -> fem.Function:
     mesh = weak_form.problem.domain.mesh
 
     def make() -> tuple[fem.Function, fem.Expression]:
-        space = fem.functionspace(mesh, ("Discontinuous Lagrange", DEGREE))
+        space = fem.functionspace(mesh, ("Discontinuous Lagrange", max(2, weak_form.degree)))
         points = space.element.interpolation_points
         density = fem.Expression(entropy_production_density(weak_form), points, jit_options=JIT_OPTIONS)
         return fem.Function(space, name="entropy_production"), density

@@ -28,6 +28,7 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_not
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
+from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.fields import define_fields, field_names, size_of
 from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
@@ -94,6 +95,7 @@ class TangentSolver:
         self._operator = fem_petsc.create_matrix(weak_form.jacobian_form)
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
+        self._levels = DegreeLevels(weak_form)
         with OptionsLedger(petsc_options) as ledger:
             ledger.merge(preset(settings.linear, size_of(weak_form), field_names(weak_form)), settings.petsc)
             self._solver = PETSc.KSP().create(self._comm)
@@ -102,7 +104,7 @@ class TangentSolver:
                 self._solver.setFromOptions()
             # set up while the options are in the database, which a fieldsplit reads late
             self._assemble()
-            define_fields(self._solver, self._operator, weak_form)
+            define_fields(self._solver, self._operator, self._levels, ledger)
             with refusals_as_usage_errors():
                 self._solver.setUp()
                 self._solver.getPC().setUpOnBlocks()
@@ -125,6 +127,7 @@ class TangentSolver:
             self._residual,
         ):
             thing.destroy()
+        self._levels.close()
 
     def response(self) -> Response:
         """Return the derivatives at the state that is in the unknown; one linear solve for each.

@@ -34,7 +34,11 @@ class Assembly:
         self.matrix = self._new_matrix()
 
     def _new_matrix(self) -> PETSc.Mat:
-        return fem_petsc.create_matrix(self.weak_form.jacobian_form)
+        matrix = fem_petsc.create_matrix(self.weak_form.jacobian_form)
+        # without any values an assembly would forget the places
+        fem_petsc.assemble_matrix(matrix, self.weak_form.jacobian_form)
+        matrix.assemble()
+        return matrix
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
@@ -61,7 +65,7 @@ def assembly_of(
     """
     domain, nodes = weak_form.problem.domain, weak_form.space.dofmap.list.shape[1]
     least = LEAST_REPEATED_WORK if repeated else LEAST_WORK
-    if domain.cells * nodes**2 < least * domain.comm.size:
+    if domain.dimension == 1 or domain.cells * nodes**2 < least * domain.comm.size:
         return Assembly(weak_form)
     try:
         return BatchedAssembly(weak_form)

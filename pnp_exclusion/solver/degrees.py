@@ -6,6 +6,7 @@ elements it goes on from here as ever. The matrices of the lower degrees are Gal
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 
 from petsc4py import PETSc
@@ -23,7 +24,7 @@ def degrees_below(degree: int) -> list[int]:
 
 
 class DegreeLevels:
-    """The spaces of the levels and the interpolation between them, one for every field.
+    """The interpolation between the levels for every field, made when it is first needed and kept until `close`.
 
     A correction vanishes where a component is held, so nothing is interpolated to or from there, but between held nodes
     themselves, whose rows of the matrix are those of the unit matrix.
@@ -31,16 +32,29 @@ class DegreeLevels:
 
     def __init__(self, weak_form: WeakForm) -> None:
         self.weak_form = weak_form
-        mesh = weak_form.problem.domain.mesh
-        self.spaces = [fem.functionspace(mesh, ("Lagrange", lower)) for lower in degrees_below(weak_form.degree)]
+        self._interpolations: dict[int, list[PETSc.Mat]] = {}
+
+    @cached_property
+    def spaces(self) -> list[fem.FunctionSpace]:
+        """Of the levels, the coarsest first."""
+        mesh = self.weak_form.problem.domain.mesh
+        return [fem.functionspace(mesh, ("Lagrange", lower)) for lower in degrees_below(self.weak_form.degree)]
 
     def attach(self, multigrid: PETSc.PC, component: int) -> None:
         """Give the levels to the multigrid of one component."""
+        if component not in self._interpolations:
+            pairs = pairwise(self.spaces)
+            self._interpolations[component] = [self._interpolation(*pair, component) for pair in pairs]
         multigrid.setMGLevels(len(self.spaces))
-        for level, (coarse, fine) in enumerate(pairwise(self.spaces), start=1):
-            interpolation = self._interpolation(coarse, fine, component)
+        for level, interpolation in enumerate(self._interpolations[component], start=1):
             multigrid.setMGInterpolation(level, interpolation)
-            interpolation.destroy()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        for interpolations in self._interpolations.values():
+            for interpolation in interpolations:
+                interpolation.destroy()
+        self._interpolations.clear()
 
     def _interpolation(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, component: int) -> PETSc.Mat:
         whole = fem_petsc.interpolation_matrix(coarse, fine)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from petsc4py import PETSc
 
 from pnp_exclusion.solver.degrees import DegreeLevels
-from pnp_exclusion.solver.linear import Size, refusals_as_usage_errors
+from pnp_exclusion.solver.linear import OptionsLedger, Size, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
 
@@ -24,23 +24,20 @@ def size_of(weak_form: WeakForm) -> Size:
     return Size(domain.dimension, unknowns, weak_form.degree, domain.comm.size)
 
 
-def define_fields(
-    solver: PETSc.KSP, matrix: PETSc.Mat, weak_form: WeakForm, assemble: Callable[[], None] | None = None
-) -> None:
-    """Tell a solver which unknowns of its matrix make up each field, and multigrids over degrees their levels.
+def define_fields(solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger) -> None:
+    """Tell a solver which unknowns make up each field, and our multigrids over degrees their levels.
 
-    assemble
-        Fills the matrix, called if the levels need it; None if it is filled.
+    matrix
+        With all its places, whatever the values.
     """
-    names, preconditioner = field_names(weak_form), solver.getPC()
+    weak_form, preconditioner = levels.weak_form, solver.getPC()
     if preconditioner.getType() == "fieldsplit":
-        _name_fields(preconditioner, matrix, names)
-    if weak_form.degree == 1 or preconditioner.getType() not in ("fieldsplit", "mg"):
+        _name_fields(preconditioner, matrix, field_names(weak_form))
+    elif preconditioner.getType() != "mg" or ledger.gives("pc_type"):
         return
-    if assemble is not None:
-        assemble()
+    if weak_form.degree == 1:
+        return
     solver.setOperators(matrix)
-    levels = DegreeLevels(weak_form)
     if preconditioner.getType() == "mg":
         levels.attach(preconditioner, 0)
         return

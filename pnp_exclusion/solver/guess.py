@@ -74,13 +74,18 @@ class FirstGuess:
         """Free PETSc's objects."""
         if self._poisson is not None:
             self._poisson.close()
-        for extension in self._extensions.values():
-            extension.close()
+        self._drop_extensions()
 
     def forget(self) -> None:
-        """Drop the factorisation of Poisson's equation."""
+        """Drop all factorisations."""
         if self._poisson is not None:
             self._poisson.forget()
+        self._drop_extensions()
+
+    def _drop_extensions(self) -> None:
+        for extension in self._extensions.values():
+            extension.close()
+        self._extensions.clear()
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""

@@ -55,7 +55,7 @@ def coarser_start(
             return None
         setup = _on(tensor_domain(domain.comm, grid.nodes, grid.breakpoints), setup)
         coarse = WeakForm(setup.problem, 1)
-    # in 3D an elimination costs ten times the multigrid's solve even at 1e4 unknowns, and two ranks hardly share it
+    # in 3D an elimination costs ten times the multigrid's solve even at 5e3 unknowns, and two ranks hardly share it
     iterative = settings.linear == "auto" and domain.dimension == 3 and weak_form.components > 1
     linear = "fieldsplit" if iterative else settings.linear
     settings = replace(settings, tolerance=max(settings.tolerance, COARSE_TOLERANCE), linear=linear)

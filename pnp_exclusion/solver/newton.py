@@ -13,6 +13,7 @@ import numpy as np
 from dolfinx import la
 
 from pnp_exclusion.solver.assembly import assembly_of
+from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.fields import define_fields
 from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
@@ -32,6 +33,8 @@ LEAST_CONTRACTION = 0.1
 """A step with the elimination of an earlier one must be smaller than the one before it by this factor."""
 REMAINDER = 1.5
 """Power of the tolerance that such steps may leave: a last step with its own Jacobian leaves about the square."""
+KEPT_STEPS = 20
+"""Contraction brings a step from `SMALL_STEP` to rounding in fewer steps."""
 KRYLOV_GROWTH = 1.6
 """A preconditioner is rebuilt when it takes so many times more Krylov steps than when it was new."""
 
@@ -71,7 +74,8 @@ class NewtonSolver:
     """Solves the weak form from the unknown's current values, which it replaces; restores them if it fails.
 
     A solution counts when the full, unshortened Newton step has been taken, is below ``tolerance`` relative to
-    1 + |unknowns|, and leaves no cell with an unresolved jump: false solutions reach a small residual too. PETSc's
+    1 + |unknowns|, and leaves no cell with an unresolved jump: false solutions reach a small residual too. A step with
+    the Jacobian of an earlier one must also promise to leave no more than a Newton step would (`REMAINDER`). PETSc's
     objects live until `close`; callbacks tie them into a cycle that Python alone does not end.
     """
 
@@ -92,6 +96,7 @@ class NewtonSolver:
         self._comm = weak_form.problem.domain.comm
         self._assembly = assembly_of(weak_form, progress, repeated)
         self._matrix = self._assembly.matrix
+        self._levels = DegreeLevels(weak_form)
         self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
         self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
@@ -121,7 +126,9 @@ class NewtonSolver:
         before = unknown.x.array.copy()
         self._limiter = limiter
         self._charges = np.array([species.charge for species in self.weak_form.problem.species])
-        self._jacobians = 0
+        self._full_step = self._largest_change = self._full_step_norm = np.inf
+        self._shortened = self._reused = False
+        self._contraction, self._jacobians = 0.0, 0
         snes = self._solver()
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
@@ -164,8 +171,10 @@ class NewtonSolver:
                 snes.getLineSearch().setFromOptions()
                 snes.getKSP().setFromOptions()
             self.max_steps = snes.getTolerances()[3]
+            # steps with a kept Jacobian, of which there are few to each of its own, do not count
+            snes.setTolerances(max_it=KEPT_STEPS * self.max_steps)
             snes.setLineSearchPreCheck(self._limit_step)
-            define_fields(snes.getKSP(), self._matrix, self.weak_form, self._assembly.fill_jacobian)
+            define_fields(snes.getKSP(), self._matrix, self._levels, self.ledger)
             if not self.ledger.gives("snes_lag_preconditioner"):
                 # SNES has the last word on this after every Jacobian, and petsc4py no other way to tell it
                 snes.getKSP().setPreSolve(self._keep_preconditioner)
@@ -185,6 +194,7 @@ class NewtonSolver:
         """Free PETSc's objects."""
         self.forget()
         self._assembly.close()
+        self._levels.close()
         for thing in (self._solution, self._function):
             thing.destroy()
 
@@ -235,7 +245,7 @@ class NewtonSolver:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
         full = -y.array_r.reshape(-1, self.weak_form.components)
         change = self.largest(full)
-        self._contraction = change / self._largest_change
+        self._contraction = change / self._largest_change if self._largest_change > 0.0 else 0.0
         self._largest_change = change
         self._full_step = change / (1.0 + self.largest(x.array_r))
         self._full_step_norm = y.norm()
@@ -265,7 +275,7 @@ class NewtonSolver:
         precise = not self._reused or self._contraction * self._full_step < self.tolerance**REMAINDER
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
-        if iteration >= self.max_steps:
+        if self._jacobians >= self.max_steps and not self._elimination_serves():
             return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
         return None
 
