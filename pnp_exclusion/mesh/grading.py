@@ -48,7 +48,8 @@ RESOLUTION = {
     (3, 3): Resolution(1.5, 1.2, 1 / 6),
     (3, 4): Resolution(1.0, 1.5, 1 / 5),
 }
-"""By dimension and degree. In 1D an error below 1e-6 in the currents; above it, what a workstation holds."""
+"""By dimension and degree. In 1D an error below 1e-6 in the currents (degree 1: 5e-5); above it, what a workstation
+holds."""
 
 
 def graded_nodes(
