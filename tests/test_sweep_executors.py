@@ -286,9 +286,6 @@ def test_interrupted_sweep_says_how_it_goes_on(
     assert lines_of(tmp_path) <= lines_of(long.case.parent / "out")
 
 
-@pytest.mark.skipif(
-    not hasattr(resource, "prlimit"), reason="needs Linux to limit the size of files of a running process"
-)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_full_disk_ends_with_exit_code_4_and_keeps_what_is_there(workers: int, long: Reference, tmp_path: Path):
     process = start(long, tmp_path, "--workers", str(workers))

@@ -104,7 +104,7 @@ class TangentSolver:
                 self._solver.setFromOptions()
             # set up while the options are in the database, which a fieldsplit reads late
             self._assemble()
-            define_fields(self._solver, self._operator, self._levels, ledger)
+            define_fields(self._solver, self._operator, self._levels, ledger, self._assemble)
             with refusals_as_usage_errors():
                 self._solver.setUp()
                 self._solver.getPC().setUpOnBlocks()

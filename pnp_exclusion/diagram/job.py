@@ -50,16 +50,11 @@ def _found(progress: _Progress, planes: Sequence[Plane], workers: int, petsc_opt
             if interruption.asked:
                 raise KeyboardInterrupt
 
-        try:
-            with interruption.at_once(), Workers(workers, petsc_options) as crew:
-                for plane in planes:
-                    progress.begin(_name(plane))
-                    diagrams.append(make_diagram(plane, crew.reader(plane, tell)))
-                    progress.end()
-        except Exception:
-            if interruption.asked:
-                raise KeyboardInterrupt from None
-            raise
+        with interruption.at_once(), Workers(workers, petsc_options) as crew:
+            for plane in planes:
+                progress.begin(_name(plane))
+                diagrams.append(make_diagram(plane, crew.reader(plane, tell)))
+                progress.end()
     return diagrams
 
 

@@ -34,11 +34,7 @@ class Assembly:
         self.matrix = self._new_matrix()
 
     def _new_matrix(self) -> PETSc.Mat:
-        matrix = fem_petsc.create_matrix(self.weak_form.jacobian_form)
-        # without any values an assembly would forget the places
-        fem_petsc.assemble_matrix(matrix, self.weak_form.jacobian_form)
-        matrix.assemble()
-        return matrix
+        return fem_petsc.create_matrix(self.weak_form.jacobian_form)
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""

@@ -6,6 +6,7 @@ elements it goes on from here as ever. The matrices of the lower degrees are Gal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -26,13 +27,15 @@ def degrees_below(degree: int) -> list[int]:
 class DegreeLevels:
     """The interpolation between the levels for every field, made when it is first needed and kept until `close`.
 
+    Fields that the same boundaries hold share one.
+
     A correction vanishes where a component is held, so nothing is interpolated to or from there, but between held nodes
     themselves, whose rows of the matrix are those of the unit matrix.
     """
 
     def __init__(self, weak_form: WeakForm) -> None:
         self.weak_form = weak_form
-        self._interpolations: dict[int, list[PETSc.Mat]] = {}
+        self._interpolations: dict[tuple[int, ...], list[PETSc.Mat]] = {}
 
     @cached_property
     def spaces(self) -> list[fem.FunctionSpace]:
@@ -42,11 +45,11 @@ class DegreeLevels:
 
     def attach(self, multigrid: PETSc.PC, component: int) -> None:
         """Give the levels to the multigrid of one component."""
-        if component not in self._interpolations:
-            pairs = pairwise(self.spaces)
-            self._interpolations[component] = [self._interpolation(*pair, component) for pair in pairs]
+        tags = tuple(held.tag for held in self.weak_form.held if held.component == component)
+        if tags not in self._interpolations:
+            self._interpolations[tags] = [self._interpolation(*pair, tags) for pair in pairwise(self.spaces)]
         multigrid.setMGLevels(len(self.spaces))
-        for level, interpolation in enumerate(self._interpolations[component], start=1):
+        for level, interpolation in enumerate(self._interpolations[tags], start=1):
             multigrid.setMGInterpolation(level, interpolation)
 
     def close(self) -> None:
@@ -56,12 +59,12 @@ class DegreeLevels:
                 interpolation.destroy()
         self._interpolations.clear()
 
-    def _interpolation(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, component: int) -> PETSc.Mat:
+    def _interpolation(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
         whole = fem_petsc.interpolation_matrix(coarse, fine)
         whole.assemble()
         held = whole.copy()
         of_coarse, of_fine = whole.createVecs()
-        of_coarse.array_w[:], of_fine.array_w[:] = self._is_held(coarse, component), self._is_held(fine, component)
+        of_coarse.array_w[:], of_fine.array_w[:] = self._is_held(coarse, tags), self._is_held(fine, tags)
         held.diagonalScale(of_fine, of_coarse)
         for mask in (of_coarse, of_fine):
             mask.array_w[:] = 1.0 - mask.array_r
@@ -71,13 +74,12 @@ class DegreeLevels:
             thing.destroy()
         return whole
 
-    def _is_held(self, space: fem.FunctionSpace, component: int) -> np.ndarray:
-        """Return 1 for every owned node at which a component is held, else 0."""
+    def _is_held(self, space: fem.FunctionSpace, tags: Sequence[int]) -> np.ndarray:
+        """Return 1 for every owned node on the boundaries of these numbers, else 0."""
         domain = self.weak_form.problem.domain
         flags = np.zeros(space.dofmap.index_map.size_local)
-        for held in self.weak_form.held:
-            if held.component == component:
-                facets = domain.boundary_facets[self.weak_form.problem.boundaries[held.tag].where]
-                nodes = fem.locate_dofs_topological(space, domain.dimension - 1, facets)
-                flags[nodes[nodes < len(flags)]] = 1.0
+        for tag in tags:
+            facets = domain.boundary_facets[self.weak_form.problem.boundaries[tag].where]
+            nodes = fem.locate_dofs_topological(space, domain.dimension - 1, facets)
+            flags[nodes[nodes < len(flags)]] = 1.0
         return flags

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from petsc4py import PETSc
 
@@ -24,11 +24,13 @@ def size_of(weak_form: WeakForm) -> Size:
     return Size(domain.dimension, unknowns, weak_form.degree, domain.comm.size)
 
 
-def define_fields(solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger) -> None:
+def define_fields(
+    solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger, fill: Callable[[], None]
+) -> None:
     """Tell a solver which unknowns make up each field, and our multigrids over degrees their levels.
 
-    matrix
-        With all its places, whatever the values.
+    fill
+        Fills the matrix: a fieldsplit needs its places, if not the values, to make the fields that take the levels.
     """
     weak_form, preconditioner = levels.weak_form, solver.getPC()
     if preconditioner.getType() == "fieldsplit":
@@ -41,6 +43,8 @@ def define_fields(solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, le
     if preconditioner.getType() == "mg":
         levels.attach(preconditioner, 0)
         return
+    if not matrix.isAssembled():
+        fill()
     with refusals_as_usage_errors():
         preconditioner.setUp()
     for component, field in enumerate(preconditioner.getFieldSplitSubKSP()):

@@ -21,8 +21,6 @@ DIRECT: Options = {
     # blocked species make pivots of 1e-80; MUMPS then wants more room than its estimate
     "mat_mumps_icntl_14": 60,
 }
-
-
 SMOOTHER: Options = {
     # one sweep of SOR is worth two Chebyshev steps and costs half of them
     "mg_levels_ksp_type": "richardson",
@@ -35,7 +33,7 @@ ALGEBRAIC_MULTIGRID: Options = {
     # couplings as weak as those across the diagonals of a box do not make an aggregate: 12 Krylov steps instead of 17
     "pc_gamg_threshold": 0.01,
     "pc_gamg_threshold_scale": 1e-4,
-    # the square of the graph, which makes the same aggregates, costs two ranks as much as one
+    # the square of the graph, whose aggregates save one Krylov step at most, costs two ranks as much as one
     "pc_gamg_aggressive_square_graph": "false",
 } | SMOOTHER
 """One V-cycle of algebraic multigrid for one field."""

@@ -106,13 +106,13 @@ class NewtonSolver:
         self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
         self._fresh_krylov_steps: int | None = None
-        self._full_step = np.inf
-        self._largest_change = np.inf
-        self._full_step_norm = np.inf
-        self._shortened = False
-        self._reused = False
-        self._contraction = 0.0
-        self._jacobians = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget the steps of an earlier attempt."""
+        self._full_step = self._largest_change = self._full_step_norm = np.inf
+        self._shortened = self._reused = False
+        self._contraction, self._jacobians = 0.0, 0
 
     def _owned_held_dofs(self) -> np.ndarray:
         owned = self.weak_form.space.dofmap.index_map.size_local * self.weak_form.components
@@ -126,9 +126,7 @@ class NewtonSolver:
         before = unknown.x.array.copy()
         self._limiter = limiter
         self._charges = np.array([species.charge for species in self.weak_form.problem.species])
-        self._full_step = self._largest_change = self._full_step_norm = np.inf
-        self._shortened = self._reused = False
-        self._contraction, self._jacobians = 0.0, 0
+        self._begin()
         snes = self._solver()
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
@@ -174,7 +172,7 @@ class NewtonSolver:
             # steps with a kept Jacobian, of which there are few to each of its own, do not count
             snes.setTolerances(max_it=KEPT_STEPS * self.max_steps)
             snes.setLineSearchPreCheck(self._limit_step)
-            define_fields(snes.getKSP(), self._matrix, self._levels, self.ledger)
+            define_fields(snes.getKSP(), self._matrix, self._levels, self.ledger, self._assembly.fill_jacobian)
             if not self.ledger.gives("snes_lag_preconditioner"):
                 # SNES has the last word on this after every Jacobian, and petsc4py no other way to tell it
                 snes.getKSP().setPreSolve(self._keep_preconditioner)

@@ -49,6 +49,11 @@ class Interruption:
         self._at_once = True
         try:
             yield
+        except Exception:
+            # C code that calls back to Python may have made an error of its own of the interruption
+            if self.asked:
+                raise KeyboardInterrupt from None
+            raise
         finally:
             self._at_once = False
 
