@@ -20,6 +20,7 @@ from pnp_exclusion.build import Setup, setup_on
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain
 from pnp_exclusion.parallel import leaves_together
+from pnp_exclusion.solver.fields import size_of
 from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 from pnp_exclusion.weakform import WeakForm
@@ -42,20 +43,18 @@ def coarser_start(
     say
         Called with one line per Newton or ramp step.
     """
-    domain, dofmap = setup.problem.domain, weak_form.space.dofmap
-    unknowns = dofmap.index_map.size_global * dofmap.index_map_bs
-    if settings.always_ramp or unknowns < LEAST_UNKNOWNS or domain.dimension == 1:
+    domain = setup.problem.domain
+    if settings.always_ramp or size_of(weak_form).unknowns < LEAST_UNKNOWNS or domain.dimension == 1:
         return None
-    degree = weak_form.degree
-    if degree > 1:
-        coarse = WeakForm(setup.problem, degree // 2)
+    if weak_form.degree > 1:
+        coarse = WeakForm(setup.problem, weak_form.degree // 2)
     else:
         grid = domain.grid.coarsened() if domain.grid else None
         if grid is None:
             return None
         setup = _on(tensor_domain(domain.comm, grid.nodes, grid.breakpoints), setup)
         coarse = WeakForm(setup.problem, 1)
-    # in 3D an elimination costs ten times the multigrid's solve even at 5e3 unknowns, and two ranks hardly share it
+    # in 3D an elimination costs twice the multigrid's solve at 6e3 unknowns already, and two ranks hardly share it
     iterative = settings.linear == "auto" and domain.dimension == 3 and weak_form.components > 1
     linear = "fieldsplit" if iterative else settings.linear
     settings = replace(settings, tolerance=max(settings.tolerance, COARSE_TOLERANCE), linear=linear)
