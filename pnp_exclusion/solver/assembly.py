@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
 import ufl
-from dolfinx import cpp, fem, la
+from dolfinx import cpp, fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.solver.places import Places, address
 from pnp_exclusion.solver.vectorise import NoKernel, cell_kernel
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
@@ -23,7 +21,6 @@ LEAST_WORK = 60_000
 """Pairs of nodes of all cells of a rank: fewer are not worth compiling a second kernel for."""
 LEAST_REPEATED_WORK = 4_000
 """The same where many solves are to come."""
-LARGEST_SLOT = int(np.iinfo(np.uint16).max)
 
 
 class Assembly:
@@ -82,7 +79,6 @@ class BatchedAssembly(Assembly):
         self._jacobian = _Parts(weak_form.space, jacobian, weak_form.jacobian_form)
         space = weak_form.space
         mesh, dofmap = space.mesh, space.dofmap
-        self._block = dofmap.index_map_bs
         self._owned = dofmap.index_map.size_local
         self._cells = mesh.topology.index_map(mesh.topology.dim).size_local
         self._corners = np.ascontiguousarray(mesh.geometry.dofmaps[0][: self._cells], dtype=np.int32)
@@ -91,80 +87,37 @@ class BatchedAssembly(Assembly):
 
     def _new_matrix(self) -> PETSc.Mat:
         """Make the matrix with all its places, and find those of every cell."""
-        offsets, columns = _pattern(self.weak_form.jacobian_form)
-        first = self.weak_form.space.dofmap.index_map.local_range[0]
-        own = (columns >= first) & (columns < first + self._owned)
-        own_columns, own_rows = (columns[own] - first).astype(np.int32), _rows(offsets)[own]
-        counts = np.bincount(own_rows, minlength=self._owned)
-        if self.weak_form.problem.domain.comm.allreduce(int(counts.max(initial=0)), op=MPI.MAX) > LARGEST_SLOT:
-            raise NoKernel(f"a node has more than {LARGEST_SLOT} neighbours")
-        self._offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self._slots = np.zeros((self._cells, *[self._nodes.shape[1]] * 2), dtype=np.uint16)
-        self._jacobian.kernel.find_slots(
-            ctypes.c_int(self._cells),
-            _address(self._nodes),
-            ctypes.c_int(self._owned),
-            _address(self._offsets),
-            _address(own_columns),
-            _address(self._slots),
-        )
-        self._diagonal = self._diagonal_places(np.flatnonzero(own_columns == own_rows))
-        return _blocked_matrix(self.weak_form.space.dofmap, offsets, columns)
-
-    def _diagonal_places(self, blocks: np.ndarray) -> np.ndarray:
-        """Where the diagonal entry of every owned unknown is among the values of the owned rows and columns.
-
-        blocks
-            Numbers of the diagonal blocks among all blocks of these rows and columns.
-        """
-        block, p = self._block, np.arange(self._block)
-        starts, lengths = self._offsets[:-1], block * np.diff(self._offsets)
-        first = block * block * starts + block * (blocks - starts)
-        return (first[:, None] + p * lengths[:, None] + p).ravel()
+        self._places = Places(self.weak_form.jacobian_form, self.weak_form.space.dofmap, self._jacobian.kernel)
+        self._slots = self._places.slots(self._nodes)
+        return self._places.matrix
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
         part = self._residual
-        self._call(part.kernel.add_vector, part, _address(vector))
+        self._call(part.kernel.add_vector, part, address(vector))
         if part.others is not None:
             fem.assemble_vector(vector, part.others)
 
     def fill_jacobian(self) -> None:
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
-        matrix, part = self.matrix, self._jacobian
-        held = np.zeros(len(self.weak_form.unknown.x.array), dtype=np.uint8)
+        part, owned = self._jacobian, ctypes.c_int(self._owned)
+        held = np.zeros(len(self.weak_form.unknown.x.array), dtype=bool)
         for condition in self.weak_form.conditions:
-            held[condition.dof_indices()[0]] = 1
-        matrix.zeroEntries()
+            held[condition.dof_indices()[0]] = True
+        self.matrix.zeroEntries()
         if part.others is not None:
-            part.assemble_others(matrix, self.weak_form.conditions)
-        with _own_values(matrix) as values:
-            error = self._call(
-                part.kernel.add_matrix,
-                part,
-                _address(held),
-                ctypes.c_int(self._owned),
-                _address(self._offsets),
-                _address(self._slots),
-                values,
-                ctypes.c_void_p(matrix.handle),
-                _petsc().MatSetValuesBlockedLocal,
-                ctypes.c_int(int(PETSc.InsertMode.ADD_VALUES)),
-            )
-            if error:
-                raise PETSc.Error(error)
-            for place in self._diagonal[held[: len(self._diagonal)] == 1].tolist():
-                values[place] = 1.0
-        matrix.assemble()
+            part.assemble_others(self.matrix, self.weak_form.conditions)
+        places = (address(held), owned, self._places.offsets, address(self._slots))
+        self._places.add(lambda values: self._call(part.kernel.add_matrix, part, *places, values), held)
 
-    def _call(self, function: Any, part: _Parts, *others: Any) -> int:
+    def _call(self, function: Any, part: _Parts, *others: Any) -> None:
         """Call a kernel for all cells of this rank with the present coefficients and constants."""
         packed = fem.pack_coefficients(part.cells)
         coefficients = np.ascontiguousarray(next(iter(packed.values()), np.empty(0)))
         constants = np.ascontiguousarray(fem.pack_constants(part.cells))
         points = self.weak_form.space.mesh.geometry.x
         arrays = (self._corners, points, coefficients, constants, self._nodes)
-        return function(ctypes.c_int(self._cells), *map(_address, arrays), *others)
+        function(ctypes.c_int(self._cells), *map(address, arrays), *others)
 
 
 class _Parts:
@@ -185,64 +138,3 @@ class _Parts:
         constants, coefficients = fem.pack_constants(self.others), fem.pack_coefficients(self.others)
         bcs = [condition._cpp_object for condition in conditions]
         cpp.fem.petsc.assemble_matrix(matrix, self.others._cpp_object, constants, coefficients, bcs)
-
-
-def _pattern(form: fem.Form) -> tuple[np.ndarray, np.ndarray]:
-    """Return the blocks of the owned rows as offsets and global columns, ascending in each row."""
-    pattern = fem.create_sparsity_pattern(form)
-    pattern.finalize()
-    # only a matrix tells the columns of other ranks; its values are not used
-    blocks = la.matrix_csr(pattern, dtype=np.float32)
-    offsets = np.array(blocks.indptr[: blocks.index_map(0).size_local + 1], dtype=np.int64)
-    columns = blocks.index_map(1).local_to_global(np.array(blocks.indices[: offsets[-1]]))
-    if blocks.index_map(0).comm.size > 1:
-        columns = columns[np.lexsort((columns, _rows(offsets)))]
-    return offsets, columns
-
-
-def _rows(offsets: np.ndarray) -> np.ndarray:
-    """Return the row of every entry."""
-    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-
-
-def _blocked_matrix(dofmap: fem.DofMap, offsets: np.ndarray, columns: np.ndarray) -> PETSc.Mat:
-    """Return a matrix of zeros with these blocks, whose places never change."""
-    index_map, block = dofmap.index_map, dofmap.index_map_bs
-    lengths = np.repeat(block * np.diff(offsets), block)
-    row_starts = np.concatenate([[0], np.cumsum(lengths)])
-    # all rows of a block have the same columns
-    entries = (block * columns[:, None] + np.arange(block)).astype(PETSc.IntType).ravel()
-    shifts = np.repeat(block * offsets[:-1], block) - row_starts[:-1]
-    row_columns = entries[np.repeat(shifts, lengths) + np.arange(row_starts[-1])]
-    size = (block * index_map.size_local, block * index_map.size_global)
-    csr = (row_starts.astype(PETSc.IntType), row_columns)
-    matrix = PETSc.Mat().createAIJ((size, size), bsize=block, csr=csr, comm=index_map.comm)
-    nodes = index_map.local_to_global(np.arange(index_map.size_local + index_map.num_ghosts, dtype=np.int32))
-    to_global = PETSc.LGMap().create(nodes.astype(PETSc.IntType), bsize=block, comm=index_map.comm)
-    matrix.setLGMap(to_global, to_global)
-    matrix.setOption(PETSc.Mat.Option.NEW_NONZERO_LOCATION_ERR, True)
-    # ranks send each other entries of the same places every time
-    matrix.setOption(PETSc.Mat.Option.SUBSET_OFF_PROC_ENTRIES, True)
-    to_global.destroy()
-    return matrix
-
-
-@contextlib.contextmanager
-def _own_values(matrix: PETSc.Mat) -> Iterator[Any]:
-    """Give the values of the owned rows and columns of a matrix, row by row, as a pointer."""
-    own, values = ctypes.c_void_p(matrix.getDiagonalBlock().handle), ctypes.POINTER(ctypes.c_double)()
-    _petsc().MatSeqAIJGetArray(own, ctypes.byref(values))
-    try:
-        yield values
-    finally:
-        _petsc().MatSeqAIJRestoreArray(own, ctypes.byref(values))
-
-
-@functools.cache
-def _petsc() -> ctypes.CDLL:
-    """PETSc's library itself, for what petsc4py does not offer."""
-    return ctypes.CDLL(str(fem_petsc.get_petsc_lib()))
-
-
-def _address(array: np.ndarray) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)

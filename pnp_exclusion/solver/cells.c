@@ -11,7 +11,6 @@
    petsc_int   PETSc's integer */
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -83,37 +82,60 @@ void add_vector(int count, const int32_t* corners, const double* x, const double
 
 #else
 
-/* Where the block (i, j) of every cell is among the blocks of row i that this rank owns. Columns are ascending. */
-void find_slots(int count, const int32_t* nodes, int owned, const int64_t* offsets, const int32_t* columns,
-                uint16_t* slots)
+/* The blocks that a rank fills, in three parts that hold the values of a block row as BLOCK rows, one after the other. */
+enum
+{
+    OWN,    /* rows and columns of this rank */
+    BESIDE, /* rows of this rank, columns of others */
+    SENT    /* rows of others */
+};
+
+static inline int part_of(int32_t row, int32_t column, int32_t owned)
+{
+    return row >= owned ? SENT : column >= owned ? BESIDE : OWN;
+}
+
+/* The columns of all entries, row by row, of BLOCK rows to every row of blocks. */
+void write_entries(int rows, const int64_t* offsets, const int64_t* columns, petsc_int* entries)
+{
+    for (int row = 0; row < rows; ++row)
+        for (int p = 0; p < BLOCK; ++p)
+            for (int64_t k = offsets[row]; k < offsets[row + 1]; ++k)
+                for (int q = 0; q < BLOCK; ++q)
+                    *entries++ = BLOCK * columns[k] + q;
+}
+
+/* Where the block (i, j) of every cell is among the blocks of row i in its part. Columns are ascending in each row;
+   BESIDE, that of node `owned + g` is `beside[g]`. */
+void find_slots(int count, const int32_t* nodes, int owned, const int64_t* const* offsets,
+                const int32_t* const* columns, const int32_t* beside, uint16_t* slots)
 {
     for (int64_t cell = 0; cell < count; ++cell)
         for (int i = 0; i < NODES; ++i)
             for (int j = 0; j < NODES; ++j)
             {
-                const int32_t row = nodes[cell * NODES + i], column = nodes[cell * NODES + j];
-                if (row >= owned || column >= owned)
-                    continue;
-                int64_t low = offsets[row], high = offsets[row + 1];
+                int32_t row = nodes[cell * NODES + i], column = nodes[cell * NODES + j];
+                const int part = part_of(row, column, owned);
+                if (part == SENT)
+                    row -= owned;
+                if (part == BESIDE)
+                    column = beside[column - owned];
+                int64_t low = offsets[part][row], high = offsets[part][row + 1];
                 while (high - low > 1)
                 {
                     const int64_t middle = (low + high) / 2;
-                    if (columns[middle] <= column) low = middle; else high = middle;
+                    if (columns[part][middle] <= column) low = middle; else high = middle;
                 }
-                slots[(cell * NODES + i) * NODES + j] = (uint16_t)(low - offsets[row]);
+                slots[(cell * NODES + i) * NODES + j] = (uint16_t)(low - offsets[part][row]);
             }
 }
 
-typedef int (*set_values)(void*, petsc_int, const petsc_int*, petsc_int, const petsc_int*, const double*, int);
-
-/* Add element matrices to the values of the rows and columns that this rank owns; cells with a node of another rank
-   go through PETSc, which sends their rows there. Rows and columns of held unknowns are left out. */
-int add_matrix(int count, const int32_t* corners, const double* x, const double* coefficients, const double* constants,
-               const int32_t* nodes, const uint8_t* held, int owned, const int64_t* offsets, const uint16_t* slots,
-               double* values, void* matrix, set_values set, int add)
+/* Add element matrices to the values of the three parts. Rows and columns of held unknowns are left out. */
+void add_matrix(int count, const int32_t* corners, const double* x, const double* coefficients,
+                const double* constants, const int32_t* nodes, const uint8_t* held, int owned,
+                const int64_t* const* offsets, const uint16_t* slots, double* const* values)
 {
     static lanes element[SIZE * SIZE];
-    static double dense[SIZE * SIZE];
     for (int first = 0; first < count; first += LANES)
     {
         tabulate_batch(first, count, corners, x, coefficients, constants, element);
@@ -121,40 +143,24 @@ int add_matrix(int count, const int32_t* corners, const double* x, const double*
         {
             const int64_t cell = first + l;
             const int32_t* own = nodes + cell * NODES;
-            bool mine = true;
             for (int i = 0; i < NODES; ++i)
-            {
-                mine &= own[i] < owned;
                 for (int p = 0; p < BLOCK; ++p)
                     if (held[(int64_t)own[i] * BLOCK + p])
                         for (int k = 0; k < SIZE; ++k)
                             element[(i * BLOCK + p) * SIZE + k][l] = element[k * SIZE + i * BLOCK + p][l] = 0.0;
-            }
-            if (!mine)
-            {
-                petsc_int indices[NODES];
-                for (int i = 0; i < NODES; ++i)
-                    indices[i] = own[i];
-                for (int k = 0; k < SIZE * SIZE; ++k)
-                    dense[k] = element[k][l];
-                const int error = set(matrix, NODES, indices, NODES, indices, dense, add);
-                if (error)
-                    return error;
-                continue;
-            }
             for (int i = 0; i < NODES; ++i)
-            {
-                const int64_t length = BLOCK * (offsets[own[i] + 1] - offsets[own[i]]);
-                double* row = values + BLOCK * BLOCK * offsets[own[i]];
-                const uint16_t* slot = slots + (cell * NODES + i) * NODES;
-                for (int p = 0; p < BLOCK; ++p, row += length)
-                    for (int j = 0; j < NODES; ++j)
+                for (int j = 0; j < NODES; ++j)
+                {
+                    const int part = part_of(own[i], own[j], owned);
+                    const int64_t* row = offsets[part] + own[i] - (part == SENT ? owned : 0);
+                    const int64_t length = BLOCK * (row[1] - row[0]);
+                    double* block = values[part] + BLOCK * (BLOCK * row[0] + slots[(cell * NODES + i) * NODES + j]);
+                    for (int p = 0; p < BLOCK; ++p, block += length)
                         for (int q = 0; q < BLOCK; ++q)
-                            row[BLOCK * slot[j] + q] += element[(i * BLOCK + p) * SIZE + j * BLOCK + q][l];
-            }
+                            block[q] += element[(i * BLOCK + p) * SIZE + j * BLOCK + q][l];
+                }
         }
     }
-    return 0;
 }
 
 #endif
