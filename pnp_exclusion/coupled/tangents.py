@@ -29,7 +29,7 @@ from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_n
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.degrees import DegreeLevels
-from pnp_exclusion.solver.fields import define_fields, field_names, size_of
+from pnp_exclusion.solver.fields import Preconditioning, field_names, size_of
 from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
@@ -99,12 +99,12 @@ class TangentSolver:
         with OptionsLedger(petsc_options) as ledger:
             ledger.merge(preset(settings.linear, size_of(weak_form), field_names(weak_form)), settings.petsc)
             self._solver = PETSc.KSP().create(self._comm)
-            self._solver.setOperators(self._operator)
             with refusals_as_usage_errors():
                 self._solver.setFromOptions()
+            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, ledger)
+            self._solver.setOperators(self._operator, self._preconditioning.matrix)
             # set up while the options are in the database, which a fieldsplit reads late
             self._assemble()
-            define_fields(self._solver, self._operator, self._levels, ledger, self._assemble)
             with refusals_as_usage_errors():
                 self._solver.setUp()
                 self._solver.getPC().setUpOnBlocks()
@@ -127,6 +127,7 @@ class TangentSolver:
             self._residual,
         ):
             thing.destroy()
+        self._preconditioning.close()
         self._levels.close()
 
     def response(self) -> Response:
@@ -209,6 +210,7 @@ class TangentSolver:
             _assemble_into(self._jacobian, weak_form, [])
             weak_form.storage_rate.value = CLOSED_STORAGE_RATE if weak_form.closed else 0.0
             _assemble_into(self._operator, weak_form, weak_form.conditions)
+            self._preconditioning.renew()
         finally:
             weak_form.storage_rate.value = rate
 

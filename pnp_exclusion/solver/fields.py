@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from petsc4py import PETSc
 
 from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.linear import OptionsLedger, Size, refusals_as_usage_errors
+from pnp_exclusion.solver.split import FieldMatrices
 from pnp_exclusion.weakform import WeakForm
 
 
@@ -24,32 +25,49 @@ def size_of(weak_form: WeakForm) -> Size:
     return Size(domain.dimension, unknowns, weak_form.degree, domain.comm.size)
 
 
-def define_fields(
-    solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger, fill: Callable[[], None]
-) -> None:
-    """Tell a solver which unknowns make up each field, and our multigrids over degrees their levels.
+class Preconditioning:
+    """What a linear solver's preconditioner is made from: the matrix, or those of the fields of a fieldsplit.
 
-    fill
-        Fills the matrix: a fieldsplit needs its places, if not the values, to make the fields that take the levels.
+    Tells the solver which unknowns make up each field, and our multigrids over degrees their levels.
     """
-    weak_form, preconditioner = levels.weak_form, solver.getPC()
-    if preconditioner.getType() == "fieldsplit":
-        _name_fields(preconditioner, matrix, field_names(weak_form))
-    elif preconditioner.getType() != "mg" or ledger.gives("pc_type"):
-        return
-    if weak_form.degree == 1:
-        return
-    solver.setOperators(matrix)
-    if preconditioner.getType() == "mg":
-        levels.attach(preconditioner, 0)
-        return
-    if not matrix.isAssembled():
-        fill()
-    with refusals_as_usage_errors():
-        preconditioner.setUp()
-    for component, field in enumerate(preconditioner.getFieldSplitSubKSP()):
-        if field.getPC().getType() == "mg":
-            levels.attach(field.getPC(), component)
+
+    def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger) -> None:
+        self._solver, self._matrix, self._levels = solver, matrix, levels
+        self._parts: FieldMatrices | None = None
+        preconditioner, names = solver.getPC(), field_names(levels.weak_form)
+        if preconditioner.getType() == "fieldsplit":
+            _name_fields(preconditioner, matrix, names)
+            kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
+            self._parts = FieldMatrices(matrix, len(names), whole=kind != "multiplicative")
+        elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.weak_form.degree > 1:
+            solver.setOperators(matrix)
+            levels.attach(preconditioner, 0)
+        self._wants_levels = self._parts is not None and levels.weak_form.degree > 1
+
+    @property
+    def matrix(self) -> PETSc.Mat:
+        """What the preconditioner is to be told to be made from."""
+        return self._parts.operator if self._parts else self._matrix
+
+    def renew(self) -> None:
+        """Let the preconditioner be made anew from the matrix as it is now; collective."""
+        if self._parts is None:
+            return
+        self._parts.update()
+        if self._wants_levels:
+            self._wants_levels = False
+            preconditioner = self._solver.getPC()
+            self._solver.setOperators(self._matrix, self._parts.operator)
+            with refusals_as_usage_errors():
+                preconditioner.setUp()
+            for component, field in enumerate(preconditioner.getFieldSplitSubKSP()):
+                if field.getPC().getType() == "mg":
+                    self._levels.attach(field.getPC(), component)
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        if self._parts:
+            self._parts.close()
 
 
 def _name_fields(preconditioner: PETSc.PC, matrix: PETSc.Mat, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from dolfinx import la
 
 from pnp_exclusion.solver.assembly import assembly_of
 from pnp_exclusion.solver.degrees import DegreeLevels
-from pnp_exclusion.solver.fields import define_fields
+from pnp_exclusion.solver.fields import Preconditioning
 from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
@@ -105,6 +105,7 @@ class NewtonSolver:
         self._largest_cell = weak_form.problem.domain.largest_cell()
         self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
+        self._preconditioning: Preconditioning | None = None
         self._fresh_krylov_steps: int | None = None
         self._begin()
 
@@ -172,10 +173,8 @@ class NewtonSolver:
             # steps with a kept Jacobian, of which there are few to each of its own, do not count
             snes.setTolerances(max_it=KEPT_STEPS * self.max_steps)
             snes.setLineSearchPreCheck(self._limit_step)
-            define_fields(snes.getKSP(), self._matrix, self._levels, self.ledger, self._assembly.fill_jacobian)
-            if not self.ledger.gives("snes_lag_preconditioner"):
-                # SNES has the last word on this after every Jacobian, and petsc4py no other way to tell it
-                snes.getKSP().setPreSolve(self._keep_preconditioner)
+            self._preconditioning = Preconditioning(snes.getKSP(), self._matrix, self._levels, self.ledger)
+            snes.setJacobian(self._assemble_jacobian, self._matrix, self._preconditioning.matrix)
             # on an interval an elimination costs no more than the steps that keeping it adds
             dear = self.weak_form.problem.domain.dimension > 1 and snes.getKSP().getPC().getType() == "lu"
             self._may_reuse = dear and not self.ledger.gives("snes_lag_jacobian")
@@ -187,6 +186,9 @@ class NewtonSolver:
         if self._snes is not None:
             self._snes.destroy()
             self._snes = None
+        if self._preconditioning is not None:
+            self._preconditioning.close()
+            self._preconditioning = None
 
     def close(self) -> None:
         """Free PETSc's objects."""
@@ -218,6 +220,8 @@ class NewtonSolver:
             self._jacobians += 1
             self._write_unknown(x)
             self._assembly.fill_jacobian()
+            if self._preconditioning is not None and not self._preconditioner_serves(snes):
+                self._preconditioning.renew()
 
     def _elimination_serves(self) -> bool:
         """Whether the last Jacobian will do, an elimination costing ten times what a step with it costs.
@@ -228,16 +232,16 @@ class NewtonSolver:
             return False
         return not self._reused or self._contraction < LEAST_CONTRACTION
 
-    def _keep_preconditioner(self, solver: PETSc.KSP, *_: PETSc.Vec) -> None:
-        """Reuse the preconditioner of an earlier step of this solve while it serves; one costs 15 Krylov steps."""
-        snes, steps = self._snes, solver.getIterationNumber()
-        if snes is None or snes.getIterationNumber() == 0 or solver.getPC().getType() != "fieldsplit":
+    def _preconditioner_serves(self, snes: PETSc.SNES) -> bool:
+        """Whether the preconditioner of an earlier step of this solve will do; a new one costs 15 Krylov steps."""
+        steps = snes.getKSP().getIterationNumber()
+        if snes.getIterationNumber() == 0 or self.ledger.gives("snes_lag_preconditioner"):
             self._fresh_krylov_steps = None
         elif self._fresh_krylov_steps is None:
             self._fresh_krylov_steps = steps
         elif steps > KRYLOV_GROWTH * self._fresh_krylov_steps:
             self._fresh_krylov_steps = None
-        solver.getPC().setReusePreconditioner(self._fresh_krylov_steps is not None)
+        return self._fresh_krylov_steps is not None
 
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""

@@ -6,10 +6,8 @@ columns, and rows of other ranks, which are sent there. See ``cells.c``.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +16,8 @@ from petsc4py import PETSc
 
 import numpy as np
 from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.solver.rows import rows_of
 from pnp_exclusion.solver.vectorise import NoKernel
 
 LARGEST_SLOT = int(np.iinfo(np.uint16).max)
@@ -98,9 +96,9 @@ class Places:
             Whether an unknown of this rank, own or not, is held: own ones get a diagonal entry of 1.
         """
         matrix, sent = self.matrix, np.zeros(self._block**2 * len(self._sent.columns))
-        with _values_of(matrix, [self._block**2 * len(part.columns) for part in (self._own, self._beside)]) as values:
-            add(_pointers([*values, sent]))
-            values[0][self._diagonal[held[: len(self._diagonal)]]] = 1.0
+        with rows_of(matrix) as (own, beside):
+            add(_pointers([own.values, beside.values, sent]))
+            own.values[self._diagonal[held[: len(self._diagonal)]]] = 1.0
         matrix.setValuesLocalIJV(*self._entries_sent, sent, PETSc.InsertMode.ADD_VALUES, self._rows_sent)
         matrix.assemble()
         # spares algebraic multigrid the search for the places of its graph, a matrix plus its transpose
@@ -167,32 +165,6 @@ def _pattern(form: fem.Form) -> tuple[np.ndarray, np.ndarray, Blocks]:
 def _rows(offsets: np.ndarray) -> np.ndarray:
     """Return the row of every entry."""
     return np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-
-
-@contextlib.contextmanager
-def _values_of(matrix: PETSc.Mat, sizes: Sequence[int]) -> Iterator[list[np.ndarray]]:
-    """Give the values of a rank's rows, row by row: in its own columns and in others."""
-    library = petsc_library()
-    parts = [ctypes.c_void_p(matrix.getDiagonalBlock().handle)]
-    if matrix.comm.size > 1:
-        parts.append(ctypes.c_void_p())
-        library.MatMPIAIJGetSeqAIJ(ctypes.c_void_p(matrix.handle), None, ctypes.byref(parts[1]), None)
-    pointers = [ctypes.POINTER(ctypes.c_double)() for _ in parts]
-    for part, pointer in zip(parts, pointers, strict=True):
-        library.MatSeqAIJGetArray(part, ctypes.byref(pointer))
-    try:
-        # the pointer to no values at all may be null
-        values = [np.ctypeslib.as_array(p, (n,)) if n else np.empty(0) for p, n in zip(pointers, sizes, strict=False)]
-        yield [*values, np.empty(0)][:2]
-    finally:
-        for part, pointer in zip(parts, pointers, strict=True):
-            library.MatSeqAIJRestoreArray(part, ctypes.byref(pointer))
-
-
-@functools.cache
-def petsc_library() -> ctypes.CDLL:
-    """PETSc itself, for what petsc4py does not offer."""
-    return ctypes.CDLL(str(fem_petsc.get_petsc_lib()))
 
 
 def address(array: np.ndarray) -> ctypes.c_void_p:

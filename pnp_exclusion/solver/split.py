@@ -1,0 +1,228 @@
+"""The matrices that a fieldsplit works with: every field's own, and its couplings to the others.
+
+In a field's own matrix couplings of two nodes that are weak beside both diagonal entries are added to the diagonal, as
+Vanek, Mandel and Brezina do for aggregation (Computing 56, 179 (1996), section 4): on a box of tetrahedra that is half
+of all entries, whose products and multigrid then cost half, for as many Krylov steps. And PETSc would copy the whole
+rows of every field, of which a multiplicative split needs the columns of the fields before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import numpy as np
+
+from pnp_exclusion.solver.rows import Rows, columns_beside, rows_of
+
+WEAK = 0.003
+"""A coupling smaller than this times the geometric mean of both diagonal entries is weak."""
+SLICE = 100_000
+"""Entries that are looked at together."""
+
+
+class FieldMatrices:
+    """A matrix for preconditioners only, of which PETSc's fieldsplit takes the parts that it needs.
+
+    matrix
+        Of all fields, those of a node next to each other, each coupled to each; filled before a part is taken.
+    whole
+        Whether a field is coupled to all others, or to those before it only.
+
+    Which couplings are weak, or zero between whole fields, is decided when a part is first taken.
+    """
+
+    def __init__(self, matrix: PETSc.Mat, fields: int, whole: bool) -> None:
+        self._matrix, self._fields, self._whole = matrix, fields, whole
+        self._pairs: list[_Pairs] = []
+        self._parts: dict[tuple[int | None, int | None], _Part] = {}
+        self.operator = PETSc.Mat().createPython(matrix.getSizes(), self, comm=matrix.comm)
+
+    def update(self) -> None:
+        """Take the values of the matrix as they are now; collective."""
+        # the first set-up of a preconditioner takes all parts
+        self._pairs.clear()
+        with rows_of(self._matrix) as source:
+            for part in self._parts.values():
+                part.fill(source)
+        self.operator.stateIncrease()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        for part in self._parts.values():
+            part.matrix.destroy()
+        self._parts.clear()
+        self.operator.destroy()
+
+    def createSubMatrix(self, _: PETSc.Mat, rows: PETSc.IS, columns: PETSc.IS, __: PETSc.Mat | None) -> PETSc.Mat:
+        """Return a field's own matrix, or its couplings to another field or to all; called by PETSc, collective."""
+        key = self._field(rows), self._field(columns)
+        if key not in self._parts:
+            with rows_of(self._matrix) as source:
+                self._parts[key] = self._part(*key, source)
+                self._parts[key].fill(source)
+        return self._parts[key].matrix
+
+    def _field(self, unknowns: PETSc.IS) -> int | None:
+        """Return the number of a field; None for all of them."""
+        _, first, step = unknowns.getStride()
+        return first - self._matrix.getOwnershipRange()[0] if step == self._fields else None
+
+    def _part(self, field: int | None, other: int | None, source: Sequence[Rows]) -> _Part:
+        assert field is not None
+        pairs = self._pairs = self._pairs or _pairs(self._matrix, self._fields, source)
+        if other is None:
+            others = range(self._fields if self._whole else field)
+            coupled = [other for other in others if self._are_coupled(field, other, source)]
+            return _Part(self._matrix, pairs, field, coupled, width=self._fields)
+        if other != field:
+            return _Part(self._matrix, pairs, field, [other])
+        weak = [part.weak(field, rows.values) for part, rows in zip(pairs, source, strict=True)]
+        return _Part(self._matrix, pairs, field, [field], weak)
+
+    def _are_coupled(self, field: int, other: int, source: Sequence[Rows]) -> bool:
+        """Whether any entry between two fields is not zero; collective."""
+        here = any(part.any_entry(field, other, rows.values) for part, rows in zip(self._pairs, source, strict=True))
+        return bool(self._matrix.comm.tompi4py().allreduce(here, op=MPI.LOR))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of nodes that some rows of a matrix couple, row after row."""
+
+    row: np.ndarray
+    """Number of the first node on this rank."""
+    column: np.ndarray
+    """Of the second, among those of these columns."""
+    number: np.ndarray
+    """Of the second, over all ranks."""
+    ones: np.ndarray
+    """Which pairs are a node with itself."""
+    first: np.ndarray
+    """Place of the first entry of every pair in the rows."""
+    stride: np.ndarray
+    """How much further the same entry of the next field's row is."""
+    limits: tuple[np.ndarray, np.ndarray]
+    """Up to where couplings are weak, ``(nodes, fields)``: factors for the first and the second node."""
+
+    def places(self, field: int, other: int) -> np.ndarray:
+        """Return where the couplings of one field to another are among the values."""
+        places: np.ndarray = field * self.stride
+        places += self.first
+        places += other
+        return places
+
+    def any_entry(self, field: int, other: int, values: np.ndarray) -> bool:
+        """Whether an entry between two fields is not zero."""
+        places = self.places(field, other)
+        return any(np.any(values[places[start : start + SLICE]]) for start in range(0, len(places), SLICE))
+
+    def weak(self, field: int, values: np.ndarray) -> np.ndarray:
+        """Return whether a field couples a pair weakly to itself."""
+        of_row, of_column = self.limits
+        limits = of_row[:, field].take(self.row)
+        limits *= of_column[:, field].take(self.column)
+        weak: np.ndarray = np.abs(values.take(self.places(field, field))) <= limits
+        weak[self.ones] = False
+        return weak
+
+
+def _pairs(matrix: PETSc.Mat, fields: int, source: Sequence[Rows]) -> list[_Pairs]:
+    """Return the pairs of nodes of a rank's own columns and of others; collective."""
+    beside, begin = columns_beside(matrix), matrix.getOwnershipRange()[0] // fields
+    limits = [np.sqrt(WEAK * np.abs(d)).reshape(-1, fields) for d in _diagonal(matrix, beside)]
+    numbers = np.arange(begin, begin + len(limits[0])), beside[::fields] // fields
+    found = []
+    for rows, limit, number_of in zip(source, limits, numbers, strict=True):
+        offsets = rows.offsets[::fields].astype(np.int64) // fields**2
+        counts = np.diff(offsets)
+        row = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        first = np.repeat(fields * (fields - 1) * offsets[:-1], counts)
+        first += np.arange(0, fields * offsets[-1], fields)
+        column = rows.columns.take(first)
+        column //= fields
+        number = number_of.take(column)
+        ones = np.flatnonzero(number - begin == row)
+        found.append(_Pairs(row, column, number, ones, first, np.repeat(fields * counts, counts), (limits[0], limit)))
+    return found
+
+
+class _Part:
+    """The rows of one field in the columns of some fields.
+
+    weak
+        Which pairs in own columns and in others not to take but to add to the diagonal; none if not given.
+    width
+        1 if the matrix has a column for every node, the number of fields if it has one for every unknown.
+    """
+
+    def __init__(
+        self,
+        whole: PETSc.Mat,
+        pairs: Sequence[_Pairs],
+        field: int,
+        others: Sequence[int],
+        weak: Sequence[np.ndarray] | None = None,
+        width: int = 1,
+    ) -> None:
+        self._taken: list[np.ndarray] = []
+        self._dropped: list[tuple[np.ndarray, np.ndarray]] = []
+        rows, columns = [], []
+        for part, without in zip(pairs, weak or (None, None), strict=True):
+            places = np.empty((len(part.row), len(others)), dtype=np.int64)
+            numbers = np.empty_like(places, dtype=part.number.dtype)
+            for k, other in enumerate(others):
+                places[:, k] = part.places(field, other)
+                numbers[:, k] = part.number if width == 1 else width * part.number + other
+            row = part.row
+            if without is not None:
+                self._dropped.append((row[without], places[without, 0]))
+                row, places, numbers = row[~without], places[~without], numbers[~without]
+            self._taken.append(places.ravel())
+            rows.append(np.repeat(row, len(others)) if len(others) != 1 else row)
+            columns.append(numbers.ravel())
+        self._diagonal = pairs[0].ones
+        if weak:
+            self._diagonal = self._diagonal - np.searchsorted(np.flatnonzero(weak[0]), self._diagonal)
+        self.matrix = _matrix_of_zeros(whole, width, rows, columns)
+
+    def fill(self, source: Sequence[Rows]) -> None:
+        """Copy the values; collective."""
+        with rows_of(self.matrix) as target:
+            for rows, places, copied in zip(source, self._taken, target, strict=True):
+                np.take(rows.values, places, out=copied.values, mode="clip")
+            for rows, (row, places) in zip(source, self._dropped, strict=False):
+                added = np.bincount(row, rows.values.take(places), minlength=len(self._diagonal))
+                target[0].values[self._diagonal] += added
+        self.matrix.assemble()
+
+
+def _matrix_of_zeros(like: PETSc.Mat, width: int, rows: list[np.ndarray], columns: list[np.ndarray]) -> PETSc.Mat:
+    """Return a matrix with places in rows of this rank, and in columns over all ranks, those of its own first."""
+    fields, (own, over_all) = like.getBlockSize(), like.getSizes()[0]
+    row, column = rows[0], columns[0]
+    if like.comm.size > 1:
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        # two ascending runs, which a stable sort merges
+        order = np.argsort(row * np.int64(over_all) + column, kind="stable")
+        column = column[order]
+    counts = np.bincount(row, minlength=own // fields)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(PETSc.IntType)
+    sizes = (own // fields, over_all // fields)
+    wide = (width * sizes[0], width * sizes[1])
+    return PETSc.Mat().createAIJ((sizes, wide), csr=(offsets, column.astype(PETSc.IntType)), comm=like.comm)
+
+
+def _diagonal(matrix: PETSc.Mat, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the diagonal entries of a rank's rows, and those in columns of others; collective."""
+    own, others = matrix.getDiagonal(), PETSc.Vec().createSeq(len(beside))
+    chosen = PETSc.IS().createGeneral(beside, comm=PETSc.COMM_SELF)
+    scatter = PETSc.Scatter().create(own, chosen, others, None)
+    scatter.scatter(own, others)
+    found = own.array_r.copy(), others.array_r.copy()
+    for thing in (own, others, chosen, scatter):
+        thing.destroy()
+    return found
