@@ -17,7 +17,7 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.solver.rows import rows_of
+from pnp_exclusion.solver.rows import rows_of, sort_rows
 from pnp_exclusion.solver.vectorise import NoKernel
 
 LARGEST_SLOT = int(np.iinfo(np.uint16).max)
@@ -155,10 +155,8 @@ def _pattern(form: fem.Form) -> tuple[np.ndarray, np.ndarray, Blocks]:
     sent = Blocks(offsets[owned:] - end, columns[end:])
     offsets, columns = offsets[: owned + 1], columns[:end]
     numbers = blocks.index_map(1).local_to_global(columns)
-    rows = _rows(offsets)
     # columns of other ranks come last in their rows, and in no order
-    mixed = np.flatnonzero((np.bincount(rows[columns >= owned], minlength=owned) > 0)[rows])
-    numbers[mixed] = numbers[mixed][np.lexsort((numbers[mixed], rows[mixed]))]
+    sort_rows(numbers, offsets, np.bincount(_rows(offsets)[columns >= owned], minlength=owned) > 0)
     return offsets, numbers, sent
 
 

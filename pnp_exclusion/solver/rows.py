@@ -38,6 +38,18 @@ def rows_of(matrix: PETSc.Mat) -> Iterator[tuple[Rows, Rows]]:
             yield own, Rows(np.zeros_like(own.offsets), np.empty(0, PETSc.IntType), np.empty(0))
 
 
+def sort_rows(columns: np.ndarray, offsets: np.ndarray, chosen: np.ndarray) -> None:
+    """Let the columns of some rows ascend.
+
+    chosen
+        Whether to treat a row.
+    """
+    counts = np.diff(offsets)
+    entries = np.flatnonzero(np.repeat(chosen, counts))
+    row = np.repeat(np.flatnonzero(chosen), counts[chosen])
+    columns[entries] = columns[entries][np.lexsort((columns[entries], row))]
+
+
 def columns_beside(matrix: PETSc.Mat) -> np.ndarray:
     """Return which columns of other ranks have entries in the rows of this one, ascending, counted over all ranks."""
     if matrix.comm.size == 1:

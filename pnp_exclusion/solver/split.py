@@ -16,7 +16,7 @@ from petsc4py import PETSc
 
 import numpy as np
 
-from pnp_exclusion.solver.rows import Rows, columns_beside, rows_of
+from pnp_exclusion.solver.rows import Rows, columns_beside, rows_of, sort_rows
 
 WEAK = 0.003
 """A coupling smaller than this times the geometric mean of both diagonal entries is weak."""
@@ -203,17 +203,17 @@ class _Part:
 def _matrix_of_zeros(like: PETSc.Mat, width: int, rows: list[np.ndarray], columns: list[np.ndarray]) -> PETSc.Mat:
     """Return a matrix with places in rows of this rank, and in columns over all ranks, those of its own first."""
     fields, (own, over_all) = like.getBlockSize(), like.getSizes()[0]
-    row, column = rows[0], columns[0]
-    if like.comm.size > 1:
-        row, column = np.concatenate(rows), np.concatenate(columns)
-        # two ascending runs, which a stable sort merges
-        order = np.argsort(row * np.int64(over_all) + column, kind="stable")
-        column = column[order]
-    counts = np.bincount(row, minlength=own // fields)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(PETSc.IntType)
+    counts = [np.bincount(row, minlength=own // fields) for row in rows]
+    offsets = np.concatenate([[0], np.cumsum(counts[0] + counts[1])])
+    column = np.empty(offsets[-1], dtype=PETSc.IntType)
+    # in each row first the own columns, then the others
+    starts = offsets[:-1], offsets[:-1] + counts[0]
+    for start, count, some in zip(starts, counts, columns, strict=True):
+        column[np.repeat(start - np.cumsum(count) + count, count) + np.arange(len(some))] = some
+    sort_rows(column, offsets, counts[1] > 0)
     sizes = (own // fields, over_all // fields)
     wide = (width * sizes[0], width * sizes[1])
-    return PETSc.Mat().createAIJ((sizes, wide), csr=(offsets, column.astype(PETSc.IntType)), comm=like.comm)
+    return PETSc.Mat().createAIJ((sizes, wide), csr=(offsets.astype(PETSc.IntType), column), comm=like.comm)
 
 
 def _diagonal(matrix: PETSc.Mat, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
