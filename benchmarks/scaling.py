@@ -97,7 +97,6 @@ def measure(dimension: int, cells: int) -> Row | None:
         least("Jacobian", newton._assembly.fill_jacobian)
         function.setRandom()
         least("product", lambda: matrix.mult(function, step), times=30)
-        solver.setOperators(matrix, newton._preconditioning.matrix)
         least("first set-up", set_up, times=1)
         least("set-up", set_up, newton._assembly.fill_jacobian)
         least("Krylov", lambda: solver.solve(function, step), lambda: step.set(0.0))

@@ -31,11 +31,10 @@ def box(dimension: int, cells: int, **solver) -> dict:
     return tables
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_assembly_in_batches_equals_that_of_dolfinx_to_rounding(ranks: int):
-    script = Path(__file__).with_name("assembly_check.py")
+def is_equal(script: str, ranks: int) -> None:
+    """Check that a script beside this one finds all equal on every rank."""
     finished = subprocess.run(
-        [str(BIN / "mpiexec"), "-n", str(ranks), sys.executable, str(script)],
+        [str(BIN / "mpiexec"), "-n", str(ranks), sys.executable, str(Path(__file__).with_name(script))],
         capture_output=True,
         text=True,
         timeout=300,
@@ -43,6 +42,16 @@ def test_assembly_in_batches_equals_that_of_dolfinx_to_rounding(ranks: int):
     )
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.count("equal") == ranks
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_assembly_in_batches_equals_that_of_dolfinx_to_rounding(ranks: int):
+    is_equal("assembly_check.py", ranks)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_matrices_of_fields_are_what_petsc_cuts_out_but_for_weak_couplings(ranks: int):
+    is_equal("split_check.py", ranks)
 
 
 @pytest.mark.parametrize(("degree", "meshes"), [(1, (10, 20)), (2, (5, 10)), (3, (4, 8)), (4, (3, 6))])

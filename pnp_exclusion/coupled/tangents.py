@@ -102,7 +102,6 @@ class TangentSolver:
             with refusals_as_usage_errors():
                 self._solver.setFromOptions()
             self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, ledger)
-            self._solver.setOperators(self._operator, self._preconditioning.matrix)
             # set up while the options are in the database, which a fieldsplit reads late
             self._assemble()
             with refusals_as_usage_errors():

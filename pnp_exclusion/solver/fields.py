@@ -40,7 +40,6 @@ class Preconditioning:
             kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
             self._parts = FieldMatrices(matrix, len(names), whole=kind != "multiplicative")
         elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.weak_form.degree > 1:
-            solver.setOperators(matrix)
             levels.attach(preconditioner, 0)
         self._wants_levels = self._parts is not None and levels.weak_form.degree > 1
 
@@ -51,13 +50,13 @@ class Preconditioning:
 
     def renew(self) -> None:
         """Let the preconditioner be made anew from the matrix as it is now; collective."""
-        if self._parts is None:
-            return
-        self._parts.update()
+        if self._parts is not None:
+            self._parts.update()
+        # else the set-up would wait for the first application of the preconditioner, past the solver's look at failures
+        self._solver.setOperators(self._matrix, self.matrix)
         if self._wants_levels:
             self._wants_levels = False
             preconditioner = self._solver.getPC()
-            self._solver.setOperators(self._matrix, self._parts.operator)
             with refusals_as_usage_errors():
                 preconditioner.setUp()
             for component, field in enumerate(preconditioner.getFieldSplitSubKSP()):
