@@ -17,7 +17,7 @@ GB = 1e9
 ITERATIVE = {
     1: (1000.0, 1000.0, 1200.0, 1400.0),
     2: (1200.0, 1700.0, 2100.0, 2800.0),
-    3: (3200.0, 3300.0, 4600.0, 7100.0),
+    3: (3000.0, 3300.0, 4600.0, 7100.0),
 }
 """Bytes per unknown, by dimension; for elements of degree 1, 2, 3, 4."""
 DIRECT: dict[int, Callable[[float], float]] = {
