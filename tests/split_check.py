@@ -55,7 +55,7 @@ def check(assembly: BatchedAssembly, whole: bool) -> int:
     """Check all parts; return how many couplings within fields are left out."""
     matrix, fields = assembly.matrix, assembly.weak_form.components
     first, end = matrix.getOwnershipRange()
-    matrices, left_out = FieldMatrices(matrix, fields, whole), 0
+    matrices, left_out = FieldMatrices(matrix, fields, whole, WEAK), 0
     everything = PETSc.IS().createStride(end - first, first, 1, comm=matrix.comm)
     chosen = [
         PETSc.IS().createStride((end - first) // fields, first + k, fields, comm=matrix.comm) for k in range(fields)

@@ -8,7 +8,7 @@ from petsc4py import PETSc
 
 from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.linear import OptionsLedger, Size, refusals_as_usage_errors
-from pnp_exclusion.solver.split import FieldMatrices
+from pnp_exclusion.solver.split import WEAK, FieldMatrices
 from pnp_exclusion.weakform import WeakForm
 
 
@@ -38,7 +38,8 @@ class Preconditioning:
         if preconditioner.getType() == "fieldsplit":
             _name_fields(preconditioner, matrix, names)
             kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
-            self._parts = FieldMatrices(matrix, len(names), whole=kind != "multiplicative")
+            weak = WEAK if levels.weak_form.degree == 1 else 0.0
+            self._parts = FieldMatrices(matrix, len(names), whole=kind != "multiplicative", weak=weak)
         elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.weak_form.degree > 1:
             levels.attach(preconditioner, 0)
         self._wants_levels = self._parts is not None and levels.weak_form.degree > 1

@@ -19,7 +19,7 @@ import numpy as np
 from pnp_exclusion.solver.rows import Rows, columns_beside, rows_of, sort_rows
 
 WEAK = 0.003
-"""A coupling smaller than this times the geometric mean of both diagonal entries is weak."""
+"""A coupling of linear elements smaller than this times the geometric mean of both diagonal entries is weak."""
 SLICE = 100_000
 """Entries that are looked at together."""
 
@@ -31,12 +31,14 @@ class FieldMatrices:
         Of all fields, those of a node next to each other, each coupled to each; filled before a part is taken.
     whole
         Whether a field is coupled to all others, or to those before it only.
+    weak
+        Up to which size couplings within a field go to the diagonal, see `WEAK`; 0: none.
 
     Which couplings are weak, or zero between whole fields, is decided when a part is first taken.
     """
 
-    def __init__(self, matrix: PETSc.Mat, fields: int, whole: bool) -> None:
-        self._matrix, self._fields, self._whole = matrix, fields, whole
+    def __init__(self, matrix: PETSc.Mat, fields: int, whole: bool, weak: float) -> None:
+        self._matrix, self._fields, self._whole, self._weak = matrix, fields, whole, weak
         self._pairs: list[_Pairs] = []
         self._parts: dict[tuple[int | None, int | None], _Part] = {}
         self.operator = PETSc.Mat().createPython(matrix.getSizes(), self, comm=matrix.comm)
@@ -73,12 +75,12 @@ class FieldMatrices:
 
     def _part(self, field: int | None, other: int | None, source: Sequence[Rows]) -> _Part:
         assert field is not None
-        pairs = self._pairs = self._pairs or _pairs(self._matrix, self._fields, source)
+        pairs = self._pairs = self._pairs or _pairs(self._matrix, self._fields, source, self._weak)
         if other is None:
             others = range(self._fields if self._whole else field)
             coupled = [other for other in others if self._are_coupled(field, other, source)]
             return _Part(self._matrix, pairs, field, coupled, width=self._fields)
-        if other != field:
+        if other != field or self._weak == 0.0:
             return _Part(self._matrix, pairs, field, [other])
         weak = [part.weak(field, rows.values) for part, rows in zip(pairs, source, strict=True)]
         return _Part(self._matrix, pairs, field, [field], weak)
@@ -93,8 +95,10 @@ class FieldMatrices:
 class _Pairs:
     """Pairs of nodes that some rows of a matrix couple, row after row."""
 
+    offsets: np.ndarray
+    """The pairs of node ``r`` of this rank begin at ``offsets[r]``."""
     row: np.ndarray
-    """Number of the first node on this rank."""
+    """Number of the first node."""
     column: np.ndarray
     """Of the second, among those of these columns."""
     number: np.ndarray
@@ -130,10 +134,10 @@ class _Pairs:
         return weak
 
 
-def _pairs(matrix: PETSc.Mat, fields: int, source: Sequence[Rows]) -> list[_Pairs]:
+def _pairs(matrix: PETSc.Mat, fields: int, source: Sequence[Rows], weak: float) -> list[_Pairs]:
     """Return the pairs of nodes of a rank's own columns and of others; collective."""
     beside, begin = columns_beside(matrix), matrix.getOwnershipRange()[0] // fields
-    limits = [np.sqrt(WEAK * np.abs(d)).reshape(-1, fields) for d in _diagonal(matrix, beside)]
+    limits = [np.sqrt(weak * np.abs(d)).reshape(-1, fields) for d in _diagonal(matrix, beside)]
     numbers = np.arange(begin, begin + len(limits[0])), beside[::fields] // fields
     found = []
     for rows, limit, number_of in zip(source, limits, numbers, strict=True):
@@ -146,7 +150,8 @@ def _pairs(matrix: PETSc.Mat, fields: int, source: Sequence[Rows]) -> list[_Pair
         column //= fields
         number = number_of.take(column)
         ones = np.flatnonzero(number - begin == row)
-        found.append(_Pairs(row, column, number, ones, first, np.repeat(fields * counts, counts), (limits[0], limit)))
+        stride = np.repeat(fields * counts, counts)
+        found.append(_Pairs(offsets, row, column, number, ones, first, stride, (limits[0], limit)))
     return found
 
 
@@ -170,24 +175,24 @@ class _Part:
     ) -> None:
         self._taken: list[np.ndarray] = []
         self._dropped: list[tuple[np.ndarray, np.ndarray]] = []
-        rows, columns = [], []
+        counts, columns = [], []
         for part, without in zip(pairs, weak or (None, None), strict=True):
-            places = np.empty((len(part.row), len(others)), dtype=np.int64)
-            numbers = np.empty_like(places, dtype=part.number.dtype)
-            for k, other in enumerate(others):
-                places[:, k] = part.places(field, other)
-                numbers[:, k] = part.number if width == 1 else width * part.number + other
-            row = part.row
+            places = _together([part.places(field, other) for other in others])
+            numbers = _together([part.number if width == 1 else width * part.number + other for other in others])
+            counted = len(others) * np.diff(part.offsets)
             if without is not None:
-                self._dropped.append((row[without], places[without, 0]))
-                row, places, numbers = row[~without], places[~without], numbers[~without]
-            self._taken.append(places.ravel())
-            rows.append(np.repeat(row, len(others)) if len(others) != 1 else row)
-            columns.append(numbers.ravel())
+                row = part.row[without]
+                self._dropped.append((row, places[without]))
+                kept = ~without
+                places, numbers = places[kept], numbers[kept]
+                counted -= np.bincount(row, minlength=len(counted))
+            self._taken.append(places)
+            columns.append(numbers)
+            counts.append(counted)
         self._diagonal = pairs[0].ones
         if weak:
             self._diagonal = self._diagonal - np.searchsorted(np.flatnonzero(weak[0]), self._diagonal)
-        self.matrix = _matrix_of_zeros(whole, width, rows, columns)
+        self.matrix = _matrix_of_zeros(whole, width, counts, columns)
 
     def fill(self, source: Sequence[Rows]) -> None:
         """Copy the values; collective."""
@@ -200,20 +205,27 @@ class _Part:
         self.matrix.assemble()
 
 
-def _matrix_of_zeros(like: PETSc.Mat, width: int, rows: list[np.ndarray], columns: list[np.ndarray]) -> PETSc.Mat:
-    """Return a matrix with places in rows of this rank, and in columns over all ranks, those of its own first."""
-    fields, (own, over_all) = like.getBlockSize(), like.getSizes()[0]
-    counts = [np.bincount(row, minlength=own // fields) for row in rows]
+def _together(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the first entries of all arrays, then the second ones, and so on."""
+    if not arrays:
+        return np.empty(0, dtype=PETSc.IntType)
+    return arrays[0] if len(arrays) == 1 else np.column_stack(arrays).ravel()
+
+
+def _matrix_of_zeros(like: PETSc.Mat, width: int, counts: list[np.ndarray], columns: list[np.ndarray]) -> PETSc.Mat:
+    """Return a matrix with so many places in each row, at columns over all ranks, those of this one first."""
     offsets = np.concatenate([[0], np.cumsum(counts[0] + counts[1])])
-    column = np.empty(offsets[-1], dtype=PETSc.IntType)
-    # in each row first the own columns, then the others
-    starts = offsets[:-1], offsets[:-1] + counts[0]
-    for start, count, some in zip(starts, counts, columns, strict=True):
-        column[np.repeat(start - np.cumsum(count) + count, count) + np.arange(len(some))] = some
-    sort_rows(column, offsets, counts[1] > 0)
-    sizes = (own // fields, over_all // fields)
-    wide = (width * sizes[0], width * sizes[1])
-    return PETSc.Mat().createAIJ((sizes, wide), csr=(offsets.astype(PETSc.IntType), column), comm=like.comm)
+    column = columns[0].astype(PETSc.IntType, copy=False)
+    if len(columns[1]):
+        column = np.empty(offsets[-1], dtype=PETSc.IntType)
+        for start, count, some in zip((offsets[:-1], offsets[:-1] + counts[0]), counts, columns, strict=True):
+            column[np.repeat(start - np.cumsum(count) + count, count) + np.arange(len(some))] = some
+        sort_rows(column, offsets, counts[1] > 0)
+    (own, over_all), fields = like.getSizes()[0], like.getBlockSize()
+    rows = own // fields, over_all // fields
+    sizes = rows, (width * rows[0], width * rows[1])
+    csr = offsets.astype(PETSc.IntType), column, np.zeros(len(column))
+    return PETSc.Mat().createAIJWithArrays(sizes, csr, comm=like.comm)
 
 
 def _diagonal(matrix: PETSc.Mat, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
