@@ -18,6 +18,7 @@ from assembly_check import case
 import pnp_exclusion as pnp
 from pnp_exclusion.build import build
 from pnp_exclusion.solver.assembly import BatchedAssembly
+from pnp_exclusion.solver.fields import _grid_of
 from pnp_exclusion.solver.split import WEAK, FieldMatrices
 from pnp_exclusion.weakform import WeakForm
 
@@ -27,26 +28,33 @@ def rows(matrix: PETSc.Mat) -> list[dict[int, float]]:
     return [dict(zip(*matrix.getRow(row), strict=True)) for row in range(*matrix.getOwnershipRange())]
 
 
-def whole_diagonal(matrix: PETSc.Mat) -> np.ndarray:
-    """Return the diagonal over all ranks."""
-    return np.concatenate(matrix.comm.tompi4py().allgather(matrix.getDiagonal().array_r.copy()))
-
-
 def check_sums(taken: PETSc.Mat, exact: PETSc.Mat) -> None:
     """Check that a field's own matrix does to constants what the exact one does."""
     for here, there in zip(rows(taken), rows(exact), strict=True):
         assert abs(sum(here.values()) - sum(there.values())) <= 1e-13 * sum(map(abs, there.values()))
 
 
-def check_choice(taken: PETSc.Mat, exact: PETSc.Mat) -> int:
-    """Check which couplings a field's own matrix leaves out; return how many."""
-    left_out, diagonal = 0, np.abs(whole_diagonal(exact))
-    first = exact.getOwnershipRange()[0]
-    for number, (here, there) in enumerate(zip(rows(taken), rows(exact), strict=True), start=first):
+def check_choice(taken: PETSc.Mat, exact: PETSc.Mat, numbers: np.ndarray, strides: np.ndarray) -> int:
+    """Check which couplings a field's own matrix leaves out; return how many.
+
+    numbers
+        In the grid, of the nodes of all ranks.
+    """
+    left_out, first = 0, exact.getOwnershipRange()[0]
+    along = [
+        {column: abs(numbers[column] - numbers[row]) in strides for column in there}
+        for row, there in enumerate(rows(exact), start=first)
+    ]
+    least_here = [
+        min((abs(there[c]) for c in there if is_along[c] and there[c] != 0.0), default=0.0)
+        for there, is_along in zip(rows(exact), along, strict=True)
+    ]
+    least = np.concatenate(exact.comm.tompi4py().allgather(np.array(least_here)))
+    for row, (here, there) in enumerate(zip(rows(taken), rows(exact), strict=True), start=first):
         for column, value in there.items():
-            strong = abs(value) > WEAK * np.sqrt(diagonal[number] * diagonal[column])
-            assert (column in here) == (strong or column == number)
-            assert column == number or not strong or here[column] == value
+            kept = along[row - first][column] or column == row or abs(value) > WEAK * min(least[row], least[column])
+            assert (column in here) == kept
+            assert column == row or not kept or here[column] == value
         left_out += len(there) - len(here)
     return left_out
 
@@ -55,7 +63,10 @@ def check(assembly: BatchedAssembly, whole: bool) -> int:
     """Check all parts; return how many couplings within fields are left out."""
     matrix, fields = assembly.matrix, assembly.weak_form.components
     first, end = matrix.getOwnershipRange()
-    matrices, left_out = FieldMatrices(matrix, fields, whole, WEAK), 0
+    grid = _grid_of(assembly.weak_form)
+    assert grid is not None
+    numbers = np.concatenate(matrix.comm.tompi4py().allgather(grid[1]))
+    matrices, left_out = FieldMatrices(matrix, fields, whole, grid), 0
     everything = PETSc.IS().createStride(end - first, first, 1, comm=matrix.comm)
     chosen = [
         PETSc.IS().createStride((end - first) // fields, first + k, fields, comm=matrix.comm) for k in range(fields)
@@ -64,12 +75,13 @@ def check(assembly: BatchedAssembly, whole: bool) -> int:
     for round_ in range(2):
         assembly.weak_form.unknown.x.array[:] += 0.1 * round_
         assembly.fill_jacobian()
-        matrices.update()
+        matrices.changed()
         for field, unknowns in enumerate(chosen):
             own = matrices.operator.createSubMatrix(unknowns, unknowns)
             check_sums(own, matrix.createSubMatrix(unknowns, unknowns))
             if round_ == 0:
-                left_out += check_choice(own, matrix.createSubMatrix(unknowns, unknowns))
+                exact = matrix.createSubMatrix(unknowns, unknowns)
+                left_out += check_choice(own, exact, numbers, grid[0].strides)
             exact = matrix.createSubMatrix(unknowns, everything)
             coupling = matrices.operator.createSubMatrix(unknowns, everything)
             for here, there in zip(rows(coupling), rows(exact), strict=True):

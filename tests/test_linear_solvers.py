@@ -11,6 +11,7 @@ from assembly_check import case as flux_case
 from conftest import BIN, EXAMPLES, run_command, summary_of, write_toml
 
 import pnp_exclusion as pnp
+from pnp_exclusion import fenicsx
 from pnp_exclusion.build import build
 from pnp_exclusion.solution import settings_of
 from pnp_exclusion.solver import assembly, nested
@@ -63,6 +64,57 @@ def test_krylov_steps_do_not_grow_with_the_mesh(degree: int, meshes: tuple[int, 
         counts.append(report.linear_iterations / report.newton_iterations)
     assert max(counts) <= 16.0
     assert counts[1] <= 1.3 * counts[0]
+
+
+STRETCHED = {
+    "a long pore": ((20.0, 1.0, 1.0), None, 1.0),
+    "a slab": ((1.0, 1.0, 0.05), 10, 1.0),
+    "a needle": ((1.0, 0.02, 0.02), 12, 1.0),
+    "a slow membrane": ((1.0, 1.0, 1.0), 12, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", STRETCHED)
+def test_leaving_out_weak_couplings_costs_no_krylov_steps(name: str, monkeypatch: pytest.MonkeyPatch):
+    size, cells, diffusivity = STRETCHED[name]
+    tables = box(3, cells or 1, linear="fieldsplit")
+    tables["domain"] |= {"size": list(size)} | ({"cells": [cells] * 3} if cells else {})
+    if not cells:
+        del tables["domain"]["cells"]
+    tables["regions"] = [{"name": "m", "x": [0.25, 0.75], "fixed_charge": 0.3, "diffusivity": diffusivity}]
+    without = pnp.solve(tables).report
+    monkeypatch.setattr("pnp_exclusion.solver.fields._grid_of", lambda weak_form: None)
+    with_all = pnp.solve(tables).report
+    assert without.tried == []
+    assert without.linear_iterations <= 1.2 * with_all.linear_iterations + 2
+
+
+def test_a_lagged_preconditioner_is_left_alone():
+    fenicsx.initialise_petsc()
+    from petsc4py import PETSc
+
+    set_ups = []
+    PETSc.Log.begin()
+    for lag in (1, 100):
+        before = PETSc.Log.Event("PCSetUp_GAMG+").getPerfInfo()["count"]
+        petsc = {"snes_lag_preconditioner": lag}
+        steps = pnp.solve(box(3, 5, linear="fieldsplit", petsc=petsc)).report.newton_iterations
+        set_ups.append(PETSc.Log.Event("PCSetUp_GAMG+").getPerfInfo()["count"] - before)
+    assert steps > 2
+    assert set_ups == [3 * steps, 3], "one of each field, for every step or for the first"
+
+
+def test_a_fieldsplit_of_a_single_field_is_that_field():
+    tables = box(3, 5, linear="fieldsplit", petsc={"pc_type": "fieldsplit"})
+    tables["model"] = {"units": "dimensionless", "law": "mpnp", "electrostatics": "imposed"}
+    tables["species"] = [{"name": "a"}]
+    tables["regions"] = []
+    for end, amount in zip(tables["boundaries"], (0.3, 0.1), strict=True):
+        del end["potential"]
+        end["fraction"] = {"a": amount}
+    direct = {**tables, "solver": {"degree": 1, "linear": "direct"}}
+    currents = [pnp.solve(case).totals.through("a", "left", "right") for case in (tables, direct)]
+    assert currents[0] == pytest.approx(currents[1], rel=1e-9)
 
 
 @pytest.mark.parametrize(("dimension", "cells", "degree"), [(2, 24, 1), (2, 12, 2), (2, 6, 4), (3, 8, 1), (3, 5, 2)])

@@ -36,6 +36,18 @@ class Grid:
         """Number of intervals, triangles or tetrahedra."""
         return int(np.prod([len(axis) - 1 for axis in self.nodes])) * math.factorial(len(self.nodes))
 
+    @property
+    def strides(self) -> np.ndarray:
+        """How much the number of a node grows along each axis; the first axis runs fastest."""
+        return np.cumprod([1, *(len(axis) for axis in self.nodes[:-1])])
+
+    def numbers(self, points: np.ndarray) -> np.ndarray:
+        """Return the numbers of the nodes next to points ``(points, 3)``."""
+        along = [
+            np.searchsorted(0.5 * (axis[:-1] + axis[1:]), x) for axis, x in zip(self.nodes, points.T, strict=False)
+        ]
+        return np.asarray(sum(stride * index for stride, index in zip(self.strides, along, strict=True)))
+
     def coarsened(self) -> Grid | None:
         """Return the grid of every second node between breakpoints; None if that leaves (nearly) all of them."""
         coarse = [_every_second(*axis) for axis in zip(self.nodes, self.breakpoints, strict=True)]

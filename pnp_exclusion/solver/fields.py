@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from petsc4py import PETSc
 
+import numpy as np
+
+from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.linear import OptionsLedger, Size, refusals_as_usage_errors
-from pnp_exclusion.solver.split import WEAK, FieldMatrices
+from pnp_exclusion.solver.split import FieldMatrices
 from pnp_exclusion.weakform import WeakForm
 
 
@@ -34,15 +37,17 @@ class Preconditioning:
     def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger) -> None:
         self._solver, self._matrix, self._levels = solver, matrix, levels
         self._parts: FieldMatrices | None = None
-        preconditioner, names = solver.getPC(), field_names(levels.weak_form)
+        weak_form, preconditioner = levels.weak_form, solver.getPC()
+        names = field_names(weak_form)
         if preconditioner.getType() == "fieldsplit":
             _name_fields(preconditioner, matrix, names)
-            kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
-            weak = WEAK if levels.weak_form.degree == 1 else 0.0
-            self._parts = FieldMatrices(matrix, len(names), whole=kind != "multiplicative", weak=weak)
-        elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.weak_form.degree > 1:
+            if len(names) > 1:
+                kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
+                whole = kind.lower() != "multiplicative"
+                self._parts = FieldMatrices(matrix, len(names), whole, _grid_of(weak_form))
+        elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and weak_form.degree > 1:
             levels.attach(preconditioner, 0)
-        self._wants_levels = self._parts is not None and levels.weak_form.degree > 1
+        self._wants_levels = preconditioner.getType() == "fieldsplit" and weak_form.degree > 1
 
     @property
     def matrix(self) -> PETSc.Mat:
@@ -52,7 +57,7 @@ class Preconditioning:
     def renew(self) -> None:
         """Let the preconditioner be made anew from the matrix as it is now; collective."""
         if self._parts is not None:
-            self._parts.update()
+            self._parts.changed()
         # else the set-up would wait for the first application of the preconditioner, past the solver's look at failures
         self._solver.setOperators(self._matrix, self.matrix)
         if self._wants_levels:
@@ -68,6 +73,14 @@ class Preconditioning:
         """Free PETSc's objects."""
         if self._parts:
             self._parts.close()
+
+
+def _grid_of(weak_form: WeakForm) -> tuple[Grid, np.ndarray] | None:
+    """Return the grid whose nodes are those of linear elements, and the numbers of the own ones in it."""
+    grid, space = weak_form.problem.domain.grid, weak_form.space
+    if grid is None or weak_form.degree > 1:
+        return None
+    return grid, grid.numbers(space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local])
 
 
 def _name_fields(preconditioner: PETSc.PC, matrix: PETSc.Mat, names: Sequence[str]) -> None:

@@ -168,8 +168,9 @@ class OptionsLedger:
         return sorted({*ignored, *(self._watched & WITHOUT_EFFECT)})
 
 
-REFUSALS = {62, 86, 92}
-"""PETSc's errors for a value that it cannot read, a type that it does not know, a package that it does not have."""
+REFUSALS = {62, 75, 86, 92}
+"""PETSc's errors for a value that it cannot read, one that does not go with others, a type that it does not know, a
+package that it does not have."""
 
 
 @contextmanager

@@ -143,8 +143,7 @@ def _prolong(coarse: WeakForm, fine: WeakForm) -> None:
     components, owned = coarse.components, coarse.space.dofmap.index_map.size_local
     assert grid is not None
     natural = PETSc.Vec().createMPI(components * grid.size, bsize=components, comm=coarse.problem.domain.comm)
-    numbers, weights = _corners(grid, coarse.space.tabulate_dof_coordinates()[:owned])
-    at_node = np.take_along_axis(numbers, weights.argmax(axis=0)[None], axis=0)[0]
+    at_node = grid.numbers(coarse.space.tabulate_dof_coordinates()[:owned])
     natural.setValuesBlocked(at_node.astype(PETSc.IntType), coarse.unknown.x.array[: components * owned])
     natural.assemble()
     numbers, weights = _corners(grid, fine.space.tabulate_dof_coordinates())
@@ -170,8 +169,7 @@ def _corners(grid: Grid, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         low = np.clip(np.searchsorted(nodes, points[:, axis], side="right") - 1, 0, len(nodes) - 2)
         share = np.clip((points[:, axis] - nodes[low]) / (nodes[low + 1] - nodes[low]), 0.0, 1.0)
         along.append(((low, 1.0 - share), (low + 1, share)))
-    strides = np.cumprod([1, *(len(nodes) for nodes in grid.nodes[:-1])])
     corners = list(product(*along))
-    numbers = [sum(stride * index for stride, (index, _) in zip(strides, c, strict=True)) for c in corners]
+    numbers = [sum(stride * index for stride, (index, _) in zip(grid.strides, c, strict=True)) for c in corners]
     weights = [functools.reduce(np.multiply, [share for _, share in corner]) for corner in corners]
     return np.array(numbers), np.array(weights)

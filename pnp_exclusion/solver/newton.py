@@ -107,12 +107,13 @@ class NewtonSolver:
         self._snes: PETSc.SNES | None = None
         self._preconditioning: Preconditioning | None = None
         self._fresh_krylov_steps: int | None = None
+        self._first_krylov_steps: int | None = None
         self._begin()
 
     def _begin(self) -> None:
         """Forget the steps of an earlier attempt."""
         self._full_step = self._largest_change = self._full_step_norm = np.inf
-        self._shortened = self._reused = False
+        self._shortened = self._reused = self._is_outgrown = False
         self._contraction, self._jacobians = 0.0, 0
 
     def _owned_held_dofs(self) -> np.ndarray:
@@ -123,6 +124,14 @@ class NewtonSolver:
 
     def solve(self, limiter: Limiter) -> NewtonReport:
         """Run Newton with one way of limiting the step; held values must be in the unknown already."""
+        is_fresh = self._snes is None
+        report = self._attempt(limiter)
+        if report.linear_failure and not is_fresh:
+            self.progress("  the linear solver failed with what it kept from earlier states; anew without it")
+            report = self._attempt(limiter)
+        return report
+
+    def _attempt(self, limiter: Limiter) -> NewtonReport:
         unknown = self.weak_form.unknown
         before = unknown.x.array.copy()
         self._limiter = limiter
@@ -154,6 +163,7 @@ class NewtonSolver:
         )
         if failure:
             unknown.x.array[:] = before
+        if failure or self._is_outgrown:
             # a factorisation that met a NaN is not to be reused
             self.forget()
         return report
@@ -162,7 +172,6 @@ class NewtonSolver:
         if self._snes is None:
             snes = PETSc.SNES().create(self._comm)
             snes.setFunction(self._assemble_residual, self._function)
-            snes.setJacobian(self._assemble_jacobian, self._matrix)
             snes.setConvergenceTest(self._test)
             snes.setTolerances(max_it=self.max_steps)
             with refusals_as_usage_errors():
@@ -186,6 +195,7 @@ class NewtonSolver:
         if self._snes is not None:
             self._snes.destroy()
             self._snes = None
+            self._first_krylov_steps = None
         if self._preconditioning is not None:
             self._preconditioning.close()
             self._preconditioning = None
@@ -233,12 +243,18 @@ class NewtonSolver:
         return not self._reused or self._contraction < LEAST_CONTRACTION
 
     def _preconditioner_serves(self, snes: PETSc.SNES) -> bool:
-        """Whether the preconditioner of an earlier step of this solve will do; a new one costs 15 Krylov steps."""
+        """Whether the preconditioner of an earlier step of this solve will do; a new one costs 15 Krylov steps.
+
+        With an option for that PETSc decides, and takes or leaves what is offered to it.
+        """
         steps = snes.getKSP().getIterationNumber()
         if snes.getIterationNumber() == 0 or self.ledger.gives("snes_lag_preconditioner"):
             self._fresh_krylov_steps = None
         elif self._fresh_krylov_steps is None:
             self._fresh_krylov_steps = steps
+            self._first_krylov_steps = self._first_krylov_steps or steps
+            # levels and weak couplings are those of the first state that this solver met
+            self._is_outgrown |= steps > KRYLOV_GROWTH * self._first_krylov_steps
         elif steps > KRYLOV_GROWTH * self._fresh_krylov_steps:
             self._fresh_krylov_steps = None
         return self._fresh_krylov_steps is not None

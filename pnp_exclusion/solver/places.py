@@ -101,8 +101,6 @@ class Places:
             own.values[self._diagonal[held[: len(self._diagonal)]]] = 1.0
         matrix.setValuesLocalIJV(*self._entries_sent, sent, PETSc.InsertMode.ADD_VALUES, self._rows_sent)
         matrix.assemble()
-        # spares algebraic multigrid the search for the places of its graph, a matrix plus its transpose
-        matrix.setOption(PETSc.Mat.Option.STRUCTURALLY_SYMMETRIC, True)
 
     def _diagonal_places(self, blocks: np.ndarray) -> np.ndarray:
         """Where the diagonal entry of every owned unknown is among the values of the owned rows and columns.

@@ -1,9 +1,14 @@
 """The matrices that a fieldsplit works with: every field's own, and its couplings to the others.
 
-In a field's own matrix couplings of two nodes that are weak beside both diagonal entries are added to the diagonal, as
-Vanek, Mandel and Brezina do for aggregation (Computing 56, 179 (1996), section 4): on a box of tetrahedra that is half
-of all entries, whose products and multigrid then cost half, for as many Krylov steps. And PETSc would copy the whole
-rows of every field, of which a multiplicative split needs the columns of the fields before.
+On the grid of a rectangle or box the linear elements also couple nodes across the diagonals of its cells, weakly or not
+at all. In a field's own matrix such couplings are added to the diagonal: half of all entries, whose products and
+multigrid then cost half, for as many Krylov steps. A coupling counts as weak beside those along the axes only, which
+bridge it: whatever is coupled stays coupled, on stretched cells and where mobilities jump, so the spectrum hardly
+changes (as of a graph without an edge beside which there is a much better detour; Boman and Hendrickson, "Support
+theory for preconditioning", SIAM J. Matrix Anal. Appl. 25, 694 (2003)).
+
+And PETSc would copy the whole rows of every field, of which a multiplicative split needs the columns of the fields
+before.
 """
 
 from __future__ import annotations
@@ -16,10 +21,11 @@ from petsc4py import PETSc
 
 import numpy as np
 
+from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.solver.rows import Rows, columns_beside, rows_of, sort_rows
 
-WEAK = 0.003
-"""A coupling of linear elements smaller than this times the geometric mean of both diagonal entries is weak."""
+WEAK = 0.02
+"""A coupling across a diagonal smaller than this times the least one along an axis, of both nodes, is weak."""
 SLICE = 100_000
 """Entries that are looked at together."""
 
@@ -28,28 +34,24 @@ class FieldMatrices:
     """A matrix for preconditioners only, of which PETSc's fieldsplit takes the parts that it needs.
 
     matrix
-        Of all fields, those of a node next to each other, each coupled to each; filled before a part is taken.
+        Of several fields, those of a node next to each other, each coupled to each; filled before a part is taken.
     whole
         Whether a field is coupled to all others, or to those before it only.
-    weak
-        Up to which size couplings within a field go to the diagonal, see `WEAK`; 0: none.
+    grid
+        And the numbers of this rank's own nodes in it; None if couplings across diagonals are to stay.
 
-    Which couplings are weak, or zero between whole fields, is decided when a part is first taken.
+    Which couplings are weak, or zero between whole fields, is decided when the first part is taken.
     """
 
-    def __init__(self, matrix: PETSc.Mat, fields: int, whole: bool, weak: float) -> None:
-        self._matrix, self._fields, self._whole, self._weak = matrix, fields, whole, weak
-        self._pairs: list[_Pairs] = []
-        self._parts: dict[tuple[int | None, int | None], _Part] = {}
+    def __init__(self, matrix: PETSc.Mat, fields: int, whole: bool, grid: tuple[Grid, np.ndarray] | None) -> None:
+        self._matrix, self._fields, self._whole, self._grid = matrix, fields, whole, grid
+        self._parts: dict[tuple[int, int | None], _Part] = {}
+        self._changes = 0
         self.operator = PETSc.Mat().createPython(matrix.getSizes(), self, comm=matrix.comm)
 
-    def update(self) -> None:
-        """Take the values of the matrix as they are now; collective."""
-        # the first set-up of a preconditioner takes all parts
-        self._pairs.clear()
-        with rows_of(self._matrix) as source:
-            for part in self._parts.values():
-                part.fill(source)
+    def changed(self) -> None:
+        """Say that the matrix has changed; what is set up from now on takes it as it is then. Collective."""
+        self._changes += 1
         self.operator.stateIncrease()
 
     def close(self) -> None:
@@ -59,35 +61,60 @@ class FieldMatrices:
         self._parts.clear()
         self.operator.destroy()
 
+    # ---- called by PETSc, collective ----
+
     def createSubMatrix(self, _: PETSc.Mat, rows: PETSc.IS, columns: PETSc.IS, __: PETSc.Mat | None) -> PETSc.Mat:
-        """Return a field's own matrix, or its couplings to another field or to all; called by PETSc, collective."""
-        key = self._field(rows), self._field(columns)
+        """Return a field's own matrix, or its couplings to another field or to all."""
+        field = self._field(rows)
+        assert field is not None
+        key = field, self._field(columns)
         if key not in self._parts:
+            self._make_parts(key)
+        part = self._parts[key]
+        if part.filled < self._changes:
             with rows_of(self._matrix) as source:
-                self._parts[key] = self._part(*key, source)
-                self._parts[key].fill(source)
-        return self._parts[key].matrix
+                part.fill(source)
+            part.filled = self._changes
+        return part.matrix
+
+    def mult(self, _: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """Multiply with the whole matrix."""
+        self._matrix.mult(x, y)
+
+    def getDiagonal(self, _: PETSc.Mat, diagonal: PETSc.Vec) -> None:
+        """Write the diagonal of the whole matrix."""
+        self._matrix.getDiagonal(diagonal)
+
+    # ----
 
     def _field(self, unknowns: PETSc.IS) -> int | None:
         """Return the number of a field; None for all of them."""
         _, first, step = unknowns.getStride()
         return first - self._matrix.getOwnershipRange()[0] if step == self._fields else None
 
-    def _part(self, field: int | None, other: int | None, source: Sequence[Rows]) -> _Part:
-        assert field is not None
-        pairs = self._pairs = self._pairs or _pairs(self._matrix, self._fields, source, self._weak)
+    def _make_parts(self, wanted: tuple[int, int | None]) -> None:
+        """Make a part and those that PETSc is going to take too."""
+        fields = range(self._fields)
+        expected: set[tuple[int, int | None]] = {(field, field) for field in fields}
+        if not self._whole:
+            expected |= {(1, 0)} if self._fields == 2 else {(field, None) for field in fields}
+        with rows_of(self._matrix) as source:
+            pairs = _pairs(self._matrix, self._fields, source, self._grid)
+            for key in sorted({wanted, *expected} - self._parts.keys(), key=str):
+                self._parts[key] = self._part(*key, pairs, source)
+
+    def _part(self, field: int, other: int | None, pairs: Sequence[_Pairs], source: Sequence[Rows]) -> _Part:
         if other is None:
             others = range(self._fields if self._whole else field)
-            coupled = [other for other in others if self._are_coupled(field, other, source)]
+            coupled = [other for other in others if self._are_coupled(field, other, pairs, source)]
             return _Part(self._matrix, pairs, field, coupled, width=self._fields)
-        if other != field or self._weak == 0.0:
+        if other != field or self._grid is None:
             return _Part(self._matrix, pairs, field, [other])
-        weak = [part.weak(field, rows.values) for part, rows in zip(pairs, source, strict=True)]
-        return _Part(self._matrix, pairs, field, [field], weak)
+        return _Part(self._matrix, pairs, field, [field], _weak(self._matrix, field, pairs, source))
 
-    def _are_coupled(self, field: int, other: int, source: Sequence[Rows]) -> bool:
+    def _are_coupled(self, field: int, other: int, pairs: Sequence[_Pairs], source: Sequence[Rows]) -> bool:
         """Whether any entry between two fields is not zero; collective."""
-        here = any(part.any_entry(field, other, rows.values) for part, rows in zip(self._pairs, source, strict=True))
+        here = any(part.any_entry(field, other, rows.values) for part, rows in zip(pairs, source, strict=True))
         return bool(self._matrix.comm.tompi4py().allreduce(here, op=MPI.LOR))
 
 
@@ -109,8 +136,8 @@ class _Pairs:
     """Place of the first entry of every pair in the rows."""
     stride: np.ndarray
     """How much further the same entry of the next field's row is."""
-    limits: tuple[np.ndarray, np.ndarray]
-    """Up to where couplings are weak, ``(nodes, fields)``: factors for the first and the second node."""
+    along: np.ndarray | None
+    """Whether the nodes are neighbours along an axis of a grid."""
 
     def places(self, field: int, other: int) -> np.ndarray:
         """Return where the couplings of one field to another are among the values."""
@@ -124,23 +151,16 @@ class _Pairs:
         places = self.places(field, other)
         return any(np.any(values[places[start : start + SLICE]]) for start in range(0, len(places), SLICE))
 
-    def weak(self, field: int, values: np.ndarray) -> np.ndarray:
-        """Return whether a field couples a pair weakly to itself."""
-        of_row, of_column = self.limits
-        limits = of_row[:, field].take(self.row)
-        limits *= of_column[:, field].take(self.column)
-        weak: np.ndarray = np.abs(values.take(self.places(field, field))) <= limits
-        weak[self.ones] = False
-        return weak
 
-
-def _pairs(matrix: PETSc.Mat, fields: int, source: Sequence[Rows], weak: float) -> list[_Pairs]:
+def _pairs(
+    matrix: PETSc.Mat, fields: int, source: Sequence[Rows], grid: tuple[Grid, np.ndarray] | None
+) -> list[_Pairs]:
     """Return the pairs of nodes of a rank's own columns and of others; collective."""
-    beside, begin = columns_beside(matrix), matrix.getOwnershipRange()[0] // fields
-    limits = [np.sqrt(weak * np.abs(d)).reshape(-1, fields) for d in _diagonal(matrix, beside)]
-    numbers = np.arange(begin, begin + len(limits[0])), beside[::fields] // fields
+    beside, (begin, end) = columns_beside(matrix)[::fields] // fields, matrix.getOwnershipRange()
+    nodes = np.arange(begin // fields, end // fields), beside
+    in_grid = None if grid is None else (grid[1], _of_others(matrix, beside, grid[1]))
     found = []
-    for rows, limit, number_of in zip(source, limits, numbers, strict=True):
+    for part, rows in enumerate(source):
         offsets = rows.offsets[::fields].astype(np.int64) // fields**2
         counts = np.diff(offsets)
         row = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
@@ -148,10 +168,37 @@ def _pairs(matrix: PETSc.Mat, fields: int, source: Sequence[Rows], weak: float) 
         first += np.arange(0, fields * offsets[-1], fields)
         column = rows.columns.take(first)
         column //= fields
-        number = number_of.take(column)
-        ones = np.flatnonzero(number - begin == row)
+        number = nodes[part].take(column)
+        ones = np.flatnonzero(number - begin // fields == row)
+        along = None
+        if grid is not None and in_grid is not None:
+            apart = np.abs(in_grid[part].take(column) - np.repeat(in_grid[0], counts))
+            along = np.isin(apart, grid[0].strides)
         stride = np.repeat(fields * counts, counts)
-        found.append(_Pairs(offsets, row, column, number, ones, first, stride, (limits[0], limit)))
+        found.append(_Pairs(offsets, row, column, number, ones, first, stride, along))
+    return found
+
+
+def _weak(matrix: PETSc.Mat, field: int, pairs: Sequence[_Pairs], source: Sequence[Rows]) -> list[np.ndarray]:
+    """Return which pairs a field couples weakly; collective."""
+    sizes = [np.abs(rows.values.take(part.places(field, field))) for part, rows in zip(pairs, source, strict=True)]
+    least = np.full(len(pairs[0].offsets) - 1, np.inf)
+    for part, size in zip(pairs, sizes, strict=True):
+        assert part.along is not None
+        # what is held couples to nothing
+        bridges = np.where(part.along & (size > 0.0), size, np.inf)
+        some = np.flatnonzero(np.diff(part.offsets))
+        if len(some):
+            least[some] = np.minimum(least[some], np.minimum.reduceat(bridges, part.offsets[some]))
+    least[np.isinf(least)] = 0.0
+    beside = columns_beside(matrix)[:: matrix.getBlockSize()] // matrix.getBlockSize()
+    found = []
+    for part, size, of_column in zip(pairs, sizes, (least, _of_others(matrix, beside, least)), strict=True):
+        assert part.along is not None
+        weak = size <= WEAK * np.minimum(least.take(part.row), of_column.take(part.column))
+        weak &= ~part.along
+        weak[part.ones] = False
+        found.append(weak)
     return found
 
 
@@ -173,6 +220,7 @@ class _Part:
         weak: Sequence[np.ndarray] | None = None,
         width: int = 1,
     ) -> None:
+        self.filled = -1
         self._taken: list[np.ndarray] = []
         self._dropped: list[tuple[np.ndarray, np.ndarray]] = []
         counts, columns = [], []
@@ -203,6 +251,8 @@ class _Part:
                 added = np.bincount(row, rows.values.take(places), minlength=len(self._diagonal))
                 target[0].values[self._diagonal] += added
         self.matrix.assemble()
+        # assembling alone does not count as a change
+        self.matrix.stateIncrease()
 
 
 def _together(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -228,13 +278,15 @@ def _matrix_of_zeros(like: PETSc.Mat, width: int, counts: list[np.ndarray], colu
     return PETSc.Mat().createAIJWithArrays(sizes, csr, comm=like.comm)
 
 
-def _diagonal(matrix: PETSc.Mat, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the diagonal entries of a rank's rows, and those in columns of others; collective."""
-    own, others = matrix.getDiagonal(), PETSc.Vec().createSeq(len(beside))
-    chosen = PETSc.IS().createGeneral(beside, comm=PETSc.COMM_SELF)
+def _of_others(matrix: PETSc.Mat, numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the values of nodes of other ranks, of which every rank gives those of its own; collective."""
+    own = PETSc.Vec().createMPI((len(values), matrix.getSize()[0] // matrix.getBlockSize()), comm=matrix.comm)
+    own.array_w[:] = values
+    others = PETSc.Vec().createSeq(len(numbers))
+    chosen = PETSc.IS().createGeneral(numbers, comm=PETSc.COMM_SELF)
     scatter = PETSc.Scatter().create(own, chosen, others, None)
     scatter.scatter(own, others)
-    found = own.array_r.copy(), others.array_r.copy()
+    found: np.ndarray = others.array_r.astype(values.dtype)
     for thing in (own, others, chosen, scatter):
         thing.destroy()
     return found
