@@ -173,7 +173,7 @@ def _pairs(
         along = None
         if grid is not None and in_grid is not None:
             apart = np.abs(in_grid[part].take(column) - np.repeat(in_grid[0], counts))
-            along = np.isin(apart, grid[0].strides)
+            along = np.logical_or.reduce([apart == stride for stride in grid[0].strides])
         stride = np.repeat(fields * counts, counts)
         found.append(_Pairs(offsets, row, column, number, ones, first, stride, along))
     return found
