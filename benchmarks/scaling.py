@@ -4,7 +4,8 @@
 
 Problem: point ions between reservoirs of (0.3, 0.3) and (0.1, 0.1), 5 kT/e, Debye length 0.05, fixed charge of -0.5 in
 0.4 < x < 0.6, y < 0.4 (z < 0.4), linear elements. Writes ``scaling.md`` and ``scaling.png``. Every solve is a process
-of its own, so that memory is its own; costs of a Newton step are the least of three. Times are the processor time of
+of its own, so that memory is its own; costs of a Newton step are the least of three, as is the solve where ranks are
+compared. Times are the processor time of
 the busiest rank, which other programs on the machine disturb less than the clock.
 """
 
@@ -30,6 +31,8 @@ STRONG = 1e5
 LATENCY, BANDWIDTH = 2e-6, 10e9
 """Seconds a message and bytes per second of a link: an ordinary cluster's network."""
 PROJECTED_RANKS = 1000
+REPEATS = 3
+"""Of the comparison of ranks."""
 EXCHANGES_PER_KRYLOV_STEP, VOLUME_PER_KRYLOV_STEP = 40, 6.0
 """Halo exchanges, and values sent in them relative to the matrix's own halo: counted by PETSc's ``-log_view`` on two
 ranks at 8e5 unknowns (1250 messages of 16 kB a rank in 32 steps, the halo being 12675 values)."""
@@ -130,6 +133,13 @@ def measured(dimension: int, unknowns: float, ranks: int = 1) -> Row:
     row: Row = json.loads(finished.stdout.splitlines()[-1])
     print(f"{dimension}D, {ranks} ranks: {row}", flush=True)
     return row
+
+
+def best(rows: list[Row]) -> Row:
+    """Return the row of the fastest solve, with the least time of every part."""
+    fastest = min(rows, key=lambda row: float(row["solve"]))
+    parts = {name: min(float(row["parts"][name]) for row in rows) for name in fastest["parts"]}
+    return fastest | {"parts": parts}
 
 
 def table(rows: list[Row]) -> str:
@@ -250,7 +260,9 @@ def main() -> None:
     rows = [measured(2, size) for size in sizes(given.largest_2d)] + [
         measured(3, size) for size in sizes(given.largest)
     ]
-    strong = [measured(3, given.strong, ranks) for ranks in (1, given.ranks)]
+    # in turn, so that what disturbs the machine disturbs both
+    turns = [[measured(3, given.strong, ranks) for ranks in (1, given.ranks)] for _ in range(REPEATS)]
+    strong = [best([turn[which] for turn in turns]) for which in (0, 1)]
     weak = [strong[0], measured(3, given.strong * given.ranks, given.ranks)]
     write(rows, strong, weak, given.out)
 
