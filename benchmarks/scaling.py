@@ -5,8 +5,8 @@
 Problem: point ions between reservoirs of (0.3, 0.3) and (0.1, 0.1), 5 kT/e, Debye length 0.05, fixed charge of -0.5 in
 0.4 < x < 0.6, y < 0.4 (z < 0.4), linear elements. Writes ``scaling.md`` and ``scaling.png``. Every solve is a process
 of its own, so that memory is its own; costs of a Newton step are the least of three, as is the solve where ranks are
-compared. Times are the processor time of
-the busiest rank, which other programs on the machine disturb less than the clock.
+compared. Times are the processor time of the busiest rank, which other programs on the machine disturb less than the
+clock.
 """
 
 from __future__ import annotations
