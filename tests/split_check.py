@@ -78,9 +78,9 @@ def check(assembly: BatchedAssembly, whole: bool) -> int:
         matrices.changed()
         for field, unknowns in enumerate(chosen):
             own = matrices.operator.createSubMatrix(unknowns, unknowns)
-            check_sums(own, matrix.createSubMatrix(unknowns, unknowns))
+            exact = matrix.createSubMatrix(unknowns, unknowns)
+            check_sums(own, exact)
             if round_ == 0:
-                exact = matrix.createSubMatrix(unknowns, unknowns)
                 left_out += check_choice(own, exact, numbers, grid[0].strides)
             exact = matrix.createSubMatrix(unknowns, everything)
             coupling = matrices.operator.createSubMatrix(unknowns, everything)

@@ -38,8 +38,8 @@ class Preconditioning:
         self._solver, self._matrix, self._levels = solver, matrix, levels
         self._parts: FieldMatrices | None = None
         weak_form, preconditioner = levels.weak_form, solver.getPC()
-        names = field_names(weak_form)
-        if preconditioner.getType() == "fieldsplit":
+        names, is_split = field_names(weak_form), preconditioner.getType() == "fieldsplit"
+        if is_split:
             _name_fields(preconditioner, matrix, names)
             if len(names) > 1:
                 kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
@@ -47,7 +47,7 @@ class Preconditioning:
                 self._parts = FieldMatrices(matrix, len(names), whole, _grid_of(weak_form))
         elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and weak_form.degree > 1:
             levels.attach(preconditioner, 0)
-        self._wants_levels = preconditioner.getType() == "fieldsplit" and weak_form.degree > 1
+        self._wants_levels = is_split and weak_form.degree > 1
 
     @property
     def matrix(self) -> PETSc.Mat:

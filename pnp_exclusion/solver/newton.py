@@ -164,7 +164,7 @@ class NewtonSolver:
         if failure:
             unknown.x.array[:] = before
         if failure or self._is_outgrown:
-            # a factorisation that met a NaN is not to be reused
+            # a factorisation that met a NaN is not to be reused, nor levels that suit the states no more
             self.forget()
         return report
 

@@ -46,16 +46,15 @@ class Interruption:
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
         """Let the signal end what is done meanwhile by a `KeyboardInterrupt`: nothing of it is worth waiting for."""
-        self._at_once = True
+        self._at_once, finished = True, False
         try:
             yield
-        except Exception:
-            # C code that calls back to Python may have made an error of its own of the interruption
-            if self.asked:
-                raise KeyboardInterrupt from None
-            raise
+            finished = True
         finally:
             self._at_once = False
+            if self.asked and not finished:
+                # C code that calls back to Python may have made an error of its own of the interruption
+                raise KeyboardInterrupt
 
     def _note(self, number: int, frame: object) -> None:
         self.asked = True
