@@ -71,19 +71,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PnpExclusionError as error:
         return _tell(error)
     except KeyboardInterrupt:
-        if _rank() == 0:
-            print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
-        _abort_others(130)
-        return 130
+        return _tell_of_interruption()
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except Exception:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
+    except Exception as error:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
+        if _came_of_interruption(error):
+            return _tell_of_interruption()
         print(f"pnp-exclusion: unexpected error on rank {_rank()}", file=sys.stderr)
         traceback.print_exc()
         sys.stderr.flush()
         _abort_others(1)
         return 1
+
+
+def _came_of_interruption(error: BaseException) -> bool:
+    """Whether a compiled module made an error of its own of a `KeyboardInterrupt`, as those of scipy do."""
+    earlier: BaseException | None = error
+    while earlier is not None and not isinstance(earlier, KeyboardInterrupt):
+        earlier = earlier.__cause__ or earlier.__context__
+    return earlier is not None
+
+
+def _tell_of_interruption() -> int:
+    if _rank() == 0:
+        print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
+    _abort_others(130)
+    return 130
 
 
 @contextlib.contextmanager

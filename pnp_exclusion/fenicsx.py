@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from pnp_exclusion.heap import keep_freed_memory
 from pnp_exclusion.imports import without
+from pnp_exclusion.signals import held_back
 
 if importlib.util.find_spec("dolfinx_solver") is not None:
-    import dolfinx_solver  # noqa: F401
+    with held_back():
+        import dolfinx_solver  # noqa: F401
 
 
 def initialise_petsc(options: Sequence[str] = ()) -> None:
@@ -23,8 +25,10 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
     import petsc4py
 
     keep_freed_memory()
-    # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
-    petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
-    # which registers types with numba where it is found; that takes half of the time of this import
-    with without("numba"):
-        importlib.import_module("dolfinx.fem.petsc")
+    # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
+    with held_back():
+        # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
+        petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
+        # which registers types with numba where it is found; that takes half of the time of this import
+        with without("numba"):
+            importlib.import_module("dolfinx.fem.petsc")

@@ -18,19 +18,18 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.signals import kept_from_children, listen
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 """For a worker without further work to end by itself."""
 MOST_DEATHS = 1
 """Of workers at one item, for which it is done again."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LAUNCHER = ("PMI_", "PMIX_", "HYDRA_", "HYDI_", "OMPI_", "MPI_LOCAL", "MPIEXEC_")
 """Beginnings of the variables by which an MPI launcher knows its ranks; a worker is none of them."""
 
@@ -201,22 +200,17 @@ def _ending(code: int | None) -> str:
 @contextlib.contextmanager
 def _started_apart() -> Iterator[None]:
     """Start a process that is deaf to signals, which are for this one, and that is no rank of a launcher."""
-    # started on demand otherwise, and unblocking the signals by the way
-    resource_tracker.ensure_running()
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(LAUNCHER)}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    with kept_from_children():
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(LAUNCHER)}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
 
 
 def _serve(bench: Bench[Any, Any], connection: Connection, stop: Any) -> None:
     """Do items until there are no more."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    listen()
     parent = multiprocessing.parent_process()
     assert parent is not None
     # a pipe that fails says that there is no more to do, or nobody who listens

@@ -8,12 +8,13 @@ import signal
 import threading
 
 from pnp_exclusion.fenicsx import initialise_petsc
+from pnp_exclusion.signals import listen
 
 
 def begin(petsc_options: tuple[str, ...]) -> None:
     """Begin a worker: a Ctrl-C, which goes to the whole group, is for its parent, without which it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    # a broken pool ends the others by SIGTERM
+    listen(ignored=(signal.SIGINT,))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     initialise_petsc(petsc_options)
 

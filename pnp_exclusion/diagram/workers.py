@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +17,7 @@ from pnp_exclusion.diagram.plane import Plane
 from pnp_exclusion.diagram.readings import Reading, Station
 from pnp_exclusion.diagram.samples import Array
 from pnp_exclusion.errors import PnpExclusionError
+from pnp_exclusion.signals import kept_from_children
 
 BATCH = 8
 """Points handed to a process at a time: neighbours, which start from each other."""
@@ -105,16 +104,13 @@ class Workers:
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:
-        """Let the pool start processes, which it does as work comes in, deaf to SIGINT from their first line on."""
-        # started on demand otherwise, and unblocking the signal by the way
-        resource_tracker.ensure_running()
+        """Let the pool start processes, which it does as work comes in."""
         others = set(multiprocessing.active_children())
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            yield
-        finally:
-            self._children |= set(multiprocessing.active_children()) - others
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        with kept_from_children():
+            try:
+                yield
+            finally:
+                self._children |= set(multiprocessing.active_children()) - others
 
 
 def _read(serial: int, plane: Plane, petsc_options: tuple[str, ...], points: Array) -> list[Reading]:

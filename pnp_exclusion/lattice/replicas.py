@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pnp_exclusion.lattice.workers import Monitor, Task, run_in_processes
-from pnp_exclusion.workers import POLL_SECONDS, SIGNALS
+from pnp_exclusion.signals import SIGNALS
+from pnp_exclusion.workers import POLL_SECONDS
 
 if TYPE_CHECKING:
     from mpi4py import MPI

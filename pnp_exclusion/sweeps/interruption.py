@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from pnp_exclusion.errors import PnpExclusionError
-from pnp_exclusion.workers import SIGNALS
+from pnp_exclusion.signals import SIGNALS
 
 GRACE_SECONDS = 5.0
 """For others to come to the end of a point once the sweep was asked to stop."""

@@ -1,0 +1,51 @@
+"""SIGINT and SIGTERM, kept from what they would break: imports of compiled modules, and processes as they start."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Let a signal wait until what is done here is done, however it ends.
+
+    A mask would not do: a signal goes to any thread that does not block it, and Python acts on it in the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    former = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for signal_number in caught:
+            signal.raise_signal(signal_number)
+
+
+@contextlib.contextmanager
+def kept_from_children() -> Iterator[None]:
+    """Start processes that are deaf to signals from their first line on, until they `listen`; held back here."""
+    # started on demand otherwise, and unblocking the signals by the way
+    resource_tracker.ensure_running()
+    with held_back():
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def listen(ignored: tuple[signal.Signals, ...] = SIGNALS) -> None:
+    """Let a process that was started deaf hear signals again, except those that are for its parent."""
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
