@@ -19,7 +19,7 @@ from pnp_exclusion.observe import sample, split
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.solution import Solution, settings_of
 from pnp_exclusion.solver.assembly import BatchedAssembly
-from pnp_exclusion.solver.degrees import degrees_below
+from pnp_exclusion.solver.levels import degrees_below
 from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.solver.steady import SteadySolver
 from pnp_exclusion.solver.vectorise import NoKernel

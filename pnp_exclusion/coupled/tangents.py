@@ -28,8 +28,8 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_not
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
-from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.fields import Preconditioning, field_names, size_of
+from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
@@ -95,7 +95,7 @@ class TangentSolver:
         self._operator = fem_petsc.create_matrix(weak_form.jacobian_form)
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
-        self._levels = DegreeLevels(weak_form)
+        self._levels = Levels(weak_form)
         with OptionsLedger(petsc_options) as ledger:
             ledger.merge(preset(settings.linear, size_of(weak_form), field_names(weak_form)), settings.petsc)
             self._solver = PETSc.KSP().create(self._comm)

@@ -9,7 +9,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.mesh.domain import Grid
-from pnp_exclusion.solver.degrees import DegreeLevels
+from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, Size, refusals_as_usage_errors
 from pnp_exclusion.solver.split import FieldMatrices
 from pnp_exclusion.weakform import WeakForm
@@ -25,16 +25,16 @@ def size_of(weak_form: WeakForm) -> Size:
     """Return what the choice of a linear solver depends on."""
     dofmap, domain = weak_form.space.dofmap, weak_form.problem.domain
     unknowns = dofmap.index_map.size_global * dofmap.index_map_bs
-    return Size(domain.dimension, unknowns, weak_form.degree, domain.comm.size)
+    return Size(domain.dimension, unknowns, weak_form.degree, domain.comm.size, domain.grid is not None)
 
 
 class Preconditioning:
     """What a linear solver's preconditioner is made from: the matrix, or those of the fields of a fieldsplit.
 
-    Tells the solver which unknowns make up each field, and our multigrids over degrees their levels.
+    Tells the solver which unknowns make up each field, and our multigrids their levels.
     """
 
-    def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: DegreeLevels, ledger: OptionsLedger) -> None:
+    def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: Levels, ledger: OptionsLedger) -> None:
         self._solver, self._matrix, self._levels = solver, matrix, levels
         self._parts: FieldMatrices | None = None
         weak_form, preconditioner = levels.weak_form, solver.getPC()
@@ -45,9 +45,9 @@ class Preconditioning:
                 kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
                 whole = kind.lower() != "multiplicative"
                 self._parts = FieldMatrices(matrix, len(names), whole, _grid_of(weak_form))
-        elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and weak_form.degree > 1:
+        elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.any:
             levels.attach(preconditioner, 0)
-        self._wants_levels = is_split and weak_form.degree > 1
+        self._wants_levels = is_split and levels.any
 
     @property
     def matrix(self) -> PETSc.Mat:

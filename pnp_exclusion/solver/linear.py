@@ -37,28 +37,47 @@ ALGEBRAIC_MULTIGRID: Options = {
     "pc_gamg_aggressive_square_graph": "false",
 } | SMOOTHER
 """One V-cycle of algebraic multigrid for one field."""
-DEGREE_MULTIGRID: Options = {
-    "ksp_type": "preonly",
-    "pc_type": "mg",
-    "pc_mg_galerkin": "both",
-    **SMOOTHER,
+MULTIGRID: Options = {"ksp_type": "preonly", "pc_type": "mg", "pc_mg_galerkin": "both"} | SMOOTHER
+"""One V-cycle over levels of ours (`pnp_exclusion.solver.levels`), above an elimination."""
+MULTIGRID_ABOVE_ALGEBRAIC: Options = {
+    **MULTIGRID,
     **{f"mg_coarse_{key}": value for key, value in ALGEBRAIC_MULTIGRID.items()},
     # the cells are larger than those of linear elements would be, and so longer beside layers
     "mg_coarse_pc_gamg_threshold": 0.04,
 }
-"""One V-cycle over the degrees of the elements (`pnp_exclusion.solver.degrees`), with that one below."""
 ONE_RANK: Options = {
     # P^T A P as two products takes a third of the time; ranks of several have no such choice
     "matptap_via": "rap",
 }
 
 
-def fieldsplit(fields: Sequence[str], degree: int, ranks: int) -> Options:
+@dataclass(frozen=True)
+class Size:
+    """What the choice of a linear solver depends on.
+
+    ``unknowns`` over all ranks, ``degree`` of the elements, ``on_grid`` whether the coarser grids are known.
+    """
+
+    dimension: int
+    unknowns: int
+    degree: int
+    ranks: int
+    on_grid: bool
+
+
+def _multigrid(size: Size) -> Options:
+    """Return the options of one field's multigrid."""
+    if size.on_grid:
+        return MULTIGRID
+    return ALGEBRAIC_MULTIGRID if size.degree == 1 else MULTIGRID_ABOVE_ALGEBRAIC
+
+
+def fieldsplit(fields: Sequence[str], size: Size) -> Options:
     """Multiplicative fieldsplit with one scalar multigrid per field: Krylov counts that do not grow (NUMERICS).
 
     A single field has nothing to split: its multigrid alone.
     """
-    multigrid = ALGEBRAIC_MULTIGRID if degree == 1 else DEGREE_MULTIGRID
+    multigrid = _multigrid(size)
     options: Options = {
         "ksp_type": "gmres",
         "ksp_pc_side": "right",
@@ -66,7 +85,7 @@ def fieldsplit(fields: Sequence[str], degree: int, ranks: int) -> Options:
         "ksp_max_it": 200,
         "ksp_gmres_restart": 60,
     }
-    if ranks == 1:
+    if size.ranks == 1:
         options |= ONE_RANK
     if len(fields) == 1:
         return options | {key: value for key, value in multigrid.items() if key != "ksp_type"}
@@ -97,20 +116,10 @@ def resolved(name: str, dimension: int, unknowns: int) -> str:
     return "direct" if unknowns <= LARGEST_DIRECT[dimension] else "fieldsplit"
 
 
-@dataclass(frozen=True)
-class Size:
-    """What the choice of a linear solver depends on; ``unknowns`` over all ranks, ``degree`` of the elements."""
-
-    dimension: int
-    unknowns: int
-    degree: int
-    ranks: int
-
-
 def preset(name: str, size: Size, fields: Sequence[str]) -> Options:
     """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"; all solvers of a solve."""
     eliminates = resolved(name, size.dimension, size.unknowns) == "direct"
-    main = dict(DIRECT) if eliminates else fieldsplit(fields, size.degree, size.ranks)
+    main = dict(DIRECT) if eliminates else fieldsplit(fields, size)
     scalar = DIRECT if size.unknowns / len(fields) <= LARGEST_DIRECT[size.dimension] / 2 else SYMMETRIC_ITERATIVE
     return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
 

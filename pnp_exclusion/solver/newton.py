@@ -13,8 +13,8 @@ import numpy as np
 from dolfinx import la
 
 from pnp_exclusion.solver.assembly import assembly_of
-from pnp_exclusion.solver.degrees import DegreeLevels
 from pnp_exclusion.solver.fields import Preconditioning
+from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
 from pnp_exclusion.weakform import WeakForm
 
@@ -96,7 +96,7 @@ class NewtonSolver:
         self._comm = weak_form.problem.domain.comm
         self._assembly = assembly_of(weak_form, progress, repeated)
         self._matrix = self._assembly.matrix
-        self._levels = DegreeLevels(weak_form)
+        self._levels = Levels(weak_form)
         self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
         self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components

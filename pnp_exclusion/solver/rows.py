@@ -1,4 +1,4 @@
-"""The rows of PETSc's matrices that a rank owns, as arrays, without copies."""
+"""The rows of PETSc's matrices that a rank owns, as arrays, without copies; and values of other ranks' rows."""
 
 from __future__ import annotations
 
@@ -50,6 +50,45 @@ def sort_rows(columns: np.ndarray, offsets: np.ndarray, chosen: np.ndarray) -> N
     columns[entries] = columns[entries][np.lexsort((columns[entries], row))]
 
 
+def matrix_of_rows(
+    like: PETSc.Mat, sizes: tuple[tuple[int, int], tuple[int, int]], own: Rows, beside: Rows
+) -> PETSc.Mat:
+    """Return a matrix, on the ranks of another one, that works on these arrays as if they were its own; collective.
+
+    sizes
+        Of this rank and over all, of the rows and of the columns.
+    own, beside
+        The rows in own columns, numbered from 0 on, and in those of other ranks, counted over all ranks; ascending.
+
+    Where the values change, the matrix must be assembled. Columns beside are numbered anew, by `columns_beside`.
+    """
+    if like.comm.size == 1:
+        return PETSc.Mat().createAIJWithArrays(sizes, tuple(own), comm=like.comm)
+    (rows, all_rows), (columns, all_columns) = sizes
+    comm, handle = ctypes.c_void_p(), ctypes.c_void_p()
+    _call("PetscObjectGetComm", ctypes.c_void_p(like.handle), ctypes.byref(comm))
+    arrays = [array.ctypes for array in (*own, *beside)]
+    counts = map(_Integer, (rows, columns, all_rows, all_columns))
+    _call("MatCreateMPIAIJWithSplitArrays", comm, *counts, *arrays, ctypes.byref(handle))
+    matrix = _wrapper_of_matrices()(handle)
+    _call("MatDestroy", ctypes.byref(handle))
+    # as long as PETSc has use for it
+    matrix.setAttr("arrays", (own, beside))
+    return matrix
+
+
+def values_at(vector: PETSc.Vec, rows: np.ndarray) -> np.ndarray:
+    """Return the values of some rows, counted over all ranks; collective."""
+    found = PETSc.Vec().createSeq(len(rows))
+    chosen = PETSc.IS().createGeneral(rows, comm=PETSc.COMM_SELF)
+    scatter = PETSc.Scatter().create(vector, chosen, found, None)
+    scatter.scatter(vector, found)
+    values: np.ndarray = found.array_r.copy()
+    for thing in (found, chosen, scatter):
+        thing.destroy()
+    return values
+
+
 def columns_beside(matrix: PETSc.Mat) -> np.ndarray:
     """Return which columns of other ranks have entries in the rows of this one, ascending, counted over all ranks."""
     if matrix.comm.size == 1:
@@ -93,6 +132,15 @@ def _call(name: str, *arguments: Any) -> None:
     error = getattr(_petsc(), name)(*arguments)
     if error:
         raise PETSc.Error(error)
+
+
+@functools.cache
+def _wrapper_of_matrices() -> Any:
+    """Return what makes a `PETSc.Mat`, with a reference of its own, of PETSc's handle: petsc4py's interface for C."""
+    capsule = ctypes.py_object(PETSc.__dict__["__pyx_capi__"]["PyPetscMat_New"])
+    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, pointer_of.restype = ctypes.c_char_p, ctypes.c_void_p
+    return ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(pointer_of(capsule, ctypes.c_char_p(name_of(capsule))))
 
 
 @functools.cache

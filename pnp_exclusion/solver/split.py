@@ -22,7 +22,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.mesh.domain import Grid
-from pnp_exclusion.solver.rows import Rows, columns_beside, rows_of, sort_rows
+from pnp_exclusion.solver.rows import Rows, columns_beside, matrix_of_rows, rows_of, values_at
 
 WEAK = 0.02
 """A coupling across a diagonal smaller than this times the least one along an axis, of both nodes, is weak."""
@@ -129,7 +129,7 @@ class _Pairs:
     column: np.ndarray
     """Of the second, among those of these columns."""
     number: np.ndarray
-    """Of the second, over all ranks."""
+    """Of the second, as PETSc counts them: on this rank if it is one of its own, over all ranks if it is not."""
     ones: np.ndarray
     """Which pairs are a node with itself."""
     first: np.ndarray
@@ -156,8 +156,7 @@ def _pairs(
     matrix: PETSc.Mat, fields: int, source: Sequence[Rows], grid: tuple[Grid, np.ndarray] | None
 ) -> list[_Pairs]:
     """Return the pairs of nodes of a rank's own columns and of others; collective."""
-    beside, (begin, end) = columns_beside(matrix)[::fields] // fields, matrix.getOwnershipRange()
-    nodes = np.arange(begin // fields, end // fields), beside
+    beside = columns_beside(matrix)[::fields] // fields
     in_grid = None if grid is None else (grid[1], _of_others(matrix, beside, grid[1]))
     found = []
     for part, rows in enumerate(source):
@@ -168,8 +167,8 @@ def _pairs(
         first += np.arange(0, fields * offsets[-1], fields)
         column = rows.columns.take(first)
         column //= fields
-        number = nodes[part].take(column)
-        ones = np.flatnonzero(number - begin // fields == row)
+        number = beside.take(column) if part else column
+        ones = np.empty(0, dtype=np.int64) if part else np.flatnonzero(column == row)
         along = None
         if grid is not None and in_grid is not None:
             apart = np.abs(in_grid[part].take(column) - np.repeat(in_grid[0], counts))
@@ -223,7 +222,7 @@ class _Part:
         self.filled = -1
         self._taken: list[np.ndarray] = []
         self._dropped: list[tuple[np.ndarray, np.ndarray]] = []
-        counts, columns = [], []
+        self._rows: list[Rows] = []
         for part, without in zip(pairs, weak or (None, None), strict=True):
             places = _together([part.places(field, other) for other in others])
             numbers = _together([part.number if width == 1 else width * part.number + other for other in others])
@@ -235,21 +234,22 @@ class _Part:
                 places, numbers = places[kept], numbers[kept]
                 counted -= np.bincount(row, minlength=len(counted))
             self._taken.append(places)
-            columns.append(numbers)
-            counts.append(counted)
+            offsets = np.concatenate([[0], np.cumsum(counted)]).astype(PETSc.IntType)
+            self._rows.append(Rows(offsets, numbers.astype(PETSc.IntType), np.zeros(len(places))))
         self._diagonal = pairs[0].ones
         if weak:
             self._diagonal = self._diagonal - np.searchsorted(np.flatnonzero(weak[0]), self._diagonal)
-        self.matrix = _matrix_of_zeros(whole, width, counts, columns)
+        (own, over_all), fields = whole.getSizes()[0], whole.getBlockSize()
+        rows = own // fields, over_all // fields
+        self.matrix = matrix_of_rows(whole, (rows, (width * rows[0], width * rows[1])), *self._rows)
 
     def fill(self, source: Sequence[Rows]) -> None:
         """Copy the values; collective."""
-        with rows_of(self.matrix) as target:
-            for rows, places, copied in zip(source, self._taken, target, strict=True):
-                np.take(rows.values, places, out=copied.values, mode="clip")
-            for rows, (row, places) in zip(source, self._dropped, strict=False):
-                added = np.bincount(row, rows.values.take(places), minlength=len(self._diagonal))
-                target[0].values[self._diagonal] += added
+        for rows, places, copied in zip(source, self._taken, self._rows, strict=True):
+            np.take(rows.values, places, out=copied.values, mode="clip")
+        for rows, (row, places) in zip(source, self._dropped, strict=False):
+            added = np.bincount(row, rows.values.take(places), minlength=len(self._diagonal))
+            self._rows[0].values[self._diagonal] += added
         self.matrix.assemble()
         # assembling alone does not count as a change
         self.matrix.stateIncrease()
@@ -262,31 +262,10 @@ def _together(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.column_stack(arrays).ravel()
 
 
-def _matrix_of_zeros(like: PETSc.Mat, width: int, counts: list[np.ndarray], columns: list[np.ndarray]) -> PETSc.Mat:
-    """Return a matrix with so many places in each row, at columns over all ranks, those of this one first."""
-    offsets = np.concatenate([[0], np.cumsum(counts[0] + counts[1])])
-    column = columns[0].astype(PETSc.IntType, copy=False)
-    if len(columns[1]):
-        column = np.empty(offsets[-1], dtype=PETSc.IntType)
-        for start, count, some in zip((offsets[:-1], offsets[:-1] + counts[0]), counts, columns, strict=True):
-            column[np.repeat(start - np.cumsum(count) + count, count) + np.arange(len(some))] = some
-        sort_rows(column, offsets, counts[1] > 0)
-    (own, over_all), fields = like.getSizes()[0], like.getBlockSize()
-    rows = own // fields, over_all // fields
-    sizes = rows, (width * rows[0], width * rows[1])
-    csr = offsets.astype(PETSc.IntType), column, np.zeros(len(column))
-    return PETSc.Mat().createAIJWithArrays(sizes, csr, comm=like.comm)
-
-
 def _of_others(matrix: PETSc.Mat, numbers: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the values of nodes of other ranks, of which every rank gives those of its own; collective."""
     own = PETSc.Vec().createMPI((len(values), matrix.getSize()[0] // matrix.getBlockSize()), comm=matrix.comm)
     own.array_w[:] = values
-    others = PETSc.Vec().createSeq(len(numbers))
-    chosen = PETSc.IS().createGeneral(numbers, comm=PETSc.COMM_SELF)
-    scatter = PETSc.Scatter().create(own, chosen, others, None)
-    scatter.scatter(own, others)
-    found: np.ndarray = others.array_r.astype(values.dtype)
-    for thing in (own, others, chosen, scatter):
-        thing.destroy()
+    found = values_at(own, numbers).astype(values.dtype)
+    own.destroy()
     return found

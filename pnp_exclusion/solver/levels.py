@@ -1,7 +1,8 @@
-"""Multigrid over the degrees of the elements, for every field: of the degree at hand, of half of it, .. of degree one.
+"""The levels of every field's multigrid: elements of lower degrees, then coarser grids.
 
-Algebraic multigrid, made for linear elements, needs ever more Krylov steps for matrices of higher degree; below linear
-elements it goes on from here as ever. The matrices of the lower degrees are Galerkin's, ``P^T A P``.
+Algebraic multigrid needs ever more Krylov steps for matrices of higher degree, so it is given linear elements only. On
+grids of ours it is not needed at all: their coarser grids (`pnp_exclusion.solver.coarser_grids`) are known.
+The matrices of all levels are Galerkin's, ``P^T A P``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.solver.coarser_grids import grid_interpolations
 from pnp_exclusion.weakform import WeakForm
 
 
@@ -24,7 +26,7 @@ def degrees_below(degree: int) -> list[int]:
     return [*degrees_below(degree // 2), degree] if degree > 1 else [1]
 
 
-class DegreeLevels:
+class Levels:
     """The interpolation between the levels for every field, made when it is first needed and kept until `close`.
 
     Fields that the same boundaries hold share one.
@@ -37,18 +39,20 @@ class DegreeLevels:
         self.weak_form = weak_form
         self._interpolations: dict[tuple[int, ...], list[PETSc.Mat]] = {}
 
-    @cached_property
-    def spaces(self) -> list[fem.FunctionSpace]:
-        """Of the levels, the coarsest first."""
-        mesh = self.weak_form.problem.domain.mesh
-        return [fem.functionspace(mesh, ("Lagrange", lower)) for lower in degrees_below(self.weak_form.degree)]
+    @property
+    def any(self) -> bool:
+        """Whether there is more than algebraic multigrid could find out by itself."""
+        return self.weak_form.degree > 1 or self.weak_form.problem.domain.grid is not None
 
     def attach(self, multigrid: PETSc.PC, component: int) -> None:
-        """Give the levels to the multigrid of one component."""
+        """Give the levels to the multigrid of one component; collective."""
         tags = tuple(held.tag for held in self.weak_form.held if held.component == component)
         if tags not in self._interpolations:
-            self._interpolations[tags] = [self._interpolation(*pair, tags) for pair in pairwise(self.spaces)]
-        multigrid.setMGLevels(len(self.spaces))
+            self._interpolations[tags] = [
+                *self._between_grids(tags),
+                *(self._between_degrees(*pair, tags) for pair in pairwise(self._spaces)),
+            ]
+        multigrid.setMGLevels(len(self._interpolations[tags]) + 1)
         for level, interpolation in enumerate(self._interpolations[tags], start=1):
             multigrid.setMGInterpolation(level, interpolation)
 
@@ -59,7 +63,21 @@ class DegreeLevels:
                 interpolation.destroy()
         self._interpolations.clear()
 
-    def _interpolation(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
+    @cached_property
+    def _spaces(self) -> list[fem.FunctionSpace]:
+        """Of the degrees, the lowest first."""
+        mesh = self.weak_form.problem.domain.mesh
+        return [fem.functionspace(mesh, ("Lagrange", lower)) for lower in degrees_below(self.weak_form.degree)]
+
+    def _between_grids(self, tags: Sequence[int]) -> list[PETSc.Mat]:
+        """Interpolation from every coarser grid to the next finer one, the coarsest first."""
+        domain, linear = self.weak_form.problem.domain, self._spaces[0]
+        if domain.grid is None:
+            return []
+        own = domain.grid.numbers(linear.tabulate_dof_coordinates()[: linear.dofmap.index_map.size_local])
+        return grid_interpolations(domain.comm, domain.grid.nodes, own, self._is_held(linear, tags))
+
+    def _between_degrees(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
         whole = fem_petsc.interpolation_matrix(coarse, fine)
         whole.assemble()
         held = whole.copy()
@@ -75,11 +93,11 @@ class DegreeLevels:
         return whole
 
     def _is_held(self, space: fem.FunctionSpace, tags: Sequence[int]) -> np.ndarray:
-        """Return 1 for every owned node on the boundaries of these numbers, else 0."""
+        """Return whether each owned node is on the boundaries of these numbers."""
         domain = self.weak_form.problem.domain
-        flags = np.zeros(space.dofmap.index_map.size_local)
+        flags = np.zeros(space.dofmap.index_map.size_local, dtype=bool)
         for tag in tags:
             facets = domain.boundary_facets[self.weak_form.problem.boundaries[tag].where]
             nodes = fem.locate_dofs_topological(space, domain.dimension - 1, facets)
-            flags[nodes[nodes < len(flags)]] = 1.0
+            flags[nodes[nodes < len(flags)]] = True
         return flags
