@@ -48,6 +48,11 @@ class Grid:
         ]
         return np.asarray(sum(stride * index for stride, index in zip(self.strides, along, strict=True)))
 
+    def halved(self) -> Grid:
+        """Return the grid that has also the midpoints between nodes."""
+        nodes = [np.sort(np.concatenate([axis, 0.5 * (axis[1:] + axis[:-1])])) for axis in self.nodes]
+        return Grid(nodes, self.breakpoints)
+
     def coarsened(self) -> Grid | None:
         """Return the grid of every second node between breakpoints; None if that leaves (nearly) all of them."""
         coarse = [_every_second(*axis) for axis in zip(self.nodes, self.breakpoints, strict=True)]

@@ -53,16 +53,19 @@ def grid_interpolations(
 
 def _kept(nodes: Sequence[np.ndarray]) -> list[np.ndarray] | None:
     """Return which nodes along each axis a coarser grid has; None if there is none."""
-    spacings = [np.median(np.diff(axis)) if len(axis) > 2 else math.inf for axis in nodes]
+    spacings = [np.median(np.diff(axis)) if len(axis) > 1 else math.inf for axis in nodes]
     least = min(spacings)
     if least == math.inf:
         return None
     return [
-        np.union1d(np.arange(0, len(axis), 2), [len(axis) - 1])
-        if spacing <= EQUALLY_CLOSE * least
-        else np.arange(len(axis))
+        _every_second(len(axis)) if spacing <= EQUALLY_CLOSE * least else np.arange(len(axis))
         for axis, spacing in zip(nodes, spacings, strict=True)
     ]
+
+
+def _every_second(count: int) -> np.ndarray:
+    """Return every second of so many nodes and the last; of two the first, to stand for both."""
+    return np.array([0]) if count == 2 else np.union1d(np.arange(0, count, 2), [count - 1])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The levels of every field's multigrid: elements of lower degrees, then coarser grids.
 
 Algebraic multigrid needs ever more Krylov steps for matrices of higher degree, so it is given linear elements only. On
-grids of ours it is not needed at all: their coarser grids (`pnp_exclusion.solver.coarser_grids`) are known.
+grids of ours it is not needed at all: their coarser grids (`pnp_exclusion.solver.coarser_grids`) are known, those of
+quadratic elements too, whose nodes are a grid with twice the nodes along each axis.
 The matrices of all levels are Galerkin's, ``P^T A P``.
 """
 
@@ -66,16 +67,19 @@ class Levels:
     @cached_property
     def _spaces(self) -> list[fem.FunctionSpace]:
         """Of the degrees, the lowest first."""
-        mesh = self.weak_form.problem.domain.mesh
-        return [fem.functionspace(mesh, ("Lagrange", lower)) for lower in degrees_below(self.weak_form.degree)]
+        domain, degrees = self.weak_form.problem.domain, degrees_below(self.weak_form.degree)
+        if domain.grid is not None and 2 in degrees:
+            degrees.remove(1)
+        return [fem.functionspace(domain.mesh, ("Lagrange", degree)) for degree in degrees]
 
     def _between_grids(self, tags: Sequence[int]) -> list[PETSc.Mat]:
         """Interpolation from every coarser grid to the next finer one, the coarsest first."""
-        domain, linear = self.weak_form.problem.domain, self._spaces[0]
+        domain, finest = self.weak_form.problem.domain, self._spaces[0]
         if domain.grid is None:
             return []
-        own = domain.grid.numbers(linear.tabulate_dof_coordinates()[: linear.dofmap.index_map.size_local])
-        return grid_interpolations(domain.comm, domain.grid.nodes, own, self._is_held(linear, tags))
+        grid = domain.grid if finest.ufl_element().degree == 1 else domain.grid.halved()
+        own = grid.numbers(finest.tabulate_dof_coordinates()[: finest.dofmap.index_map.size_local])
+        return grid_interpolations(domain.comm, grid.nodes, own, self._is_held(finest, tags))
 
     def _between_degrees(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
         whole = fem_petsc.interpolation_matrix(coarse, fine)
