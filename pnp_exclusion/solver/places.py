@@ -17,7 +17,7 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.solver.rows import rows_of, sort_rows
+from pnp_exclusion.solver.rows import Rows, matrix_of_rows, rows_of, sort_rows
 from pnp_exclusion.solver.vectorise import NoKernel
 
 LARGEST_SLOT = int(np.iinfo(np.uint16).max)
@@ -58,7 +58,7 @@ class Places:
         self._diagonal = self._diagonal_places(np.flatnonzero(self._own.columns == rows[own]))
         self._entries_sent = self._entries(self._sent.offsets, self._sent.columns)
         self._rows_sent = np.arange(len(self._entries_sent[0]) - 1, dtype=PETSc.IntType) + self._block * self._owned
-        self.matrix = self._new_matrix(dofmap.index_map, *self._entries(offsets, columns))
+        self.matrix = self._new_matrix(dofmap.index_map, others)
 
     @property
     def offsets(self) -> Any:
@@ -123,11 +123,20 @@ class Places:
         self._kernel.write_entries(rows, address(offsets), address(columns), address(entries))
         return starts, entries
 
-    def _new_matrix(self, index_map: Any, starts: np.ndarray, entries: np.ndarray) -> PETSc.Mat:
-        """Make a matrix of zeros with these places in the owned rows, the columns numbered over all ranks."""
+    def _new_matrix(self, index_map: Any, others: np.ndarray) -> PETSc.Mat:
+        """Make a matrix of zeros with the places in the owned rows.
+
+        others
+            Nodes of other ranks that have columns, numbered over all ranks.
+        """
         block = self._block
         size = (block * index_map.size_local, block * index_map.size_global)
-        matrix = PETSc.Mat().createAIJ((size, size), bsize=block, csr=(starts, entries), comm=index_map.comm)
+        parts = []
+        for part, columns in ((self._own, self._own.columns), (self._beside, others[self._beside.columns])):
+            starts, entries = self._entries(part.offsets, columns)
+            parts.append(Rows(starts, entries, np.zeros(len(entries))))
+        matrix = matrix_of_rows(index_map.comm, (size, size), *parts)
+        matrix.setBlockSize(block)
         nodes = index_map.local_to_global(np.arange(self._owned + index_map.num_ghosts, dtype=np.int32))
         to_global = PETSc.LGMap().create(nodes.astype(PETSc.IntType), bsize=block, comm=index_map.comm)
         matrix.setLGMap(to_global, to_global)

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
@@ -51,9 +52,9 @@ def sort_rows(columns: np.ndarray, offsets: np.ndarray, chosen: np.ndarray) -> N
 
 
 def matrix_of_rows(
-    like: PETSc.Mat, sizes: tuple[tuple[int, int], tuple[int, int]], own: Rows, beside: Rows
+    comm: MPI.Comm, sizes: tuple[tuple[int, int], tuple[int, int]], own: Rows, beside: Rows
 ) -> PETSc.Mat:
-    """Return a matrix, on the ranks of another one, that works on these arrays as if they were its own; collective.
+    """Return a matrix that works on these arrays as if they were its own; collective.
 
     sizes
         Of this rank and over all, of the rows and of the columns.
@@ -62,14 +63,16 @@ def matrix_of_rows(
 
     Where the values change, the matrix must be assembled. Columns beside are numbered anew, by `columns_beside`.
     """
-    if like.comm.size == 1:
-        return PETSc.Mat().createAIJWithArrays(sizes, tuple(own), comm=like.comm)
+    if comm.size == 1:
+        return PETSc.Mat().createAIJWithArrays(sizes, tuple(own), comm=comm)
     (rows, all_rows), (columns, all_columns) = sizes
-    comm, handle = ctypes.c_void_p(), ctypes.c_void_p()
-    _call("PetscObjectGetComm", ctypes.c_void_p(like.handle), ctypes.byref(comm))
+    handle = ctypes.c_void_p()
     arrays = [array.ctypes for array in (*own, *beside)]
     counts = map(_Integer, (rows, columns, all_rows, all_columns))
-    _call("MatCreateMPIAIJWithSplitArrays", comm, *counts, *arrays, ctypes.byref(handle))
+    of_c = (ctypes.c_int if MPI._sizeof(comm) == ctypes.sizeof(ctypes.c_int) else ctypes.c_void_p).from_address(
+        MPI._addressof(comm)
+    )
+    _call("MatCreateMPIAIJWithSplitArrays", of_c, *counts, *arrays, ctypes.byref(handle))
     matrix = _wrapper_of_matrices()(handle)
     _call("MatDestroy", ctypes.byref(handle))
     # as long as PETSc has use for it

@@ -241,7 +241,7 @@ class _Part:
             self._diagonal = self._diagonal - np.searchsorted(np.flatnonzero(weak[0]), self._diagonal)
         (own, over_all), fields = whole.getSizes()[0], whole.getBlockSize()
         rows = own // fields, over_all // fields
-        self.matrix = matrix_of_rows(whole, (rows, (width * rows[0], width * rows[1])), *self._rows)
+        self.matrix = matrix_of_rows(whole.comm.tompi4py(), (rows, (width * rows[0], width * rows[1])), *self._rows)
 
     def fill(self, source: Sequence[Rows]) -> None:
         """Copy the values; collective."""
