@@ -86,7 +86,7 @@ def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tupl
     except MeshFileError as error:
         raise CaseError(case.mesh_path, [str(error)]) from None
     vertices = domain.mesh.topology.index_map(0).size_global
-    _require_memory(case, comm, vertices * case.solver.degree**domain.dimension)
+    _require_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
     length = 1.0
     if case.domain.unit is not None:
         low, high = domain.bounding_box()
@@ -99,16 +99,16 @@ def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case])
     """Make the mesh of an interval, rectangle or box, if there is the memory to solve on it and work for all ranks."""
     degree = case.solver.degree
     grid = grid_of(case, scales, also)
-    _require_memory(case, comm, math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes))
+    _require_memory(case, comm, math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes), on_grid=True)
     if excess := too_many_ranks(comm.size, grid.cells):
         raise UsageError(excess)
     return tensor_domain(comm, grid.nodes, grid.breakpoints)
 
 
-def _require_memory(case: Case, comm: MPI.Comm, nodes: int) -> None:
+def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> None:
     """Refuse what the nodes of this machine cannot hold; PETSc's ``pc_type`` overrules the case's preset."""
     components = len(case.species) + int(case.model.electrostatics == "poisson")
-    linear = resolved(case.solver.linear, case.dimension, nodes * components)
+    linear = resolved(case.solver.linear, case.dimension, nodes * components, on_grid)
     preconditioner = PETSc.Options().getString("pc_type", str(case.solver.petsc.get("pc_type", "")))
     if preconditioner:
         linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"

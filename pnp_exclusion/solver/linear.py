@@ -106,6 +106,8 @@ SYMMETRIC_ITERATIVE: Options = {"ksp_type": "cg", "ksp_rtol": 1e-8, "pc_type": "
 LARGEST_DIRECT = {1: 10**8, 2: 10**6, 3: 5000}
 """Unknowns up to which a direct solver is the better choice, by dimension (benchmarks/peers: an elimination in 3D takes
 six times as long as the multigrid at 2e4)."""
+LARGEST_DIRECT_ON_GRID = {1: 10**8, 2: 10**4, 3: 3000}
+"""The same where the coarser grids are known; in 2D an elimination takes twice as long as the multigrid at 1e5."""
 
 SCALAR_PREFIXES = ("guess_", "poisson_")
 """Of the solvers of the first guess; the main solver has none, so that options read as in PETSc's manual."""
@@ -114,16 +116,21 @@ WITHOUT_EFFECT = {"snes_rtol", "snes_atol", "snes_stol"}
 """PETSc reads these, but a solution is judged by its full step (``tolerance`` in ``[solver]``), not by them."""
 
 
-def resolved(name: str, dimension: int, unknowns: int) -> str:
-    """Return the preset that "auto" stands for; any other name as it is."""
+def resolved(name: str, dimension: int, unknowns: int, on_grid: bool) -> str:
+    """Return the preset that "auto" stands for; any other name as it is.
+
+    on_grid
+        Whether the mesh is an interval, rectangle or box of ours.
+    """
     if name != "auto":
         return name
-    return "direct" if unknowns <= LARGEST_DIRECT[dimension] else "fieldsplit"
+    most = LARGEST_DIRECT_ON_GRID if on_grid else LARGEST_DIRECT
+    return "direct" if unknowns <= most[dimension] else "fieldsplit"
 
 
 def preset(name: str, size: Size, fields: Sequence[str]) -> Options:
     """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"; all solvers of a solve."""
-    eliminates = resolved(name, size.dimension, size.unknowns) == "direct"
+    eliminates = resolved(name, size.dimension, size.unknowns, size.on_grid) == "direct"
     main = dict(DIRECT) if eliminates else fieldsplit(fields, size)
     scalar = DIRECT if size.unknowns / len(fields) <= LARGEST_DIRECT[size.dimension] / 2 else SYMMETRIC_ITERATIVE
     return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
