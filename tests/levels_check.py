@@ -14,6 +14,7 @@ from petsc4py import PETSc
 
 import numpy as np
 
+from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.solver.coarser_grids import grid_interpolations
 
 
@@ -38,7 +39,7 @@ def coarse_points(matrix: PETSc.Mat, fine: np.ndarray) -> np.ndarray:
     return found
 
 
-def check(nodes: list[np.ndarray], holds: bool) -> int:
+def check(nodes: list[np.ndarray], holds: bool, breakpoints: list[list[float]] | None = None) -> int:
     """Check the levels of a grid of which every rank has some nodes; return how many there are.
 
     holds
@@ -57,7 +58,7 @@ def check(nodes: list[np.ndarray], holds: bool) -> int:
     held = holds & np.isin(along[0], [0, shape[0] - 1])
     first = sum(map(len, numbers[: comm.rank]))
     own = slice(first, first + len(numbers[comm.rank]))
-    matrices = grid_interpolations(comm, nodes, numbers[comm.rank], held[own])
+    matrices = grid_interpolations(comm, Grid(nodes, breakpoints or [()] * len(nodes)), numbers[comm.rank], held[own])
     for matrix in reversed(matrices):
         coarser = coarse_points(matrix, points)
         coarse, fine = matrix.createVecs()
@@ -90,6 +91,11 @@ def main() -> None:
     # 2 x 65 x 33 nodes, 1 x 65 x 33, 1 x 33 x 17, 1 x 17 x 9
     assert check([np.linspace(0.0, 0.01, 2), np.linspace(0.0, 2.0, 65), np.linspace(0.0, 1.0, 33)], holds=False) == 3
     assert check([np.arange(2.0), np.arange(2.0), np.arange(2.0)], holds=False) == 1
+    # 5 x 101 x 101 nodes, 3 x 101 x 101, and then one layer between held ends: 51 x 51, 26 x 26, 14 x 14
+    gap = [np.linspace(0.0, 0.004, 5), np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 101)]
+    assert check(gap, holds=True) == 4
+    # a barrier one cell thick stays until a grid has hardly any other nodes
+    assert check([np.linspace(0.0, 1.0, 2001)], holds=True, breakpoints=[[0.5, 0.5005]]) == 2
     # nothing between the held ends would be left
     assert check([np.arange(3.0)], holds=True) == 0
     print("equal", flush=True)

@@ -55,7 +55,8 @@ class Grid:
 
     def coarsened(self) -> Grid | None:
         """Return the grid of every second node between breakpoints; None if that leaves (nearly) all of them."""
-        coarse = [_every_second(*axis) for axis in zip(self.nodes, self.breakpoints, strict=True)]
+        along = zip(self.nodes, self.breakpoints, strict=True)
+        coarse = [nodes[every_second(nodes, breakpoints)] for nodes, breakpoints in along]
         grid = Grid(coarse, self.breakpoints)
         return grid if 2 * grid.size <= self.size else None
 
@@ -67,11 +68,12 @@ def too_many_ranks(ranks: int, cells: int) -> str:
     return f"{ranks} ranks cannot share {cells} cell{'s' * (cells > 1)}: start at most {cells}, or refine the mesh"
 
 
-def _every_second(nodes: np.ndarray, breakpoints: Sequence[float]) -> np.ndarray:
+def every_second(nodes: np.ndarray, breakpoints: Sequence[float]) -> np.ndarray:
+    """Return which nodes are the ends, next to breakpoints, or every second one between those."""
     kept = {0, len(nodes) - 1, *(int(np.abs(nodes - x).argmin()) for x in breakpoints)}
     ends = sorted(kept)
     chosen = [index for start, end in pairwise(ends) for index in range(start, end, 2)]
-    return nodes[[*chosen, ends[-1]]]
+    return np.array([*chosen, ends[-1]])
 
 
 @dataclass(frozen=True)

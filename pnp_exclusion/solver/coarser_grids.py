@@ -17,21 +17,22 @@ from petsc4py import PETSc
 
 import numpy as np
 
+from pnp_exclusion.mesh.domain import Grid, every_second
 from pnp_exclusion.solver.rows import values_at
 
 COARSEST = 500
 """Unknowns of a grid that is not coarsened any further."""
+COARSEST_WITH_JUMPS = 5000
+"""Unknowns of a grid that is not coarsened across jumps of the mobilities: fast for an elimination."""
 EQUALLY_CLOSE = 2.0
 """Nodes along an axis at most this much further from each other than along another are thinned out with those."""
+MOST_KEPT = 0.75
+"""Part of the nodes along an axis that a coarser grid keeps at most."""
 
 
-def grid_interpolations(
-    comm: MPI.Comm, nodes: Sequence[np.ndarray], own: np.ndarray, held: np.ndarray
-) -> list[PETSc.Mat]:
+def grid_interpolations(comm: MPI.Comm, grid: Grid, own: np.ndarray, held: np.ndarray) -> list[PETSc.Mat]:
     """Return the interpolation from every coarser grid to the next finer one, the coarsest first; collective.
 
-    nodes
-        Along each axis, ascending.
     own
         Number of the node of every unknown that this rank has of the finest grid; the first axis runs fastest.
     held
@@ -40,32 +41,50 @@ def grid_interpolations(
     Weights are those of functions that are linear along every axis.
     """
     matrices: list[PETSc.Mat] = []
-    fine = _Unknowns(comm, nodes, own, ~held)
-    while not matrices or fine.count > COARSEST:
-        kept = _kept(fine.nodes)
-        coarse = None if kept is None else fine.coarsened(kept)
-        if kept is None or coarse is None or coarse.count == 0:
+    fine = _Unknowns(comm, grid, own, ~held)
+    while not matrices or fine.count_free() > COARSEST:
+        coarser = _coarser(fine, keeps_jumps=bool(matrices) and fine.count_free() <= COARSEST_WITH_JUMPS)
+        if coarser is None:
             break
+        coarse, kept = coarser
         matrices.insert(0, _interpolation(fine, coarse, kept))
         fine = coarse
     return matrices
 
 
-def _kept(nodes: Sequence[np.ndarray]) -> list[np.ndarray] | None:
-    """Return which nodes along each axis a coarser grid has; None if there is none."""
-    spacings = [np.median(np.diff(axis)) if len(axis) > 1 else math.inf for axis in nodes]
-    least = min(spacings)
-    if least == math.inf:
-        return None
-    return [
-        _every_second(len(axis)) if spacing <= EQUALLY_CLOSE * least else np.arange(len(axis))
-        for axis, spacing in zip(nodes, spacings, strict=True)
-    ]
+def _coarser(fine: _Unknowns, *, keeps_jumps: bool) -> tuple[_Unknowns, list[np.ndarray]] | None:
+    """Return the next coarser grid's unknowns and which nodes along each axis it has; None if there is none.
+
+    An axis along which this would leave only what is held, between two electrodes, is left as it is; with
+    ``keeps_jumps`` also one of which hardly more than breakpoints are left, where mobilities jump.
+    """
+    axes = fine.grid.nodes
+    # of a graded axis most nodes count: a few cells in a layer are not worth a level
+    spacings = np.array([np.median(np.diff(axis)) if len(axis) > 1 else math.inf for axis in axes])
+    while np.isfinite(spacings).any():
+        thinned = spacings <= EQUALLY_CLOSE * spacings.min()
+        kept = [
+            _thinned(axis, breakpoints, keeps_jumps) if chosen else np.arange(len(axis))
+            for axis, breakpoints, chosen in zip(axes, fine.grid.breakpoints, thinned, strict=True)
+        ]
+        coarse = fine.coarsened(kept)
+        if coarse.shape != fine.shape and coarse.count_free() > 0:
+            return coarse, kept
+        spacings[thinned] = math.inf
+    return None
 
 
-def _every_second(count: int) -> np.ndarray:
-    """Return every second of so many nodes and the last; of two the first, to stand for both."""
-    return np.array([0]) if count == 2 else np.union1d(np.arange(0, count, 2), [count - 1])
+def _thinned(axis: np.ndarray, breakpoints: Sequence[float], keeps_jumps: bool) -> np.ndarray:
+    """Return every second node between breakpoints, if that leaves out enough; else of all, or none with keeps_jumps.
+
+    Of two nodes the first stands for both.
+    """
+    if len(axis) == 2:
+        return np.array([0])
+    kept = every_second(axis, breakpoints)
+    if len(kept) <= MOST_KEPT * len(axis):
+        return kept
+    return np.arange(len(axis)) if keeps_jumps else every_second(axis, ())
 
 
 @dataclass(frozen=True)
@@ -77,24 +96,22 @@ class _Unknowns:
     """
 
     comm: MPI.Comm
-    nodes: Sequence[np.ndarray]
+    grid: Grid
     own: np.ndarray
     free: np.ndarray
 
-    @property
-    def count(self) -> int:
-        """Number of unknowns that are free, over all ranks."""
+    def count_free(self) -> int:
+        """Return the number of unknowns that are free, over all ranks; collective."""
         return int(self.comm.allreduce(np.count_nonzero(self.free)))
 
-    @property
-    def first(self) -> int:
-        """Number of this rank's first unknown."""
+    def find_first(self) -> int:
+        """Return the number of this rank's first unknown; collective."""
         return sum(self.comm.allgather(len(self.own))[: self.comm.rank])
 
     @property
     def shape(self) -> list[int]:
         """Number of nodes along each axis."""
-        return [len(axis) for axis in self.nodes]
+        return [len(axis) for axis in self.grid.nodes]
 
     def coarsened(self, kept: Sequence[np.ndarray]) -> _Unknowns:
         """Return those of the free unknowns that are at kept nodes of a coarser grid."""
@@ -107,8 +124,8 @@ class _Unknowns:
             chosen &= coarse[-1] >= 0
         shape = [len(some) for some in kept]
         own = np.ravel_multi_index([index[chosen] for index in coarse], shape, order="F")
-        nodes = [axis[some] for axis, some in zip(self.nodes, kept, strict=True)]
-        return _Unknowns(self.comm, nodes, own, np.ones(len(own), dtype=bool))
+        nodes = [axis[some] for axis, some in zip(self.grid.nodes, kept, strict=True)]
+        return _Unknowns(self.comm, Grid(nodes, self.grid.breakpoints), own, np.ones(len(own), dtype=bool))
 
     @property
     def along(self) -> tuple[np.ndarray, ...]:
@@ -119,7 +136,7 @@ class _Unknowns:
         """Return the numbers of the unknowns at some nodes, negative where there is none; collective."""
         directory = PETSc.Vec().createMPI(math.prod(self.shape), comm=self.comm)
         directory.set(-1.0)
-        directory.setValues(self.own.astype(PETSc.IntType), self.first + np.arange(len(self.own), dtype=float))
+        directory.setValues(self.own.astype(PETSc.IntType), self.find_first() + np.arange(len(self.own), dtype=float))
         directory.assemble()
         found = values_at(directory, nodes.astype(PETSc.IntType))
         directory.destroy()
@@ -128,13 +145,13 @@ class _Unknowns:
 
 def _interpolation(fine: _Unknowns, coarse: _Unknowns, kept: Sequence[np.ndarray]) -> PETSc.Mat:
     below, shares = [], []
-    for axis, index, some in zip(fine.nodes, fine.along, kept, strict=True):
+    for axis, index, some in zip(fine.grid.nodes, fine.along, kept, strict=True):
         position = np.interp(axis, axis[some], np.arange(len(some)))
         lower = np.floor(position).astype(np.int64)
         below.append(lower[index][fine.free])
         shares.append((position - lower)[index][fine.free])
     strides = np.cumprod([1, *coarse.shape[:-1]])
-    row = fine.first + np.flatnonzero(fine.free)
+    row = fine.find_first() + np.flatnonzero(fine.free)
     rows, corners, weights = [], [], []
     for corner in product((0, 1), repeat=len(below)):
         weight = np.prod([share if up else 1.0 - share for up, share in zip(corner, shares, strict=True)], axis=0)

@@ -53,8 +53,11 @@ class Levels:
                 *self._between_grids(tags),
                 *(self._between_degrees(*pair, tags) for pair in pairwise(self._spaces)),
             ]
-        multigrid.setMGLevels(len(self._interpolations[tags]) + 1)
-        for level, interpolation in enumerate(self._interpolations[tags], start=1):
+        interpolations = self._interpolations[tags]
+        most = PETSc.Options(multigrid.getOptionsPrefix()).getInt("pc_mg_levels", len(interpolations) + 1)
+        interpolations = interpolations[max(0, len(interpolations) + 1 - most) :]
+        multigrid.setMGLevels(len(interpolations) + 1)
+        for level, interpolation in enumerate(interpolations, start=1):
             multigrid.setMGInterpolation(level, interpolation)
 
     def close(self) -> None:
@@ -79,7 +82,7 @@ class Levels:
             return []
         grid = domain.grid if finest.ufl_element().degree == 1 else domain.grid.halved()
         own = grid.numbers(finest.tabulate_dof_coordinates()[: finest.dofmap.index_map.size_local])
-        return grid_interpolations(domain.comm, grid.nodes, own, self._is_held(finest, tags))
+        return grid_interpolations(domain.comm, grid, own, self._is_held(finest, tags))
 
     def _between_degrees(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
         whole = fem_petsc.interpolation_matrix(coarse, fine)
