@@ -89,7 +89,9 @@ def _came_of_interruption(error: BaseException) -> bool:
     """Whether a compiled module made an error of its own of a `KeyboardInterrupt`, as those of scipy do."""
     earlier: BaseException | None = error
     while earlier is not None and not isinstance(earlier, KeyboardInterrupt):
-        earlier = earlier.__cause__ or earlier.__context__
+        # any other error that came in its course is one of ours
+        comes_of_import = isinstance(earlier, (ImportError, SystemError))
+        earlier = earlier.__cause__ or (earlier.__context__ if comes_of_import else None)
     return earlier is not None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from pnp_exclusion.imports import without
 from pnp_exclusion.signals import held_back
 
 if importlib.util.find_spec("dolfinx_solver") is not None:
-    with held_back():
+    with held_back((signal.SIGINT,)):
         import dolfinx_solver  # noqa: F401
 
 
@@ -26,7 +27,7 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
 
     keep_freed_memory()
     # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
-    with held_back():
+    with held_back((signal.SIGINT,)):
         # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
         petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
         # which registers types with numba where it is found; that takes half of the time of this import

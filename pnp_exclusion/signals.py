@@ -12,23 +12,33 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Let a signal wait until what is done here is done, however it ends.
+def held_back(numbers: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
+    """Let signals wait until what is done here is done, however it ends.
 
     A mask would not do: a signal goes to any thread that does not block it, and Python acts on it in the main one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # handlers that were not set in Python could not be put back
+    former = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
     caught: list[int] = []
-    former = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for signal_number in caught:
-            signal.raise_signal(signal_number)
+    with contextlib.ExitStack() as afterwards:
+        try:
+            for number in former:
+                signal.signal(number, lambda number, _: caught.append(number))
+            yield
+        finally:
+            # the handlers of all that came are called, though one of them raises
+            afterwards.callback(_raise_all, caught)
+            for number, handler in former.items():
+                afterwards.callback(signal.signal, number, handler)
+
+
+def _raise_all(numbers: list[int]) -> None:
+    with contextlib.ExitStack() as remaining:
+        for number in reversed(numbers):
+            remaining.callback(signal.raise_signal, number)
 
 
 @contextlib.contextmanager

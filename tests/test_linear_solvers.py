@@ -13,6 +13,7 @@ from conftest import BIN, EXAMPLES, run_command, summary_of, write_toml
 import pnp_exclusion as pnp
 from pnp_exclusion import fenicsx
 from pnp_exclusion.build import build
+from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution import settings_of
 from pnp_exclusion.solver import assembly, nested
 from pnp_exclusion.weakform import WeakForm
@@ -30,6 +31,21 @@ def box(dimension: int, cells: int, **solver) -> dict:
     }
     tables["solver"] = {"degree": 1, **solver}
     return tables
+
+
+FIELDS = ("mu_a", "mu_b", "phi")
+
+
+def coarse_matrices_made(tables: dict) -> tuple[int, int]:
+    """Solve; return how many matrices of coarser levels were computed, and Newton steps."""
+    fenicsx.initialise_petsc()
+    from petsc4py import PETSc
+
+    PETSc.Log.begin()
+    before = PETSc.Log.Event("MatPtAPNumeric").getPerfInfo()["count"]
+    solution = pnp.solve(tables)
+    assert solution.unused_petsc_options == []
+    return PETSc.Log.Event("MatPtAPNumeric").getPerfInfo()["count"] - before, solution.report.newton_iterations
 
 
 def is_equal(script: str, ranks: int) -> None:
@@ -86,6 +102,35 @@ def test_cells_fifty_times_as_long_as_wide_cost_hardly_any_krylov_steps(
     assert counts[0] <= 1.5 * counts[1] + 1.0
 
 
+def test_a_type_of_matrix_that_cannot_be_worked_with_is_refused_in_one_sentence():
+    with pytest.raises(UsageError, match=r"^mat_type baij: only aij"):
+        pnp.solve(box(2, 4, linear="fieldsplit", petsc={"mat_type": "baij"}))
+
+
+def test_levels_of_the_multigrid_are_as_many_as_the_user_says():
+    petsc = {"snes_lag_preconditioner": 100}
+    two = {f"fieldsplit_{name}_pc_mg_levels": 2 for name in FIELDS}
+    assert coarse_matrices_made(box(2, 48, linear="fieldsplit", petsc=petsc | two))[0] == len(FIELDS)
+    assert coarse_matrices_made(box(2, 48, linear="fieldsplit", petsc=petsc))[0] > len(FIELDS)
+
+
+@pytest.mark.parametrize("key", ["diffusivity", "permittivity"])
+@pytest.mark.parametrize("factor", [1e-5, 1e5])
+def test_plates_one_cell_thick_cost_hardly_any_krylov_steps(key: str, factor: float):
+    counts = []
+    for value in (factor, 1.0):
+        tables = box(2, 96, linear="fieldsplit")
+        plates = [(k / 12.0, (k % 3) / 4.0) for k in range(1, 12)]
+        tables["regions"] = [
+            {"name": f"plate{k}", "x": [x, x + 1.0 / 96.0], "y": [y, y + 0.5], key: value}
+            for k, (x, y) in enumerate(plates)
+        ]
+        report = pnp.solve(tables).report
+        assert report.tried == []
+        counts.append(report.linear_iterations / report.newton_iterations)
+    assert counts[0] <= 2.0 * counts[1]
+
+
 @pytest.mark.parametrize(("degree", "meshes"), [(1, (10, 20)), (2, (5, 10)), (3, (4, 8)), (4, (3, 6))])
 def test_krylov_steps_do_not_grow_with_the_mesh(degree: int, meshes: tuple[int, int]):
     options = {"ksp_rtol": 1e-6, "snes_lag_preconditioner": 1}
@@ -121,18 +166,12 @@ def test_leaving_out_weak_couplings_costs_no_krylov_steps(name: str, monkeypatch
 
 
 def test_a_lagged_preconditioner_is_left_alone():
-    fenicsx.initialise_petsc()
-    from petsc4py import PETSc
-
-    set_ups = []
-    PETSc.Log.begin()
-    for lag in (1, 100):
-        before = PETSc.Log.Event("MatPtAPNumeric").getPerfInfo()["count"]
-        petsc = {"snes_lag_preconditioner": lag}
-        steps = pnp.solve(box(3, 5, linear="fieldsplit", petsc=petsc)).report.newton_iterations
-        set_ups.append(PETSc.Log.Event("MatPtAPNumeric").getPerfInfo()["count"] - before)
-    assert steps > 2
-    assert set_ups == [3 * steps, 3], "one coarser grid of each field, for every step or for the first"
+    every, once = (
+        coarse_matrices_made(box(3, 5, linear="fieldsplit", petsc={"snes_lag_preconditioner": lag})) for lag in (1, 100)
+    )
+    assert once[0] > 0
+    assert every[1] > 2
+    assert every[0] == every[1] * once[0], "all levels of all fields, for every step or for the first"
 
 
 def test_a_fieldsplit_of_a_single_field_is_that_field():

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import runpy
+import signal
 import traceback
 from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.mesh.physical_names import MeshFileError
+from pnp_exclusion.signals import held_back
 
 
 def gmsh_library() -> Any:
     """Return the module gmsh; `MeshFileError` that says what to do where it does not load."""
     try:
-        import gmsh
+        with held_back((signal.SIGINT,)):
+            import gmsh
     except (ImportError, OSError) as error:
         raise MeshFileError(
             f"meshes of gmsh need its library, which does not load here ({error}); on Debian its system libraries come "

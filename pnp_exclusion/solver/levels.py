@@ -1,8 +1,8 @@
 """The levels of every field's multigrid: elements of lower degrees, then coarser grids.
 
 Algebraic multigrid needs ever more Krylov steps for matrices of higher degree, so it is given linear elements only. On
-grids of ours it is not needed at all: their coarser grids (`pnp_exclusion.solver.coarser_grids`) are known, those of
-quadratic elements too, whose nodes are a grid with twice the nodes along each axis.
+grids of ours it is not asked: their coarser grids (`pnp_exclusion.solver.coarser_grids`) are known, those of quadratic
+elements too, whose nodes are a grid with twice the nodes along each axis.
 The matrices of all levels are Galerkin's, ``P^T A P``.
 """
 

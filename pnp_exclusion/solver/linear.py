@@ -104,10 +104,12 @@ SYMMETRIC_ITERATIVE: Options = {"ksp_type": "cg", "ksp_rtol": 1e-8, "pc_type": "
 """For the scalar, symmetric positive definite problems of the first guess."""
 
 LARGEST_DIRECT = {1: 10**8, 2: 10**6, 3: 5000}
-"""Unknowns up to which a direct solver is the better choice, by dimension (benchmarks/peers: an elimination in 3D takes
-six times as long as the multigrid at 2e4)."""
+"""Unknowns up to which a direct solver is the better choice on any mesh, by dimension."""
 LARGEST_DIRECT_ON_GRID = {1: 10**8, 2: 10**4, 3: 3000}
-"""The same where the coarser grids are known; in 2D an elimination takes twice as long as the multigrid at 1e5."""
+"""The same where the coarser grids are known: an elimination takes twice as long as the multigrid at 1e5 in 2D and at
+1e4 in 3D."""
+
+MATRICES = ("aij", "seqaij", "mpiaij")
 
 SCALAR_PREFIXES = ("guess_", "poisson_")
 """Of the solvers of the first guess; the main solver has none, so that options read as in PETSc's manual."""
@@ -161,12 +163,15 @@ class OptionsLedger:
     def merge(self, defaults: Mapping[str, Any], case: Mapping[str, Any]) -> None:
         """Put defaults and the case's options into the database, where the command line has not spoken.
 
-        What an earlier call put there goes.
+        What an earlier call put there goes. `UsageError` for a type of matrix that cannot be worked with.
         """
         self.__exit__()
         self._ours.clear()
         given = {key.lstrip("-"): value for key, value in case.items()}
         chosen = {**defaults, **given}
+        matrix = self._database.getString("mat_type", str(chosen.get("mat_type", MATRICES[0])))
+        if matrix not in MATRICES:
+            raise UsageError(f"mat_type {matrix}: only {' and '.join(MATRICES)} can be worked with here")
         if any(key.endswith("pc_type") for key in {*given, *self._command_line}):
             chosen = _fitting(chosen, self._database, given)
         self._watched |= set(given)

@@ -63,6 +63,9 @@ def matrix_of_rows(
 
     Where the values change, the matrix must be assembled. Columns beside are numbered anew, by `columns_beside`.
     """
+    for part in (own, beside):
+        assert part.offsets.dtype == part.columns.dtype == PETSc.IntType, "PETSc takes them as they are"
+        assert part.values.dtype == PETSc.ScalarType
     if comm.size == 1:
         return PETSc.Mat().createAIJWithArrays(sizes, tuple(own), comm=comm)
     (rows, all_rows), (columns, all_columns) = sizes

@@ -245,6 +245,7 @@ class _Part:
 
     def fill(self, source: Sequence[Rows]) -> None:
         """Copy the values; collective."""
+        # the arrays that the matrix works on
         for rows, places, copied in zip(source, self._taken, self._rows, strict=True):
             np.take(rows.values, places, out=copied.values, mode="clip")
         for rows, (row, places) in zip(source, self._dropped, strict=False):
