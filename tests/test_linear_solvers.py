@@ -110,8 +110,9 @@ def test_a_type_of_matrix_that_cannot_be_worked_with_is_refused_in_one_sentence(
 def test_levels_of_the_multigrid_are_as_many_as_the_user_says():
     petsc = {"snes_lag_preconditioner": 100}
     two = {f"fieldsplit_{name}_pc_mg_levels": 2 for name in FIELDS}
-    assert coarse_matrices_made(box(2, 48, linear="fieldsplit", petsc=petsc | two))[0] == len(FIELDS)
-    assert coarse_matrices_made(box(2, 48, linear="fieldsplit", petsc=petsc))[0] > len(FIELDS)
+    with_two, _ = coarse_matrices_made(box(2, 48, linear="fieldsplit", petsc=petsc | two))
+    with_all, _ = coarse_matrices_made(box(2, 48, linear="fieldsplit", petsc=petsc))
+    assert 0 < with_two < with_all
 
 
 @pytest.mark.parametrize("key", ["diffusivity", "permittivity"])
