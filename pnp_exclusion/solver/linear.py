@@ -105,7 +105,7 @@ SYMMETRIC_ITERATIVE: Options = {"ksp_type": "cg", "ksp_rtol": 1e-8, "pc_type": "
 
 LARGEST_DIRECT = {1: 10**8, 2: 10**6, 3: 5000}
 """Unknowns up to which a direct solver is the better choice on any mesh, by dimension."""
-LARGEST_DIRECT_ON_GRID = {1: 10**8, 2: 10**4, 3: 3000}
+LARGEST_DIRECT_ON_GRID = {1: 10**8, 2: 4000, 3: 3000}
 """The same where the coarser grids are known: an elimination takes twice as long as the multigrid at 1e5 in 2D and at
 1e4 in 3D."""
 
