@@ -6,7 +6,6 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -44,6 +43,9 @@ def _raise_all(numbers: list[int]) -> None:
 @contextlib.contextmanager
 def kept_from_children() -> Iterator[None]:
     """Start processes that are deaf to signals from their first line on, until they `listen`; held back here."""
+    # not for every run: most start no process
+    from multiprocessing import resource_tracker
+
     # started on demand otherwise, and unblocking the signals by the way
     resource_tracker.ensure_running()
     with held_back():

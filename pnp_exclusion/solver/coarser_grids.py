@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 from mpi4py import MPI
@@ -42,8 +43,8 @@ def grid_interpolations(comm: MPI.Comm, grid: Grid, own: np.ndarray, held: np.nd
     """
     matrices: list[PETSc.Mat] = []
     fine = _Unknowns(comm, grid, own, ~held)
-    while not matrices or fine.count_free() > COARSEST:
-        coarser = _coarser(fine, keeps_jumps=bool(matrices) and fine.count_free() <= COARSEST_WITH_JUMPS)
+    while (count := fine.count_free()) > COARSEST or not matrices:
+        coarser = _coarser(fine, keeps_jumps=bool(matrices) and count <= COARSEST_WITH_JUMPS)
         if coarser is None:
             break
         coarse, kept = coarser
@@ -127,14 +128,14 @@ class _Unknowns:
         nodes = [axis[some] for axis, some in zip(self.grid.nodes, kept, strict=True)]
         return _Unknowns(self.comm, Grid(nodes, self.grid.breakpoints), own, np.ones(len(own), dtype=bool))
 
-    @property
+    @cached_property
     def along(self) -> tuple[np.ndarray, ...]:
         """Number of the node of every unknown along each axis."""
         return np.unravel_index(self.own, self.shape, order="F")
 
     def numbered_at(self, nodes: np.ndarray) -> np.ndarray:
         """Return the numbers of the unknowns at some nodes, negative where there is none; collective."""
-        directory = PETSc.Vec().createMPI(math.prod(self.shape), comm=self.comm)
+        directory = PETSc.Vec().createMPI(self.grid.size, comm=self.comm)
         directory.set(-1.0)
         directory.setValues(self.own.astype(PETSc.IntType), self.find_first() + np.arange(len(self.own), dtype=float))
         directory.assemble()
@@ -150,15 +151,15 @@ def _interpolation(fine: _Unknowns, coarse: _Unknowns, kept: Sequence[np.ndarray
         lower = np.floor(position).astype(np.int64)
         below.append(lower[index][fine.free])
         shares.append((position - lower)[index][fine.free])
-    strides = np.cumprod([1, *coarse.shape[:-1]])
     row = fine.find_first() + np.flatnonzero(fine.free)
     rows, corners, weights = [], [], []
-    for corner in product((0, 1), repeat=len(below)):
+    # along an axis that is as fine as before a node has itself
+    for corner in product(*((0, 1) if share.any() else (0,) for share in shares)):
         weight = np.prod([share if up else 1.0 - share for up, share in zip(corner, shares, strict=True)], axis=0)
         some = np.flatnonzero(weight)
-        node = sum(stride * (index[some] + up) for stride, index, up in zip(strides, below, corner, strict=True))
+        node = [index[some] + up for index, up in zip(below, corner, strict=True)]
         rows.append(row[some])
-        corners.append(np.asarray(node))
+        corners.append(np.ravel_multi_index(node, coarse.shape, order="F"))
         weights.append(weight[some])
     # entries in columns with negative numbers are not taken
     column = coarse.numbered_at(np.concatenate(corners))

@@ -235,6 +235,7 @@ class _Part:
                 counted -= np.bincount(row, minlength=len(counted))
             self._taken.append(places)
             offsets = np.concatenate([[0], np.cumsum(counted)]).astype(PETSc.IntType)
+            # a copy in any case: PETSc numbers the columns in place, and other parts have the same ones
             self._rows.append(Rows(offsets, numbers.astype(PETSc.IntType), np.zeros(len(places))))
         self._diagonal = pairs[0].ones
         if weak:
