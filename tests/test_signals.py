@@ -24,6 +24,8 @@ def interrupt(frame, event, argument):
         print("sent", flush=True)
         os.kill(os.getpid(), signal.SIGINT)
 
+# what runs in the background of a shell inherits that SIGINT is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.setprofile(interrupt)
 from pnp_exclusion.cli import main
 sys.exit(main(["run", sys.argv[1], "-o", sys.argv[2]]))
