@@ -23,7 +23,7 @@ from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.problem import ImposedField, Problem, Species, cellwise_constant
 from pnp_exclusion.scales import Scales, domain_length, scales_of
-from pnp_exclusion.solver.linear import resolved
+from pnp_exclusion.solver.linear import Size, resolved
 from pnp_exclusion.solver.memory import estimate, require_memory
 
 EMPTY_FRACTION = 1e-12
@@ -108,7 +108,9 @@ def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case])
 def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> None:
     """Refuse what the nodes of this machine cannot hold; PETSc's ``pc_type`` overrules the case's preset."""
     components = len(case.species) + int(case.model.electrostatics == "poisson")
-    linear = resolved(case.solver.linear, case.dimension, nodes * components, on_grid)
+    linear = resolved(
+        case.solver.linear, Size(case.dimension, nodes * components, case.solver.degree, comm.size, on_grid)
+    )
     preconditioner = PETSc.Options().getString("pc_type", str(case.solver.petsc.get("pc_type", "")))
     if preconditioner:
         linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"

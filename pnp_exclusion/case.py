@@ -274,7 +274,7 @@ class Solver(Table):
     """For one attempt."""
     strategy: Literal["auto", "ramp"] = "auto"
     """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
-    linear: Literal["auto", "direct", "fieldsplit"] = "auto"
+    linear: Literal["auto", "banded", "direct", "fieldsplit"] = "auto"
     """Preset of linear solver; by dimension and size if absent."""
     petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
     """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these."""

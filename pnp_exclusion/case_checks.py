@@ -38,7 +38,7 @@ def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None) 
             _check_regions,
             _check_boundaries,
             _check_supply,
-            _check_quadrature,
+            _check_solver,
             _check_packing,
         ):
             check(draft, draft.model)
@@ -323,9 +323,11 @@ def _needs_potential(boundary: Any) -> bool:
     return isinstance(boundary, tables.Reservoir | tables.Electrode)
 
 
-def _check_quadrature(draft: Draft, model: tables.Model) -> None:
-    """A rule that is not exact for products of gradients has too few points: it is blind to some functions."""
+def _check_solver(draft: Draft, model: tables.Model) -> None:
+    if draft.solver.linear == "banded" and draft.dimension not in (None, 1):
+        draft.refuse("[solver]", 'linear = "banded" is for one dimension; "auto", "direct" or "fieldsplit" serve here')
     degree, given = draft.solver.degree, draft.solver.quadrature_degree
+    # a rule that is not exact for products of gradients has too few points: it is blind to some functions
     least = 2 * (degree - 1)
     if given is not None and given < least:
         draft.refuse(

@@ -1,4 +1,4 @@
-"""Assembly in batches, the multigrid preset, starts from coarser meshes, and what happens where these cannot be had."""
+"""Assembly in batches, presets of linear solvers, starts from coarser meshes, and what happens without these."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from assembly_check import case as flux_case
-from conftest import BIN, EXAMPLES, run_command, summary_of, write_toml
+from conftest import BIN, EXAMPLES, blocking_electrode, run_command, summary_of, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion import fenicsx
 from pnp_exclusion.build import build
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution import settings_of
 from pnp_exclusion.solver import assembly, nested
 from pnp_exclusion.weakform import WeakForm
@@ -286,3 +286,65 @@ def test_every_preset_gives_the_same_currents_on_any_ranks(linear: str, degree: 
         fluxes.append({name: flux["value"] for name, flux in summary_of(folder)["flux"]["left"].items()})
     one, three = fluxes
     assert three == pytest.approx(one, rel=1e-8)
+
+
+# ---- elimination along an interval ----
+
+
+def with_solver(tables: dict, **solver) -> dict:
+    return tables | {"solver": tables.get("solver", {}) | solver}
+
+
+def membrane(law: str, voltage: float) -> dict:
+    """Currents and layers on a thousandth of the length, beside a charged region that excludes one species."""
+    tables = box(2, 4)
+    tables["model"] |= {"law": law, "debye_length": 1e-3}
+    tables["domain"] = {"shape": "interval", "length": 1.0}
+    tables["regions"] = [{"name": "membrane", "x": [0.3, 0.7], "fixed_charge": -0.6}]
+    tables["boundaries"][0]["potential"] = voltage
+    return tables | {"solver": {}}
+
+
+@pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
+@pytest.mark.parametrize("degree", [1, 2, 4])
+def test_banded_elimination_needs_no_pivots_where_densities_vanish(law: str, degree: int):
+    """At 40 kT/e rows of a blocked species are e^-40 times the others; MUMPS, which seeks pivots, is the reference."""
+    tables = with_solver(blocking_electrode(law, 40.0 if law != "pnp" else 10.0, 1e-2), degree=degree)
+    banded, direct = (pnp.solve(with_solver(tables, linear=linear)) for linear in ("auto", "direct"))
+    assert (banded.report.linear, banded.report.tried) == ("banded", [])
+    assert banded.totals.charge == pytest.approx(direct.totals.charge, rel=1e-9)
+    assert banded.report.newton_iterations == direct.report.newton_iterations
+
+
+@pytest.mark.parametrize("law", ["mpnp", "shdl", "vacancy"])
+@pytest.mark.parametrize("voltage", [-40.0, 10.0])
+def test_banded_elimination_finds_the_currents_of_the_direct_solver(law: str, voltage: float):
+    banded, direct = (pnp.solve(with_solver(membrane(law, voltage), linear=linear)) for linear in ("banded", "direct"))
+    assert (banded.report.linear, banded.report.tried) == ("banded", [])
+    assert banded.currents == pytest.approx(direct.currents, rel=1e-8)
+
+
+def test_the_direct_solver_takes_over_from_a_banded_elimination_that_fails():
+    lines: list[str] = []
+    failing = with_solver(membrane("mpnp", 10.0), petsc={"pc_factor_zeropivot": 1e30})
+    solution = pnp.solve(failing, progress=lines.append)
+    (told,) = solution.report.tried
+    assert solution.report.linear == "direct" and "banded" in told and any(told in line for line in lines)
+    assert solution.currents == pytest.approx(pnp.solve(membrane("mpnp", 10.0)).currents, rel=1e-8)
+
+
+@pytest.mark.parametrize("petsc", [{"pc_factor_mat_solver_type": "mumps"}, {"ksp_type": "preonly"}])
+def test_what_the_user_wants_instead_of_the_banded_elimination_is_done(petsc: dict):
+    solution = pnp.solve(with_solver(membrane("mpnp", 1.0), petsc=petsc))
+    assert solution.report.tried == [] and solution.unused_petsc_options == []
+    assert solution.petsc_options.items() >= petsc.items()
+    assert solution.currents == pytest.approx(pnp.solve(membrane("mpnp", 1.0)).currents, rel=1e-8)
+
+
+def test_banded_is_refused_where_it_does_not_serve(tmp_path: Path):
+    with pytest.raises(CaseError, match=r'\[solver\]: linear = "banded" is for one dimension'):
+        pnp.make_case(box(2, 4, linear="banded"))
+    case = write_toml(with_solver(membrane("mpnp", 10.0), linear="banded"), tmp_path / "case.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out", ranks=2)
+    assert finished.returncode == 2 and not (tmp_path / "out" / "summary.json").exists()
+    assert finished.stderr.count('"banded" is for one rank, not 2') == 1 and "Traceback" not in finished.stderr

@@ -30,7 +30,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.fields import Preconditioning, field_names, size_of
 from pnp_exclusion.solver.levels import Levels
-from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors
+from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors, with_pivots
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
 from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
@@ -97,7 +97,9 @@ class TangentSolver:
         self._residual = self._operator.createVecLeft()
         self._levels = Levels(weak_form)
         with OptionsLedger(petsc_options) as ledger:
-            ledger.merge(preset(settings.linear, size_of(weak_form), field_names(weak_form)), settings.petsc)
+            # one elimination serves a handful of solves: digits count here, not its time
+            linear = with_pivots(settings.linear, size_of(weak_form))
+            ledger.merge(preset(linear, size_of(weak_form), field_names(weak_form)), settings.petsc)
             self._solver = PETSc.KSP().create(self._comm)
             with refusals_as_usage_errors():
                 self._solver.setFromOptions()

@@ -72,20 +72,16 @@ class FirstGuess:
 
     def close(self) -> None:
         """Free PETSc's objects."""
-        if self._poisson is not None:
-            self._poisson.close()
-        self._drop_extensions()
+        for problem in self._problems():
+            problem.close()
 
     def forget(self) -> None:
         """Drop all factorisations."""
-        if self._poisson is not None:
-            self._poisson.forget()
-        self._drop_extensions()
+        for problem in self._problems():
+            problem.forget()
 
-    def _drop_extensions(self) -> None:
-        for extension in self._extensions.values():
-            extension.close()
-        self._extensions.clear()
+    def _problems(self) -> list[_NonlinearPoisson | _HarmonicExtension]:
+        return [*self._extensions.values(), *([self._poisson] if self._poisson is not None else [])]
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""
@@ -224,6 +220,11 @@ class _HarmonicExtension:
             self.solver.solve(self.right, self.solution.x.petsc_vec)
         self.solution.x.scatter_forward()
         return self.solution.x.array
+
+    def forget(self) -> None:
+        """Start with a new factorisation."""
+        self.solver.destroy()
+        self.solver = scalar_solver(self.matrix, "guess_")
 
     def close(self) -> None:
         """Free PETSc's objects."""

@@ -14,12 +14,26 @@ from pnp_exclusion.errors import UsageError
 
 Options = dict[str, Any]
 
+PACKAGE = "pc_factor_mat_solver_type"
 DIRECT: Options = {
     "ksp_type": "preonly",
     "pc_type": "lu",
-    "pc_factor_mat_solver_type": "mumps",
+    PACKAGE: "mumps",
     # blocked species make pivots of 1e-80; MUMPS then wants more room than its estimate
     "mat_mumps_icntl_14": 60,
+}
+WITHOUT_PIVOTING: Options = {
+    "pc_factor_mat_ordering_type": "rcm",
+    # blocked species make pivots of 1e-80, which are none the worse for it
+    "pc_factor_zeropivot": 1e-300,
+}
+BANDED: Options = {"pc_type": "lu", PACKAGE: "petsc"} | WITHOUT_PIVOTING
+"""Elimination along an interval by PETSc itself: a tenth of the time of MUMPS, which serves whatever the mesh."""
+CHECKED: Options = {
+    # one step as a rule; what needs more than a few has lost its digits for want of pivoting, and fails
+    "ksp_type": "fgmres",
+    "ksp_rtol": 1e-6,
+    "ksp_max_it": 4,
 }
 SMOOTHER: Options = {
     # one sweep of SOR is worth two Chebyshev steps and costs half of them
@@ -118,24 +132,44 @@ WITHOUT_EFFECT = {"snes_rtol", "snes_atol", "snes_stol"}
 """PETSc reads these, but a solution is judged by its full step (``tolerance`` in ``[solver]``), not by them."""
 
 
-def resolved(name: str, dimension: int, unknowns: int, on_grid: bool) -> str:
+def resolved(name: str, size: Size) -> str:
     """Return the preset that "auto" stands for; any other name as it is.
 
-    on_grid
-        Whether the mesh is an interval, rectangle or box of ours.
+    `UsageError` for "banded" on several ranks.
     """
+    if name == "banded" and size.ranks > 1:
+        raise UsageError(f'[solver] linear = "banded" is for one rank, not {size.ranks}; take "direct" or "auto"')
     if name != "auto":
         return name
-    most = LARGEST_DIRECT_ON_GRID if on_grid else LARGEST_DIRECT
-    return "direct" if unknowns <= most[dimension] else "fieldsplit"
+    if size.dimension == 1 and size.ranks == 1:
+        return "banded"
+    most = LARGEST_DIRECT_ON_GRID if size.on_grid else LARGEST_DIRECT
+    return "direct" if size.unknowns <= most[size.dimension] else "fieldsplit"
+
+
+def with_pivots(name: str, size: Size) -> str:
+    """Return the preset that a name stands for, but for "banded" the more careful elimination."""
+    found = resolved(name, size)
+    return "direct" if found == "banded" else found
 
 
 def preset(name: str, size: Size, fields: Sequence[str]) -> Options:
-    """Return the options of preset "direct", "fieldsplit", or of the better one for "auto"; all solvers of a solve."""
-    eliminates = resolved(name, size.dimension, size.unknowns, size.on_grid) == "direct"
-    main = dict(DIRECT) if eliminates else fieldsplit(fields, size)
-    scalar = DIRECT if size.unknowns / len(fields) <= LARGEST_DIRECT[size.dimension] / 2 else SYMMETRIC_ITERATIVE
-    return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in scalar.items()}
+    """Return the options of a preset by name, or of the best one for "auto"; those of all solvers of a solve."""
+    match resolved(name, size):
+        case "banded":
+            main = BANDED | CHECKED
+        case "direct":
+            main = DIRECT
+        case _:
+            main = fieldsplit(fields, size)
+    return main | {prefix + key: value for prefix in SCALAR_PREFIXES for key, value in _scalar(size, fields).items()}
+
+
+def _scalar(size: Size, fields: Sequence[str]) -> Options:
+    """Return the options of a symmetric positive definite problem with the unknowns of one field."""
+    if size.dimension == 1 and size.ranks == 1:
+        return BANDED | {"ksp_type": "preonly"}
+    return DIRECT if size.unknowns / len(fields) <= LARGEST_DIRECT[size.dimension] / 2 else SYMMETRIC_ITERATIVE
 
 
 class OptionsLedger:
@@ -172,7 +206,7 @@ class OptionsLedger:
         matrix = self._database.getString("mat_type", str(chosen.get("mat_type", MATRICES[0])))
         if matrix not in MATRICES:
             raise UsageError(f"mat_type {matrix}: only {' and '.join(MATRICES)} can be worked with here")
-        if any(key.endswith("pc_type") for key in {*given, *self._command_line}):
+        if any(key.endswith(("pc_type", PACKAGE)) for key in {*given, *self._command_line}):
             chosen = _fitting(chosen, self._database, given)
         self._watched |= set(given)
         self._ours |= {k: v for k, v in chosen.items() if k not in self._command_line and v is not False}
@@ -231,7 +265,11 @@ OPTIONS_OF = {
 def _fitting(chosen: Options, database: PETSc.Options, given: Mapping[str, Any]) -> Options:
     """Drop defaults that belong to a preconditioner which the user has replaced; give an elimination our MUMPS."""
     eliminates = database.getString("pc_type", str(chosen.get("pc_type", ""))) in OPTIONS_OF["mat_mumps"]
-    if eliminates and not database.hasName("pc_factor_mat_solver_type"):
+    package = database.getString(PACKAGE, str(chosen.get(PACKAGE, "")))
+    # what is for PETSc's own elimination misleads others, and its few steps are too few for what is none
+    misfits = ({} if package == BANDED[PACKAGE] else WITHOUT_PIVOTING) | ({} if eliminates else CHECKED)
+    chosen = {key: value for key, value in chosen.items() if key in given or misfits.get(key) != value}
+    if eliminates and not package:
         chosen = {key: value for key, value in DIRECT.items() if key not in ("ksp_type", "pc_type")} | chosen
     fields = {match[1] for key in chosen if (match := re.match(r"(fieldsplit_.+_)pc_type$", key))}
     stale = set()

@@ -38,9 +38,9 @@ def estimate(nodes: float, dimension: int, degree: int, components: int, linear:
     nodes
         Of the elements of this degree, over all ranks.
     linear
-        "direct" or "fieldsplit"; anything else of the user's is taken for iterative.
+        "banded", "direct" or "fieldsplit"; anything else of the user's is taken for iterative.
     """
-    direct = linear == "direct"
+    direct = linear in ("banded", "direct")
     each = DIRECT[dimension](nodes) * DENSER[degree - 1] if direct else ITERATIVE[dimension][degree - 1]
     # about half of it are matrices, whose rows grow with the components
     return nodes * components * each * (1 + components) / (1 + FITTED_COMPONENTS)

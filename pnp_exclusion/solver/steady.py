@@ -74,7 +74,7 @@ class SteadySolver:
         self.weak_form = weak_form
         self.settings = settings
         self._ledger = ledger
-        self._first_choice = resolved(settings.linear, self._size.dimension, self._size.unknowns, self._size.on_grid)
+        self._first_choice = resolved(settings.linear, self._size)
         self._take_preset(self._first_choice)
         self.progress = progress
         self.newton = NewtonSolver(
