@@ -106,6 +106,7 @@ class WeakForm:
         self.storage_rate = constant(0.0)
         self._book = ConstantBook(mesh)
         self._compiled: dict[str, Any] = {}
+        self._own_nodes: dict[tuple[int, int], np.ndarray] = {}
         self.charges = [constant(species.charge) for species in problem.species]
         self.diffusivities = [constant(species.diffusivity) for species in problem.species]
         self._parameters = {name: constant(value) for name, value in problem.law.parameters.items()}
@@ -249,6 +250,11 @@ class WeakForm:
 
     def own_nodes(self, tag: int, component: int) -> np.ndarray:
         """Return the owned nodes of a boundary at which no other boundary holds a component (as node numbers)."""
+        if (tag, component) not in self._own_nodes:
+            self._own_nodes[tag, component] = self._find_own_nodes(tag, component)
+        return self._own_nodes[tag, component]
+
+    def _find_own_nodes(self, tag: int, component: int) -> np.ndarray:
         nodes = self.boundary_dofs(self.problem.boundaries[tag].where, component) // self.components
         for (other, held), dofs in self.claimed.items():
             if other != tag and held == component:

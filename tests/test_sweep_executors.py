@@ -25,7 +25,7 @@ from conftest import BIN, dimensionless_case, run_command, write_toml
 import pnp_exclusion as pnp
 from pnp_exclusion.case import Case, make_case
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.sweeps.interruption import Interruption
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.sweeps.on_dask import SchedulerLostError, over_dask
 from pnp_exclusion.sweeps.plan import Chunk, PointCases, Work, plan_of
 from pnp_exclusion.sweeps.processes import over_processes

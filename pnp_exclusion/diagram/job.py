@@ -10,9 +10,9 @@ from pnp_exclusion.diagram.compute import Diagram, make_diagram
 from pnp_exclusion.diagram.plane import Plane
 from pnp_exclusion.diagram.report import as_json, points_csv, table
 from pnp_exclusion.diagram.workers import Workers
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.job import Job
 from pnp_exclusion.results import versions
-from pnp_exclusion.sweeps.interruption import Interruption
 
 TELL_SECONDS = 3.0
 FIRST_GUESS = 150

@@ -3,18 +3,15 @@
 A replica depends on its own seed only, and results come back in the order of the items.
 """
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.lattice.workers import Monitor, Task, run_in_processes
-from pnp_exclusion.signals import SIGNALS
 from pnp_exclusion.workers import POLL_SECONDS
 
 if TYPE_CHECKING:
@@ -69,38 +66,14 @@ def spread(
     """
     if workers < 1:
         raise ValueError(f"workers = {workers} must be at least 1")
-    with _interruption() as flag:
+    with Interruption() as interruption:
         if communicator is not None:
-            return _over_ranks(task, items, communicator, report, flag)
+            return _over_ranks(task, items, communicator, report, interruption)
         if workers == 1 or len(items) == 1:
-            return Spread(_in_turn(task, items, report, flag), flag.is_set())
+            return Spread(_in_turn(task, items, report, interruption), interruption.stopped())
         reporter = _Reporter(report, len(items))
-        return Spread(run_in_processes(task, items, workers, flag.is_set, reporter.tell), flag.is_set())
-
-
-@contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """A flag that the first SIGINT or SIGTERM raises; the second finds the former handlers."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    former = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def restore() -> None:
-        for number, handler in former.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-    def raise_flag(number: int, frame: object) -> None:
-        flag.set()
-        restore()
-
-    for number in former:
-        signal.signal(number, raise_flag)
-    try:
-        yield flag
-    finally:
-        restore()
+        results = run_in_processes(task, items, workers, interruption.stopped, reporter.tell)
+        return Spread(results, interruption.stopped())
 
 
 @dataclass
@@ -126,13 +99,13 @@ def _in_turn(
     task: Task,
     items: Sequence[Any],
     report: Report | None,
-    flag: threading.Event,
+    interruption: Interruption,
 ) -> list[Any]:
     reporter = _Reporter(report, len(items))
     results: list[Any] = []
-    monitor = Monitor(flag.is_set, lambda fraction: reporter.tell(len(results) + fraction))
+    monitor = Monitor(interruption.stopped, lambda fraction: reporter.tell(len(results) + fraction))
     for item in items:
-        if flag.is_set():
+        if interruption.stopped():
             break
         results.append(task(item, monitor))
     return results
@@ -143,16 +116,16 @@ def _over_ranks(
     items: Sequence[Any],
     communicator: "MPI.Comm",
     report: Report | None,
-    flag: threading.Event,
+    interruption: Interruption,
 ) -> Spread:
     rank, size = communicator.Get_rank(), communicator.Get_size()
     mine: list[Any] = []
     complaint: ValueError | None = None
     try:
-        mine = _in_turn(task, items[rank::size], report if rank == 0 else None, flag)
+        mine = _in_turn(task, items[rank::size], report if rank == 0 else None, interruption)
     except ValueError as error:
         complaint = error
-    shares = communicator.allgather((mine, flag.is_set(), complaint))
+    shares = communicator.allgather((mine, interruption.stopped(), complaint))
     for _, _, refusal in shares:
         if refusal is not None:
             raise refusal

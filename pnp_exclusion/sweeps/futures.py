@@ -8,7 +8,8 @@ import time
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from pnp_exclusion.sweeps.interruption import GRACE_SECONDS, Interruption
+from pnp_exclusion.interruption import Interruption
+from pnp_exclusion.sweeps.interruption import GRACE_SECONDS
 
 POLL_SECONDS = 0.2
 

@@ -1,15 +1,8 @@
-"""SIGINT and SIGTERM while a sweep runs: noted, so that what is solved is kept."""
+"""What an interruption of a sweep means: how long others are waited for, and what the user is told."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
-from typing import Any, Self
-
 from pnp_exclusion.errors import PnpExclusionError
-from pnp_exclusion.signals import SIGNALS
 
 GRACE_SECONDS = 5.0
 """For others to come to the end of a point once the sweep was asked to stop."""
@@ -19,45 +12,3 @@ class SweepInterruptedError(PnpExclusionError):
     """A sweep was asked to stop; says how it goes on."""
 
     exit_code = 130
-
-
-class Interruption:
-    """A context that notes the first SIGINT or SIGTERM in ``asked``; the second acts as usual."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._at_once = False
-        self._former: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._former = {}
-
-    def stopped(self) -> bool:
-        """Whether the sweep was asked to stop."""
-        return self.asked
-
-    @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Let the signal end what is done meanwhile by a `KeyboardInterrupt`: nothing of it is worth waiting for."""
-        self._at_once, finished = True, False
-        try:
-            yield
-            finished = True
-        finally:
-            self._at_once = False
-            if self.asked and not finished:
-                # C code that calls back to Python may have made an error of its own of the interruption
-                raise KeyboardInterrupt
-
-    def _note(self, number: int, frame: object) -> None:
-        self.asked = True
-        self.__exit__()
-        if self._at_once:
-            raise KeyboardInterrupt

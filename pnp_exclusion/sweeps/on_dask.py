@@ -9,8 +9,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.sweeps.futures import completed
-from pnp_exclusion.sweeps.interruption import Interruption
 from pnp_exclusion.sweeps.plan import Chunk, Work
 from pnp_exclusion.sweeps.record import Outcome, lost
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from pnp_exclusion import fenicsx
-from pnp_exclusion.sweeps.interruption import GRACE_SECONDS, Interruption
+from pnp_exclusion.interruption import Interruption
+from pnp_exclusion.sweeps.interruption import GRACE_SECONDS
 from pnp_exclusion.sweeps.plan import Chunk, Work
 from pnp_exclusion.sweeps.record import Outcome, lost
 from pnp_exclusion.workers import Stopped, results_of

@@ -10,8 +10,8 @@ from mpi4py import MPI
 from mpi4py.futures import MPICommExecutor, MPIPoolExecutor
 
 from pnp_exclusion.errors import UsageError
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.sweeps.futures import completed
-from pnp_exclusion.sweeps.interruption import Interruption
 from pnp_exclusion.sweeps.plan import Chunk, Work
 from pnp_exclusion.sweeps.record import Outcome
 from pnp_exclusion.sweeps.team import Team

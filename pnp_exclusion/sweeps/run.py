@@ -21,11 +21,12 @@ from pnp_exclusion.case import Case
 from pnp_exclusion.commands.words import columns
 from pnp_exclusion.console import Console
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.results import versions
 from pnp_exclusion.solution import as_case
 from pnp_exclusion.sweeps.dataset import dataset_of, write_netcdf
-from pnp_exclusion.sweeps.interruption import Interruption, SweepInterruptedError
+from pnp_exclusion.sweeps.interruption import SweepInterruptedError
 from pnp_exclusion.sweeps.pictures import draw_sweep
 from pnp_exclusion.sweeps.plan import Chunk, Work, plan_of
 from pnp_exclusion.sweeps.processes import over_processes

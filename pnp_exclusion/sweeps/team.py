@@ -9,7 +9,7 @@ from typing import Self
 from mpi4py import MPI
 
 from pnp_exclusion.errors import PnpExclusionError
-from pnp_exclusion.sweeps.interruption import Interruption
+from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.sweeps.plan import Chunk, Work
 from pnp_exclusion.sweeps.record import Outcome
 from pnp_exclusion.sweeps.station import Station

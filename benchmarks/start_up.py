@@ -1,0 +1,93 @@
+"""How much of a warm run in one dimension is start-up: imports, and forms that are loaded instead of compiled.
+
+    python benchmarks/start_up.py [--repeats 5]
+
+Runs commands on examples, each in a process of its own, once for the caches and then several times; the fastest counts.
+Imports are timed around the outermost import statements of the process, forms by the run itself (`seconds` in its
+manifest), all of it by a clock outside. Prints seconds and shares, and how many forms the warm runs compiled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+COMMANDS = {
+    "run membrane.toml": ("run", "membrane.toml"),
+    "run two_electrodes.toml": ("run", "two_electrodes.toml"),
+    "compare membrane.toml, four laws": ("compare", "membrane.toml"),
+    "sweep voltage_and_salt.toml, one process": ("sweep", "voltage_and_salt.toml", "--workers", "1"),
+}
+
+TIMED = """
+import builtins, importlib, sys, time
+
+original, original_by_name = builtins.__import__, importlib.import_module
+depth, seconds = 0, 0.0
+
+def timed(function):
+    def outermost(*words, **named):
+        global depth, seconds
+        depth, begun = depth + 1, time.perf_counter()
+        try:
+            return function(*words, **named)
+        finally:
+            depth -= 1
+            if depth == 0:
+                seconds += time.perf_counter() - begun
+    return outermost
+
+builtins.__import__, importlib.import_module = timed(original), timed(original_by_name)
+from pnp_exclusion.cli import main
+code = main(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    print(seconds, file=file)
+sys.exit(code)
+"""
+
+
+def measure(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
+    """Return seconds of a process, of its imports, and of the forms of all its solves."""
+    command, case, *others = words
+    note, results = folder / "imports", folder / "results"
+    program = [sys.executable, "-c", TIMED, str(note), command, str(EXAMPLES / case), *others, "-o", str(results)]
+    begun = time.perf_counter()
+    subprocess.run([*program, "--quiet", "--overwrite"], check=True, capture_output=True)
+    whole = time.perf_counter() - begun
+    manifests = [json.loads(path.read_text()) for path in results.rglob("manifest.json")]
+    forms = sum(manifest.get("seconds", {}).get("forms", 0.0) for manifest in manifests)
+    return whole, float(note.read_text()), forms
+
+
+def compiled() -> int:
+    """Count the compiled forms in DOLFINx's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fenics"
+    return len(list(cache.glob("*.so")))
+
+
+def main() -> None:
+    """Run the commands and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args().repeats
+    print("| | whole, s | imports, s | forms, s | share of both | forms compiled when warm |")
+    print("|---|---|---|---|---|---|")
+    for name, words in COMMANDS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            measure(words, Path(folder))
+            before = compiled()
+            whole, imports, forms = min(measure(words, Path(folder)) for _ in range(repeats))
+            new = compiled() - before
+        share = (imports + forms) / whole
+        print(f"| {name} | {whole:.2f} | {imports:.2f} | {forms:.2f} | {share:.2f} | {new} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
