@@ -75,7 +75,8 @@ def main() -> None:
             print(f"case {number}: {tables}\n{error}")
             continue
         report = solution.report
-        way = f"ramp of {report.ramp_steps} steps" if report.ramp_steps else ["damped", "clipped"][len(report.tried)]
+        directly = "clipped" if any("steps damped" in attempt for attempt in report.tried) else "damped"
+        way = f"ramp of {report.ramp_steps} steps" if report.ramp_steps else directly
         how[way].append(report.newton_iterations)
         worst_identity = max(worst_identity, solution.identity_residual or 0.0)
         worst_balance = max(worst_balance, solution.summary()["balance"])

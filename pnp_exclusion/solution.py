@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -112,8 +113,8 @@ class Solution:
             return dict.fromkeys(self.weak_form.problem.names)
         driven = forces.is_driven(self.weak_form, self.ends)
         none = {
-            name: max(forces.NO_CURRENT * flux, currents.NO_CURRENT * self.mean_fluxes[name])
-            for name, flux in self.one_way.items()
+            name: forces.NO_CURRENT * self.one_way[name] if currents.passes(self.totals, name, mean) else math.inf
+            for name, mean in self.mean_fluxes.items()
         }
         return dict(forces.regimes(self.ends, self.currents, none, driven))
 

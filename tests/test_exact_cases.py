@@ -88,6 +88,17 @@ def test_blocking_electrode_holds_the_closed_form_charge_from_a_cold_start(volta
         print(f"{law} V={voltage:g} lambda={debye_length:g}: {solution.report.newton_iterations} Newton steps")
 
 
+@pytest.mark.parametrize("law", ["mpnp", "shdl"])
+@pytest.mark.parametrize(("voltage", "debye_length"), [(40.0, 1e-3), (-100.0, 2e-3)])
+def test_what_rounding_leaves_of_a_blocked_current_is_no_current(law: str, voltage: float, debye_length: float):
+    """Nothing passes a blocking electrode, whose layer makes rounding 1e-10 of what diffusion could carry."""
+    tables = blocking_electrode(law, voltage, debye_length, 0.3)
+    tables["regions"] = [{"name": "membrane", "x": [0.3, 0.7], "fixed_charge": -0.4}]
+    solution = pnp.solve(pnp.make_case(tables))
+    assert solution.summary()["balance"] < 1e-8
+    assert set(solution.regimes.values()) == {"none"}
+
+
 @pytest.mark.parametrize("voltage", [1.0, 10.0, 20.0])
 def test_point_ions_hold_the_charge_of_gouy_and_chapman(voltage: float):
     """sigma = 2 lambda sqrt(2 rho_b) sinh(V/2); V while coordinates resolve the layer."""

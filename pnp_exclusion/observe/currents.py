@@ -22,6 +22,10 @@ from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 NO_CURRENT = 1e-12
 """Of the mean flux: what rounding leaves of a current that is zero."""
+AT_MOST_ROUNDING = 1e-8
+"""Of the mean flux: rounding leaves that much where potentials of many kT/e meet cells of a thin layer."""
+DISTINCT = 10.0
+"""Times its own imbalance: what as small a current must be to count as one."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class BoundaryTotals:
     def through(self, species: str, first: str, second: str) -> float:
         """Return the flux of a species from one boundary to the other, averaged over both."""
         return 0.5 * (self.flux[second][species] - self.flux[first][species])
+
+    def net(self, species: str) -> float:
+        """Return what flows out of the domain in sum, without its sign; zero but for rounding."""
+        return abs(sum(flux[species] for flux in self.flux.values()))
+
+    def gross(self, species: str) -> float:
+        """Return what passes the boundaries either way."""
+        return sum(abs(flux[species]) for flux in self.flux.values())
 
 
 def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
@@ -60,24 +72,28 @@ def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
     return BoundaryTotals(flux, charge)
 
 
-def balance(totals: BoundaryTotals, noise: dict[str, float]) -> float:
+def passes(totals: BoundaryTotals, name: str, mean_flux: float) -> bool:
+    """Return whether more of a species passes than rounding explains, see `mean_fluxes`."""
+    net, gross = totals.net(name), totals.gross(name)
+    return gross > AT_MOST_ROUNDING * mean_flux or gross > max(NO_CURRENT * mean_flux, DISTINCT * net)
+
+
+def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
     """Return the largest net flux of a species out of the domain over its gross flux, what passes either way.
 
-    A species of which nothing passes, beyond ``NO_CURRENT`` of ``noise`` (see `mean_fluxes`), is measured against
-    ``noise`` itself.
+    A species of which nothing `passes` is measured against its mean flux.
     """
-    worst = 0.0
-    for name, unit in noise.items():
-        passed = [flux[name] for flux in totals.flux.values()]
-        gross = sum(map(abs, passed))
-        worst = max(worst, abs(sum(passed)) / (gross if gross > NO_CURRENT * unit else unit))
-    return worst
+    return max(
+        totals.net(name) / (totals.gross(name) if passes(totals, name, mean_flux) else mean_flux)
+        for name, mean_flux in mean_fluxes.items()
+    )
 
 
 def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
     """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
 
-    Rounding in the currents is some 1e-15 of this, whatever the currents are.
+    Rounding in the currents is some 1e-15 of this, whatever the currents are; beside thin layers up to 1e-9, since it
+    grows with the potential over the size of the cells.
     """
     problem = weak_form.problem
     low, high = problem.domain.bounding_box()
