@@ -122,10 +122,11 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
     if cut.potential is not None:
         factor, label = _potential_in_display(scales)
         charges = np.array([species.charge for species in case.species])
-        panels.append((label, cut.potential * factor, np.einsum("a,aiuv->iuv", charges, cut.flux)))
+        current = np.einsum("a,aiuv->iuv", charges, cut.flux)
+        panels.append((f"{label}; lines: electric current", cut.potential * factor, current))
     for name, rho, flux in zip(case.species_names, cut.rho, cut.flux, strict=True):
         unit = "[mol/L]" if scales.si else "(occupied fraction)"
-        panels.append((f"{name} {unit}", rho * scales.displayed_concentration, flux))
+        panels.append((f"{name} {unit}; lines: flux", rho * scales.displayed_concentration, flux))
     if case.model.law != "pnp":
         panels.append(("packing (occupied fraction)", cut.rho.sum(axis=0), None))
     # the grid begins a hair inside the domain, which would cost the axes their tick at zero
