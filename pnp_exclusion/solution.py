@@ -113,7 +113,7 @@ class Solution:
             return dict.fromkeys(self.weak_form.problem.names)
         driven = forces.is_driven(self.weak_form, self.ends)
         none = {
-            name: forces.NO_CURRENT * self.one_way[name] if currents.passes(self.totals, name, mean) else math.inf
+            name: forces.NO_CURRENT * self.one_way[name] if self.totals.passes(name, mean) else math.inf
             for name, mean in self.mean_fluxes.items()
         }
         return dict(forces.regimes(self.ends, self.currents, none, driven))

@@ -22,10 +22,8 @@ from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
 
 NO_CURRENT = 1e-12
 """Of the mean flux: what rounding leaves of a current that is zero."""
-AT_MOST_ROUNDING = 1e-8
-"""Of the mean flux: rounding leaves that much where potentials of many kT/e meet cells of a thin layer."""
 DISTINCT = 10.0
-"""Times its own imbalance: what as small a current must be to count as one."""
+"""Times its own imbalance: what a current must be to count as one."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,16 @@ class BoundaryTotals:
         return 0.5 * (self.flux[second][species] - self.flux[first][species])
 
     def net(self, species: str) -> float:
-        """Return what flows out of the domain in sum, without its sign; zero but for rounding."""
+        """Return what flows out of the domain in sum, without its sign: what rounding and the last step leave."""
         return abs(sum(flux[species] for flux in self.flux.values()))
 
     def gross(self, species: str) -> float:
         """Return what passes the boundaries either way."""
         return sum(abs(flux[species]) for flux in self.flux.values())
+
+    def passes(self, species: str, mean_flux: float) -> bool:
+        """Return whether there is a current that can be told from its own imbalance; ``mean_flux``: `mean_fluxes`."""
+        return self.gross(species) > max(NO_CURRENT * mean_flux, DISTINCT * self.net(species))
 
 
 def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
@@ -72,19 +74,13 @@ def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
     return BoundaryTotals(flux, charge)
 
 
-def passes(totals: BoundaryTotals, name: str, mean_flux: float) -> bool:
-    """Return whether more of a species passes than rounding explains, see `mean_fluxes`."""
-    net, gross = totals.net(name), totals.gross(name)
-    return gross > AT_MOST_ROUNDING * mean_flux or gross > max(NO_CURRENT * mean_flux, DISTINCT * net)
-
-
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
     """Return the largest net flux of a species out of the domain over its gross flux, what passes either way.
 
-    A species of which nothing `passes` is measured against its mean flux.
+    A species of which nothing `passes` is measured against its mean flux; others show 0.1 at most.
     """
     return max(
-        totals.net(name) / (totals.gross(name) if passes(totals, name, mean_flux) else mean_flux)
+        totals.net(name) / (totals.gross(name) if totals.passes(name, mean_flux) else mean_flux)
         for name, mean_flux in mean_fluxes.items()
     )
 
@@ -92,8 +88,8 @@ def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
 def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
     """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
 
-    Rounding in the currents is some 1e-15 of this, whatever the currents are; beside thin layers up to 1e-9, since it
-    grows with the potential over the size of the cells.
+    Rounding in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
+    potentials over the size of the cells.
     """
     problem = weak_form.problem
     low, high = problem.domain.bounding_box()

@@ -137,14 +137,19 @@ def resolved(name: str, size: Size) -> str:
 
     `UsageError` for "banded" on several ranks.
     """
-    if name == "banded" and size.ranks > 1:
-        raise UsageError(f'[solver] linear = "banded" is for one rank, not {size.ranks}; take "direct" or "auto"')
+    require_ranks(name, size.ranks)
     if name != "auto":
         return name
     if size.dimension == 1 and size.ranks == 1:
         return "banded"
     most = LARGEST_DIRECT_ON_GRID if size.on_grid else LARGEST_DIRECT
     return "direct" if size.unknowns <= most[size.dimension] else "fieldsplit"
+
+
+def require_ranks(name: str, ranks: int) -> None:
+    """Raise `UsageError` if so many ranks cannot work with a preset."""
+    if name == "banded" and ranks > 1:
+        raise UsageError(f'[solver] linear = "banded" is for one rank, not {ranks}; take "direct" or "auto"')
 
 
 def with_pivots(name: str, size: Size) -> str:
@@ -215,6 +220,10 @@ class OptionsLedger:
     def gives(self, key: str) -> bool:
         """Return whether the case or the command line gives an option."""
         return key in self._watched
+
+    def speaks_of(self, beginnings: tuple[str, ...], case: Mapping[str, Any]) -> bool:
+        """Return whether the case's options or the command line have one with such a beginning."""
+        return any(key.lstrip("-").startswith(beginnings) for key in {*case, *self._command_line})
 
     def effective(self) -> dict[str, str]:
         """Return the options of this solve."""

@@ -268,7 +268,8 @@ class NewtonSolver:
         self._full_step = change / (1.0 + self.largest(x.array_r))
         self._full_step_norm = y.norm()
         self._shortened = False
-        if self._limiter == "line search" or change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP:
+        is_small = change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP
+        if self._limiter == "line search" or is_small or not np.isfinite(change):
             return False
         limit = damped if self._limiter == "damp" else clipped
         coupled = self.weak_form.problem.coupled

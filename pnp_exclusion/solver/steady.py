@@ -13,7 +13,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.fields import field_names, size_of
 from pnp_exclusion.solver.guess import FirstGuess
-from pnp_exclusion.solver.linear import OptionsLedger, preset, resolved
+from pnp_exclusion.solver.linear import PACKAGE, OptionsLedger, preset, resolved, with_pivots
 from pnp_exclusion.solver.memory import available_per_rank, estimate
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
 from pnp_exclusion.weakform import WeakForm
@@ -75,6 +75,8 @@ class SteadySolver:
         self.settings = settings
         self._ledger = ledger
         self._first_choice = resolved(settings.linear, self._size)
+        if settings.linear == "auto" and ledger.speaks_of((PACKAGE, "mat_mumps"), settings.petsc):
+            self._first_choice = with_pivots(settings.linear, self._size)
         self._take_preset(self._first_choice)
         self.progress = progress
         self.newton = NewtonSolver(
@@ -191,7 +193,7 @@ class SteadySolver:
 
     def _direct_is_possible(self) -> bool:
         """Whether the user has left the choice to us and there is the memory for it; collective."""
-        if self._ledger.gives("ksp_type") or self._ledger.gives("pc_type"):
+        if any(self._ledger.gives(key) for key in ("ksp_type", "pc_type", PACKAGE)):
             return False
         size, components, comm = self._size, self.weak_form.components, self.weak_form.problem.domain.comm
         needed = estimate(size.unknowns / components, size.dimension, size.degree, components, "direct")

@@ -25,6 +25,7 @@ from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.results import versions
 from pnp_exclusion.solution import as_case
+from pnp_exclusion.solver.linear import require_ranks
 from pnp_exclusion.sweeps.dataset import dataset_of, write_netcdf
 from pnp_exclusion.sweeps.interruption import SweepInterruptedError
 from pnp_exclusion.sweeps.pictures import draw_sweep
@@ -48,14 +49,15 @@ class Crew:
     ranks_per_point: int = 1
     dask: str | None = None
 
-    def require_fit(self, ranks: int) -> None:
-        """Raise `UsageError` if these do not go together, or not with so many ranks."""
+    def require_fit(self, ranks: int, linear: str) -> None:
+        """Raise `UsageError` if these do not go together, or not with so many ranks or the preset of linear solver."""
         for name, count in (("--workers", self.workers), ("--ranks-per-point", self.ranks_per_point)):
             if count < 1:
                 raise UsageError(f"{name} must be 1 or more, but it is {count}")
         if (self.dask is not None) + (self.workers > 1) + (ranks > 1) > 1:
             raise UsageError("--workers, --dask and several ranks under mpiexec exclude each other; take one of them")
         groups_of(ranks, self.ranks_per_point)
+        require_ranks(linear, self.ranks_per_point)
 
     def solve(
         self, work: Work, chunks: Iterator[Chunk], comm: MPI.Intracomm, interruption: Interruption
@@ -138,7 +140,7 @@ class Report:
 
 def run(case: Case, folder: Path, options: Options, comm: MPI.Intracomm = MPI.COMM_WORLD) -> Report:
     """Do what the options ask for; collective. The report is that of rank 0 on every rank."""
-    options.crew.require_fit(comm.size)
+    options.crew.require_fit(comm.size, case.solver.linear)
     session: _Session | None = None
 
     def begin() -> Work:
