@@ -81,5 +81,6 @@ def test_every_file_of_the_contract_is_there(comparison: Path):
         manifest = json.loads((comparison / law / "manifest.json").read_text())
         assert manifest["case"]["model"]["law"] == law
         assert manifest["case"]["solver"]["degree"] == 2
-        assert manifest["petsc_options"]["pc_factor_mat_solver_type"] == "mumps"
+        assert manifest["linear"] == "banded"
+        assert manifest["petsc_options"]["pc_factor_mat_solver_type"] == "petsc"
         assert len(manifest["case_sha256"]) == 64
