@@ -105,8 +105,7 @@ class WeakForm:
         self.drive = constant(1.0)
         self.storage_rate = constant(0.0)
         self._book = ConstantBook(mesh)
-        self._compiled: dict[str, Any] = {}
-        self._own_nodes: dict[tuple[int, int], np.ndarray] = {}
+        self._kept: dict[str, Any] = {}
         self.charges = [constant(species.charge) for species in problem.species]
         self.diffusivities = [constant(species.diffusivity) for species in problem.species]
         self._parameters = {name: constant(value) for name, value in problem.law.parameters.items()}
@@ -250,9 +249,10 @@ class WeakForm:
 
     def own_nodes(self, tag: int, component: int) -> np.ndarray:
         """Return the owned nodes of a boundary at which no other boundary holds a component (as node numbers)."""
-        if (tag, component) not in self._own_nodes:
-            self._own_nodes[tag, component] = self._find_own_nodes(tag, component)
-        return self._own_nodes[tag, component]
+        nodes: np.ndarray = self.kept(
+            f"own nodes of boundary {tag}, component {component}", lambda: self._find_own_nodes(tag, component)
+        )
+        return nodes
 
     def _find_own_nodes(self, tag: int, component: int) -> np.ndarray:
         nodes = self.boundary_dofs(self.problem.boundaries[tag].where, component) // self.components
@@ -337,18 +337,18 @@ class WeakForm:
             self._book.page(("held", tag, a)).number(held)
         self.set_drive(1.0)
 
-    def compiled(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` returns, made the first time only: for forms and expressions that are read often.
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returns, made the first time only: for forms, expressions and nodes that are read often.
 
-        The numbers in them must be constants of this weak form, which `take_numbers` changes.
+        Numbers in forms must be constants of this weak form, which `take_numbers` changes.
         """
-        if name not in self._compiled:
-            self._compiled[name] = make()
-        return self._compiled[name]
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     def integral(self, name: str, integrand: Callable[[], Any]) -> float:
         """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
-        return self.total(self.compiled(name, lambda: fem.form(integrand() * self.dx, jit_options=JIT_OPTIONS)))
+        return self.total(self.kept(name, lambda: fem.form(integrand() * self.dx, jit_options=JIT_OPTIONS)))
 
     def total(self, functional: fem.Form) -> float:
         """Return the value of a compiled functional over all ranks."""

@@ -43,7 +43,7 @@ def entropy_field(weak_form: WeakForm) -> fem.Function:
         density = fem.Expression(entropy_production_density(weak_form), points, jit_options=JIT_OPTIONS)
         return fem.Function(space, name="entropy_production"), density
 
-    function, expression = weak_form.compiled("entropy production as a field", make)
+    function, expression = weak_form.kept("entropy production as a field", make)
     function.interpolate(expression)
     return function
 

@@ -217,7 +217,7 @@ class TangentSolver:
 
     def _field_column(self, component: int, direction: np.ndarray) -> np.ndarray:
         """Return ``dR/dE_b . direction`` (owned)."""
-        column = self.weak_form.compiled("residual by field", lambda: _FieldColumn(self.weak_form))
+        column = self.weak_form.kept("residual by field", lambda: _FieldColumn(self.weak_form))
         return column.assemble(self.weak_form, component, direction)[: self._owned]
 
 

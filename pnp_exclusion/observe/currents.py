@@ -121,5 +121,5 @@ def _integral(weak_form: WeakForm, tag: int, what: str, density: Callable[[], An
         integrand = density()
         return None if integrand is None else fem.form(integrand * weak_form.ds(tag), jit_options=JIT_OPTIONS)
 
-    compiled = weak_form.compiled(f"{what} at boundary {tag}", form)
+    compiled = weak_form.kept(f"{what} at boundary {tag}", form)
     return 0.0 if compiled is None else weak_form.total(compiled)

@@ -55,7 +55,7 @@ def mean_resistance(weak_form: WeakForm) -> np.ndarray:
     mesh = problem.domain.mesh
     cells = np.arange(mesh.topology.index_map(1).size_local, dtype=np.int32)
     points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
-    expression = weak_form.compiled(
+    expression = weak_form.kept(
         "unknown at Gauss points", lambda: fem.Expression(weak_form.unknown, points, jit_options=JIT_OPTIONS)
     )
     unknown = expression.eval(mesh, cells).reshape(-1, weak_form.components)

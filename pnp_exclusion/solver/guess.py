@@ -115,7 +115,7 @@ class FirstGuess:
         # which boundaries hold a component says which nodes are held, on every rank alike
         boundaries = tuple(tag for tag, component in self.weak_form.claimed if component == a)
         if boundaries not in self._extensions:
-            laplacian = self.weak_form.compiled("laplacian", self._laplacian)
+            laplacian = self.weak_form.kept("laplacian", self._laplacian)
             nodes = [h.dofs // self.weak_form.components for h in held]
             self._extensions[boundaries] = _HarmonicExtension(laplacian, self.scalar_space, nodes)
         return self._extensions[boundaries].of([float(h.value.value) for h in held])
