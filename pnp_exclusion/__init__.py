@@ -68,5 +68,5 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if _HOME[name] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.fenicsx")
+        importlib.import_module("pnp_exclusion.fenicsx").import_wheel()
     return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)

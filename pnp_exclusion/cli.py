@@ -14,6 +14,8 @@ from types import ModuleType
 
 from pnp_exclusion import commands
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.launcher import launched_rank
+from pnp_exclusion.standby.address import address
 
 EPILOG = """\
 Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_view -ksp_type gmres
@@ -23,8 +25,6 @@ exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did n
             130 interrupted
 """
 
-LAUNCHER_RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
-"""Environment variables in which the launchers of MPI (MPICH, Intel, Open MPI, Slurm) say which rank this is."""
 LAUNCHER_DELAY = 0.5
 """Seconds that a launcher may take to read what a rank printed."""
 
@@ -58,8 +58,14 @@ def _command(name: str) -> ModuleType:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line, this process' own if none is given, and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and words[:1] != ["standby"] and os.path.exists(address()):
+        from pnp_exclusion.standby.client import hand_over
+
+        code = hand_over(address(), words)
+        if code is not None:
+            return code
     try:
         words, petsc_options = _split_petsc_options(words)
     except UsageError as error:
@@ -105,7 +111,7 @@ def _tell_of_interruption() -> int:
 @contextlib.contextmanager
 def _mute_but_first() -> Iterator[None]:
     """Let only the first of several ranks print its help or complaints, without starting MPI for them."""
-    if all(os.environ.get(variable, "0") == "0" for variable in LAUNCHER_RANKS):
+    if not launched_rank():
         yield
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
@@ -137,13 +143,19 @@ def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _rank() -> int:
-    mpi = sys.modules.get("mpi4py.MPI")
-    return mpi.COMM_WORLD.rank if mpi else 0
+    mpi = _mpi()
+    return mpi.COMM_WORLD.rank if mpi else launched_rank() or 0
 
 
 def _size() -> int:
-    mpi = sys.modules.get("mpi4py.MPI")
+    mpi = _mpi()
     return mpi.COMM_WORLD.size if mpi else 1
+
+
+def _mpi() -> ModuleType | None:
+    """Return MPI if it runs."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi if mpi and mpi.Is_initialized() else None
 
 
 def _abort_others(code: int) -> None:

@@ -16,20 +16,34 @@ from pnp_exclusion.heap import keep_freed_memory
 from pnp_exclusion.imports import without
 from pnp_exclusion.signals import held_back
 
-if importlib.util.find_spec("dolfinx_solver") is not None:
-    with held_back((signal.SIGINT,)):
-        import dolfinx_solver  # noqa: F401
+
+def import_wheel() -> None:
+    """Import what must come before DOLFINx, where it is installed. It imports MPI, and so starts it."""
+    if importlib.util.find_spec("dolfinx_solver") is not None:
+        with held_back((signal.SIGINT,)):
+            importlib.import_module("dolfinx_solver")
 
 
 def initialise_petsc(options: Sequence[str] = ()) -> None:
-    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``."""
+    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``, and MPI before it."""
+    import_wheel()
     import petsc4py
 
     keep_freed_memory()
     # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
     with held_back((signal.SIGINT,)):
+        from mpi4py import MPI
+
+        # importing it is enough, but for children of the process on standby
+        if not MPI.Is_initialized():
+            MPI.Init_thread()
         # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
         petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
-        # which registers types with numba where it is found; that takes half of the time of this import
-        with without("numba"):
-            importlib.import_module("dolfinx.fem.petsc")
+        import_dolfinx()
+
+
+def import_dolfinx() -> None:
+    """Import DOLFINx with PETSc, which is imported before."""
+    # which registers types with numba where it is found; that takes half of the time of this import
+    with without("numba"):
+        importlib.import_module("dolfinx.fem.petsc")

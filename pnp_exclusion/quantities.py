@@ -40,7 +40,8 @@ _UNREADABLE = (ValueError, TypeError, SyntaxError, ArithmeticError, AttributeErr
 
 
 @cache
-def _registry() -> pint.UnitRegistry:
+def unit_registry() -> pint.UnitRegistry:
+    """Return what knows all units; made at the first call, which takes a tenth of a second."""
     # it imports dask where it is found, for arrays that we have none of
     with without("dask"):
         import pint
@@ -130,7 +131,7 @@ class Dimension:
             raise self._error(f'"{raw}" has no unit; {self.name} is written with one')
         if not _UNIT.fullmatch(unit):
             raise self._error(f'"{unit}" is not a unit')
-        registry = _registry()
+        registry = unit_registry()
         import pint
 
         try:

@@ -19,6 +19,9 @@ from pnp_exclusion.errors import CaseError
 
 fenicsx.initialise_petsc()
 
+# where no process on standby can be, which would do what is tested
+os.environ["XDG_RUNTIME_DIR"] = os.devnull
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 BIN = Path(sys.executable).parent

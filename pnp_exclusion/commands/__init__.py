@@ -6,5 +6,19 @@ user's options before it imports what computes.
 
 from __future__ import annotations
 
-NAMES = ("run", "compare", "sweep", "lattice", "couple", "engine", "diagram", "check", "mesh", "warm", "schema", "info")
+NAMES = (
+    "run",
+    "compare",
+    "sweep",
+    "lattice",
+    "couple",
+    "engine",
+    "diagram",
+    "check",
+    "mesh",
+    "warm",
+    "standby",
+    "schema",
+    "info",
+)
 """In the order of ``--help``."""

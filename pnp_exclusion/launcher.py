@@ -1,0 +1,14 @@
+"""What the launchers of MPI tell a process before MPI starts."""
+
+from __future__ import annotations
+
+import os
+
+RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+"""Environment variables in which the launchers (MPICH, Intel, Open MPI, Slurm) say which rank this is."""
+
+
+def launched_rank() -> int | None:
+    """Return the rank that a launcher gave this process, None if it has none."""
+    said = (os.environ.get(variable, "") for variable in RANKS)
+    return max((int(rank) for rank in said if rank.isdecimal()), default=None)

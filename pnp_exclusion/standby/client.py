@@ -1,0 +1,101 @@
+"""What a command does where a process is on standby: hand itself over, pass signals on, end as the other ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pnp_exclusion.standby.address import is_ours
+from pnp_exclusion.standby.request import PASSED_ON, Request
+
+TAKEN = b"y"
+"""What the process on standby answers, or else it closes the connection."""
+MOST_BYTES = 64
+
+
+def hand_over(path: Path, words: Sequence[str]) -> int | None:
+    """Have a command line done by the process that waits at ``path``.
+
+    Returns its exit code; None where it was not taken, so that nothing was done. If a signal ends the other process,
+    it ends this one too.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        # closed, so that it cannot be handed over, and the next thing opened here would take its place
+        return None
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            if not is_ours(path.parent):
+                return None
+            connection.connect(str(path))
+        except OSError:
+            # nobody is there any more
+            return None
+        return _Errand(connection).run(words)
+
+
+class _Errand:
+    """A command that another process does, and the signals that come for it here."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._taken = False
+        self._early: list[int] = []
+
+    def run(self, words: Sequence[str]) -> int | None:
+        request = Request.of_this_process(words)
+        heard = [number for number in PASSED_ON if number not in request.ignored]
+        former = {number: signal.signal(number, self._pass_on) for number in heard}
+        try:
+            self._taken = self._ask(request)
+            if self._taken:
+                for number in self._early:
+                    self._pass_on(number)
+                return self._outcome()
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+        for number in self._early:
+            signal.raise_signal(number)
+        return None
+
+    def _ask(self, request: Request) -> bool:
+        try:
+            request.send(self._connection)
+            return self._connection.recv(len(TAKEN)) == TAKEN
+        except OSError:
+            # it ended in the middle of this
+            return False
+
+    def _outcome(self) -> int:
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while not answer.endswith(b"\n") and (more := self._connection.recv(MOST_BYTES)):
+                answer += more
+        if not answer:
+            print("pnp-exclusion: the process on standby is gone; how the command ends is not known", file=sys.stderr)
+            return 1
+        code = int(answer)
+        if code < 0:
+            _end_by(-code)
+        return code
+
+    def _pass_on(self, number: int, *_: object) -> None:
+        if not self._taken:
+            self._early.append(number)
+            return
+        with contextlib.suppress(ConnectionError):
+            # a group without a terminal cannot be asked to stop, only made to
+            self._connection.sendall(bytes([signal.SIGSTOP if number == signal.SIGTSTP else number]))
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _end_by(number: int) -> None:
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

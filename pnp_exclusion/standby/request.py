@@ -1,0 +1,113 @@
+"""What a command hands over: its words and all that a process of its own would have had from its shell."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from pnp_exclusion.standby.circumstances import MAY_DIFFER, circumstances
+
+STREAMS = (0, 1, 2)
+PASSED_ON = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTSTP,
+    signal.SIGCONT,
+)
+"""Signals that a shell, a terminal or a scheduler sends to a command."""
+
+
+@dataclass
+class Request:
+    """A command line, and the process that it was meant for.
+
+    words
+        With the program's name first.
+    terminal
+        The environment variables that may differ.
+    ignored
+        Numbers of signals.
+    """
+
+    words: list[str]
+    terminal: dict[str, str]
+    circumstances: dict[str, Any]
+    ignored: list[int]
+    _descriptors: list[int] = field(default_factory=list)
+    """Of the streams and, last, of the folder."""
+
+    @property
+    def name(self) -> str:
+        """The command line as a shell would have it."""
+        return shlex.join(self.words[1:])
+
+    @classmethod
+    def of_this_process(cls, words: Sequence[str]) -> Self:
+        """Describe this process, about to do what ``words`` say."""
+        ignored = [int(number) for number in PASSED_ON if signal.getsignal(number) is signal.SIG_IGN]
+        terminal = {name: os.environ[name] for name in MAY_DIFFER if name in os.environ}
+        return cls([sys.argv[0], *words], terminal, circumstances(), ignored)
+
+    def send(self, connection: socket.socket) -> None:
+        """Send it with this process' streams and folder; `OSError` if one of them is closed."""
+        folder = os.open(".", os.O_RDONLY)
+        try:
+            socket.send_fds(connection, [b"\n"], [*STREAMS, folder])
+        finally:
+            os.close(folder)
+        described = {name: value for name, value in asdict(self).items() if name != "_descriptors"}
+        connection.sendall(json.dumps(described).encode() + b"\n")
+
+    @classmethod
+    def receive(cls, connection: socket.socket) -> Self:
+        """Read what `send` sent; `OSError`, `ValueError` or `TypeError` if it is something else."""
+        _, descriptors, *_ = socket.recv_fds(connection, 1, len(STREAMS) + 1)
+        try:
+            if len(descriptors) != len(STREAMS) + 1:
+                raise ValueError("a request without streams and folder")
+            with connection.makefile("rb") as lines:
+                return cls(**json.loads(lines.readline()), _descriptors=descriptors)
+        except BaseException:
+            _close(descriptors)
+            raise
+
+    def close(self) -> None:
+        """Close what came with it."""
+        _close(self._descriptors)
+        self._descriptors = []
+
+    def take_over(self) -> None:
+        """Become the process that it describes, as far as processes in the same `circumstances` differ."""
+        os.setsid()
+        *streams, folder = self._descriptors
+        for number, descriptor in zip(STREAMS, streams, strict=True):
+            os.dup2(descriptor, number)
+        os.fchdir(folder)
+        self.close()
+        for number, stream in zip(STREAMS, (sys.stdin, sys.stdout, sys.stderr), strict=True):
+            assert isinstance(stream, io.TextIOWrapper)
+            stream.reconfigure(line_buffering=stream is sys.stderr or os.isatty(number))
+        for name in MAY_DIFFER:
+            os.environ.pop(name, None)
+        os.environ.update(self.terminal)
+        sys.argv[:] = self.words
+        for signal_number in PASSED_ON:
+            usual = signal.default_int_handler if signal_number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(signal_number, signal.SIG_IGN if signal_number in self.ignored else usual)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

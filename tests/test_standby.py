@@ -1,0 +1,319 @@
+"""A command done by the process on standby is what it would have been on its own; references are commands that were."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import BIN, EXAMPLES, change, example, write_toml
+
+import pnp_exclusion
+from pnp_exclusion.standby.address import address
+
+MEMBRANE = str(EXAMPLES / "membrane.toml")
+PATIENCE = 60.0
+
+
+class Standby:
+    """A process on standby, what it says, and commands that find it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": str(folder)}
+        self._lines = folder / "lines"
+        with self._lines.open("w") as lines:
+            self.process = subprocess.Popen(
+                [BIN / "pnp-exclusion", "standby"], env=self.environment, stdin=subprocess.DEVNULL, stderr=lines
+            )
+        self.until(lambda: "stands by" in self.said)
+
+    @property
+    def said(self) -> str:
+        return self._lines.read_text()
+
+    def until(self, come: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not come():
+            assert time.monotonic() < end, self.said
+            time.sleep(0.02)
+
+    def begin(self, *words: str | Path, **options: object) -> subprocess.Popen[str]:
+        """Begin a command that is to be handed over, from the same shell."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
+        return subprocess.Popen([BIN / "pnp-exclusion", *words], **{"env": self.environment, **pipes, **options})
+
+    def do(self, *words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+        """Do such a command."""
+        command = self.begin(*words, **options)
+        out, err = command.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(command.args, command.returncode, out, err)
+
+    def children(self) -> list[int]:
+        """The processes of commands at work."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(number) for number in listed.split()]
+
+    def taken(self, count: int) -> list[int]:
+        """Wait until so many commands are at work."""
+        self.until(lambda: len(self.children()) == count)
+        return self.children()
+
+
+@contextlib.contextmanager
+def on_standby(folder: Path) -> Iterator[Standby]:
+    folder.mkdir(exist_ok=True)
+    standby = Standby(folder)
+    try:
+        yield standby
+    finally:
+        standby.process.terminate()
+        try:
+            standby.process.wait(PATIENCE)
+        finally:
+            standby.process.kill()
+
+
+@pytest.fixture(scope="module")
+def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
+    with on_standby(tmp_path_factory.mktemp("run")) as process:
+        yield process
+
+
+def alone(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "pnp-exclusion", *words],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def without_measurements(text: str) -> str:
+    return re.sub(r"at most \d+ MB", "at most .. MB", text)
+
+
+def state_of(process: int) -> str:
+    """One letter of Linux: T is stopped, R and S are not."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_results_and_words_are_those_of_a_process_of_its_own(standby: Standby, tmp_path: Path):
+    done = standby.do("run", MEMBRANE, "-o", "taken", "--", "-snes_rtol", "1e-11", cwd=tmp_path)
+    reference = alone("run", MEMBRANE, "-o", "alone", "--", "-snes_rtol", "1e-11", cwd=tmp_path)
+    assert "taken -- -snes_rtol 1e-11: exit code 0" in standby.said
+    assert without_measurements(done.stdout) == without_measurements(reference.stdout)
+    assert done.stderr == reference.stderr
+    assert done.returncode == reference.returncode == 0
+    taken, own = tmp_path / "taken", tmp_path / "alone"
+    assert sorted(p.name for p in taken.iterdir()) == sorted(p.name for p in own.iterdir())
+    assert (taken / "profile.csv").read_text() == (own / "profile.csv").read_text()
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (taken, own)]
+    manifests = [json.loads((folder / "manifest.json").read_text()) for folder in (taken, own)]
+    for summary in summaries:
+        del summary["wall_seconds"]
+    for manifest in manifests:
+        del manifest["seconds"], manifest["peak_memory_mb"]
+        manifest["command_line"].remove("taken" if "taken" in manifest["command_line"] else "alone")
+    assert summaries[0] == summaries[1]
+    assert manifests[0] == manifests[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("run", "missing.toml"), 2),
+        (("run", MEMBRANE, "-o", "/proc/nowhere"), 4),
+        (("run",), 2),
+        (("run", MEMBRANE, "-o", "stuck", "--", "-snes_max_it", "1"), 3),
+        (("check", MEMBRANE), 0),
+        (("--version",), 0),
+    ],
+)
+def test_sentences_and_exit_codes_are_those_of_a_process_of_its_own(
+    standby: Standby, words: tuple[str, ...], code: int, tmp_path: Path
+):
+    for name in ("taken", "alone"):
+        (tmp_path / name).mkdir()
+    before = standby.said.count("exit code")
+    done = standby.do(*words, cwd=tmp_path / "taken")
+    reference = alone(*words, cwd=tmp_path / "alone")
+    assert done.returncode == reference.returncode == code
+    assert without_measurements(done.stdout) == without_measurements(reference.stdout)
+    assert done.stderr == reference.stderr
+    standby.until(lambda: standby.said.count("exit code") == before + 1)
+
+
+def test_commands_run_side_by_side_and_a_sweep_has_its_workers(standby: Standby, tmp_path: Path):
+    sweep = standby.begin("sweep", EXAMPLES / "voltage_and_salt.toml", "-o", "sweep", "--workers", "2", cwd=tmp_path)
+    runs = [standby.begin("run", MEMBRANE, "-o", f"run{n}", cwd=tmp_path) for n in range(2)]
+    assert [command.wait(PATIENCE) for command in (sweep, *runs)] == [0, 0, 0]
+    assert (tmp_path / "sweep" / "sweep.nc").stat().st_size > 0
+    assert (tmp_path / "run0" / "profile.csv").read_text() == (tmp_path / "run1" / "profile.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"umask": 0o077}, "umask"), ({"env": {"OMP_NUM_THREADS": "2"}}, "$OMP_NUM_THREADS")],
+)
+def test_command_in_other_circumstances_runs_on_its_own(standby: Standby, options: dict, name: str, tmp_path: Path):
+    options = {key: {**standby.environment, **value} if key == "env" else value for key, value in options.items()}
+    done = standby.do("check", MEMBRANE, cwd=tmp_path, **options)
+    assert done.returncode == 0
+    assert done.stdout == alone("check", MEMBRANE).stdout
+    assert f"check {MEMBRANE}: not taken, because of a different {name}" in standby.said
+
+
+def test_ranks_run_on_their_own(standby: Standby, tmp_path: Path):
+    command = [BIN / "mpiexec", "-n", "2", BIN / "pnp-exclusion", "run", MEMBRANE, "-o", tmp_path / "results"]
+    subprocess.run(command, env=standby.environment, check=True, capture_output=True, timeout=PATIENCE)
+    assert json.loads((tmp_path / "results" / "manifest.json").read_text())["ranks"] == 2
+
+
+def test_command_whose_output_is_closed_runs_on_its_own(standby: Standby):
+    lines = standby.said
+    script = f"exec {BIN / 'pnp-exclusion'} check {MEMBRANE} >&-"
+    assert subprocess.run(["sh", "-c", script], env=standby.environment, timeout=PATIENCE).returncode == 0
+    assert standby.said == lines
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_signals_reach_the_command(standby: Standby, number: signal.Signals, code: int, tmp_path: Path):
+    command = standby.begin("run", write_slow_case(tmp_path), "-o", tmp_path / "results")
+    standby.taken(1)
+    wait_for_log(standby, tmp_path / "results")
+    command.send_signal(number)
+    assert command.wait(PATIENCE) == code
+    assert standby.children() == []
+    assert not (tmp_path / "results" / "summary.json").exists()
+
+
+def test_ignored_signals_stay_ignored(standby: Standby, tmp_path: Path):
+    command = standby.begin(
+        "run",
+        write_slow_case(tmp_path),
+        "-o",
+        tmp_path / "results",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    (process,) = standby.taken(1)
+    wait_for_log(standby, tmp_path / "results")
+    os.kill(process, signal.SIGINT)
+    command.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert standby.children() == [process]
+    command.terminate()
+    assert command.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_command_stops_and_goes_on_with_whoever_asked_for_it(standby: Standby, tmp_path: Path):
+    command = standby.begin("run", write_slow_case(tmp_path), "-o", tmp_path / "results")
+    (process,) = standby.taken(1)
+    wait_for_log(standby, tmp_path / "results")
+    command.send_signal(signal.SIGTSTP)
+    standby.until(lambda: state_of(process) == state_of(command.pid) == "T")
+    command.send_signal(signal.SIGCONT)
+    standby.until(lambda: "T" not in (state_of(process), state_of(command.pid)))
+    command.terminate()
+    command.wait(PATIENCE)
+
+
+def test_killed_command_takes_its_process_along_and_the_other_way_round(standby: Standby, tmp_path: Path):
+    case = write_slow_case(tmp_path)
+    command = standby.begin("run", case, "-o", tmp_path / "first")
+    standby.taken(1)
+    command.kill()
+    standby.taken(0)
+    command = standby.begin("run", case, "-o", tmp_path / "second")
+    (process,) = standby.taken(1)
+    os.kill(process, signal.SIGKILL)
+    assert command.wait(PATIENCE) == -signal.SIGKILL
+
+
+def test_leaving_waits_for_commands_and_a_second_one_is_refused(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        second = standby.do("standby")
+        assert second.returncode == 2
+        assert "another process is on standby already" in second.stderr
+        command = standby.begin("run", MEMBRANE, "-o", tmp_path / "results")
+        standby.taken(1)
+        standby.process.terminate()
+        assert command.wait(PATIENCE) == 0
+        assert standby.process.wait(PATIENCE) == 0
+        assert not address_in(standby.folder).exists()
+    assert (tmp_path / "results" / "summary.json").exists()
+
+
+def test_one_that_was_killed_leaves_no_harm(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        case = write_slow_case(tmp_path)
+        command = standby.begin("run", case, "-o", tmp_path / "results")
+        (process,) = standby.taken(1)
+        standby.process.kill()
+        assert command.wait(PATIENCE) == 1
+        os.kill(process, signal.SIGKILL)
+        assert "the process on standby is gone; how the command ends is not known" in command.communicate()[1]
+        # its socket is still there
+        assert standby.do("check", MEMBRANE).returncode == 0
+    with on_standby(tmp_path / "run") as standby:
+        assert standby.do("check", MEMBRANE).returncode == 0
+        assert "exit code 0" in standby.said
+
+
+def test_it_leaves_when_installed_files_change(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        Path(pnp_exclusion.__file__).touch()
+        assert standby.do("check", MEMBRANE).returncode == 0
+        assert "because installed files have changed" in standby.said
+        assert standby.process.wait(PATIENCE) == 0
+
+
+def test_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        address_in(standby.folder).parent.chmod(0o777)
+        assert standby.do("check", MEMBRANE).returncode == 0
+        assert "check" not in standby.said
+        standby.process.terminate()
+        standby.process.wait(PATIENCE)
+        again = standby.do("standby")
+    assert again.returncode == 2
+    assert "must be a folder that is yours alone" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--", "-log_view"], "standby takes no options for PETSc; give them to the commands"),
+        ([], "standby is one process without an MPI launcher"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(words: list[str], sentence: str, tmp_path: Path):
+    launcher = [] if words else [BIN / "mpiexec", "-n", "2"]
+    command = [*launcher, BIN / "pnp-exclusion", "standby", *words]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert refused.returncode == 2
+    assert refused.stderr.count(sentence) == 1
+
+
+def write_slow_case(folder: Path) -> Path:
+    """A case that is at work for many seconds."""
+    tables = change(example("membrane"), "domain", to={"shape": "interval", "length": "5 nm", "cells": 2_000_000})
+    return write_toml(tables, folder / "slow.toml")
+
+
+def wait_for_log(standby: Standby, folder: Path) -> None:
+    standby.until((folder / ".unfinished" / "log.txt").exists)
+
+
+def address_in(folder: Path) -> Path:
+    return folder / address().relative_to(address().parents[1])
