@@ -239,6 +239,20 @@ def test_killed_command_takes_its_process_along_and_the_other_way_round(standby:
     assert command.wait(PATIENCE) == -signal.SIGKILL
 
 
+def test_command_does_not_wait_for_one_that_is_stopped(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        standby.process.send_signal(signal.SIGSTOP)
+        done = standby.do("run", MEMBRANE, "-o", tmp_path / "results")
+        standby.process.send_signal(signal.SIGCONT)
+        assert done.returncode == 0
+        assert (tmp_path / "results" / "summary.json").exists()
+        assert standby.do("--version").returncode == 0
+        standby.until(lambda: "--version: exit code 0" in standby.said)
+        # done by itself, not a second time
+        assert "not taken, because it waited no longer" in standby.said
+        assert standby.said.count("exit code") == 1
+
+
 def test_leaving_waits_for_commands_and_a_second_one_is_refused(tmp_path: Path):
     with on_standby(tmp_path / "run") as standby:
         second = standby.do("standby")
@@ -261,7 +275,7 @@ def test_one_that_was_killed_leaves_no_harm(tmp_path: Path):
         standby.process.kill()
         assert command.wait(PATIENCE) == 1
         os.kill(process, signal.SIGKILL)
-        assert "the process on standby is gone; how the command ends is not known" in command.communicate()[1]
+        assert "the process on standby did not tell how the command ended" in command.communicate()[1]
         # its socket is still there
         assert standby.do("check", MEMBRANE).returncode == 0
     with on_standby(tmp_path / "run") as standby:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pnp_exclusion.standby.address import is_ours
-from pnp_exclusion.standby.request import PASSED_ON, Request
+from pnp_exclusion.standby.request import PASSED_ON, Request, send_descriptors
 
 TAKEN = b"y"
 """What the process on standby answers, or else it closes the connection."""
+ANSWER_SECONDS = 2.0
+"""For that answer; the process on standby may be stopped."""
 MOST_BYTES = 64
 
 
@@ -65,11 +67,17 @@ class _Errand:
 
     def _ask(self, request: Request) -> bool:
         try:
+            self._connection.settimeout(ANSWER_SECONDS)
             request.send(self._connection)
-            return self._connection.recv(len(TAKEN)) == TAKEN
+            taken = self._connection.recv(len(TAKEN)) == TAKEN
+            self._connection.settimeout(None)
+            if taken:
+                # not before: one that is stopped would keep a pipe open that others wait to see closed
+                send_descriptors(self._connection)
         except OSError:
-            # it ended in the middle of this
+            # it ended in the middle of this, or does not listen
             return False
+        return taken
 
     def _outcome(self) -> int:
         answer = b""
@@ -77,7 +85,7 @@ class _Errand:
             while not answer.endswith(b"\n") and (more := self._connection.recv(MOST_BYTES)):
                 answer += more
         if not answer:
-            print("pnp-exclusion: the process on standby is gone; how the command ends is not known", file=sys.stderr)
+            print("pnp-exclusion: the process on standby did not tell how the command ended", file=sys.stderr)
             return 1
         code = int(answer)
         if code < 0:

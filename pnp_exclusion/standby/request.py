@@ -16,6 +16,8 @@ from typing import Any, Self
 from pnp_exclusion.standby.circumstances import MAY_DIFFER, circumstances
 
 STREAMS = (0, 1, 2)
+GO = b"!"
+"""What streams and folder are sent with."""
 PASSED_ON = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -61,32 +63,25 @@ class Request:
         return cls([sys.argv[0], *words], terminal, circumstances(), ignored)
 
     def send(self, connection: socket.socket) -> None:
-        """Send it with this process' streams and folder; `OSError` if one of them is closed."""
-        folder = os.open(".", os.O_RDONLY)
-        try:
-            socket.send_fds(connection, [b"\n"], [*STREAMS, folder])
-        finally:
-            os.close(folder)
+        """Send it, without this process' streams and folder."""
         described = {name: value for name, value in asdict(self).items() if name != "_descriptors"}
         connection.sendall(json.dumps(described).encode() + b"\n")
 
     @classmethod
     def receive(cls, connection: socket.socket) -> Self:
         """Read what `send` sent; `OSError`, `ValueError` or `TypeError` if it is something else."""
-        _, descriptors, *_ = socket.recv_fds(connection, 1, len(STREAMS) + 1)
-        try:
-            if len(descriptors) != len(STREAMS) + 1:
-                raise ValueError("a request without streams and folder")
-            with connection.makefile("rb") as lines:
-                return cls(**json.loads(lines.readline()), _descriptors=descriptors)
-        except BaseException:
-            _close(descriptors)
-            raise
+        with connection.makefile("rb") as lines:
+            return cls(**json.loads(lines.readline()))
+
+    def receive_descriptors(self, connection: socket.socket) -> bool:
+        """Read what `send_descriptors` sent; return whether it was sent."""
+        _, self._descriptors, *_ = socket.recv_fds(connection, len(GO), len(STREAMS) + 1)
+        return len(self._descriptors) == len(STREAMS) + 1
 
     def close(self) -> None:
         """Close what came with it."""
-        _close(self._descriptors)
-        self._descriptors = []
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
     def take_over(self) -> None:
         """Become the process that it describes, as far as processes in the same `circumstances` differ."""
@@ -108,6 +103,10 @@ class Request:
             signal.signal(signal_number, signal.SIG_IGN if signal_number in self.ignored else usual)
 
 
-def _close(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+def send_descriptors(connection: socket.socket) -> None:
+    """Send this process' streams and folder, which the other end holds open from then on."""
+    folder = os.open(".", os.O_RDONLY)
+    try:
+        socket.send_fds(connection, [GO], [*STREAMS, folder])
+    finally:
+        os.close(folder)

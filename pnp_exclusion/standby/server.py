@@ -51,10 +51,10 @@ class _Child:
         self.attended = False
         self._signal(signal.SIGKILL)
 
-    def tell(self, answer: bytes) -> None:
-        """Answer who wants it, if he is still there."""
-        with contextlib.suppress(OSError):
-            self.connection.sendall(answer)
+    def tell(self, code: int) -> None:
+        """Say how it ended to who wanted it, if he is still there; a negative code is the signal that ended it."""
+        with self.connection, contextlib.suppress(OSError):
+            self.connection.sendall(f"{code}\n".encode())
 
     def _signal(self, number: int) -> None:
         try:
@@ -137,7 +137,7 @@ class Standby:
             if process:
                 self._children.remove(child)
                 code = os.waitstatus_to_exitcode(status)
-                child.tell(f"{code}\n".encode())
+                child.tell(code)
                 self._say(f"{child.name}: exit code {code}, {time.perf_counter() - child.begun:.2f} s")
 
     def _answer(self, connection: socket.socket) -> list[str] | None:
@@ -150,30 +150,33 @@ class Standby:
                 # who asked is gone, or speaks another version's language
                 return None
             with contextlib.closing(request):
-                reason = self._reason_against(request)
+                reason = self._reason_against(request) or _agree(connection, request)
                 if reason:
-                    self._say(f"{request.name}: not taken, {reason}")
+                    self._say(f"{request.name}: not taken, because {reason}")
                     return None
                 with _blocked(PASSED_ON):
-                    process = os.fork()
+                    try:
+                        process = os.fork()
+                    except OSError as error:
+                        self._say(f"{request.name}: not done, because no process can be made: {error.strerror}")
+                        return None
                     if process == 0:
                         self._leave_to(request)
                         return request.words[1:]
-            child = _Child(process, connection, request.name)
-            self._children.append(child)
-            child.tell(TAKEN)
+            connection.settimeout(None)
+            self._children.append(_Child(process, connection, request.name))
             unless_taken.pop_all()
         return None
 
     def _reason_against(self, request: Request) -> str:
         if stamp() != self._stamp:
             self._close()
-            return "because installed files have changed; this process leaves, start it again"
+            return "installed files have changed; this process leaves, start it again"
         differing = differences(self._circumstances, request.circumstances)
         if not differing:
             return ""
         more = ", .." if len(differing) > MOST_DIFFERENCES else ""
-        return f"because of a different {', '.join(differing[:MOST_DIFFERENCES])}{more}"
+        return f"of a different {', '.join(differing[:MOST_DIFFERENCES])}{more}"
 
     def _leave_to(self, request: Request) -> None:
         """Drop, in a child, what the process on standby needs."""
@@ -204,6 +207,15 @@ def _listen(path: Path) -> socket.socket:
             return listener
     except OSError as error:
         raise DiskError(f"cannot wait at {path}: {error.strerror or error}") from None
+
+
+def _agree(connection: socket.socket, request: Request) -> str:
+    """Take a command, and its streams; return why not if that fails."""
+    with contextlib.suppress(OSError):
+        connection.sendall(TAKEN)
+        if request.receive_descriptors(connection):
+            return ""
+    return "it waited no longer"
 
 
 def _somebody_waits(path: Path) -> bool:
