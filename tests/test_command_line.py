@@ -185,12 +185,26 @@ def test_petsc_option_that_nothing_reads_is_reported(tmp_path: Path):
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["petsc_options_unused"] == ["ksp_tpye"]
 
 
-def test_petsc_option_with_a_value_that_does_not_exist_ends_with_exit_code_2(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("-ksp_type gmrs", "Unable to find requested KSP type gmrs"),
+        ("-snes_lag_jacobian 0", "Lag cannot be 0"),
+        ("-ksp_type gmres -ksp_pc_side blue", 'Unknown option "blue" for -ksp_pc_side'),
+    ],
+)
+def test_petsc_option_with_a_value_that_cannot_be_ends_with_exit_code_2(options: str, sentence: str, tmp_path: Path):
     case = write_toml(dimensionless_case(), tmp_path / "case.toml")
-    finished = run_command("run", case, "-o", tmp_path / "out", "--", "-ksp_type", "gmrs")
+    finished = run_command("run", case, "-o", tmp_path / "out", "--", *options.split())
     assert finished.returncode == 2
-    assert "PETSc refuses an option: Unable to find requested KSP type gmrs" in finished.stderr
+    assert f"PETSc refuses an option: {sentence}" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_unlimited_newton_steps_are_petscs_to_give(tmp_path: Path):
+    """PETSc reads -3 as "no limit"."""
+    case = write_toml(dimensionless_case(), tmp_path / "case.toml")
+    assert run_command("run", case, "-o", tmp_path / "out", "--", "-snes_max_it", "-3").returncode == 0
 
 
 def test_quiet_is_quiet_and_the_log_has_the_lines(tmp_path: Path):

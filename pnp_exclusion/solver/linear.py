@@ -239,7 +239,9 @@ class OptionsLedger:
 
 REFUSALS = {62, 75, 86, 92}
 """PETSc's errors for a value that it cannot read, one that does not go with others, a type that it does not know, a
-package that it does not have."""
+package that it does not have; they may come late, where an option is first needed."""
+READING_OPTIONS = "SetFromOptions() at"
+"""In PETSc's account of an error, where whatever went wrong is an option's fault."""
 
 
 @contextmanager
@@ -248,7 +250,7 @@ def refusals_as_usage_errors() -> Iterator[None]:
     try:
         yield
     except PETSc.Error as error:
-        if error.ierr in REFUSALS:
+        if error.ierr in REFUSALS or READING_OPTIONS in str(error):
             raise UsageError(f"PETSc refuses an option: {petsc_message(error)}") from None
         raise
 

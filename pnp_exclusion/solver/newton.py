@@ -180,7 +180,7 @@ class NewtonSolver:
                 snes.getKSP().setFromOptions()
             self.max_steps = snes.getTolerances()[3]
             # steps with a kept Jacobian, of which there are few to each of its own, do not count
-            snes.setTolerances(max_it=KEPT_STEPS * self.max_steps)
+            snes.setTolerances(max_it=min(KEPT_STEPS * self.max_steps, np.iinfo(PETSc.IntType).max))
             snes.setLineSearchPreCheck(self._limit_step)
             self._preconditioning = Preconditioning(snes.getKSP(), self._matrix, self._levels, self.ledger)
             snes.setJacobian(self._assemble_jacobian, self._matrix, self._preconditioning.matrix)
