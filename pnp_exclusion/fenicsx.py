@@ -25,21 +25,23 @@ def import_wheel() -> None:
 
 
 def initialise_petsc(options: Sequence[str] = ()) -> None:
-    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``, and MPI before it."""
+    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``."""
     import_wheel()
     import petsc4py
 
     keep_freed_memory()
     # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
     with held_back((signal.SIGINT,)):
-        from mpi4py import MPI
-
-        # importing it is enough, but for children of the process on standby
-        if not MPI.Is_initialized():
-            MPI.Init_thread()
         # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
         petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
         import_dolfinx()
+
+
+def start_mpi() -> None:
+    """Start MPI as importing it does, where it was imported without (`pnp_exclusion.standby.preload`)."""
+    from mpi4py import MPI
+
+    MPI.Init_thread()
 
 
 def import_dolfinx() -> None:

@@ -6,33 +6,58 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import BIN, EXAMPLES, change, example, write_toml
+from conftest import BIN, EXAMPLES, ROOT, change, example, write_toml
 
-import pnp_exclusion
+from pnp_exclusion import commands
 from pnp_exclusion.standby.address import address
 
 MEMBRANE = str(EXAMPLES / "membrane.toml")
 PATIENCE = 60.0
+LEGS = [str(EXAMPLES / f"engine_{ion}.toml") for ion in ("cation", "anion")]
+ONE_OF_EACH: list[tuple[str, ...]] = [
+    ("run", MEMBRANE, "--quiet"),
+    ("compare", MEMBRANE, "--laws", "pnp,shdl", "--quiet"),
+    ("sweep", str(EXAMPLES / "voltage_and_salt.toml"), "--plan-only", "--quiet"),
+    ("lattice", str(EXAMPLES / "no_field.toml"), "--sizes", "8", "--time", "5", "--quiet"),
+    ("couple", MEMBRANE, "--points", "3", "--quiet"),
+    ("engine", *LEGS, "--points", "3", "--quiet"),
+    ("diagram", str(EXAMPLES / "diagrams" / "contents.toml"), "--resolution", "3", "--quiet"),
+    ("check", MEMBRANE),
+    ("mesh", str(ROOT / "meshes" / "slit.py"), "-o", "slit.msh"),
+    ("warm", MEMBRANE, "--quiet"),
+    ("schema",),
+    ("info",),
+]
 
 
 class Standby:
     """A process on standby, what it says, and commands that find it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": str(folder)}
+    def __init__(self, folder: Path, program: Sequence[str | Path], **variables: str) -> None:
+        self.folder, self.program = folder, program
+        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": str(folder), **variables}
         self._lines = folder / "lines"
+        # through a pipe, whose reader may go
+        self.process = subprocess.Popen(
+            [*program, "standby"],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         with self._lines.open("w") as lines:
-            self.process = subprocess.Popen(
-                [BIN / "pnp-exclusion", "standby"], env=self.environment, stdin=subprocess.DEVNULL, stderr=lines
-            )
+            self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=lines)
+        self.process.stderr.close()
         self.until(lambda: "stands by" in self.said)
 
     @property
@@ -48,7 +73,7 @@ class Standby:
     def begin(self, *words: str | Path, **options: object) -> subprocess.Popen[str]:
         """Begin a command that is to be handed over, from the same shell."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
-        return subprocess.Popen([BIN / "pnp-exclusion", *words], **{"env": self.environment, **pipes, **options})
+        return subprocess.Popen([*self.program, *words], **{"env": self.environment, **pipes, **options})
 
     def do(self, *words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
         """Do such a command."""
@@ -68,9 +93,11 @@ class Standby:
 
 
 @contextlib.contextmanager
-def on_standby(folder: Path) -> Iterator[Standby]:
+def on_standby(
+    folder: Path, program: Sequence[str | Path] = (BIN / "pnp-exclusion",), **variables: str
+) -> Iterator[Standby]:
     folder.mkdir(exist_ok=True)
-    standby = Standby(folder)
+    standby = Standby(folder, program, **variables)
     try:
         yield standby
     finally:
@@ -79,12 +106,14 @@ def on_standby(folder: Path) -> Iterator[Standby]:
             standby.process.wait(PATIENCE)
         finally:
             standby.process.kill()
+            standby.reader.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
-    with on_standby(tmp_path_factory.mktemp("run")) as process:
+    with on_standby(tmp_path_factory.mktemp("run"), PS1="$ ") as process:
         yield process
+        assert process.process.poll() is None, process.said
 
 
 def alone(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -99,7 +128,7 @@ def alone(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
 
 
 def without_measurements(text: str) -> str:
-    return re.sub(r"at most \d+ MB", "at most .. MB", text)
+    return re.sub(r"(at most|in) \d+ (MB|s)", r"\1 .. \2", text)
 
 
 def state_of(process: int) -> str:
@@ -110,7 +139,7 @@ def state_of(process: int) -> str:
 def test_results_and_words_are_those_of_a_process_of_its_own(standby: Standby, tmp_path: Path):
     done = standby.do("run", MEMBRANE, "-o", "taken", "--", "-snes_rtol", "1e-11", cwd=tmp_path)
     reference = alone("run", MEMBRANE, "-o", "alone", "--", "-snes_rtol", "1e-11", cwd=tmp_path)
-    assert "taken -- -snes_rtol 1e-11: exit code 0" in standby.said
+    standby.until(lambda: "taken -- -snes_rtol 1e-11: exit code 0" in standby.said)
     assert without_measurements(done.stdout) == without_measurements(reference.stdout)
     assert done.stderr == reference.stderr
     assert done.returncode == reference.returncode == 0
@@ -135,8 +164,8 @@ def test_results_and_words_are_those_of_a_process_of_its_own(standby: Standby, t
         (("run", MEMBRANE, "-o", "/proc/nowhere"), 4),
         (("run",), 2),
         (("run", MEMBRANE, "-o", "stuck", "--", "-snes_max_it", "1"), 3),
-        (("check", MEMBRANE), 0),
         (("--version",), 0),
+        *((command, 0) for command in ONE_OF_EACH),
     ],
 )
 def test_sentences_and_exit_codes_are_those_of_a_process_of_its_own(
@@ -151,6 +180,10 @@ def test_sentences_and_exit_codes_are_those_of_a_process_of_its_own(
     assert without_measurements(done.stdout) == without_measurements(reference.stdout)
     assert done.stderr == reference.stderr
     standby.until(lambda: standby.said.count("exit code") == before + 1)
+
+
+def test_every_command_is_tried_on_standby():
+    assert {command for command, *_ in ONE_OF_EACH} == {*commands.NAMES} - {"standby"}
 
 
 def test_commands_run_side_by_side_and_a_sweep_has_its_workers(standby: Standby, tmp_path: Path):
@@ -267,28 +300,77 @@ def test_leaving_waits_for_commands_and_a_second_one_is_refused(tmp_path: Path):
     assert (tmp_path / "results" / "summary.json").exists()
 
 
-def test_one_that_was_killed_leaves_no_harm(tmp_path: Path):
+def test_one_that_is_killed_ends_its_commands_and_does_no_other_harm(tmp_path: Path):
     with on_standby(tmp_path / "run") as standby:
-        case = write_slow_case(tmp_path)
-        command = standby.begin("run", case, "-o", tmp_path / "results")
+        command = standby.begin("run", write_slow_case(tmp_path), "-o", tmp_path / "results")
         (process,) = standby.taken(1)
         standby.process.kill()
         assert command.wait(PATIENCE) == 1
-        os.kill(process, signal.SIGKILL)
-        assert "the process on standby did not tell how the command ended" in command.communicate()[1]
+        assert "the process on standby was ended, and this command with it" in command.communicate()[1]
+        standby.until(lambda: not Path(f"/proc/{process}").exists())
         # its socket is still there
         assert standby.do("check", MEMBRANE).returncode == 0
     with on_standby(tmp_path / "run") as standby:
         assert standby.do("check", MEMBRANE).returncode == 0
-        assert "exit code 0" in standby.said
+        standby.until(lambda: "exit code 0" in standby.said)
+
+
+def test_nobody_who_stays_silent_or_talks_nonsense_holds_up_commands(standby: Standby):
+    for nonsense in (
+        b"",
+        b"[" * 100_000 + b"\n",
+        b'{"words": 1, "terminal": {}, "circumstances": {}, "ignored": []}\n',
+    ):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(address_in(standby.folder)))
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(nonsense)
+            count = standby.said.count("--version: exit code 0")
+            assert standby.do("--version").returncode == 0
+            standby.until(lambda count=count: standby.said.count("--version: exit code 0") == count + 1)
+
+
+def test_nobody_has_to_read_what_it_says(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        standby.reader.kill()
+        standby.reader.wait()
+        command = standby.begin("run", MEMBRANE, "-o", tmp_path / "results")
+        assert standby.taken(1)
+        assert standby.do("check", MEMBRANE).returncode == 0
+        assert command.wait(PATIENCE) == 0
+        assert standby.process.poll() is None
+
+
+def test_script_without_the_prompt_of_its_shell_is_taken(standby: Standby):
+    environment = {name: value for name, value in standby.environment.items() if name != "PS1"}
+    before = standby.said.count("--version: exit code 0")
+    assert standby.do("--version", env=environment).returncode == 0
+    standby.until(lambda: standby.said.count("--version: exit code 0") == before + 1)
+
+
+def test_file_that_only_the_shell_has_is_read(standby: Standby):
+    before = standby.said
+    script = f"{BIN / 'pnp-exclusion'} check <(cat {MEMBRANE})"
+    done = subprocess.run(["bash", "-c", script], env=standby.environment, capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 0
+    assert standby.said == before
 
 
 def test_it_leaves_when_installed_files_change(tmp_path: Path):
-    with on_standby(tmp_path / "run") as standby:
-        Path(pnp_exclusion.__file__).touch()
+    package = tmp_path / "site" / "pnp_exclusion"
+    shutil.copytree(ROOT / "pnp_exclusion", package, ignore=shutil.ignore_patterns("__pycache__"))
+    # the lock of an editor
+    (package / ".#cli.py").symlink_to("nobody@nowhere")
+    # not from the current folder, which may be the repository's
+    module = [sys.executable, "-P", "-m", "pnp_exclusion"]
+    with on_standby(tmp_path / "run", module, PYTHONPATH=str(package.parent)) as standby:
         assert standby.do("check", MEMBRANE).returncode == 0
-        assert "because installed files have changed" in standby.said
+        standby.until(lambda: "exit code 0" in standby.said)
+        (package / "cli.py").touch()
+        assert standby.do("check", MEMBRANE).returncode == 0
         assert standby.process.wait(PATIENCE) == 0
+        standby.until(lambda: "not taken, because installed files have changed" in standby.said)
+        assert standby.said.count("exit code 0") == 1
 
 
 def test_folder_that_others_can_write_to_is_not_trusted(tmp_path: Path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from pnp_exclusion.errors import UsageError
@@ -23,15 +22,16 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         raise UsageError("standby takes no options for PETSc; give them to the commands")
     if launched_rank() is not None:
         raise UsageError("standby is one process without an MPI launcher")
-    from pnp_exclusion import cli
+    from pnp_exclusion import cli, fenicsx
     from pnp_exclusion.console import Console
     from pnp_exclusion.standby.address import address
     from pnp_exclusion.standby.preload import import_everything
     from pnp_exclusion.standby.server import Standby
 
-    say = Console(0, arguments.quiet).say
-    standby = Standby(address(), say)
+    standby = Standby(address(), Console(0, arguments.quiet).say)
     import_everything()
-    say(f"process {os.getpid()} stands by; Ctrl-C ends it")
     words = standby.wait()
-    return 0 if words is None else cli.main(words)
+    if words is None:
+        return 0
+    fenicsx.start_mpi()
+    return cli.main(words)

@@ -17,7 +17,8 @@ TAKEN = b"y"
 """What the process on standby answers, or else it closes the connection."""
 ANSWER_SECONDS = 2.0
 """For that answer; the process on standby may be stopped."""
-MOST_BYTES = 64
+OWN_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
+"""Files, as of a shell's ``<(..)``, that only this process has."""
 
 
 def hand_over(path: Path, words: Sequence[str]) -> int | None:
@@ -28,6 +29,8 @@ def hand_over(path: Path, words: Sequence[str]) -> int | None:
     """
     if None in (sys.stdin, sys.stdout, sys.stderr):
         # closed, so that it cannot be handed over, and the next thing opened here would take its place
+        return None
+    if any(name in word for word in words for name in OWN_DESCRIPTORS):
         return None
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -80,17 +83,17 @@ class _Errand:
         return taken
 
     def _outcome(self) -> int:
-        answer = b""
-        with contextlib.suppress(ConnectionError):
-            while not answer.endswith(b"\n") and (more := self._connection.recv(MOST_BYTES)):
-                answer += more
-        if not answer:
-            print("pnp-exclusion: the process on standby did not tell how the command ended", file=sys.stderr)
+        process = code = ""
+        with contextlib.suppress(ConnectionError), self._connection.makefile("r") as answers:
+            process, code = answers.readline(), answers.readline()
+        if not code:
+            if process:
+                send_signal(int(process), signal.SIGTERM)
+            print("pnp-exclusion: the process on standby was ended, and this command with it", file=sys.stderr)
             return 1
-        code = int(answer)
-        if code < 0:
-            _end_by(-code)
-        return code
+        if int(code) < 0:
+            _end_by(-int(code))
+        return int(code)
 
     def _pass_on(self, number: int, *_: object) -> None:
         if not self._taken:
@@ -101,6 +104,16 @@ class _Errand:
             self._connection.sendall(bytes([signal.SIGSTOP if number == signal.SIGTSTP else number]))
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def send_signal(process: int, number: int) -> None:
+    """Send a signal to all of a command, as a terminal does."""
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            os.killpg(process, number)
+        except ProcessLookupError:
+            # just forked, it has no group of its own yet
+            os.kill(process, number)
 
 
 def _end_by(number: int) -> None:

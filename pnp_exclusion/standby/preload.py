@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 
 from pnp_exclusion import fenicsx
 from pnp_exclusion.quantities import unit_registry
+from pnp_exclusion.signals import held_back
 
 
 def import_everything() -> None:
     """Import the stack and every module of this package, and read the units, before anything else imports MPI.
 
-    In a child `fenicsx.initialise_petsc` starts the rest.
+    In a child `fenicsx.start_mpi` starts the one, and `fenicsx.initialise_petsc` the other.
     """
     import mpi4py
 
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
-    fenicsx.import_wheel()
-    importlib.import_module("petsc4py.lib").ImportPETSc()
-    fenicsx.import_dolfinx()
     package = importlib.import_module("pnp_exclusion")
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    with held_back((signal.SIGINT,)):
+        fenicsx.import_wheel()
+        importlib.import_module("petsc4py.lib").ImportPETSc()
+        fenicsx.import_dolfinx()
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
     unit_registry()

@@ -69,9 +69,12 @@ class Request:
 
     @classmethod
     def receive(cls, connection: socket.socket) -> Self:
-        """Read what `send` sent; `OSError`, `ValueError` or `TypeError` if it is something else."""
+        """Read what `send` sent; `OSError`, `ValueError`, `TypeError` or `RecursionError` if it is something else."""
         with connection.makefile("rb") as lines:
-            return cls(**json.loads(lines.readline()))
+            request = cls(**json.loads(lines.readline()))
+        if not all(isinstance(text, str) for text in (*request.words, *request.terminal.values())):
+            raise TypeError("words and variables are texts")
+        return request
 
     def receive_descriptors(self, connection: socket.socket) -> bool:
         """Read what `send_descriptors` sent; return whether it was sent."""

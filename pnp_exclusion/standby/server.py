@@ -18,11 +18,11 @@ from pathlib import Path
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.standby.address import is_ours
 from pnp_exclusion.standby.circumstances import circumstances, differences, stamp
-from pnp_exclusion.standby.client import TAKEN
+from pnp_exclusion.standby.client import TAKEN, send_signal
 from pnp_exclusion.standby.request import PASSED_ON, Request
 
-REQUEST_SECONDS = 5.0
-"""For a command to say what it wants."""
+REQUEST_SECONDS = 1.0
+"""For a command to say what it wants; others wait meanwhile."""
 LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_DIFFERENCES = 3
 """Named when a command is not taken."""
@@ -45,41 +45,42 @@ class _Child:
         with contextlib.suppress(OSError):
             numbers = self.connection.recv(MOST_SIGNALS)
             for number in numbers:
-                self._signal(number)
+                send_signal(self.process, number)
             if numbers:
                 return
         self.attended = False
-        self._signal(signal.SIGKILL)
+        send_signal(self.process, signal.SIGKILL)
 
-    def tell(self, code: int) -> None:
+    def tell_begun(self) -> None:
+        """Say which process it is to who wanted it."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(f"{self.process}\n".encode())
+
+    def tell_ended(self, code: int) -> None:
         """Say how it ended to who wanted it, if he is still there; a negative code is the signal that ended it."""
         with self.connection, contextlib.suppress(OSError):
             self.connection.sendall(f"{code}\n".encode())
-
-    def _signal(self, number: int) -> None:
-        try:
-            os.killpg(self.process, number)
-        except ProcessLookupError:
-            # just forked, it has no group of its own yet
-            os.kill(self.process, number)
 
 
 class Standby:
     """Waits at a socket for commands; in a child, `wait` returns the words of its command.
 
-    ``say`` tells the user of every command. Raises `UsageError` where another one waits already, where the socket's
-    folder is not the user's alone or a stream is closed, and `DiskError` where the socket cannot be made.
+    ``say`` tells the user of every command. To be made before anything is imported that changes the environment. Raises
+    `UsageError` where another one is on standby, where the socket's folder is not the user's alone or a stream is
+    closed, and `DiskError` where nothing can be written there.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         if None in (sys.stdin, sys.stdout, sys.stderr):
             raise UsageError("standby needs its three streams; redirect to /dev/null what should not be seen")
-        self._path, self._say = path, say
+        self._path, self._say_to_user = path, say
         self._stamp = stamp()
         self._circumstances = circumstances()
         self._children: list[_Child] = []
         self._asked = False
-        self._listener: socket.socket | None = _listen(path)
+        with _disk_errors(path):
+            self._lock = _lock(path)
+        self._listener: socket.socket | None = None
         # signals write to it, so that none is missed between looking and waiting
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
@@ -88,9 +89,16 @@ class Standby:
     def wait(self) -> list[str] | None:
         """Serve until a signal or changed files end it and every command has ended; return None then.
 
-        The signals are SIGINT, SIGTERM and SIGHUP; a second one ends it at once, and the commands go on. In a child it
-        returns the words of the command, whose folder, streams, environment and ignored signals it has taken over.
+        The signals are SIGINT, SIGTERM and SIGHUP; a second one ends it at once, and commands with it. In a child it
+        returns the words of the command, whose folder, streams, terminal and ignored signals it has taken over.
+        `DiskError` where the socket cannot be made.
         """
+        with _disk_errors(self._path):
+            self._path.unlink(missing_ok=True)
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(self._path))
+            self._listener.listen()
+        self._say(f"process {os.getpid()} stands by; Ctrl-C ends it")
         # the collector would otherwise write to, and so copy, all that children share
         gc.collect()
         gc.freeze()
@@ -120,9 +128,13 @@ class Standby:
         for number in _not_ignored(LEAVE):
             signal.signal(number, signal.SIG_DFL)
 
+    def _say(self, line: str) -> None:
+        # whoever reads it may be gone; commands are not the worse for it
+        with contextlib.suppress(OSError):
+            self._say_to_user(line)
+
     def _close(self) -> None:
         if self._listener:
-            # in this order, lest the socket of one that takes our place is removed
             self._path.unlink(missing_ok=True)
             self._listener.close()
             self._listener = None
@@ -137,16 +149,17 @@ class Standby:
             if process:
                 self._children.remove(child)
                 code = os.waitstatus_to_exitcode(status)
-                child.tell(code)
                 self._say(f"{child.name}: exit code {code}, {time.perf_counter() - child.begun:.2f} s")
+                child.tell_ended(code)
 
     def _answer(self, connection: socket.socket) -> list[str] | None:
         """Take a command or refuse it; return its words in the child that is to do it."""
         with contextlib.ExitStack() as unless_taken:
             unless_taken.enter_context(connection)
+            connection.settimeout(REQUEST_SECONDS)
             try:
                 request = Request.receive(connection)
-            except (OSError, ValueError, TypeError):
+            except (OSError, ValueError, TypeError, RecursionError):
                 # who asked is gone, or speaks another version's language
                 return None
             with contextlib.closing(request):
@@ -163,8 +176,9 @@ class Standby:
                     if process == 0:
                         self._leave_to(request)
                         return request.words[1:]
-            connection.settimeout(None)
-            self._children.append(_Child(process, connection, request.name))
+            child = _Child(process, connection, request.name)
+            self._children.append(child)
+            child.tell_begun()
             unless_taken.pop_all()
         return None
 
@@ -182,31 +196,33 @@ class Standby:
         """Drop, in a child, what the process on standby needs."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(self._lock)
         for end in (self._listener, self._woken, self._wake, *(child.connection for child in self._children)):
             if end:
                 end.close()
         request.take_over()
 
 
-def _listen(path: Path) -> socket.socket:
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        if not is_ours(path.parent):
-            raise UsageError(f"{path.parent} must be a folder that is yours alone (chmod 700)")
-        folder = os.open(path.parent, os.O_RDONLY)
-        with contextlib.ExitStack() as afterwards:
-            afterwards.callback(os.close, folder)
-            # of two that begin at once, one sees the other
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            if _somebody_waits(path):
-                raise UsageError("another process is on standby already")
-            path.unlink(missing_ok=True)
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(str(path))
-            listener.listen()
-            return listener
+        yield
     except OSError as error:
         raise DiskError(f"cannot wait at {path}: {error.strerror or error}") from None
+
+
+def _lock(path: Path) -> int:
+    """Lock out others for as long as this process lives; return the descriptor that does."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    if not is_ours(path.parent):
+        raise UsageError(f"{path.parent} must be a folder that is yours alone (chmod 700)")
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise UsageError("another process is on standby already") from None
+    return lock
 
 
 def _agree(connection: socket.socket, request: Request) -> str:
@@ -216,11 +232,6 @@ def _agree(connection: socket.socket, request: Request) -> str:
         if request.receive_descriptors(connection):
             return ""
     return "it waited no longer"
-
-
-def _somebody_waits(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        return connection.connect_ex(str(path)) == 0
 
 
 def _not_ignored(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
