@@ -36,6 +36,7 @@ def hand_over(path: Path, words: Sequence[str]) -> int | None:
         try:
             if not is_ours(path.parent):
                 return None
+            connection.settimeout(ANSWER_SECONDS)
             connection.connect(str(path))
         except OSError:
             # nobody is there any more
@@ -70,7 +71,6 @@ class _Errand:
 
     def _ask(self, request: Request) -> bool:
         try:
-            self._connection.settimeout(ANSWER_SECONDS)
             request.send(self._connection)
             taken = self._connection.recv(len(TAKEN)) == TAKEN
             self._connection.settimeout(None)

@@ -18,6 +18,8 @@ from pnp_exclusion.standby.circumstances import MAY_DIFFER, circumstances
 STREAMS = (0, 1, 2)
 GO = b"!"
 """What streams and folder are sent with."""
+NONSENSE = (ValueError, TypeError, KeyError, RecursionError)
+"""What comes of reading what is no request."""
 PASSED_ON = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -69,9 +71,13 @@ class Request:
 
     @classmethod
     def receive(cls, connection: socket.socket) -> Self:
-        """Read what `send` sent; `OSError`, `ValueError`, `TypeError` or `RecursionError` if it is something else."""
+        """Read what `send` sent; `OSError` or one of `NONSENSE` if it is something else."""
         with connection.makefile("rb") as lines:
-            request = cls(**json.loads(lines.readline()))
+            described = json.loads(lines.readline())
+        kinds = {"words": list, "terminal": dict, "circumstances": dict, "ignored": list}
+        if not all(isinstance(described[name], kind) for name, kind in kinds.items()):
+            raise TypeError("not a request")
+        request = cls(**described)
         if not all(isinstance(text, str) for text in (*request.words, *request.terminal.values())):
             raise TypeError("words and variables are texts")
         return request

@@ -19,7 +19,7 @@ from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.standby.address import is_ours
 from pnp_exclusion.standby.circumstances import circumstances, differences, stamp
 from pnp_exclusion.standby.client import TAKEN, send_signal
-from pnp_exclusion.standby.request import PASSED_ON, Request
+from pnp_exclusion.standby.request import NONSENSE, PASSED_ON, Request
 
 REQUEST_SECONDS = 1.0
 """For a command to say what it wants; others wait meanwhile."""
@@ -159,7 +159,7 @@ class Standby:
             connection.settimeout(REQUEST_SECONDS)
             try:
                 request = Request.receive(connection)
-            except (OSError, ValueError, TypeError, RecursionError):
+            except (OSError, *NONSENSE):
                 # who asked is gone, or speaks another version's language
                 return None
             with contextlib.closing(request):
