@@ -40,11 +40,18 @@ ONE_OF_EACH: list[tuple[str, ...]] = [
 ]
 
 
+def hear_signals() -> None:
+    """Undo in a new process that whoever runs the tests has them ignored, as a shell in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Standby:
     """A process on standby, what it says, and commands that find it."""
 
     def __init__(self, folder: Path, program: Sequence[str | Path], **variables: str) -> None:
         self.folder, self.program = folder, program
+        self.commands: list[subprocess.Popen[str]] = []
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": str(folder), **variables}
         self._lines = folder / "lines"
         # through a pipe, whose reader may go
@@ -54,6 +61,7 @@ class Standby:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=hear_signals,
         )
         with self._lines.open("w") as lines:
             self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=lines)
@@ -73,13 +81,23 @@ class Standby:
     def begin(self, *words: str | Path, **options: object) -> subprocess.Popen[str]:
         """Begin a command that is to be handed over, from the same shell."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
-        return subprocess.Popen([*self.program, *words], **{"env": self.environment, **pipes, **options})
+        usual = {"env": self.environment, "preexec_fn": hear_signals, **pipes}
+        command = subprocess.Popen([*self.program, *words], **{**usual, **options})
+        self.commands.append(command)
+        return command
 
     def do(self, *words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
         """Do such a command."""
         command = self.begin(*words, **options)
         out, err = command.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(command.args, command.returncode, out, err)
+
+    def kill_commands(self) -> None:
+        """Leave nothing at work."""
+        for command in self.commands:
+            command.kill()
+            command.wait()
+        self.taken(0)
 
     def children(self) -> list[int]:
         """The processes of commands at work."""
@@ -110,10 +128,16 @@ def on_standby(
 
 
 @pytest.fixture(scope="module")
-def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
     with on_standby(tmp_path_factory.mktemp("run"), PS1="$ ") as process:
         yield process
         assert process.process.poll() is None, process.said
+
+
+@pytest.fixture
+def standby(shared: Standby) -> Iterator[Standby]:
+    yield shared
+    shared.kill_commands()
 
 
 def alone(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -402,8 +426,8 @@ def test_what_it_cannot_do_is_refused(words: list[str], sentence: str, tmp_path:
 
 
 def write_slow_case(folder: Path) -> Path:
-    """A case that is at work for many seconds."""
-    tables = change(example("membrane"), "domain", to={"shape": "interval", "length": "5 nm", "cells": 2_000_000})
+    """A case that is at work for several seconds."""
+    tables = change(example("membrane"), "domain", to={"shape": "interval", "length": "5 nm", "cells": 300_000})
     return write_toml(tables, folder / "slow.toml")
 
 
