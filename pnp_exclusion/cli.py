@@ -60,17 +60,14 @@ def _command(name: str) -> ModuleType:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, this process' own if none is given, and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and words[:1] != ["standby"] and os.path.exists(address()):
-        from pnp_exclusion.standby.client import hand_over
-
-        code = hand_over(address(), words)
-        if code is not None:
-            return code
     try:
         words, petsc_options = _split_petsc_options(words)
     except UsageError as error:
         return _tell(error)
     try:
+        code = _done_on_standby(sys.argv[1:]) if argv is None else None
+        if code is not None:
+            return code
         with _mute_but_first():
             arguments = _parser().parse_args(words)
         return _command(arguments.command).execute(arguments, petsc_options)
@@ -89,6 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.flush()
         _abort_others(1)
         return 1
+
+
+def _done_on_standby(words: Sequence[str]) -> int | None:
+    """Return the exit code of a command that a process on standby did, None if there is none that would."""
+    if launched_rank() is not None or words[:1] == ["standby"] or not os.path.exists(address()):
+        return None
+    from pnp_exclusion.standby.client import hand_over
+
+    return hand_over(address(), words)
 
 
 def _came_of_interruption(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from pnp_exclusion.signals import held_back
 
 
 def import_wheel() -> None:
-    """Import what must come before DOLFINx, where it is installed. It imports MPI, and so starts it."""
+    """Import what must come before DOLFINx, where it is installed; it imports MPI."""
     if importlib.util.find_spec("dolfinx_solver") is not None:
         with held_back((signal.SIGINT,)):
             importlib.import_module("dolfinx_solver")

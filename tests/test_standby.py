@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -66,7 +67,6 @@ class Standby:
         with self._lines.open("w") as lines:
             self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=lines)
         self.process.stderr.close()
-        self.until(lambda: "stands by" in self.said)
 
     @property
     def said(self) -> str:
@@ -117,6 +117,7 @@ def on_standby(
     folder.mkdir(exist_ok=True)
     standby = Standby(folder, program, **variables)
     try:
+        standby.until(lambda: "stands by" in standby.said)
         yield standby
     finally:
         standby.process.terminate()
@@ -308,6 +309,48 @@ def test_command_does_not_wait_for_one_that_is_stopped(tmp_path: Path):
         # done by itself, not a second time
         assert "not taken, because it waited no longer" in standby.said
         assert standby.said.count("exit code") == 1
+
+
+def test_command_can_be_ended_while_the_one_on_standby_is_stopped(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        command = standby.begin("run", write_slow_case(tmp_path), "-o", tmp_path / "results")
+        (process,) = standby.taken(1)
+        wait_for_log(standby, tmp_path / "results")
+        standby.process.send_signal(signal.SIGSTOP)
+        command.terminate()
+        standby.until(lambda: state_of(process) == "Z")
+        standby.process.send_signal(signal.SIGCONT)
+        assert command.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_nobody_waits_for_whoever_does_not_read_what_it_says(tmp_path: Path):
+    with on_standby(tmp_path / "run") as standby:
+        standby.reader.send_signal(signal.SIGSTOP)
+        pipe = os.open(f"/proc/{standby.reader.pid}/fd/0", os.O_RDONLY)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        begun = time.monotonic()
+        for _ in range(5):
+            # a line that fills the pipe
+            assert standby.do("check", "n" * 2000).returncode == 2
+        assert time.monotonic() - begun < PATIENCE / 2
+        os.close(pipe)
+        standby.reader.send_signal(signal.SIGCONT)
+
+
+def test_another_one_takes_over_while_the_first_waits_for_its_last_commands(tmp_path: Path):
+    with on_standby(tmp_path / "run") as first:
+        command = first.begin("run", write_slow_case(tmp_path), "-o", tmp_path / "results")
+        first.taken(1)
+        first.process.send_signal(signal.SIGHUP)
+        # of which a terminal that closes sends two
+        first.process.send_signal(signal.SIGHUP)
+        first.until(lambda: not address_in(first.folder).exists())
+        with on_standby(tmp_path / "run") as second:
+            assert second.do("--version").returncode == 0
+            second.until(lambda: "--version: exit code 0" in second.said)
+            assert first.process.poll() is None or command.poll() == 0
+        command.kill()
+        command.wait(PATIENCE)
 
 
 def test_leaving_waits_for_commands_and_a_second_one_is_refused(tmp_path: Path):

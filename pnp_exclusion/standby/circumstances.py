@@ -59,9 +59,9 @@ def stamp() -> dict[str, int]:
     installed = {Path(sysconfig.get_paths()[kind]) for kind in ("purelib", "platlib")}
     changed = {}
     for place in [*Path(__file__).parents[1].rglob("*.py"), *installed]:
-        # it may vanish just now, and an editor's lock is a link to nowhere
-        with contextlib.suppress(FileNotFoundError):
-            changed[str(place)] = place.lstat().st_mtime_ns
+        # it may vanish just now; an editor's lock is a link to nowhere
+        with contextlib.suppress(OSError):
+            changed[str(place)] = place.stat().st_mtime_ns
     return changed
 
 

@@ -49,16 +49,16 @@ class _Errand:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._taken = False
+        self._process: int | None = None
         self._early: list[int] = []
 
     def run(self, words: Sequence[str]) -> int | None:
-        request = Request.of_this_process(words)
-        heard = [number for number in PASSED_ON if number not in request.ignored]
+        ignored = [int(number) for number in PASSED_ON if signal.getsignal(number) is signal.SIG_IGN]
+        heard = [number for number in PASSED_ON if number not in ignored]
         former = {number: signal.signal(number, self._pass_on) for number in heard}
         try:
-            self._taken = self._ask(request)
-            if self._taken:
+            self._process = self._begin(words, ignored)
+            if self._process is not None:
                 for number in self._early:
                     self._pass_on(number)
                 return self._outcome()
@@ -69,39 +69,52 @@ class _Errand:
             signal.raise_signal(number)
         return None
 
-    def _ask(self, request: Request) -> bool:
+    def _begin(self, words: Sequence[str], ignored: Sequence[int]) -> int | None:
+        """Return the process that does the command; None if there is none, so that nothing was done."""
         try:
-            request.send(self._connection)
-            taken = self._connection.recv(len(TAKEN)) == TAKEN
+            Request.of_this_process(words, ignored).send(self._connection)
+            if self._connection.recv(len(TAKEN)) != TAKEN:
+                return None
             self._connection.settimeout(None)
-            if taken:
-                # not before: one that is stopped would keep a pipe open that others wait to see closed
-                send_descriptors(self._connection)
+            # not before: one that is stopped would keep a pipe open that others wait to see closed
+            send_descriptors(self._connection)
+            process = self._line()
         except OSError:
             # it ended in the middle of this, or does not listen
-            return False
-        return taken
+            return None
+        return int(process) if process else None
 
     def _outcome(self) -> int:
-        process = code = ""
-        with contextlib.suppress(ConnectionError), self._connection.makefile("r") as answers:
-            process, code = answers.readline(), answers.readline()
+        try:
+            code = self._line()
+        except ConnectionError:
+            code = ""
         if not code:
-            if process:
-                send_signal(int(process), signal.SIGTERM)
+            assert self._process is not None
+            # it ends with its parent; this is for systems where it cannot be told to
+            send_signal(self._process, signal.SIGTERM)
             print("pnp-exclusion: the process on standby was ended, and this command with it", file=sys.stderr)
             return 1
         if int(code) < 0:
             _end_by(-int(code))
         return int(code)
 
+    def _line(self) -> str:
+        """Read a line, byte by byte, since the next one is long in coming; empty if the other end is closed."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self._connection.recv(1)
+            if not byte:
+                return ""
+            line += byte
+        return line.decode()
+
     def _pass_on(self, number: int, *_: object) -> None:
-        if not self._taken:
+        if self._process is None:
             self._early.append(number)
             return
-        with contextlib.suppress(ConnectionError):
-            # a group without a terminal cannot be asked to stop, only made to
-            self._connection.sendall(bytes([signal.SIGSTOP if number == signal.SIGTSTP else number]))
+        # a group without a terminal cannot be asked to stop, only made to
+        send_signal(self._process, signal.SIGSTOP if number == signal.SIGTSTP else number)
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
 

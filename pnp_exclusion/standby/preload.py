@@ -8,7 +8,7 @@ import signal
 
 from pnp_exclusion import fenicsx
 from pnp_exclusion.quantities import unit_registry
-from pnp_exclusion.signals import held_back
+from pnp_exclusion.signals import SIGNALS, held_back
 
 
 def import_everything() -> None:
@@ -20,7 +20,8 @@ def import_everything() -> None:
 
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
     package = importlib.import_module("pnp_exclusion")
-    with held_back((signal.SIGINT,)):
+    # libraries that are loaded set handlers of their own, which this takes back
+    with held_back((*SIGNALS, signal.SIGHUP)):
         fenicsx.import_wheel()
         importlib.import_module("petsc4py.lib").ImportPETSc()
         fenicsx.import_dolfinx()

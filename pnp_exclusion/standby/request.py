@@ -58,11 +58,10 @@ class Request:
         return shlex.join(self.words[1:])
 
     @classmethod
-    def of_this_process(cls, words: Sequence[str]) -> Self:
+    def of_this_process(cls, words: Sequence[str], ignored: Sequence[int]) -> Self:
         """Describe this process, about to do what ``words`` say."""
-        ignored = [int(number) for number in PASSED_ON if signal.getsignal(number) is signal.SIG_IGN]
         terminal = {name: os.environ[name] for name in MAY_DIFFER if name in os.environ}
-        return cls([sys.argv[0], *words], terminal, circumstances(), ignored)
+        return cls([sys.argv[0], *words], terminal, circumstances(), list(ignored))
 
     def send(self, connection: socket.socket) -> None:
         """Send it, without this process' streams and folder."""
@@ -107,7 +106,7 @@ class Request:
             os.environ.pop(name, None)
         os.environ.update(self.terminal)
         sys.argv[:] = self.words
-        for signal_number in PASSED_ON:
+        for signal_number in (*PASSED_ON, signal.SIGTTOU):
             usual = signal.default_int_handler if signal_number == signal.SIGINT else signal.SIG_DFL
             signal.signal(signal_number, signal.SIG_IGN if signal_number in self.ignored else usual)
 

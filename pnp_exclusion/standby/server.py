@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -22,12 +24,14 @@ from pnp_exclusion.standby.client import TAKEN, send_signal
 from pnp_exclusion.standby.request import NONSENSE, PASSED_ON, Request
 
 REQUEST_SECONDS = 1.0
-"""For a command to say what it wants; others wait meanwhile."""
+"""For every step in which a command says what it wants; others wait meanwhile."""
 LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_DIFFERENCES = 3
 """Named when a command is not taken."""
 MOST_SIGNALS = 64
 """Read at once."""
+PR_SET_PDEATHSIG = 1
+"""As in Linux' ``prctl.h``."""
 
 
 @dataclass
@@ -40,21 +44,10 @@ class _Child:
     begun: float = field(default_factory=time.perf_counter)
     attended: bool = True
 
-    def hear(self) -> None:
-        """Give the command the signals that came for it; kill it if who wanted it was killed."""
-        with contextlib.suppress(OSError):
-            numbers = self.connection.recv(MOST_SIGNALS)
-            for number in numbers:
-                send_signal(self.process, number)
-            if numbers:
-                return
+    def abandon(self) -> None:
+        """Kill it: who wanted it was killed, and says no more."""
         self.attended = False
         send_signal(self.process, signal.SIGKILL)
-
-    def tell_begun(self) -> None:
-        """Say which process it is to who wanted it."""
-        with contextlib.suppress(OSError):
-            self.connection.sendall(f"{self.process}\n".encode())
 
     def tell_ended(self, code: int) -> None:
         """Say how it ended to who wanted it, if he is still there; a negative code is the signal that ended it."""
@@ -78,8 +71,9 @@ class Standby:
         self._circumstances = circumstances()
         self._children: list[_Child] = []
         self._asked = False
+        self._process = os.getpid()
         with _disk_errors(path):
-            self._lock = _lock(path)
+            self._lock: int | None = _lock(path)
         self._listener: socket.socket | None = None
         # signals write to it, so that none is missed between looking and waiting
         self._woken, self._wake = socket.socketpair()
@@ -104,6 +98,8 @@ class Standby:
         gc.freeze()
         signal.set_wakeup_fd(self._wake.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # where the terminal stops whoever writes from the background
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         for number in _not_ignored(LEAVE):
             signal.signal(number, self._ask_to_leave)
         while self._listener or self._children:
@@ -114,7 +110,7 @@ class Standby:
                 self._bury()
             for child in attended:
                 if child.connection in ready and child in self._children:
-                    child.hear()
+                    child.abandon()
             if self._asked:
                 self._close()
             elif self._listener in ready:
@@ -126,18 +122,26 @@ class Standby:
     def _ask_to_leave(self, *_: object) -> None:
         self._asked = True
         for number in _not_ignored(LEAVE):
-            signal.signal(number, signal.SIG_DFL)
+            # a terminal that closes sends two of SIGHUP
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
 
     def _say(self, line: str) -> None:
-        # whoever reads it may be gone; commands are not the worse for it
+        # whoever reads it may be gone, or not reading now; commands are not to be the worse for it
         with contextlib.suppress(OSError):
-            self._say_to_user(line)
+            if select.select([], [sys.stderr], [], 0.0)[1]:
+                self._say_to_user(line)
 
     def _close(self) -> None:
         if self._listener:
             self._path.unlink(missing_ok=True)
             self._listener.close()
             self._listener = None
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _bury(self) -> None:
         """Tell how commands ended, to those who wait for them."""
@@ -149,8 +153,8 @@ class Standby:
             if process:
                 self._children.remove(child)
                 code = os.waitstatus_to_exitcode(status)
-                self._say(f"{child.name}: exit code {code}, {time.perf_counter() - child.begun:.2f} s")
                 child.tell_ended(code)
+                self._say(f"{child.name}: exit code {code}, {time.perf_counter() - child.begun:.2f} s")
 
     def _answer(self, connection: socket.socket) -> list[str] | None:
         """Take a command or refuse it; return its words in the child that is to do it."""
@@ -174,11 +178,9 @@ class Standby:
                         self._say(f"{request.name}: not done, because no process can be made: {error.strerror}")
                         return None
                     if process == 0:
-                        self._leave_to(request)
+                        self._leave_to(request, connection)
                         return request.words[1:]
-            child = _Child(process, connection, request.name)
-            self._children.append(child)
-            child.tell_begun()
+            self._children.append(_Child(process, connection, request.name))
             unless_taken.pop_all()
         return None
 
@@ -192,15 +194,29 @@ class Standby:
         more = ", .." if len(differing) > MOST_DIFFERENCES else ""
         return f"of a different {', '.join(differing[:MOST_DIFFERENCES])}{more}"
 
-    def _leave_to(self, request: Request) -> None:
-        """Drop, in a child, what the process on standby needs."""
+    def _leave_to(self, request: Request, connection: socket.socket) -> None:
+        """Drop, in a child, what the process on standby needs; say which process it is to who wants it."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.close(self._lock)
+        self._unlock()
         for end in (self._listener, self._woken, self._wake, *(child.connection for child in self._children)):
             if end:
                 end.close()
         request.take_over()
+        _end_with_parent(self._process)
+        try:
+            connection.sendall(f"{os.getpid()}\n".encode())
+        except OSError:
+            # nobody wants it any more
+            os._exit(1)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let this process be killed when its parent ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 @contextlib.contextmanager
