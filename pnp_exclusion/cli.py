@@ -59,13 +59,13 @@ def _command(name: str) -> ModuleType:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, this process' own if none is given, and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    line = list(sys.argv[1:] if argv is None else argv)
     try:
-        words, petsc_options = _split_petsc_options(words)
+        words, petsc_options = _split_petsc_options(line)
     except UsageError as error:
         return _tell(error)
     try:
-        code = _done_on_standby(sys.argv[1:]) if argv is None else None
+        code = _done_on_standby(line) if argv is None else None
         if code is not None:
             return code
         with _mute_but_first():
@@ -90,11 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _done_on_standby(words: Sequence[str]) -> int | None:
     """Return the exit code of a command that a process on standby did, None if there is none that would."""
-    if launched_rank() is not None or words[:1] == ["standby"] or not os.path.exists(address()):
+    path = address()
+    if launched_rank() is not None or words[:1] == ["standby"] or not os.path.exists(path):
         return None
     from pnp_exclusion.standby.client import hand_over
 
-    return hand_over(address(), words)
+    return hand_over(path, words)
 
 
 def _came_of_interruption(error: BaseException) -> bool:

@@ -11,12 +11,14 @@ import importlib.util
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from pnp_exclusion.heap import keep_freed_memory
 from pnp_exclusion.imports import without
 from pnp_exclusion.signals import held_back
 
 
+@cache
 def import_wheel() -> None:
     """Import what must come before DOLFINx, where it is installed; it imports MPI."""
     if importlib.util.find_spec("dolfinx_solver") is not None:

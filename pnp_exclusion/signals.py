@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -41,6 +41,16 @@ def _raise_all(numbers: list[int]) -> None:
 
 
 @contextlib.contextmanager
+def blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Block signals in this thread, and so in processes that are started here until they unblock them."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@contextlib.contextmanager
 def kept_from_children() -> Iterator[None]:
     """Start processes that are deaf to signals from their first line on, until they `listen`; held back here."""
     # not for every run: most start no process
@@ -48,12 +58,8 @@ def kept_from_children() -> Iterator[None]:
 
     # started on demand otherwise, and unblocking the signals by the way
     resource_tracker.ensure_running()
-    with held_back():
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    with held_back(), blocked(SIGNALS):
+        yield
 
 
 def listen(ignored: tuple[signal.Signals, ...] = SIGNALS) -> None:

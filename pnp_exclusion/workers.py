@@ -23,6 +23,7 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.launcher import VARIABLES
 from pnp_exclusion.signals import kept_from_children, listen
 
 POLL_SECONDS = 0.2
@@ -30,8 +31,6 @@ GRACE_SECONDS = 5.0
 """For a worker without further work to end by itself."""
 MOST_DEATHS = 1
 """Of workers at one item, for which it is done again."""
-LAUNCHER = ("PMI_", "PMIX_", "HYDRA_", "HYDI_", "OMPI_", "MPI_LOCAL", "MPIEXEC_")
-"""Beginnings of the variables by which an MPI launcher knows its ranks; a worker is none of them."""
 
 type Stopped = Callable[[], bool]
 """Says to a worker whether it is asked to stop."""
@@ -201,7 +200,7 @@ def _ending(code: int | None) -> str:
 def _started_apart() -> Iterator[None]:
     """Start a process that is deaf to signals, which are for this one, and that is no rank of a launcher."""
     with kept_from_children():
-        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(LAUNCHER)}
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(VARIABLES)}
         try:
             yield
         finally:

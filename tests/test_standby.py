@@ -386,6 +386,8 @@ def test_nobody_who_stays_silent_or_talks_nonsense_holds_up_commands(standby: St
     for nonsense in (
         b"",
         b"[" * 100_000 + b"\n",
+        b"[]\n",
+        b'{"words": []}\n',
         b'{"words": 1, "terminal": {}, "circumstances": {}, "ignored": []}\n',
     ):
         with socket.socket(socket.AF_UNIX) as connection:

@@ -8,14 +8,12 @@ import sys
 import zlib
 from pathlib import Path
 
-SOCKET_PREFIX = "standby-"
-
 
 def address() -> Path:
     """Return the socket of this user, host and Python environment."""
     parent = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"
     place = f"{os.uname().nodename}\0{sys.prefix}\0{__file__}".encode()
-    return Path(parent) / f"pnp-exclusion-{os.getuid()}" / f"{SOCKET_PREFIX}{zlib.crc32(place):08x}"
+    return Path(parent) / f"pnp-exclusion-{os.getuid()}" / f"standby-{zlib.crc32(place):08x}"
 
 
 def is_ours(folder: Path) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import signal
 
+import pnp_exclusion
 from pnp_exclusion import fenicsx
 from pnp_exclusion.quantities import unit_registry
-from pnp_exclusion.signals import SIGNALS, held_back
+from pnp_exclusion.signals import held_back
+from pnp_exclusion.standby.server import LEAVE
 
 
 def import_everything() -> None:
@@ -19,13 +20,12 @@ def import_everything() -> None:
     import mpi4py
 
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
-    package = importlib.import_module("pnp_exclusion")
     # libraries that are loaded set handlers of their own, which this takes back
-    with held_back((*SIGNALS, signal.SIGHUP)):
+    with held_back(LEAVE):
         fenicsx.import_wheel()
         importlib.import_module("petsc4py.lib").ImportPETSc()
         fenicsx.import_dolfinx()
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(pnp_exclusion.__path__, "pnp_exclusion."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
     unit_registry()

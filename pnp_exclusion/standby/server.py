@@ -18,6 +18,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from pnp_exclusion.errors import DiskError, UsageError
+from pnp_exclusion.signals import SIGNALS, blocked
 from pnp_exclusion.standby.address import is_ours
 from pnp_exclusion.standby.circumstances import circumstances, differences, stamp
 from pnp_exclusion.standby.client import TAKEN, send_signal
@@ -25,7 +26,7 @@ from pnp_exclusion.standby.request import NONSENSE, PASSED_ON, Request
 
 REQUEST_SECONDS = 1.0
 """For every step in which a command says what it wants; others wait meanwhile."""
-LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LEAVE = (*SIGNALS, signal.SIGHUP)
 MOST_DIFFERENCES = 3
 """Named when a command is not taken."""
 MOST_SIGNALS = 64
@@ -42,11 +43,15 @@ class _Child:
     connection: socket.socket
     name: str
     begun: float = field(default_factory=time.perf_counter)
-    attended: bool = True
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody wants it still."""
+        return self.connection.fileno() >= 0
 
     def abandon(self) -> None:
         """Kill it: who wanted it was killed, and says no more."""
-        self.attended = False
+        self.connection.close()
         send_signal(self.process, signal.SIGKILL)
 
     def tell_ended(self, code: int) -> None:
@@ -171,7 +176,8 @@ class Standby:
                 if reason:
                     self._say(f"{request.name}: not taken, because {reason}")
                     return None
-                with _blocked(PASSED_ON):
+                # until it has handlers of its own
+                with blocked(PASSED_ON):
                     try:
                         process = os.fork()
                     except OSError as error:
@@ -252,13 +258,3 @@ def _agree(connection: socket.socket, request: Request) -> str:
 
 def _not_ignored(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-@contextlib.contextmanager
-def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Keep signals from a child until it has handlers of its own."""
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
