@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from mpi4py import MPI
@@ -242,7 +243,8 @@ class WeakForm:
             if boundary.held_potential is not None and problem.coupled:
                 held.append(self.components - 1)
             for component in held:
-                dofs = np.setdiff1d(self.boundary_dofs(boundary.where, component), taken[component])
+                dofs = self.components * self._boundary_nodes(boundary.where) + component
+                dofs = np.setdiff1d(dofs, taken[component])
                 taken[component] = np.union1d(taken[component], dofs)
                 claimed[tag, component] = dofs
         return claimed
@@ -255,7 +257,7 @@ class WeakForm:
         return nodes
 
     def _find_own_nodes(self, tag: int, component: int) -> np.ndarray:
-        nodes = self.boundary_dofs(self.problem.boundaries[tag].where, component) // self.components
+        nodes = self._boundary_nodes(self.problem.boundaries[tag].where)
         for (other, held), dofs in self.claimed.items():
             if other != tag and held == component:
                 nodes = np.setdiff1d(nodes, dofs // self.components)
@@ -268,19 +270,22 @@ class WeakForm:
             if (tag, component) not in weak:
                 yield self._hold(tag, component, dofs)
 
-    def boundary_dofs(self, where: str, component: int) -> np.ndarray:
-        """Local degrees of freedom (owned and ghost) of one component on a boundary."""
+    def _boundary_nodes(self, where: str) -> np.ndarray:
+        """Local nodes (owned and ghost) on a boundary."""
         domain = self.problem.domain
-        return fem.locate_dofs_topological(
-            self._component_space(component), domain.dimension - 1, domain.boundary_facets[where]
+        nodes: np.ndarray = self.kept(
+            f"nodes on {where}",
+            lambda: fem.locate_dofs_topological(self.space, domain.dimension - 1, domain.boundary_facets[where]),
         )
+        return nodes
 
-    def _component_space(self, component: int) -> fem.FunctionSpace:
-        return self.space.sub(component) if self.components > 1 else self.space
+    @cached_property
+    def _component_spaces(self) -> list[fem.FunctionSpace]:
+        return [self.space.sub(c) for c in range(self.components)] if self.components > 1 else [self.space]
 
     def _hold(self, tag: int, component: int, dofs: np.ndarray) -> Held:
         value = fem.Constant(self.problem.domain.mesh, 0.0)
-        condition = fem.dirichletbc(value, dofs.astype(np.int32), self._component_space(component))
+        condition = fem.dirichletbc(value, dofs.astype(np.int32), self._component_spaces[component])
         return Held(tag, component, dofs, condition, value)
 
     def set_drive(self, drive: float) -> None:
