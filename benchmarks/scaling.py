@@ -120,7 +120,8 @@ def measure(dimension: int, cells: int) -> Row | None:
 
 def measured(dimension: int, unknowns: float, ranks: int = 1) -> Row:
     """Measure in processes of their own."""
-    cells = round((unknowns / 3.0) ** (1.0 / dimension)) - 1
+    # an even number, which two ranks can halve
+    cells = 2 * round(((unknowns / 3.0) ** (1.0 / dimension) - 1.0) / 2.0)
     words = [sys.executable, __file__, "--worker", str(dimension), str(cells)]
     if ranks > 1:
         beside = Path(sys.executable).with_name("mpiexec")

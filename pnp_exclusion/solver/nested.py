@@ -25,8 +25,10 @@ from pnp_exclusion.solver.linear import OptionsLedger
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 from pnp_exclusion.weakform import WeakForm
 
-LEAST_UNKNOWNS = 2_000
+LEAST_UNKNOWNS = 4_000
 """Smaller problems start cold."""
+LEAST_REPEATED_UNKNOWNS = 2_000
+"""The same where a coarser discretisation, once made, serves many cases."""
 COARSE_TOLERANCE = 1e-3
 """Of the Newton step: less than what the coarse mesh itself leaves to correct."""
 
@@ -44,7 +46,8 @@ def coarser_start(
         Called with one line per Newton or ramp step.
     """
     domain = setup.problem.domain
-    if settings.always_ramp or size_of(weak_form).unknowns < LEAST_UNKNOWNS or domain.dimension == 1:
+    least = LEAST_REPEATED_UNKNOWNS if settings.repeated else LEAST_UNKNOWNS
+    if settings.always_ramp or size_of(weak_form).unknowns < least or domain.dimension == 1:
         return None
     if weak_form.degree > 1:
         coarse = WeakForm(setup.problem, weak_form.degree // 2)
