@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from mpi4py import MPI
@@ -42,6 +44,32 @@ def test_more_ranks_than_cells_are_refused_in_a_sentence(tmp_path: Path):
     assert finished.returncode == 2
     assert finished.stderr.count("3 ranks cannot share 2 cells: start at most 2") == 1
     assert "Traceback" not in finished.stderr
+
+
+KEEPER = """
+from pathlib import Path
+from pnp_exclusion import fenicsx
+fenicsx.initialise_petsc()
+from mpi4py import MPI
+import numpy as np
+from pnp_exclusion.solver.memory import available_per_rank
+resident = lambda: 4096e-6 * int(Path("/proc/self/statm").read_text().split()[1])
+np.ones(50_000_000)
+held = [resident()]
+for wanted in (1.0, float("inf")):
+    available_per_rank(MPI.COMM_WORLD, wanted)
+    held.append(resident())
+print(*held)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they like")
+def test_what_a_process_keeps_is_given_back_only_when_memory_is_short():
+    finished = subprocess.run([sys.executable, "-c", KEEPER], capture_output=True, text=True, check=True)
+    before, enough, short = map(float, finished.stdout.splitlines()[0].split())
+    # an array of 400 MB was made and dropped
+    assert enough == pytest.approx(before, abs=20.0)
+    assert short < before - 350.0
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -48,7 +48,8 @@ def estimate(nodes: float, dimension: int, degree: int, components: int, linear:
 
 def require_memory(comm: MPI.Comm, needed: float, linear: str, what: str) -> None:
     """Raise `UsageError` on every rank if some node has not the memory for its ranks' shares of ``needed`` bytes."""
-    share, there = needed / comm.size, available_per_rank(comm)
+    share = needed / comm.size
+    there = available_per_rank(comm, share)
     if share <= there:
         return
     ways = ["a coarser mesh (`cells`)", "more nodes"]
@@ -61,10 +62,20 @@ def require_memory(comm: MPI.Comm, needed: float, linear: str, what: str) -> Non
     )
 
 
-def available_per_rank(comm: MPI.Comm) -> float:
-    """Return the bytes that are there for every rank, on the node where they are fewest; collective."""
+def available_per_rank(comm: MPI.Comm, wanted: float) -> float:
+    """Return the bytes that are there for every rank, on the node where they are fewest; collective.
+
+    What processes keep without need is counted only if there are fewer than ``wanted`` without it; it is lost then.
+    """
+    there = _available_per_rank(comm)
+    if there < wanted:
+        give_back_freed_memory()
+        there = _available_per_rank(comm)
+    return there
+
+
+def _available_per_rank(comm: MPI.Comm) -> float:
     assert isinstance(comm, MPI.Intracomm)
-    give_back_freed_memory()
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     try:
         # what other ranks see of one node differs by what they take meanwhile

@@ -197,7 +197,8 @@ class SteadySolver:
             return False
         size, components, comm = self._size, self.weak_form.components, self.weak_form.problem.domain.comm
         needed = estimate(size.unknowns / components, size.dimension, size.degree, components, "direct")
-        return needed / comm.size <= available_per_rank(comm)
+        share = needed / comm.size
+        return share <= available_per_rank(comm, share)
 
     def _store_amounts(self) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
