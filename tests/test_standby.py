@@ -21,6 +21,7 @@ from conftest import BIN, EXAMPLES, ROOT, change, example, write_toml
 
 from pnp_exclusion import commands
 from pnp_exclusion.standby.address import address
+from pnp_exclusion.standby.client import send_signal
 
 MEMBRANE = str(EXAMPLES / "membrane.toml")
 PATIENCE = 60.0
@@ -330,11 +331,39 @@ def test_nobody_waits_for_whoever_does_not_read_what_it_says(tmp_path: Path):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
         begun = time.monotonic()
         for _ in range(5):
-            # a line that fills the pipe
-            assert standby.do("check", "n" * 2000).returncode == 2
+            # a line that would be longer than the pipe
+            assert standby.do("check", "n" * 6000).returncode == 2
         assert time.monotonic() - begun < PATIENCE / 2
         os.close(pipe)
         standby.reader.send_signal(signal.SIGCONT)
+
+
+FAULTY = """
+import os, signal, sys
+from pnp_exclusion.cli import main
+from pnp_exclusion.standby.request import Request
+def take_over(self): {fault}
+Request.take_over = take_over
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("fault", ['raise OSError(116, "Stale file handle")', "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_command_that_could_not_begin_is_done_by_whoever_asked(fault: str, tmp_path: Path):
+    program = tmp_path / "faulty.py"
+    program.write_text(FAULTY.format(fault=fault))
+    with on_standby(tmp_path / "run", [sys.executable, program]) as standby:
+        done = standby.do("check", MEMBRANE)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == alone("check", MEMBRANE).stdout
+        standby.until(lambda: "exit code" in standby.said)
+        assert "exit code 0" not in standby.said and "Traceback" not in standby.said
+
+
+@pytest.mark.parametrize("number", [1, 0, -9])
+def test_signals_are_for_commands_and_never_for_everybody(number: int):
+    with pytest.raises(ValueError, match="is not the number of a command"):
+        send_signal(number, signal.SIGCONT)
 
 
 def test_another_one_takes_over_while_the_first_waits_for_its_last_commands(tmp_path: Path):

@@ -10,9 +10,11 @@ from pathlib import Path
 from mpi4py import MPI
 
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.heap import give_back_freed_memory
+from pnp_exclusion.heap import freed_memory, give_back_freed_memory
 
 GB = 1e9
+MOST_KEPT = 2.0
+"""Of freed memory, times what is needed next: others on the machine may need the rest."""
 
 ITERATIVE = {
     1: (1000.0, 1000.0, 1200.0, 1400.0),
@@ -65,8 +67,11 @@ def require_memory(comm: MPI.Comm, needed: float, linear: str, what: str) -> Non
 def available_per_rank(comm: MPI.Comm, wanted: float) -> float:
     """Return the bytes that are there for every rank, on the node where they are fewest; collective.
 
-    What processes keep without need is counted only if there are fewer than ``wanted`` without it; it is lost then.
+    What processes have freed, and keep for the next arrays, is not counted. They give it back, which makes these arrays
+    dearer, where it is more than what is wanted would use again, and where there are fewer than ``wanted`` without it.
     """
+    if freed_memory() > MOST_KEPT * wanted:
+        give_back_freed_memory()
     there = _available_per_rank(comm)
     if there < wanted:
         give_back_freed_memory()

@@ -15,6 +15,9 @@ from pnp_exclusion.standby.request import PASSED_ON, Request, send_descriptors
 
 TAKEN = b"y"
 """What the process on standby answers, or else it closes the connection."""
+BEGUN, ENDED = "begun", "ended"
+"""First words of what comes then: from the process that does the command, with its number, and from the one on standby,
+with the exit code."""
 ANSWER_SECONDS = 2.0
 """For that answer; the process on standby may be stopped."""
 OWN_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
@@ -78,18 +81,18 @@ class _Errand:
             self._connection.settimeout(None)
             # not before: one that is stopped would keep a pipe open that others wait to see closed
             send_descriptors(self._connection)
-            process = self._line()
+            first, number = self._line()
         except OSError:
             # it ended in the middle of this, or does not listen
             return None
-        return int(process) if process else None
+        return int(number) if first == BEGUN else None
 
     def _outcome(self) -> int:
         try:
-            code = self._line()
+            first, code = self._line()
         except ConnectionError:
-            code = ""
-        if not code:
+            first, code = "", ""
+        if first != ENDED:
             assert self._process is not None
             # it ends with its parent; this is for systems where it cannot be told to
             send_signal(self._process, signal.SIGTERM)
@@ -99,15 +102,16 @@ class _Errand:
             _end_by(-int(code))
         return int(code)
 
-    def _line(self) -> str:
-        """Read a line, byte by byte, since the next one is long in coming; empty if the other end is closed."""
+    def _line(self) -> tuple[str, str]:
+        """Read two words, byte by byte, since the next ones are long in coming; empty if the other end is closed."""
         line = b""
         while not line.endswith(b"\n"):
             byte = self._connection.recv(1)
             if not byte:
-                return ""
+                return "", ""
             line += byte
-        return line.decode()
+        first, second = line.decode().split()
+        return first, second
 
     def _pass_on(self, number: int, *_: object) -> None:
         if self._process is None:
@@ -121,6 +125,9 @@ class _Errand:
 
 def send_signal(process: int, number: int) -> None:
     """Send a signal to all of a command, as a terminal does."""
+    if process <= 1:
+        # to the kernel these numbers are everybody
+        raise ValueError(f"{process} is not the number of a command")
     with contextlib.suppress(ProcessLookupError):
         try:
             os.killpg(process, number)

@@ -21,7 +21,7 @@ from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.signals import SIGNALS, blocked
 from pnp_exclusion.standby.address import is_ours
 from pnp_exclusion.standby.circumstances import circumstances, differences, stamp
-from pnp_exclusion.standby.client import TAKEN, send_signal
+from pnp_exclusion.standby.client import BEGUN, ENDED, TAKEN, send_signal
 from pnp_exclusion.standby.request import NONSENSE, PASSED_ON, Request
 
 REQUEST_SECONDS = 1.0
@@ -29,6 +29,8 @@ REQUEST_SECONDS = 1.0
 LEAVE = (*SIGNALS, signal.SIGHUP)
 MOST_DIFFERENCES = 3
 """Named when a command is not taken."""
+LONGEST_LINE = select.PIPE_BUF // 4 - 10
+"""In characters, of up to four bytes each: a pipe that can be written to has room for so much, and perhaps no more."""
 MOST_SIGNALS = 64
 """Read at once."""
 PR_SET_PDEATHSIG = 1
@@ -57,7 +59,7 @@ class _Child:
     def tell_ended(self, code: int) -> None:
         """Say how it ended to who wanted it, if he is still there; a negative code is the signal that ended it."""
         with self.connection, contextlib.suppress(OSError):
-            self.connection.sendall(f"{code}\n".encode())
+            self.connection.sendall(f"{ENDED} {code}\n".encode())
 
 
 class Standby:
@@ -134,7 +136,7 @@ class Standby:
         # whoever reads it may be gone, or not reading now; commands are not to be the worse for it
         with contextlib.suppress(OSError):
             if select.select([], [sys.stderr], [], 0.0)[1]:
-                self._say_to_user(line)
+                self._say_to_user(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..")
 
     def _close(self) -> None:
         if self._listener:
@@ -208,13 +210,13 @@ class Standby:
         for end in (self._listener, self._woken, self._wake, *(child.connection for child in self._children)):
             if end:
                 end.close()
-        request.take_over()
-        _end_with_parent(self._process)
-        try:
-            connection.sendall(f"{os.getpid()}\n".encode())
-        except OSError:
-            # nobody wants it any more
-            os._exit(1)
+        with contextlib.ExitStack() as unless_begun:
+            # whoever still wants it does it himself; errors would be told as those of the one on standby
+            unless_begun.callback(os._exit, 1)
+            request.take_over()
+            _end_with_parent(self._process)
+            connection.sendall(f"{BEGUN} {os.getpid()}\n".encode())
+            unless_begun.pop_all()
 
 
 def _end_with_parent(parent: int) -> None:
