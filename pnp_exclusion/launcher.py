@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-VARIABLES = ("PMI_", "PMIX_", "HYDRA_", "HYDI_", "OMPI_", "MPI_LOCAL", "MPIEXEC_")
+LAUNCHER_VARIABLES = ("PMI_", "PMIX_", "HYDRA_", "HYDI_", "OMPI_", "MPI_LOCAL", "MPIEXEC_")
 """Beginnings of the environment variables by which a launcher knows its ranks."""
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 """Those in which the launchers (MPICH, Intel, Open MPI, Slurm) say which rank this is."""

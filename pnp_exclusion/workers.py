@@ -23,7 +23,7 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 from pnp_exclusion.errors import PnpExclusionError, UsageError
-from pnp_exclusion.launcher import VARIABLES
+from pnp_exclusion.launcher import LAUNCHER_VARIABLES
 from pnp_exclusion.signals import kept_from_children, listen
 
 POLL_SECONDS = 0.2
@@ -200,7 +200,7 @@ def _ending(code: int | None) -> str:
 def _started_apart() -> Iterator[None]:
     """Start a process that is deaf to signals, which are for this one, and that is no rank of a launcher."""
     with kept_from_children():
-        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(VARIABLES)}
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(LAUNCHER_VARIABLES)}
         try:
             yield
         finally:

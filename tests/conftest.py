@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ import pytest
 from pnp_exclusion import fenicsx
 from pnp_exclusion.case import make_case
 from pnp_exclusion.errors import CaseError
+
+if TYPE_CHECKING:
+    from standby_process import Standby
 
 fenicsx.initialise_petsc()
 
@@ -37,6 +42,23 @@ def example(name: str) -> dict:
 def membrane() -> dict:
     """The tables of the membrane example, to be changed."""
     return copy.deepcopy(example("membrane"))
+
+
+@pytest.fixture(scope="module")
+def shared_standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
+    """A process on standby for the tests of one file, which must survive them all."""
+    from standby_process import on_standby
+
+    with on_standby(tmp_path_factory.mktemp("run"), PS1="$ ") as shared:
+        yield shared
+        assert shared.process.poll() is None, shared.said
+
+
+@pytest.fixture
+def standby(shared_standby: Standby) -> Iterator[Standby]:
+    """The same, at whose end no command is left at work."""
+    yield shared_standby
+    shared_standby.kill_commands()
 
 
 def mistakes(tables: dict, folder: Path = Path()) -> list[str]:

@@ -63,7 +63,7 @@ print(*held)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they like")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep what is freed")
 @pytest.mark.parametrize("other", ['float("inf")', "1e6"])
 def test_what_a_process_keeps_is_given_back_when_memory_is_short_or_others_may_need_it(other: str):
     # an array of 400 MB was made and dropped; the next step needs as much, then more than there is or far less
