@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mpi4py import MPI
@@ -26,8 +26,8 @@ from pnp_exclusion.scales import Scales, domain_length, scales_of
 from pnp_exclusion.solver.linear import Size, resolved
 from pnp_exclusion.solver.memory import estimate, require_memory
 
-EMPTY_FRACTION = 1e-12
-"""Stands for a density of zero at a boundary, whose logarithm the unknowns cannot hold."""
+EMPTY_SHARE = 1e-16
+"""Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -138,21 +138,20 @@ def _potential_reference(case: Case, scales: Scales) -> float:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[boundaries.BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    listed = [_condition(boundary, scales, reference) for boundary in case.boundaries]
+    fractions = held_fractions(case, scales)
+    listed = [_condition(boundary, scales, reference, fractions[boundary.where]) for boundary in case.boundaries]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [boundaries.Wall(name) for name in domain.boundary_facets if name not in named]
 
 
-def _condition(table: tables.Boundary, scales: Scales, reference: float) -> boundaries.BoundaryCondition:
+def _condition(
+    table: tables.Boundary, scales: Scales, reference: float, fractions: Mapping[str, float]
+) -> boundaries.BoundaryCondition:
     match table:
         case tables.Reservoir():
-            return boundaries.Reservoir(
-                table.where, _fractions(table, scales), _potential(table.potential, scales, reference)
-            )
+            return boundaries.Reservoir(table.where, fractions, _potential(table.potential, scales, reference))
         case tables.Electrode():
-            return boundaries.Electrode(
-                table.where, _potential(table.potential, scales, reference), _fractions(table, scales)
-            )
+            return boundaries.Electrode(table.where, _potential(table.potential, scales, reference), fractions)
         case tables.Flux():
             fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
             return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales, reference))
@@ -160,8 +159,27 @@ def _condition(table: tables.Boundary, scales: Scales, reference: float) -> boun
             return boundaries.Wall(table.where)
 
 
-def _fractions(table: tables.Contents, scales: Scales) -> dict[str, float]:
-    return {name: max(amount / scales.concentration, EMPTY_FRACTION) for name, amount in table.amounts.items()}
+def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
+    """Return the occupied fraction of every species that each boundary of a case holds, above zero.
+
+    Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species; if all hold none, of the most that
+    they hold of any.
+    """
+    given = {
+        boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
+        for boundary in case.boundaries
+        if isinstance(boundary, tables.Contents)
+    }
+    largest: dict[str, float] = {}
+    for name, fraction in (item for fractions in given.values() for item in fractions.items()):
+        largest[name] = max(fraction, largest.get(name, 0.0))
+    of_any = max(largest.values(), default=0.0) or 1.0
+    floors = {name: EMPTY_SHARE * (most or of_any) for name, most in largest.items()}
+    held = {
+        where: {name: fraction or floors[name] for name, fraction in fractions.items()}
+        for where, fractions in given.items()
+    }
+    return {boundary.where: held.get(boundary.where, {}) for boundary in case.boundaries}
 
 
 def _potential(potential: tables.Quantity | None, scales: Scales, reference: float) -> float | None:

@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Region, Reservoir
+from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Region
 from pnp_exclusion.mesh.domain import Domain, Grid
 from pnp_exclusion.mesh.gmsh_file import gmsh_domain
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
@@ -23,8 +23,6 @@ CELLS_IN_LAYER = {1: 2.0, 2: 2.0, 3: 4 / 3, 4: 1.0}
 """By the degree of the elements: a layer with fewer cells than this across it is not resolved."""
 FINEST_LAYER = 1e-9
 """Of the domain: below it coordinates have too few digits."""
-SINK_LAYER = 1e-4
-"""Of the domain: the logarithm of a density that vanishes at a boundary is steep at every distance from it."""
 
 
 def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
@@ -157,8 +155,6 @@ def _side_thickness(case: Case, scales: Scales, name: str) -> float:
         largest = max((largest_field(species.field, scales) for species in case.species), default=0.0)
         if largest > 0.0:
             thickness = FIELD_LAYERS / largest
-    if isinstance(boundary, Reservoir | Electrode) and any(amount == 0.0 for amount in boundary.amounts.values()):
-        thickness = min(thickness, SINK_LAYER)
     return thickness
 
 

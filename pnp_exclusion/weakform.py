@@ -22,17 +22,11 @@ import ufl
 from dolfinx import fem
 
 from pnp_exclusion.constants import ConstantBook, ConstantPage
+from pnp_exclusion.integration import QUADRATURE_PER_DEGREE, CellwiseForm, Integration, steep_cells
 from pnp_exclusion.problem import Problem
-
-QUADRATURE_PER_DEGREE = 2
-"""Times the degree of the elements: the errors are those of degree 20, the cost a hundredth of UFL's own estimate's
-(NUMERICS)."""
 
 HOLDING_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
-
-JIT_OPTIONS = {"cffi_extra_compile_args": ["-O2"], "timeout": 120}
-
 
 @dataclass(frozen=True)
 class LocalState:
@@ -97,11 +91,9 @@ class WeakForm:
         element = basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=shape)
         self.space = fem.functionspace(mesh, element)
         self.unknown = fem.Function(self.space, name="unknown")
-        self.dx = ufl.Measure(
-            "dx", mesh, metadata={"quadrature_degree": quadrature_degree or QUADRATURE_PER_DEGREE * degree}
-        )
         names = [boundary.where for boundary in problem.boundaries]
-        self.ds = ufl.Measure("ds", mesh, subdomain_data=problem.domain.facet_tags(names), metadata=self.dx.metadata())
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree or QUADRATURE_PER_DEGREE * degree)
+        self.dx, self.ds = self.integration.dx, self.integration.ds
         constant = lambda value: fem.Constant(mesh, float(value))  # noqa: E731
         self.drive = constant(1.0)
         self.storage_rate = constant(0.0)
@@ -126,10 +118,10 @@ class WeakForm:
         residual = balance + self._holding_terms(test)
         self.residual = residual
         """As UFL; `residual_form` and `jacobian_form` are compiled from it."""
-        self.balance_form = fem.form(balance, jit_options=JIT_OPTIONS)
+        self.balance_form = self.integration.form(balance)
         """What flows in and out of the neighbourhood of every node: the currents are read off it."""
-        self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS) if self.weakly_held else self.balance_form
-        self.jacobian_form = fem.form(ufl.derivative(residual, self.unknown), jit_options=JIT_OPTIONS)
+        self.residual_form = self.integration.form(residual) if self.weakly_held else self.balance_form
+        self.jacobian_form = self.integration.form(ufl.derivative(residual, self.unknown))
         self.claimed = self._claim_nodes()
         self.held = list(self._hold_boundaries())
         self.set_drive(1.0)
@@ -353,11 +345,19 @@ class WeakForm:
 
     def integral(self, name: str, integrand: Callable[[], Any]) -> float:
         """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
-        return self.total(self.kept(name, lambda: fem.form(integrand() * self.dx, jit_options=JIT_OPTIONS)))
+        return self.total(self.kept(name, lambda: self.integration.form(integrand() * self.dx)))
 
-    def total(self, functional: fem.Form) -> float:
+    def total(self, functional: CellwiseForm) -> float:
         """Return the value of a compiled functional over all ranks."""
-        return float(self.problem.domain.comm.allreduce(fem.assemble_scalar(functional), op=MPI.SUM))
+        return float(self.problem.domain.comm.allreduce(fem.assemble_scalar(functional.now), op=MPI.SUM))
+
+    def mark_steep_cells(self) -> None:
+        """Integrate by the high rule where a potential in the unknown is steep within a cell."""
+        nodes = self.unknown.x.array.reshape(-1, self.components)
+        eta, potential = self.nodal_potentials(self.unknown.x.array)
+        mu = [] if potential is None else list(nodes[:, : len(self.problem.species)].T)
+        cells = self.space.dofmap.list[: len(self.integration.is_steep)]
+        self.integration.mark(steep_cells([*mu, *eta], cells))
 
     @property
     def conditions(self) -> list[fem.DirichletBC]:

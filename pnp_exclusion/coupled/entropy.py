@@ -13,7 +13,8 @@ from dolfinx import fem
 
 from pnp_exclusion.observe.sample import central_plane, values_at
 from pnp_exclusion.observe.split import entropy_production_density
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.integration import JIT_OPTIONS
+from pnp_exclusion.weakform import WeakForm
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,8 @@ class TangentSolver:
         held = np.unique(np.concatenate([h.dofs for h in weak_form.held]))
         self._held = held[held < self._owned]
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
-        self._jacobian = fem_petsc.create_matrix(weak_form.jacobian_form)
-        self._operator = fem_petsc.create_matrix(weak_form.jacobian_form)
+        self._jacobian = fem_petsc.create_matrix(weak_form.jacobian_form.now)
+        self._operator = fem_petsc.create_matrix(weak_form.jacobian_form.now)
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
         self._levels = Levels(weak_form)
@@ -238,7 +238,7 @@ class _FieldColumn:
         test = ufl.TestFunction(weak_form.space)
         tests = [test[a] for a in range(len(fluxes))] if weak_form.components > 1 else [test]
         form = sum(-ufl.inner(flux, ufl.grad(v)) * weak_form.dx for flux, v in zip(fluxes, tests, strict=True))
-        self.form = fem.form(form, jit_options=JIT_OPTIONS)
+        self.form = weak_form.integration.form(form)
 
     def assemble(self, weak_form: WeakForm, component: int, direction: np.ndarray) -> np.ndarray:
         """Return the column of a field along ``direction`` on one species, ghosts included."""
@@ -247,12 +247,12 @@ class _FieldColumn:
         for a, field in enumerate(self.fields):
             field.value[:] = direction if a == component else 0.0
         column = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
-        fem.assemble_vector(column.array, self.form)
+        fem.assemble_vector(column.array, self.form.now)
         column.scatter_reverse(la.InsertMode.add)
         return column.array
 
 
 def _assemble_into(matrix: PETSc.Mat, weak_form: WeakForm, conditions: list[Any]) -> None:
     matrix.zeroEntries()
-    fem_petsc.assemble_matrix(matrix, weak_form.jacobian_form, bcs=conditions)
+    fem_petsc.assemble_matrix(matrix, weak_form.jacobian_form.now, bcs=conditions)
     matrix.assemble()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pnp_exclusion.build import EMPTY_FRACTION, law_of
+from pnp_exclusion.build import held_fractions, law_of
 from pnp_exclusion.case import Case, Contents, FieldTable, Interval
 from pnp_exclusion.diagram.samples import Array
 from pnp_exclusion.scales import Scales, domain_length, scales_of
@@ -48,10 +48,9 @@ def ends_of(case: Case) -> Ends:
 
 def contents_of(case: Case) -> tuple[Array, Array]:
     """Occupied fractions (N,) of the two reservoirs."""
-    full = _scales(case).concentration
+    held = held_fractions(case, _scales(case))
     first, second = (
-        np.maximum([reservoir.amounts[name] / full for name in case.species_names], EMPTY_FRACTION)
-        for reservoir in reservoirs(case)
+        np.array([held[reservoir.where][name] for name in case.species_names]) for reservoir in reservoirs(case)
     )
     return first, second
 

@@ -18,7 +18,8 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.integration import CellwiseForm
+from pnp_exclusion.weakform import WeakForm
 
 NO_CURRENT = 1e-12
 """Of the mean flux: what rounding leaves of a current that is zero."""
@@ -103,7 +104,7 @@ def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
 
 def _balance(weak_form: WeakForm) -> np.ndarray:
     residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
-    fem.assemble_vector(residual.array, weak_form.balance_form)
+    fem.assemble_vector(residual.array, weak_form.balance_form.now)
     residual.scatter_reverse(la.InsertMode.add)
     return residual.array
 
@@ -117,9 +118,9 @@ def _sum_over_claimed(weak_form: WeakForm, at_nodes: np.ndarray, tag: int, compo
 def _integral(weak_form: WeakForm, tag: int, what: str, density: Callable[[], Any | None]) -> float:
     """Integrate over a boundary; zero where there is nothing to integrate."""
 
-    def form() -> fem.Form | None:
+    def form() -> CellwiseForm | None:
         integrand = density()
-        return None if integrand is None else fem.form(integrand * weak_form.ds(tag), jit_options=JIT_OPTIONS)
+        return None if integrand is None else weak_form.integration.form(integrand * weak_form.ds(tag))
 
     compiled = weak_form.kept(f"{what} at boundary {tag}", form)
     return 0.0 if compiled is None else weak_form.total(compiled)

@@ -11,7 +11,8 @@ import basix
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.integration import JIT_OPTIONS
+from pnp_exclusion.weakform import WeakForm
 
 LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15

@@ -15,7 +15,8 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.solver.places import Places, address
 from pnp_exclusion.solver.vectorise import NoKernel, cell_kernel
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.integration import USUAL_CELLS
+from pnp_exclusion.weakform import WeakForm
 
 LEAST_WORK = 60_000
 """Pairs of nodes of all cells of a rank: fewer are not worth compiling a second kernel for."""
@@ -31,16 +32,16 @@ class Assembly:
         self.matrix = self._new_matrix()
 
     def _new_matrix(self) -> PETSc.Mat:
-        return fem_petsc.create_matrix(self.weak_form.jacobian_form)
+        return fem_petsc.create_matrix(self.weak_form.jacobian_form.now)
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
-        fem.assemble_vector(vector, self.weak_form.residual_form)
+        fem.assemble_vector(vector, self.weak_form.residual_form.now)
 
     def fill_jacobian(self) -> None:
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
         self.matrix.zeroEntries()
-        fem_petsc.assemble_matrix(self.matrix, self.weak_form.jacobian_form, bcs=self.weak_form.conditions)
+        fem_petsc.assemble_matrix(self.matrix, self.weak_form.jacobian_form.now, bcs=self.weak_form.conditions)
         self.matrix.assemble()
 
     def close(self) -> None:
@@ -68,73 +69,81 @@ def assembly_of(
 
 
 class BatchedAssembly(Assembly):
-    """Integrals over cells by vectorised kernels, straight into the matrix's values; those over facets by DOLFINx.
+    """Integrals over usual cells by vectorised kernels, straight into the matrix's values; the others by DOLFINx.
 
     Raises `NoKernel` where the kernels cannot be had.
     """
 
     def __init__(self, weak_form: WeakForm) -> None:
-        self._residual = _Parts(weak_form.space, weak_form.residual, weak_form.residual_form)
-        jacobian = ufl.derivative(weak_form.residual, weak_form.unknown)
-        self._jacobian = _Parts(weak_form.space, jacobian, weak_form.jacobian_form)
-        space = weak_form.space
-        mesh, dofmap = space.mesh, space.dofmap
-        self._owned = dofmap.index_map.size_local
-        self._cells = mesh.topology.index_map(mesh.topology.dim).size_local
-        self._corners = np.ascontiguousarray(mesh.geometry.dofmaps[0][: self._cells], dtype=np.int32)
-        self._nodes = np.ascontiguousarray(dofmap.list[: self._cells], dtype=np.int32)
+        self._residual = _Parts(weak_form, weak_form.residual)
+        self._jacobian = _Parts(weak_form, ufl.derivative(weak_form.residual, weak_form.unknown))
+        self._owned = weak_form.space.dofmap.index_map.size_local
         super().__init__(weak_form)
+        self._version = -1
 
     def _new_matrix(self) -> PETSc.Mat:
         """Make the matrix with all its places, and find those of every cell."""
-        self._places = Places(self.weak_form.jacobian_form, self.weak_form.space.dofmap, self._jacobian.kernel)
-        self._slots = self._places.slots(self._nodes)
+        space, cells = self.weak_form.space, len(self.weak_form.integration.is_steep)
+        self._all_corners = np.ascontiguousarray(space.mesh.geometry.dofmaps[0][:cells], dtype=np.int32)
+        self._all_nodes = np.ascontiguousarray(space.dofmap.list[:cells], dtype=np.int32)
+        self._places = Places(self.weak_form.jacobian_form.now, space.dofmap, self._jacobian.kernel)
+        self._all_slots = self._places.slots(self._all_nodes)
         return self._places.matrix
+
+    def _follow_marks(self) -> None:
+        """Take the usual cells as they are marked now."""
+        integration = self.weak_form.integration
+        if self._version != integration.version:
+            self._version = integration.version
+            every = slice(None) if not integration.is_steep.any() else integration.usual_cells
+            self._corners, self._nodes = self._all_corners[every], self._all_nodes[every]
+            self._slots = self._all_slots[every]
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
         part = self._residual
+        self._follow_marks()
         self._call(part.kernel.add_vector, part, address(vector))
-        if part.others is not None:
-            fem.assemble_vector(vector, part.others)
+        fem.assemble_vector(vector, part.others.now)
 
     def fill_jacobian(self) -> None:
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
         part, owned = self._jacobian, ctypes.c_int(self._owned)
+        self._follow_marks()
         held = np.zeros(len(self.weak_form.unknown.x.array), dtype=bool)
         for condition in self.weak_form.conditions:
             held[condition.dof_indices()[0]] = True
         self.matrix.zeroEntries()
-        if part.others is not None:
-            part.assemble_others(self.matrix, self.weak_form.conditions)
+        part.assemble_others(self.matrix, self.weak_form.conditions)
         places = (address(held), owned, self._places.offsets, address(self._slots))
         self._places.add(lambda values: self._call(part.kernel.add_matrix, part, *places, values), held)
 
     def _call(self, function: Any, part: _Parts, *others: Any) -> None:
         """Call a kernel for all cells of this rank with the present coefficients and constants."""
-        packed = fem.pack_coefficients(part.cells)
+        form = part.usual.now
+        packed = fem.pack_coefficients(form)
         coefficients = np.ascontiguousarray(next(iter(packed.values()), np.empty(0)))
-        constants = np.ascontiguousarray(fem.pack_constants(part.cells))
+        constants = np.ascontiguousarray(fem.pack_constants(form))
         points = self.weak_form.space.mesh.geometry.x
         arrays = (self._corners, points, coefficients, constants, self._nodes)
-        function(ctypes.c_int(self._cells), *map(address, arrays), *others)
+        function(ctypes.c_int(len(self._nodes)), *map(address, arrays), *others)
 
 
 class _Parts:
-    """A form in two: its integral over cells with the kernel for it, and the others (None if there are none)."""
+    """A form in two: its integral over usual cells with the kernel for it, and those over steep cells and facets."""
 
-    def __init__(self, space: fem.FunctionSpace, form: ufl.Form, compiled: fem.Form) -> None:
-        over_cells = [integral.integral_type() == "cell" for integral in form.integrals()]
-        self.cells = compiled
-        self.others: Any = None
-        if not all(over_cells):
-            chosen = lambda wanted: [i for i, cell in zip(form.integrals(), over_cells, strict=True) if cell is wanted]  # noqa: E731
-            self.cells = fem.form(ufl.Form(chosen(True)), jit_options=JIT_OPTIONS)
-            self.others = fem.form(ufl.Form(chosen(False)), jit_options=JIT_OPTIONS)
-        self.kernel = cell_kernel(self.cells, space)
+    def __init__(self, weak_form: WeakForm, form: ufl.Form) -> None:
+        usual, others = [], []
+        for integral in form.integrals():
+            is_usual = integral.integral_type() == "cell" and integral.subdomain_id() == USUAL_CELLS
+            (usual if is_usual else others).append(integral)
+        self.usual = weak_form.integration.form(ufl.Form(usual))
+        self.others = weak_form.integration.form(ufl.Form(others))
+        self.kernel = cell_kernel(self.usual, weak_form.space)
 
     def assemble_others(self, matrix: PETSc.Mat, conditions: Sequence[fem.DirichletBC]) -> None:
         """Add the other integrals to a matrix, without the diagonal that DOLFINx would set."""
-        constants, coefficients = fem.pack_constants(self.others), fem.pack_coefficients(self.others)
+        form = self.others.now
+        constants, coefficients = fem.pack_constants(form), fem.pack_coefficients(form)
         bcs = [condition._cpp_object for condition in conditions]
-        cpp.fem.petsc.assemble_matrix(matrix, self.others._cpp_object, constants, coefficients, bcs)
+        cpp.fem.petsc.assemble_matrix(matrix, form._cpp_object, constants, coefficients, bcs)

@@ -1,6 +1,7 @@
 """The first guess: from boundary values to a state from which Newton converges in a few steps (NUMERICS).
 
-1. every ``mu_a`` harmonic between the boundaries that hold it, constant where one does;
+1. every ``mu_a`` harmonic between the boundaries that hold it, or (`Start`) such that the densities of the species
+   which pass are; constant where one boundary holds it;
 2. ``phi`` that makes every node electroneutral;
 3. the nonlinear Poisson problem at these ``mu``, whose Jacobian is symmetric positive definite;
 4. for closed species, ``mu_a`` shifted until the amount is right, and 3 again.
@@ -8,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -21,12 +23,18 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.problem import Problem
 from pnp_exclusion.solver.linear import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.weakform import WeakForm
+
+Start = Literal["densities", "potentials"]
+"""What is harmonic between boundaries that hold different values. Densities are nearly so where particles pass,
+potentials where nothing does: equilibrium is then exact."""
 
 POISSON_STEPS = 60
 """The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
 POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
+LEAST_SHARE = 1e-6
+"""Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
 AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
@@ -41,7 +49,7 @@ class FirstGuess:
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(weak_form, self.scalar_space) if self.problem.coupled else None
         self._amounts = {
-            name: fem.form(weak_form.state.rho[name] * weak_form.dx, jit_options=JIT_OPTIONS)
+            name: weak_form.integration.form(weak_form.state.rho[name] * weak_form.dx)
             for name in weak_form.closed
         }
         self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
@@ -52,12 +60,14 @@ class FirstGuess:
         """The problem with its present numbers."""
         return self.weak_form.problem
 
-    def fill(self) -> None:
+    def fill(self, start: Start) -> None:
         """Write the guess for the drive in force into the unknown."""
         weak_form = self.weak_form
         values = np.zeros((len(weak_form.unknown.x.array) // weak_form.components, weak_form.components))
         for a in range(self.species):
             values[:, a] = self._harmonic(a)
+        if start == "densities":
+            self._straighten_densities(values)
         weak_form.unknown.x.array[:] = values.ravel()
         if self.problem.coupled:
             self._make_electroneutral()
@@ -109,20 +119,57 @@ class FirstGuess:
             if weakly:
                 means[a] = weakly[0]
             return np.full(1, self.problem.law.free_energy.chemical_potentials(_packable(means))[a])
-        levels = {float(h.value.value) for h in held}
-        if len(levels) == 1:
-            return np.full(1, levels.pop())
+        return self._extended({h.tag: float(h.value.value) for h in held}, a)
+
+    def _extended(self, levels: Mapping[int, float], component: int) -> np.ndarray:
+        """Return the harmonic function with a level at every boundary that holds a component; ``(1,)`` if constant."""
+        if len(set(levels.values())) == 1:
+            return np.full(1, next(iter(levels.values())))
         # which boundaries hold a component says which nodes are held, on every rank alike
-        boundaries = tuple(tag for tag, component in self.weak_form.claimed if component == a)
+        boundaries = tuple(levels)
         if boundaries not in self._extensions:
             laplacian = self.weak_form.kept("laplacian", self._laplacian)
-            nodes = [h.dofs // self.weak_form.components for h in held]
+            nodes = [self.weak_form.claimed[tag, component] // self.weak_form.components for tag in boundaries]
             self._extensions[boundaries] = _HarmonicExtension(laplacian, self.scalar_space, nodes)
-        return self._extensions[boundaries].of([float(h.value.value) for h in held])
+        return self._extensions[boundaries].of(list(levels.values()))
+
+    @property
+    def passing(self) -> list[int]:
+        """Species that boundaries hold at different electrochemical potentials, or contents, so that they may flow."""
+        return [a for a in range(self.species) if self._passes(a)]
+
+    def _passes(self, a: int) -> bool:
+        weakly = {rho for _, species, rho in self.weak_form.weakly_held if species == a}
+        held = {float(h.value.value) for h in self.weak_form.held if h.component == a}
+        return len(weakly) + len(held) > 1
+
+    def _straighten_densities(self, values: np.ndarray) -> None:
+        """Replace ``mu`` of the species that pass, ``(nodes, components)``, by that of harmonic densities."""
+        problem, boundaries = self.problem, self.problem.boundaries
+        passing = self.passing
+        charges = [species.charge for species in problem.species]
+        potential: np.ndarray | float = 0.0
+        if problem.coupled:
+            held = [h for h in self.weak_form.held if h.component == self.species]
+            potential = self._extended({h.tag: float(h.value.value) for h in held}, self.species) if held else 0.0
+        densities = {}
+        for a in passing:
+            name = problem.names[a]
+            levels = {tag: boundaries[tag].held_fractions[name] for tag, c in self.weak_form.claimed if c == a}
+            low, high = min(levels.values()), max(levels.values())
+            # elements of higher degree and iterative solvers leave the bounds by a little
+            densities[a] = np.clip(self._extended(levels, a), max(low, LEAST_SHARE * high), high)
+        if not problem.law.crowded:
+            vacancy: np.ndarray | float = 1.0
+        else:
+            others = sum(np.exp(values[:, b] - charges[b] * potential) for b in range(self.species) if b not in passing)
+            vacancy = np.maximum(1.0 - sum(densities.values()), LEAST_SHARE) / (1.0 + others)
+        for a, rho in densities.items():
+            values[:, a] = np.log(rho / vacancy) + charges[a] * potential
 
     def _laplacian(self) -> fem.Form:
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
-        return fem.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx, jit_options=JIT_OPTIONS)
+        return self.weak_form.integration.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx).now
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
@@ -244,10 +291,10 @@ class _NonlinearPoisson:
         eta = [self.frozen[a] - weak_form.charges[a] * self.potential for a in range(len(charges))]
         rho = weak_form.problem.law.free_energy.densities(eta)[1:]
         residual = weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
-        self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS)
-        self.jacobian_form = fem.form(ufl.derivative(residual, self.potential), jit_options=JIT_OPTIONS)
+        self.residual_form = weak_form.integration.form(residual)
+        self.jacobian_form = weak_form.integration.form(ufl.derivative(residual, self.potential))
         self.conditions = _scalar_conditions(weak_form, space, weak_form.components - 1)
-        self.matrix = fem_petsc.create_matrix(self.jacobian_form)
+        self.matrix = fem_petsc.create_matrix(self.jacobian_form.now)
         self.right = self.matrix.createVecLeft()
         self.increment = self.matrix.createVecRight()
         self.residual = la.vector(space.dofmap.index_map, 1)
@@ -290,10 +337,10 @@ class _NonlinearPoisson:
     def _newton_step(self) -> np.ndarray:
         """Return the Newton step at every node, owned and ghost; NaN where the linear solver failed."""
         self.matrix.zeroEntries()
-        fem_petsc.assemble_matrix(self.matrix, self.jacobian_form, bcs=self.conditions)
+        fem_petsc.assemble_matrix(self.matrix, self.jacobian_form.now, bcs=self.conditions)
         self.matrix.assemble()
         self.residual.array[:] = 0.0
-        fem.assemble_vector(self.residual.array, self.residual_form)
+        fem.assemble_vector(self.residual.array, self.residual_form.now)
         self.residual.scatter_reverse(la.InsertMode.add)
         for condition in self.conditions:
             self.residual.array[condition.dof_indices()[0]] = 0.0

@@ -21,12 +21,14 @@ from pnp_exclusion.weakform import WeakForm
 Limiter = Literal["damp", "clip", "line search"]
 
 LARGEST_JUMP = 50.0
-"""kT that ``mu`` may change within one cell, beyond an imposed field's work: more means that a cell has emptied in a
-false solution."""
+"""kT that ``mu`` may change within one cell, beyond an imposed field's work and what the boundaries' contents ask for:
+more means that a cell has emptied in a false solution."""
 CLIPPED_STEP = 2.0
 """kT."""
 UNDISTURBED_STEP = 0.5
 """kT: no limiter shortens such steps of ``eta``."""
+SETTLED_STEP = 0.3
+"""kT: after a smaller step no other cells become steep, so that what is solved stays the same."""
 SMALL_STEP = 0.05
 """kT: after a smaller step densities have changed so little that an elimination serves again."""
 LEAST_CONTRACTION = 0.1
@@ -114,6 +116,7 @@ class NewtonSolver:
         """Forget the steps of an earlier attempt."""
         self._full_step = self._largest_change = self._full_step_norm = np.inf
         self._shortened = self._reused = self._is_outgrown = False
+        self._is_settled = False
         self._contraction, self._jacobians = 0.0, 0
 
     def _owned_held_dofs(self) -> np.ndarray:
@@ -168,6 +171,12 @@ class NewtonSolver:
             self.forget()
         return report
 
+    def imbalances(self) -> np.ndarray:
+        """Return ``sum |residual|`` over all nodes for every species at the unknown, how far it is from a solution."""
+        self.weak_form.mark_steep_cells()
+        residual = self._evaluate_residual().reshape(-1, self.weak_form.components)
+        return self._comm.allreduce(np.abs(residual[:, : len(self.weak_form.problem.species)]).sum(axis=0), op=MPI.SUM)
+
     def _solver(self) -> PETSc.SNES:
         if self._snes is None:
             snes = PETSc.SNES().create(self._comm)
@@ -216,13 +225,19 @@ class NewtonSolver:
 
     def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
         self._write_unknown(x)
+        if not self._is_settled:
+            self.weak_form.mark_steep_cells()
+        f.array_w[:] = self._evaluate_residual()
+
+    def _evaluate_residual(self) -> np.ndarray:
+        """Return the residual of the owned unknowns, 0 where values are held."""
         residual = self._residual
         residual.array[:] = 0.0
         self._assembly.add_residual(residual.array)
         residual.scatter_reverse(la.InsertMode.add)
         # held values are exact already, so their rows are satisfied and no lifting is needed
         residual.array[self._held_dofs] = 0.0
-        f.array_w[:] = residual.array[: self._owned]
+        return residual.array[: self._owned]
 
     def _assemble_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, jacobian: PETSc.Mat, _: PETSc.Mat) -> None:
         self._reused = snes.getIterationNumber() > 0 and self._elimination_serves()
@@ -267,6 +282,7 @@ class NewtonSolver:
         self._largest_change = change
         self._full_step = change / (1.0 + self.largest(x.array_r))
         self._full_step_norm = y.norm()
+        self._is_settled = change < SETTLED_STEP
         self._shortened = False
         is_small = change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP
         if self._limiter == "line search" or is_small or not np.isfinite(change):
@@ -302,18 +318,20 @@ class NewtonSolver:
 
     def _unresolved_jump(self) -> str:
         """Return a phrase if ``mu`` jumps within a cell by more than field and mesh can explain, else nothing."""
-        weak_form = self.weak_form
+        weak_form, problem = self.weak_form, self.weak_form.problem
         cells = weak_form.space.dofmap.list
         nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-        species = range(len(self._charges))
-        jumps = [float(np.ptp(nodes[:, a][cells], axis=1).max(initial=0.0)) for a in species]
-        worst = self._comm.allreduce(max(jumps), op=MPI.MAX)
-        imposed = max((field.largest for field in weak_form.problem.fields.values()), default=0.0)
-        allowed = LARGEST_JUMP + float(weak_form.drive.value) * imposed * self._largest_cell
-        if worst > allowed:
-            return (
-                f"an electrochemical potential jumps by {worst:.0f} kT within one cell (false or unresolved solution)"
-            )
+        imposed = max((field.largest for field in problem.fields.values()), default=0.0)
+        for a, name in enumerate(problem.names):
+            worst = self.largest(np.ptp(nodes[:, a][cells], axis=1))
+            contents = [boundary.held_fractions.get(name) for boundary in problem.boundaries]
+            given = [content for content in contents if content is not None]
+            allowed = LARGEST_JUMP + float(weak_form.drive.value) * imposed * self._largest_cell
+            if worst > allowed + (np.log(max(given) / min(given)) if given else 0.0):
+                return (
+                    f"the electrochemical potential of {name} jumps by {worst:.0f} kT within one cell (false or "
+                    "unresolved solution)"
+                )
         return ""
 
     def _reason(self, snes: PETSc.SNES) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.fields import field_names, size_of
-from pnp_exclusion.solver.guess import FirstGuess
+from pnp_exclusion.solver.guess import FirstGuess, Start
 from pnp_exclusion.solver.linear import PACKAGE, OptionsLedger, preset, resolved, with_pivots
 from pnp_exclusion.solver.memory import available_per_rank, estimate
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
@@ -137,15 +137,35 @@ class SteadySolver:
         return self._attempt("damp", "from a state nearby")
 
     def _solve_directly(self) -> bool:
-        limiters: list[Limiter] = ["damp", "clip"]
-        if not self.weak_form.problem.coupled:
-            limiters.insert(0, "line search")
-        for limiter in limiters:
+        starts = self._starts()
+        attempts: list[tuple[Limiter, Start]] = [("damp", start) for start in starts]
+        attempts += [("line search", "potentials")] if not self.weak_form.problem.coupled else []
+        attempts += [("clip", starts[0])]
+        for limiter, start in attempts:
             self.weak_form.set_drive(1.0)
-            self.guess.fill()
-            if self._attempt(limiter, f"from the first guess, {_IN_WORDS[limiter]}"):
+            self.guess.fill(start)
+            if self._attempt(limiter, f"from harmonic {start}, {_IN_WORDS[limiter]}"):
                 return True
         return False
+
+    def _starts(self) -> list[Start]:
+        """Return the first guesses, the nearest to a solution first.
+
+        With Poisson and without fixed charge straight densities are the nearer ones as a rule, and to compare costs one
+        more potential.
+        """
+        problem = self.weak_form.problem
+        if not self.guess.passing:
+            return ["potentials"]
+        if problem.coupled and not self.newton.largest(problem.fixed_charge.x.array):
+            return ["densities", "potentials"]
+        imbalances = {}
+        starts: list[Start] = ["densities", "potentials"]
+        for start in starts:
+            self.weak_form.set_drive(1.0)
+            self.guess.fill(start)
+            imbalances[start] = np.log(self.newton.imbalances() + np.finfo(float).tiny).mean()
+        return sorted(starts, key=lambda start: imbalances[start])
 
     def _attempt(self, limiter: Limiter, description: str) -> bool:
         result = self._solve_at_drive(limiter)
@@ -250,7 +270,7 @@ class SteadySolver:
     def _predict(self, target: float, known: list[tuple[float, np.ndarray]]) -> None:
         """Continue the two last solutions along their secant and re-solve Poisson: never the one without the other."""
         if not known:
-            self.guess.fill()
+            self.guess.fill("potentials")
             return
         unknown = self.weak_form.unknown.x.array
         drive, solution = known[-1]

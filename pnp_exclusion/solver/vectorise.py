@@ -25,6 +25,7 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import fem, jit
 
+from pnp_exclusion.integration import CellwiseForm
 from pnp_exclusion.parallel import on_rank_zero
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
@@ -48,8 +49,8 @@ class NoKernel(Exception):
     """There is no vectorised kernel for a form; says why."""
 
 
-def cell_kernel(form: fem.Form, space: fem.FunctionSpace) -> ctypes.CDLL:
-    """Return the library with `add_vector` or `add_matrix` of a form's integral over all cells (see ``cells.c``).
+def cell_kernel(form: CellwiseForm, space: fem.FunctionSpace) -> ctypes.CDLL:
+    """Return the library with `add_vector` or `add_matrix` of a form's integral over cells (see ``cells.c``).
 
     space
         That of its test (and trial) functions.
@@ -71,14 +72,14 @@ def cell_kernel(form: fem.Form, space: fem.FunctionSpace) -> ctypes.CDLL:
     return library
 
 
-def _compiled(form: fem.Form, space: fem.FunctionSpace) -> Path | str:
+def _compiled(form: CellwiseForm, space: fem.FunctionSpace) -> Path | str:
     """Return the library of a form, compiled if it is not there yet, or a phrase that says why there is none."""
-    original = Path(form.module.__file__ or "")
+    original = Path(form.library)
     source = original.with_name(original.name.split(".")[0] + ".c")
     if not source.is_file():
         return f"the code of the form is not in {source.parent}"
     try:
-        code = lane_code(source.read_text(), _sizes(form, space))
+        code = lane_code(source.read_text(), _sizes(form.now, space))
     except ValueError as error:
         return str(error)
     compiler = shlex.split(os.environ.get("CC", sysconfig.get_config_var("CC") or "cc"))[0]
