@@ -266,7 +266,7 @@ class _HarmonicExtension:
         with refusals_as_usage_errors():
             self.solver.solve(self.right, self.solution.x.petsc_vec)
         self.solution.x.scatter_forward()
-        return self.solution.x.array
+        return self.solution.x.array.copy()
 
     def forget(self) -> None:
         """Start with a new factorisation."""

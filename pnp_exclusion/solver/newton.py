@@ -35,6 +35,9 @@ LEAST_CONTRACTION = 0.1
 """A step with the elimination of an earlier one must be smaller than the one before it by this factor."""
 REMAINDER = 1.5
 """Power of the tolerance that such steps may leave: a last step with its own Jacobian leaves about the square."""
+PATIENCE = 8
+"""Damped steps without one that is `PROGRESS` times the smallest before: the iteration wanders, and finds nothing."""
+PROGRESS = 0.7
 KEPT_STEPS = 20
 """Contraction brings a step from `SMALL_STEP` to rounding in fewer steps."""
 KRYLOV_GROWTH = 1.6
@@ -117,6 +120,7 @@ class NewtonSolver:
         self._full_step = self._largest_change = self._full_step_norm = np.inf
         self._shortened = self._reused = self._is_outgrown = False
         self._is_settled = False
+        self._smallest_step, self._steps_without_progress = np.inf, 0
         self._contraction, self._jacobians = 0.0, 0
 
     def _owned_held_dofs(self) -> np.ndarray:
@@ -283,6 +287,10 @@ class NewtonSolver:
         self._full_step = change / (1.0 + self.largest(x.array_r))
         self._full_step_norm = y.norm()
         self._is_settled = change < SETTLED_STEP
+        if change < PROGRESS * self._smallest_step:
+            self._smallest_step, self._steps_without_progress = change, 0
+        else:
+            self._steps_without_progress += 1
         self._shortened = False
         is_small = change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP
         if self._limiter == "line search" or is_small or not np.isfinite(change):
@@ -310,7 +318,8 @@ class NewtonSolver:
         precise = not self._reused or self._contraction * self._full_step < self.tolerance**REMAINDER
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
-        if self._jacobians >= self.max_steps and not self._elimination_serves():
+        spent = self._jacobians >= self.max_steps and not self._elimination_serves()
+        if spent or (self._limiter == "damp" and self._steps_without_progress >= PATIENCE):
             return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
         return None
 
@@ -338,7 +347,7 @@ class NewtonSolver:
         reasons = PETSc.SNES.ConvergedReason
         match snes.getConvergedReason():
             case reasons.DIVERGED_MAX_IT:
-                return f"no convergence in {self.max_steps} steps"
+                return f"no convergence in {snes.getIterationNumber()} steps"
             case reasons.DIVERGED_LINEAR_SOLVE:
                 return "the linear solver failed"
             case reasons.DIVERGED_FUNCTION_NANORINF | reasons.DIVERGED_FUNCTION_DOMAIN:
