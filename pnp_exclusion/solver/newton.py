@@ -12,6 +12,7 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import la
 
+from pnp_exclusion.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly import assembly_of
 from pnp_exclusion.solver.fields import Preconditioning
 from pnp_exclusion.solver.levels import Levels
@@ -306,11 +307,11 @@ class NewtonSolver:
         cells = weak_form.space.dofmap.list
         nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
         species = range(len(self._charges))
-        jumps = [float(np.ptp(nodes[:, a][cells], axis=1).max(initial=0.0)) for a in species]
-        worst = self._comm.allreduce(max(jumps), op=MPI.MAX)
+        jumps = [np.ptp(nodes[:, a][cells], axis=1).max(initial=0.0) for a in species]
+        worst = largest_over_ranks(self._comm, np.array(jumps))
         imposed = max((field.largest for field in weak_form.problem.fields.values()), default=0.0)
         allowed = LARGEST_JUMP + float(weak_form.drive.value) * imposed * self._largest_cell
-        if worst > allowed:
+        if not worst <= allowed:
             return (
                 f"an electrochemical potential jumps by {worst:.0f} kT within one cell (false or unresolved solution)"
             )
@@ -332,7 +333,7 @@ class NewtonSolver:
 
     def largest(self, values: np.ndarray) -> float:
         """Return the largest absolute value over all ranks."""
-        return float(self._comm.allreduce(float(np.abs(values).max(initial=0.0)), op=MPI.MAX))
+        return largest_over_ranks(self._comm, np.abs(values))
 
     def _any(self, flag: bool) -> bool:
         return bool(self._comm.allreduce(flag, op=MPI.LOR))
