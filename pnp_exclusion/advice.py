@@ -13,6 +13,7 @@ from pnp_exclusion.build import Setup
 from pnp_exclusion.case import Case, Gmsh, Region
 from pnp_exclusion.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
 from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
+from pnp_exclusion.mesh_advice import mesh_advice
 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
@@ -21,7 +22,7 @@ NEARLY_FULL = 0.95
 
 def advice(setup: Setup) -> list[str]:
     """Return one sentence for everything that the user should know before trusting the numbers; collective."""
-    return [*_charged_reservoirs(setup), *_packing(setup), *_empty(setup), *_unresolved(setup)]
+    return [*_charged_reservoirs(setup), *_packing(setup), *_empty(setup), *_unresolved(setup), *mesh_advice(setup)]
 
 
 def _charged_reservoirs(setup: Setup) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pnp_exclusion.laws import Law, named_law
 from pnp_exclusion.layers import grid_of, largest_field, read_mesh_of
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.physical_names import MeshFileError
+from pnp_exclusion.mesh_checks import require_usable_mesh
 from pnp_exclusion.problem import ImposedField, Problem, Species, cellwise_constant
 from pnp_exclusion.scales import Scales, domain_length, scales_of
 from pnp_exclusion.solver.linear import Size, resolved
@@ -68,6 +69,8 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         fields=_fields(case, scales, domain),
         **_materials(case, scales, domain),
     )
+    if domain.grid is None:
+        require_usable_mesh(case, scales, problem)
     return Setup(case, scales, problem)
 
 

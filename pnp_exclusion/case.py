@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from pnp_exclusion.case_base import Count, Flag, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case_base import Count, Flag, GroupName, Name, Number, Positive, Table, refusal
 from pnp_exclusion.case_plans import Diagram, Sweep
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
@@ -55,7 +55,7 @@ def _single(written: Any) -> Any:
 
 
 def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
-    """Return the dimension of a domain, where it can be known: from its shape or from its mesh file's groups."""
+    """Return the dimension of a domain, where it can be known: from its shape or from its mesh file."""
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
 
 
@@ -167,7 +167,7 @@ class Box(Table):
 
 
 class Gmsh(Table):
-    """``[domain]`` with ``shape = "gmsh"``: a mesh file with named physical groups."""
+    """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
     shape: Literal["gmsh"]
     file: str
@@ -190,8 +190,8 @@ class Region(Table):
     """From, to; the whole domain if absent. Likewise y and z."""
     y: Range | None = None
     z: Range | None = None
-    tag: Name | None = None
-    """Name of a physical group of cells of the gmsh file, instead of ranges."""
+    tag: GroupName | None = None
+    """A physical group of cells of the gmsh file, instead of ranges: its name, or its number if it has none."""
     fixed_charge: FixedCharge | None = None
     """Charge density that does not move, with its sign; dimensionless: q, elementary charges a site."""
     permittivity: Positive | None = None
@@ -208,8 +208,9 @@ class Region(Table):
 class Boundary(Table):
     """What every ``[[boundaries]]`` has."""
 
-    where: Name
-    """left, right, bottom, top, back, front, or a physical name of the gmsh file."""
+    where: GroupName
+    """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
+    none."""
 
 
 class Contents(Boundary):

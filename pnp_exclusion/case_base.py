@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def name_of_number(written: Any) -> Any:
+    """Return a whole number as the text that names it; anything else as it is."""
+    return str(written) if isinstance(written, int) and not isinstance(written, bool) else written
+
+
+GroupName = Annotated[Name, BeforeValidator(name_of_number, json_schema_input_type=str | int)]
+"""Of a physical group of a mesh file: its name, or its number where it has none."""
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]

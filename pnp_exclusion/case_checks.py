@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from pnp_exclusion.case_plan_checks import check_plans
 from pnp_exclusion.case_reading import Draft, Memory, Reader, listed, nearest, read_tables
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.laws import LawError, named_law
-from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups, mesh_groups
+from pnp_exclusion.mesh.gmsh_file import mesh_groups
+from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
 from pnp_exclusion.quantities import AVOGADRO
 
 RESERVED = ("x", "phi", "potential", "packing", "fixed_charge")
@@ -183,8 +184,8 @@ def _check_domain(draft: Draft, model: tables.Model) -> None:
     if draft.domain.dimension and draft.domain.dimension != draft.groups.dimension:
         draft.refuse(
             "[domain]",
-            f"dimension = {draft.domain.dimension}, but the named groups of {draft.domain.file} "
-            f"go up to dimension {draft.groups.dimension}",
+            f"dimension = {draft.domain.dimension}, but the cells of {draft.domain.file} "
+            f"are of dimension {draft.groups.dimension}",
         )
 
 
@@ -203,12 +204,9 @@ def _check_regions(draft: Draft, model: tables.Model) -> None:
                 draft.refuse(where, "has both a tag and ranges; give one of the two")
             if draft.shape in tables.DIMENSIONS:
                 draft.refuse(where, "a tag names a group of a gmsh file; give ranges x, y, z instead")
-            elif draft.groups and draft.dimension:
-                cells = draft.groups.cells(draft.dimension)
-                if region.tag not in cells:
-                    draft.refuse(
-                        where, f'the mesh file has no group of cells "{region.tag}"; {nearest(region.tag, cells)}'
-                    )
+            elif draft.groups and region.tag not in draft.groups.cells():
+                missing = _missing_group(draft.groups, region.tag, draft.groups.dimension)
+                draft.refuse(where, f'the mesh file has no group of cells "{region.tag}"; {missing}')
         for axis, limits in enumerate(region.ranges):
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])
@@ -216,6 +214,14 @@ def _check_regions(draft: Draft, model: tables.Model) -> None:
             for key in ("fixed_charge", "permittivity"):
                 if getattr(region, key) is not None:
                     draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; remove it')
+
+
+def _missing_group(groups: MeshGroups, word: str, dimension: int) -> str:
+    """Return what helps somebody who named a group of a dimension that is not in the mesh file."""
+    names = groups.cells() if dimension == groups.dimension else groups.facets()
+    near = nearest(word, names)
+    hints = [groups.hint(word, dimension), near if near.startswith("did you mean") else "", groups.listing(dimension)]
+    return "; ".join(filter(None, hints))
 
 
 def _check_range(draft: Draft, where: str, axis: int, limits: list[float]) -> None:
@@ -236,14 +242,18 @@ def _check_range(draft: Draft, where: str, axis: int, limits: list[float]) -> No
 
 
 def _check_boundaries(draft: Draft, model: tables.Model) -> None:
-    known = None
+    known: Sequence[str] | None = None
     if draft.dimension:
-        known = SIDES[: 2 * draft.dimension] if draft.groups is None else draft.groups.facets(draft.dimension)
+        known = SIDES[: 2 * draft.dimension] if draft.groups is None else draft.groups.facets()
     seen: set[str] = set()
     for boundary in draft.boundaries:
         where = f'[[boundaries]] "{boundary.where}"'
         if known is not None and boundary.where not in known:
-            draft.refuse(where, f"the domain has no such boundary; {nearest(boundary.where, known)}")
+            if draft.groups:
+                there = _missing_group(draft.groups, boundary.where, draft.groups.dimension - 1)
+            else:
+                there = nearest(boundary.where, known)
+            draft.refuse(where, f"the domain has no such boundary; {there}")
         if boundary.where in seen:
             draft.refuse(where, "two boundaries are given for one side; keep one of them")
         seen.add(boundary.where)

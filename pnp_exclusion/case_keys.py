@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from pydantic.fields import FieldInfo
 
 from pnp_exclusion.case import Case
-from pnp_exclusion.case_base import Table
+from pnp_exclusion.case_base import Table, name_of_number
 from pnp_exclusion.case_reading import listed, nearest
 from pnp_exclusion.errors import PnpExclusionError
 from pnp_exclusion.quantities import Dimension
@@ -141,7 +141,7 @@ def _find(tables: dict[str, Any], key: str) -> _Place:
 
 def _name_of(entry: Any) -> str | None:
     """The name of an entry of an array of tables: what it is called, or where it is."""
-    name = (entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
+    name = name_of_number(entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
     return name if isinstance(name, str) else None
 
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion import case as tables
 from pnp_exclusion.case import Case, dimension_of
-from pnp_exclusion.case_base import Table
+from pnp_exclusion.case_base import Table, name_of_number
 from pnp_exclusion.case_plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
 from pnp_exclusion.mesh.physical_names import MeshGroups
 from pnp_exclusion.quantities import shown
@@ -174,7 +174,7 @@ class Reader:
         if required and not entries:
             self.draft.refuse(f"[[{key}]]", "there must be at least one")
         for position, entry in enumerate(entries, start=1):
-            name = (entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
+            name = name_of_number(entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
             named = isinstance(name, str) and name.isprintable() and len(name) <= 100
             yield self._read(entry, kind, f'[[{key}]] "{name}"' if named else f"[[{key}]] {position}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pnp_exclusion.case import Box, Case, Electrode, FieldTable, Flux, Interval, Rectangle, Region
 from pnp_exclusion.mesh.domain import Domain, Grid
-from pnp_exclusion.mesh.gmsh_file import gmsh_domain
+from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
 from pnp_exclusion.scales import Scales, scales_of
@@ -70,7 +70,7 @@ def _cells_per_layer(resolution: Resolution, degree: int) -> float:
 
 def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:
     """Return the domain of a gmsh case, in the units of the file."""
-    return gmsh_domain(comm, case.mesh_path, case.dimension)
+    return gmsh_domain(comm, case.mesh_path)
 
 
 def thinnest_layers(case: Case, scales: Scales) -> dict[str, float]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from mpi4py import MPI
 
+import numpy as np
+
 from pnp_exclusion.errors import PnpExclusionError
 
 
@@ -27,6 +29,17 @@ def on_rank_zero[T](comm: MPI.Comm, work: Callable[[], T]) -> T:
     if problem is not None:
         raise problem
     return result  # type: ignore[return-value]
+
+
+def largest_over_ranks(comm: MPI.Comm, values: np.ndarray, least: float = 0.0) -> float:
+    """Return the largest of the values of all ranks, at least ``least``; NaN on every rank if there is one on any.
+
+    MPI's own maximum drops a NaN or not, depending on the order in which it meets the ranks.
+    """
+    own = float(np.max(values, initial=least))
+    found = np.array([least, 1.0] if np.isnan(own) else [own, 0.0])
+    comm.Allreduce(MPI.IN_PLACE, found, op=MPI.MAX)
+    return np.nan if found[1] else float(found[0])
 
 
 def leaves_together(kind: type[BaseException] | None, comm: MPI.Comm) -> bool:

@@ -106,6 +106,7 @@ def check_report(setup: Setup) -> list[str]:
     components = len(problem.species) + int(problem.coupled)
     nodes = _nodes(setup)
     rows += [["cells", str(problem.domain.cells)], ["unknowns", str(nodes * components)]]
+    rows += [["mesh file", note] for note in problem.domain.notes]
     return columns(rows)
 
 

@@ -192,3 +192,27 @@ def _command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+_LARGEST = """
+from mpi4py import MPI
+import numpy as np
+from pnp_exclusion.parallel import largest_over_ranks
+comm = MPI.COMM_WORLD
+found = []
+for bad in (None, 0, 1, 2):
+    values = np.array([1.0 + comm.rank, np.nan if comm.rank == bad else 0.0])
+    found.append(largest_over_ranks(comm, values))
+found.append(largest_over_ranks(comm, np.array([]) if comm.rank else np.array([-5.0]), least=-np.inf))
+gathered = comm.gather(found)
+if comm.rank == 0:
+    print(gathered)
+"""
+
+
+def test_largest_over_ranks_is_nan_on_all_if_it_is_on_one(tmp_path: Path):
+    """MPI's maximum over NaN depends on the order of the ranks; the right values are plain to see in the script."""
+    (tmp_path / "largest.py").write_text(_LARGEST)
+    command = [str(BIN / "mpiexec"), "-n", "3", str(BIN / "python"), str(tmp_path / "largest.py")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.strip() == str([[3.0, float("nan"), float("nan"), float("nan"), -5.0]] * 3)

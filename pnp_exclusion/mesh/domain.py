@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,12 @@ from dolfinx import fem
 from dolfinx import mesh as dmesh
 from dolfinx.graph import adjacencylist
 
+from pnp_exclusion.mesh.locate import cells_of_points, points_beyond
+from pnp_exclusion.mesh.parts import Parts, connected_parts
 from pnp_exclusion.mesh.physical_names import SIDES
+
+BEYOND = 1e-3
+"""Of a cell: where another cell is sought on the other side of a facet that has only one."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +82,41 @@ def every_second(nodes: np.ndarray, breakpoints: Sequence[float]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Seams:
+    """Owned facets of a domain that have a cell on both sides but belong to one only.
+
+    own, beyond
+        By facet, the position in `Domain.region_cells` of the region on its own side and on the other; their number
+        where there is none.
+    """
+
+    facets: np.ndarray
+    own: np.ndarray
+    beyond: np.ndarray
+
+
+@dataclass(frozen=True)
 class Domain:
     """A mesh in units of the domain length, with names.
 
     boundary_facets
-        Local facets (owned and ghost) of every named boundary.
+        Local facets (owned and ghost) of every named boundary; a facet may be on several, or inside the domain.
     region_cells
         Local cells (owned and ghost) of every region named in the mesh.
     grid
         Its nodes along each axis, for an interval, rectangle or box of ours.
+    stray_facets
+        How many elements of a boundary in the mesh file are not facets of its cells, if any.
+    notes
+        What was done to the mesh of a file, one sentence each.
     """
 
     mesh: dmesh.Mesh
     boundary_facets: Mapping[str, np.ndarray]
     region_cells: Mapping[str, np.ndarray]
     grid: Grid | None = None
+    stray_facets: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def dimension(self) -> int:
@@ -112,6 +137,45 @@ class Domain:
     def cellwise_space(self) -> fem.FunctionSpace:
         """Of functions that are constant on every cell."""
         return fem.functionspace(self.mesh, ("Discontinuous Lagrange", 0))
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Its connected parts; collective."""
+        return Parts(1, np.zeros(len(self.cell_midpoints()), dtype=int)) if self.grid else connected_parts(self.mesh)
+
+    @cached_property
+    def exterior_facets(self) -> np.ndarray:
+        """The owned facets that have one cell only; collective."""
+        self.mesh.topology.create_connectivity(self.dimension - 1, self.dimension)
+        return dmesh.exterior_facet_indices(self.mesh.topology)
+
+    def owned_facets(self, name: str) -> np.ndarray:
+        """The owned facets of a boundary."""
+        facets = self.boundary_facets[name]
+        return facets[facets < self.mesh.topology.index_map(self.dimension - 1).size_local]
+
+    @cached_property
+    def seams(self) -> Seams:
+        """Where cells touch without sharing a facet; collective."""
+        facets = self.exterior_facets
+        here, cells = points_beyond(self.mesh, facets, BEYOND)
+        # the other side may be on any rank, so all look for the points of all
+        gathered = self.comm.allgather(here)
+        points, start = np.concatenate(gathered), sum(map(len, gathered[: self.comm.rank]))
+        found = cells_of_points(self.mesh, points)
+        regions = self._region_numbers()
+        beyond = np.where(found >= 0, regions[found], -1)
+        self.comm.Allreduce(MPI.IN_PLACE, beyond, op=MPI.MAX)
+        beyond = beyond[start : start + len(here)]
+        at = beyond >= 0
+        return Seams(facets[at], regions[cells[at]], beyond[at])
+
+    def _region_numbers(self) -> np.ndarray:
+        """The position of the first region in `region_cells` that has each local cell, their number if none has."""
+        numbers = np.full(len(self.cell_midpoints()), len(self.region_cells))
+        for number, cells in reversed(list(enumerate(self.region_cells.values()))):
+            numbers[cells] = number
+        return numbers
 
     def bounding_box(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest coordinates over all ranks, each ``(dimension,)``."""
@@ -144,13 +208,13 @@ class Domain:
         return np.flatnonzero(inside).astype(np.int32)
 
     def facet_tags(self, names: Sequence[str]) -> dmesh.MeshTags:
-        """Tags ``0, 1, ..`` of the named boundaries, for integrals over them."""
-        facets = [self.boundary_facets[name] for name in names]
-        values = [np.full(len(f), tag, dtype=np.int32) for tag, f in enumerate(facets)]
-        joined = np.concatenate([*facets, np.empty(0, dtype=np.int32)]).astype(np.int32)
-        tags = np.concatenate([*values, np.empty(0, dtype=np.int32)]).astype(np.int32)
-        order = np.argsort(joined, kind="stable")
-        return dmesh.meshtags(self.mesh, self.dimension - 1, joined[order], tags[order])
+        """Tags ``0, 1, ..`` of the named boundaries, for integrals over them; a facet on several goes to the first."""
+        count = self.mesh.topology.index_map(self.dimension - 1)
+        tags = np.full(count.size_local + count.num_ghosts, -1, dtype=np.int32)
+        for tag, name in reversed(list(enumerate(names))):
+            tags[self.boundary_facets[name]] = tag
+        facets = np.flatnonzero(tags >= 0).astype(np.int32)
+        return dmesh.meshtags(self.mesh, self.dimension - 1, facets, tags[facets])
 
 
 def tensor_domain(

@@ -1,71 +1,89 @@
-"""Names of boundaries and regions: the sides of a box, and the physical groups in the header of a gmsh file."""
+"""Names of boundaries and regions: the sides of a box, and the physical groups of a gmsh file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 SIDES = ("left", "right", "bottom", "top", "back", "front")
 """Names of the sides of an interval, rectangle or box: lower and upper in x, y, z."""
+ELEMENTS = ("point", "line", "surface element", "cell")
+"""What a group of each dimension holds; of the highest dimension in a file: cells."""
 
 
 class MeshFileError(ValueError):
-    """A mesh file that is missing, broken or without named groups."""
+    """A mesh file that is missing, broken or of a kind that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A physical group of a mesh file.
+
+    name
+        Its name in cases and results: the one it has in the file, otherwise its number as a text.
+    size
+        How many elements it holds.
+    """
+
+    dimension: int
+    number: int
+    name: str
+    size: int
+
+    @property
+    def named(self) -> bool:
+        """Whether the file gives it a name."""
+        return self.name != str(self.number)
 
 
 @dataclass(frozen=True)
 class MeshGroups:
-    """Names of the physical groups by their dimension."""
+    """The physical groups of a mesh file, and the dimension of its cells."""
 
-    names: dict[int, list[str]]
+    dimension: int
+    groups: tuple[Group, ...]
 
-    @property
-    def dimension(self) -> int:
-        """The highest dimension with a named group: that of the cells."""
-        return max(self.names)
-
-    def cells(self, dimension: int) -> list[str]:
+    def cells(self) -> list[str]:
         """Names that can mark regions."""
-        return self.names.get(dimension, [])
+        return self._names(self.dimension)
 
-    def facets(self, dimension: int) -> list[str]:
+    def facets(self) -> list[str]:
         """Names that can mark boundaries."""
-        return self.names.get(dimension - 1, [])
+        return self._names(self.dimension - 1)
+
+    def _names(self, dimension: int) -> list[str]:
+        return list(dict.fromkeys(group.name for group in self.groups if group.dimension == dimension))
+
+    def hint(self, word: str, dimension: int) -> str:
+        """Return a phrase for somebody who looked for ``word`` among groups of a dimension and did not find it."""
+        for group in self.groups:
+            if group.dimension == dimension and group.named and str(group.number) == word:
+                return f'group {word} has a name there: write "{group.name}"'
+            if group.dimension not in (dimension, 0) and group.name == word:
+                return f"the group of this name there is one of {_kind(group.dimension, self.dimension)}"
+        return ""
+
+    def listing(self, dimension: int) -> str:
+        """Return the groups of a dimension with their numbers and sizes, or how there could be some."""
+        found = [group for group in self.groups if group.dimension == dimension]
+        if found:
+            return f"the groups of {_kind(dimension, self.dimension)} in the file are {_shown(found, self.dimension)}"
+        entity = ("Point", "Curve", "Surface", "Volume")[dimension]
+        return (
+            f"the file has no group of {_kind(dimension, self.dimension)}; make one in gmsh, e.g. "
+            f'Physical {entity}("name") = {{1}};, and save the mesh again'
+        )
 
 
-def mesh_groups(path: Path) -> MeshGroups:
-    """Read the group names of a ``.msh`` file (format 2 or 4, text or binary); raises `MeshFileError`."""
-    try:
-        with path.open("rb") as stream:
-            if not stream.readline().startswith(b"$MeshFormat"):
-                raise MeshFileError(f"{path} is not a gmsh file: it does not begin with $MeshFormat")
-            return MeshGroups(_read_names(stream, path))
-    except FileNotFoundError:
-        raise MeshFileError(f"there is no mesh file {path}") from None
-    except OSError as error:
-        raise MeshFileError(f"mesh file {path} cannot be read: {error.strerror}") from None
-    except MeshFileError:
-        raise
-    except ValueError as error:
-        raise MeshFileError(f"{str(path)!r} is not the path of a file: {error}") from None
+def _kind(dimension: int, highest: int) -> str:
+    return "cells" if dimension == highest else f"{ELEMENTS[dimension]}s"
 
 
-def _read_names(stream, path: Path) -> dict[int, list[str]]:
-    for line in stream:
-        if line.startswith(b"$PhysicalNames"):
-            break
-        if line.startswith((b"$Nodes", b"$Elements")):
-            raise MeshFileError(f"mesh file {path} has no named physical groups")
-    else:
-        raise MeshFileError(f"mesh file {path} is broken: it ends before its nodes")
-    names: dict[int, list[str]] = {}
-    dimensions = {"0": 0, "1": 1, "2": 2, "3": 3}
-    try:
-        for _ in range(int(stream.readline())):
-            dimension, _tag, name = stream.readline().decode().split(maxsplit=2)
-            names.setdefault(dimensions[dimension], []).append(name.strip().strip('"'))
-    except (ValueError, KeyError):
-        raise MeshFileError(f"mesh file {path} is broken in $PhysicalNames") from None
-    if not any(names):
-        raise MeshFileError(f"mesh file {path} has no named physical groups of cells")
-    return names
+def _shown(groups: Iterable[Group], highest: int) -> str:
+    def one(group: Group) -> str:
+        plural = "s" * (group.size != 1)
+        what = "cell" if group.dimension == highest else ELEMENTS[group.dimension]
+        number = f"number {group.number}, " if group.named else ""
+        return f'"{group.name}" ({number}{group.size} {what}{plural})'
+
+    return ", ".join(one(group) for group in groups)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from mpi4py import MPI
 
 import numpy as np
-from dolfinx import fem, geometry
+from dolfinx import fem
 
 from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.locate import cells_of_points
 from pnp_exclusion.observe.split import flux_fields
 from pnp_exclusion.weakform import WeakForm
 
@@ -99,8 +100,7 @@ def central_plane(domain: Domain, axis: int) -> Plane:
     low, high = domain.bounding_box()
     extent = high - low
     counts = np.maximum(21, np.round(GRID * extent / max(extent[across], extent[up]))).astype(int)
-    # a hair inside the domain, so that points on its faces are found in spite of rounding
-    grids = [np.linspace(low[i] + 1e-9 * extent[i], high[i] - 1e-9 * extent[i], counts[i]) for i in (across, up)]
+    grids = [np.linspace(low[i], high[i], counts[i]) for i in (across, up)]
     points = np.zeros((len(grids[1]) * len(grids[0]), 3))
     points[:, :dimension] = 0.5 * (low + high)
     points[:, up], points[:, across] = (g.ravel() for g in np.meshgrid(grids[1], grids[0], indexing="ij"))
@@ -131,10 +131,9 @@ def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
 def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndarray]:
     """Return the values of functions on one mesh at points ``(n, 3)``, each ``(n, components)``; collective."""
     mesh = functions[0].function_space.mesh
-    tree = geometry.bb_tree(mesh, mesh.topology.dim)
-    colliding = geometry.compute_colliding_cells(mesh, geometry.compute_collisions_points(tree, points), points)
-    here = np.flatnonzero(np.diff(colliding.offsets))
-    cells = colliding.array[colliding.offsets[:-1][here]]
+    cells = cells_of_points(mesh, points)
+    here = np.flatnonzero(cells >= 0)
+    cells = cells[here]
     found = np.zeros(len(points))
     found[here] = 1.0
     mesh.comm.Allreduce(MPI.IN_PLACE, found)

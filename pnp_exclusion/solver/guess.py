@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
@@ -20,6 +19,7 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.parallel import largest_over_ranks
 from pnp_exclusion.problem import Problem
 from pnp_exclusion.solver.linear import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
@@ -189,7 +189,7 @@ class FirstGuess:
         reach = (60.0 + np.ptp(mu, axis=0) + np.abs(mu).max(axis=0)) / np.abs(charges[charges != 0.0]).min()
         low, high = -reach, reach
         with np.errstate(over="ignore"):
-            farthest = self.problem.domain.comm.allreduce(float(reach.max(initial=1.0)), op=MPI.MAX)
+            farthest = largest_over_ranks(self.problem.domain.comm, reach, least=1.0)
             for _ in range(int(np.ceil(np.log2(20.0 * farthest)))):
                 middle = 0.5 * (low + high)
                 positive = charge(middle, fixed, *mu) > 0.0
@@ -326,7 +326,7 @@ class _NonlinearPoisson:
         for _ in range(POISSON_STEPS):
             step = self._newton_step()
             potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
-            largest = weak_form.problem.domain.comm.allreduce(float(np.abs(step).max(initial=0.0)), op=MPI.MAX)
+            largest = largest_over_ranks(weak_form.problem.domain.comm, np.abs(step))
             if not np.isfinite(largest):
                 return False
             if largest < POISSON_TOLERANCE:

@@ -12,6 +12,7 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import la
 
+from pnp_exclusion.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly import assembly_of
 from pnp_exclusion.solver.fields import Preconditioning
 from pnp_exclusion.solver.levels import Levels
@@ -336,7 +337,7 @@ class NewtonSolver:
             contents = [boundary.held_fractions.get(name) for boundary in problem.boundaries]
             given = [content for content in contents if content is not None]
             allowed = LARGEST_JUMP + float(weak_form.drive.value) * imposed * self._largest_cell
-            if worst > allowed + (np.log(max(given) / min(given)) if given else 0.0):
+            if not worst <= allowed + (np.log(max(given) / min(given)) if given else 0.0):
                 return (
                     f"the electrochemical potential of {name} jumps by {worst:.0f} kT within one cell (false or "
                     "unresolved solution)"
@@ -359,7 +360,7 @@ class NewtonSolver:
 
     def largest(self, values: np.ndarray) -> float:
         """Return the largest absolute value over all ranks."""
-        return float(self._comm.allreduce(float(np.abs(values).max(initial=0.0)), op=MPI.MAX))
+        return largest_over_ranks(self._comm, np.abs(values))
 
     def _any(self, flag: bool) -> bool:
         return bool(self._comm.allreduce(flag, op=MPI.LOR))

@@ -1,0 +1,60 @@
+"""The connected parts of a mesh: cells hang together where they share facets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpi4py import MPI
+
+import numpy as np
+from dolfinx import la
+from dolfinx import mesh as dmesh
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The connected parts of a mesh over all ranks.
+
+    count
+        How many there are.
+    of_cells
+        The number of the part of every local cell (owned and ghost).
+    """
+
+    count: int
+    of_cells: np.ndarray
+
+
+def connected_parts(mesh: dmesh.Mesh) -> Parts:
+    """Return the parts of a mesh; collective. What travels is one number for every facet between ranks."""
+    topology, dimension, comm = mesh.topology, mesh.topology.dim, mesh.comm
+    topology.create_connectivity(dimension, dimension - 1)
+    facets_of_cells = topology.connectivity(dimension, dimension - 1)
+    cells = np.repeat(np.arange(facets_of_cells.num_nodes), np.diff(facets_of_cells.offsets))
+    facet_map = topology.index_map(dimension - 1)
+    facets = facet_map.size_local + facet_map.num_ghosts
+    size = facets_of_cells.num_nodes + facets
+    links = coo_array(
+        (np.ones(len(cells), dtype=np.int8), (cells, facets_of_cells.num_nodes + facets_of_cells.array)),
+        shape=(size, size),
+    )
+    count, labels = connected_components(links, directed=False)
+    # numbers that differ on every rank, then those that a facet has on two ranks are one
+    counts = comm.allgather(count)
+    labels = labels.astype(np.int64) + sum(counts[: comm.rank])
+    of_facets = la.vector(facet_map, 1, np.int64)
+    of_facets.array[:] = labels[facets_of_cells.num_nodes :]
+    of_facets.scatter_forward()
+    here = np.column_stack([labels[facets_of_cells.num_nodes :], of_facets.array])
+    same = np.concatenate(comm.allgather(np.unique(here[here[:, 0] != here[:, 1]], axis=0)))
+    ones = np.ones(len(same), dtype=np.int8)
+    joined = coo_array((ones, (same[:, 0], same[:, 1])), shape=(sum(counts), sum(counts)))
+    number, renumbered = connected_components(joined, directed=False)
+    parts = renumbered[labels[: facets_of_cells.num_nodes]]
+    # in the order of their first cells in the file, on any number of ranks
+    first = np.full(number, np.iinfo(np.int64).max)
+    np.minimum.at(first, parts, topology.original_cell_index)
+    comm.Allreduce(MPI.IN_PLACE, first, op=MPI.MIN)
+    return Parts(number, first.argsort().argsort()[parts])
