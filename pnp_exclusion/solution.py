@@ -303,9 +303,8 @@ def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
     if not 0.0 < report.drive < report.failed_drive <= 1.0:
         return []
     return [
-        f'of the flux of {name} given at "{boundary.where}", {flux.text}, '
-        f"{f'{report.drive * flux.number:.5g} {flux.unit}'.strip()} can be carried; "
-        f"at {f'{report.failed_drive * flux.number:.5g} {flux.unit}'.strip()} no steady state was found"
+        f'the flux of {name} through "{boundary.where}" can be carried up to {report.drive * flux.number:.5g} of the '
+        f"{flux.text} given; at {report.failed_drive * flux.number:.5g} no steady state was found"
         for boundary in case.boundaries
         if isinstance(boundary, Flux)
         for name, flux in boundary.flux.items()

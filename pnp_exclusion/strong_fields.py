@@ -11,7 +11,7 @@ import numpy as np
 from dolfinx import mesh as dmesh
 from scipy.special import logsumexp
 
-from pnp_exclusion.boundaries import Electrode, PrescribedFlux
+from pnp_exclusion.boundaries import Electrode
 from pnp_exclusion.build import Setup
 from pnp_exclusion.layers import largest_field
 from pnp_exclusion.mesh.domain import Domain
@@ -85,7 +85,7 @@ def _centre(domain: Domain, where: str) -> np.ndarray:
 
 
 def _in_layers(problem: Problem) -> tuple[float, str]:
-    """The strongest field at a blocking boundary, kT/(e L), and at which; 0 where there is no solution to face it.
+    """The strongest field at a blocking electrode, kT/(e L), and at which; 0 where there is no solution to face it.
 
     The osmotic pressure of its ions balances the field's: ``lambda^2 E^2/2 = sum rho_a (exp(-z_a V) - 1)`` for point
     ions, the logarithm of one plus that for crowded ones (Kilic, Bazant, Ajdari 2007), ``V`` against the saltiest
@@ -102,9 +102,7 @@ def _in_layers(problem: Problem) -> tuple[float, str]:
     facing = {
         b.where: b.held_potential
         for b in problem.boundaries
-        if isinstance(b, Electrode | PrescribedFlux)
-        and b.held_potential is not None
-        and len(b.held_fractions) < len(problem.names)
+        if isinstance(b, Electrode) and b.held_potential is not None and not b.held_fractions
     }
     if solutions:
         contents, potential = max(solutions, key=lambda solution: float(charges**2 @ solution[0]))

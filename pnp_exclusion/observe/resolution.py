@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from dolfinx import fem
@@ -35,33 +35,49 @@ def coarsest_cells(weak_form: WeakForm) -> list[CoarseCells]:
     problem = weak_form.problem
     if not problem.coupled:
         return []
-    nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-    found = []
-    for boundary in problem.boundaries:
-        if boundary.held_potential is None:
-            continue
-        cells, at_wall, dofs, sizes = weak_form.kept(
-            f"cells at {boundary.where}", partial(_cells_beside, weak_form, boundary.where)
-        )
-        eta, _ = weak_form.nodal_potentials(nodes[dofs.ravel()])
-        rho = problem.law.free_energy.densities(list(eta))[1:]
-        mobile = sum(z.value * r for z, r in zip(weak_form.charges, rho, strict=True)).reshape(dofs.shape)
-        fixed = float(weak_form.drive.value) * problem.fixed_charge.x.array[cells]
-        charge = np.where(at_wall, np.abs(mobile + fixed[:, None]), 0.0).max(axis=1, initial=0.0)
-        squares = charge / ((problem.debye_length or 1.0) ** 2 * problem.permittivity.x.array[cells])
-        ratios = sizes * np.sqrt(squares)
-        pairs = zip(ratios.tolist(), sizes.tolist(), strict=True)
-        found.append((boundary.where, *max(pairs, default=(0.0, 0.0))))
-    gathered = problem.domain.comm.allgather(found)
-    worst = [max(several, key=lambda one: one[1:]) for several in zip(*gathered, strict=True)]
-    return [CoarseCells(where, size, size / ratio if ratio else np.inf) for where, ratio, size in worst]
+    beside = weak_form.kept("cells beside the boundaries", lambda: _cells_beside(weak_form))
+    values = weak_form.unknown.x.array.reshape(-1, weak_form.components)[beside.nodes]
+    eta, _ = weak_form.nodal_potentials(values)
+    rho = problem.law.free_energy.densities(list(eta))[1:]
+    mobile = sum(species.charge * density for species, density in zip(problem.species, rho, strict=True))
+    charge = np.abs(mobile + float(weak_form.drive.value) * problem.fixed_charge.x.array[beside.cells])
+    ratios = beside.sizes * np.sqrt(charge / problem.permittivity.x.array[beside.cells]) / (problem.debye_length or 1.0)
+    worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]
+    here = [(ratio, float(beside.sizes[part][ratios[part].argmax()]) if ratio else 0.0) for ratio, part in worst]
+    everywhere = [max(several) for several in zip(*problem.domain.comm.allgather(here), strict=True)]
+    return [
+        CoarseCells(where, size, size / ratio if ratio else np.inf)
+        for where, (ratio, size) in zip(beside.boundaries, everywhere, strict=True)
+    ]
 
 
-def _cells_beside(weak_form: WeakForm, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the owned cells at a boundary, which of their nodes lie on it, their nodes, and their heights over it."""
+@dataclass(frozen=True)
+class _Beside:
+    """The nodes of boundaries that hold a potential, once for every owned cell there, one boundary after the other.
+
+    nodes, cells, sizes
+        ``(n,)``: node, cell, and height of the cell over the boundary.
+    parts
+        Those of each boundary.
+    """
+
+    boundaries: list[str]
+    nodes: np.ndarray
+    cells: np.ndarray
+    sizes: np.ndarray
+    parts: list[slice]
+
+
+def _cells_beside(weak_form: WeakForm) -> _Beside:
     domain, space = weak_form.problem.domain, weak_form.space
-    facets, cells = cells_at(domain, domain.boundary_facets[where])
-    dofs = np.asarray(space.dofmap.list)[cells]
-    on_boundary = np.zeros(space.dofmap.index_map.size_local + space.dofmap.index_map.num_ghosts, dtype=bool)
-    on_boundary[fem.locate_dofs_topological(space, domain.dimension - 1, domain.boundary_facets[where])] = True
-    return cells, on_boundary[dofs], dofs, heights(domain, facets, cells)
+    boundaries = [boundary.where for boundary in weak_form.problem.boundaries if boundary.held_potential is not None]
+    found = []
+    for where in boundaries:
+        facets, cells = cells_at(domain, domain.boundary_facets[where])
+        sizes, dofs = heights(domain, facets, cells), np.asarray(space.dofmap.list)[cells]
+        at_wall = fem.locate_dofs_topological(space, domain.dimension - 1, domain.boundary_facets[where])
+        of_cells, which = np.nonzero(np.isin(dofs, at_wall))
+        found.append((dofs[of_cells, which], cells[of_cells], sizes[of_cells]))
+    ends = np.cumsum([0, *(len(nodes) for nodes, _, _ in found)])
+    nodes, cells, sizes = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return _Beside(boundaries, nodes, cells, sizes, [slice(a, b) for a, b in pairwise(ends)])
