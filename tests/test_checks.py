@@ -7,9 +7,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from conftest import blocking_electrode, dimensionless_case, example, run_command, summary_of, write_toml
+from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
 from pnp_exclusion.advice import advice
@@ -17,6 +20,8 @@ from pnp_exclusion.build import build
 from pnp_exclusion.case import make_case
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.exact.double_layer import CrowdedLayer, PointIonLayer
+from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.sizes import areas
 from pnp_exclusion.workbench import Workbench
 
 DEBYE = 0.01
@@ -214,6 +219,16 @@ def test_charge_beside_a_reservoir_is_averaged_over_its_area():
     told = [warning for warning in advice(build(make_case(tables))) if '"right": the charge' in warning]
     assert len(told) == 1
     assert "fixed charge beside it (+0.05)" in told[0]
+
+
+@pytest.mark.parametrize("cells", ["tetrahedron", "hexahedron"])
+def test_areas_of_faces_add_up_to_the_surface(cells: str):
+    """A box of 1 by 2 by 3: 22."""
+    kind = dmesh.CellType[cells]
+    mesh = dmesh.create_box(MPI.COMM_SELF, [[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]], [2, 3, 1], kind)
+    mesh.topology.create_connectivity(2, 3)
+    outside = dmesh.exterior_facet_indices(mesh.topology)
+    assert areas(Domain(mesh, {}, {}), outside).sum() == pytest.approx(22.0, rel=1e-14)
 
 
 def test_report_on_point_ions_speaks_of_no_lattice(tmp_path: Path, membrane: dict):
