@@ -77,10 +77,11 @@ class Job:
     def write(self, solution: Solution, prefix: str = "") -> None:
         """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
         case = solution.setup.case
+        summary = solution.summary()
         self.folder.make(prefix)
         if not solution.has_state:
             self.write_manifest(solution, prefix)
-            self.folder.write_json(f"{prefix}summary.json", solution.summary)
+            self.folder.write_json(f"{prefix}summary.json", lambda: summary)
             return
         if solution.weak_form.problem.domain.dimension == 1:
             profile = sample.profile(solution.weak_form)
@@ -88,7 +89,7 @@ class Job:
         if case.output.fields:
             write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
         self.write_manifest(solution, prefix)
-        summary = solution.summary() | {"wall_seconds": time.perf_counter() - self.started}
+        summary["wall_seconds"] = time.perf_counter() - self.started
         self.folder.write_json(f"{prefix}summary.json", lambda: summary)
         if case.output.pictures:
             self._draw(solution, prefix)

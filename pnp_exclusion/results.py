@@ -116,7 +116,12 @@ class ResultFolder:
         if summary.exists():
             content = json.loads(summary.read_text(encoding="utf-8"))
             content["warnings"] = [*content.get("warnings", []), sentence]
-            self._write_through(str(summary.relative_to(self.staging)), _as_json(content))
+            # on a disk that is full, which may be why, the summary stays as it was
+            unfinished = summary.with_suffix(".unfinished")
+            with contextlib.suppress(OSError):
+                self._write_through(str(unfinished.relative_to(self.staging)), _as_json(content))
+                os.replace(unfinished, summary)
+            unfinished.unlink(missing_ok=True)
 
     def _write_through(self, name: str, content: str) -> None:
         target = self.staging / name

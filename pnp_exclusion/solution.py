@@ -33,7 +33,8 @@ class Solution:
     """A steady state and what can be read off it.
 
     ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
-    driving forces (0: no state at all was found, and what is read off it means nothing). All values are dimensionless
+    driving forces (0: no state at all was found, and what is read off it means nothing), and for a solution whose
+    layers the mesh cannot hold (``report.drive`` is 1, see `unresolved`). All values are dimensionless
     but those of `summary`. Reading is collective over the ranks of the problem.
     """
 

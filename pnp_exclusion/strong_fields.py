@@ -21,6 +21,8 @@ from pnp_exclusion.quantities import ELEMENTARY_CHARGE
 STRONG_FIELD = 1e9
 """V/m. At 1 V/nm an elementary charge falls through 40 kT on its own diameter: the orientation of water saturates, and
 the double layers of real electrodes do not reach more; beyond it this theory says nothing."""
+LEAST_DISTANCE = 1e-6
+"""Of the domain: boundaries with the same box around them, whose distance that does not tell."""
 LARGEST_EXPONENT = 700.0
 
 
@@ -64,24 +66,24 @@ def _question(unit: str) -> str:
 
 
 def _between_boundaries(problem: Problem) -> tuple[float, str, str]:
-    """The strongest mean field between the centres of two boundaries that hold potentials, and which."""
+    """The strongest mean field between two boundaries that hold potentials, kT/(e L), and which.
+
+    Their distance is that of the boxes around them, side by side: also of two rings, one within the other.
+    """
     held = {b.where: b.held_potential for b in problem.boundaries if b.held_potential is not None}
-    centres = {where: _centre(problem.domain, where) for where in held} if problem.coupled else {}
-    fields = [
-        (abs(held[a] - held[b]) / float(np.linalg.norm(centres[a] - centres[b])), a, b)
-        for a, b in combinations(centres, 2)
-        if np.linalg.norm(centres[a] - centres[b]) > 0.0
-    ]
+    boxes = {where: _box(problem.domain, where) for where in held} if problem.coupled else {}
+    apart = {(a, b): float(np.abs(boxes[a] - boxes[b]).max()) for a, b in combinations(boxes, 2)}
+    fields = [(abs(held[a] - held[b]) / d, a, b) for (a, b), d in apart.items() if d > LEAST_DISTANCE]
     return max(fields, default=(0.0, "", ""))
 
 
-def _centre(domain: Domain, where: str) -> np.ndarray:
-    """The middle of the box around a boundary, over all ranks."""
+def _box(domain: Domain, where: str) -> np.ndarray:
+    """Lowest and highest middles of the facets of a boundary over all ranks, ``(6,)``."""
     middles = dmesh.compute_midpoints(domain.mesh, domain.dimension - 1, domain.boundary_facets[where].astype(np.int32))
     low, high = middles.min(axis=0, initial=np.inf), middles.max(axis=0, initial=-np.inf)
     domain.comm.Allreduce(MPI.IN_PLACE, low, op=MPI.MIN)
     domain.comm.Allreduce(MPI.IN_PLACE, high, op=MPI.MAX)
-    return 0.5 * (low + high)
+    return np.concatenate([low, high])
 
 
 def _in_layers(problem: Problem) -> tuple[float, str]:
