@@ -37,7 +37,8 @@ OVERLAP = 1.0
 UNRESOLVED = 20.0
 """Times too large for the layer at a boundary, which takes `CELLS_IN_LAYER`; see `CoarseCells`. Measured at blocking
 electrodes against Gouy-Chapman and Bikerman, 1 to 40 kT/e: up to there the charge is off by 35 % at degree 2 and by 5 %
-at degree 4 (at degree 1 it may be twice what is right); at 100 times it is off by half, and beyond it means nothing."""
+at degree 4 (at degree 1 it may be 2.6 times what is right); at 200 times it is off by half, and at 1e6 it is a
+thousandth."""
 
 
 def beyond_limits(solution: Solution) -> list[str]:
