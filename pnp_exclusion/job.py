@@ -31,7 +31,7 @@ def failure(solution: Solution, folder: Path) -> str:
     if drive == 1.0:
         accept = 'accept it by unresolved = "warn" in [solver]'
         sentences = "\n".join(f"  - {sentence}" for sentence in solution.unresolved)
-        return f"law {law}: the mesh is too coarse for the solution, which {folder} holds; {accept}:\n{sentences}"
+        return f"law {law}: the mesh is too coarse for what was found; refine it, or {accept}:\n{sentences}"
     left = (
         f"{folder} holds the last good state, at {drive:.4g} of the driving forces" if drive else "no state was found"
     )
