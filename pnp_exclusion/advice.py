@@ -1,4 +1,5 @@
-"""What is allowed in a case but deserves a word: charges that do not balance, layers that the mesh does not resolve."""
+"""What is allowed in a case but deserves a word, without solving it: charges that do not balance, layers that the mesh
+does not resolve, boundaries that meet, fields beyond reason."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from dolfinx import mesh as dmesh
 from pnp_exclusion.build import Setup
 from pnp_exclusion.case import Case, Gmsh, Region
 from pnp_exclusion.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
-from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
+from pnp_exclusion.meeting import meeting_with_a_jump
+from pnp_exclusion.mesh.sizes import areas, cells_at, extents_across, facets_of_cells, heights, interfaces
 from pnp_exclusion.mesh_advice import mesh_advice
+from pnp_exclusion.strong_fields import strong_fields
 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
@@ -22,7 +25,14 @@ NEARLY_FULL = 0.95
 
 def advice(setup: Setup) -> list[str]:
     """Return one sentence for everything that the user should know before trusting the numbers; collective."""
-    return [*_charged_reservoirs(setup), *_packing(setup), *_empty(setup), *_unresolved(setup), *mesh_advice(setup)]
+    return [
+        *strong_fields(setup),
+        *meeting_with_a_jump(setup),
+        *_charged_reservoirs(setup),
+        *_packing(setup),
+        *_unresolved(setup),
+        *mesh_advice(setup),
+    ]
 
 
 def _charged_reservoirs(setup: Setup) -> Iterator[str]:
@@ -86,16 +96,6 @@ def _packing(setup: Setup) -> Iterator[str]:
         )
 
 
-def _empty(setup: Setup) -> Iterator[str]:
-    for boundary in setup.case.boundaries:
-        empty = [name for name, amount in getattr(boundary, "amounts", {}).items() if amount == 0.0]
-        if empty:
-            yield (
-                f'boundary "{boundary.where}": {", ".join(empty)} is 0 there; the fraction 1e-12 is used instead, '
-                "since the unknowns are logarithms"
-            )
-
-
 def _unresolved(setup: Setup) -> Iterator[str]:
     domain = setup.problem.domain
     for name, thickness in sorted(thinnest_layers(setup.case, setup.scales).items()):
@@ -106,7 +106,7 @@ def _unresolved(setup: Setup) -> Iterator[str]:
     if setup.problem.coupled:
         yield from _unresolved_edges(setup)
     for name, position, thickness in field_jumps(setup.case, setup.scales):
-        where = f'field of species "{name}" at x = {_length(setup, position)}'
+        where = f'field of species "{name}" at x = {length_in_words(setup, position)}'
         yield from _too_coarse(setup, where, thickness, extents_across(domain, position))
 
 
@@ -117,17 +117,19 @@ def _too_coarse(setup: Setup, where: str, thickness: np.ndarray | float, sizes: 
     found = (float(ratios[worst]), float(sizes[worst])) if len(ratios) else (0.0, 0.0)
     ratio, size = max(setup.problem.domain.comm.allgather(found))
     if ratio * CELLS_IN_LAYER[setup.case.solver.degree] > 1.0 + 1e-9:
-        layer, cell = _length(setup, size / ratio), _length(setup, size)
-        yield f"{where}: the layer there is about {layer} thick, but the cells measure {cell}; {_cure(setup.case)}"
+        layer, cell = length_in_words(setup, size / ratio), length_in_words(setup, size)
+        yield f"{where}: the layer there is about {layer} thick, but the cells measure {cell}; {cure(setup.case)}"
 
 
-def _cure(case: Case) -> str:
+def cure(case: Case) -> str:
+    """Return how to get smaller cells where a case needs them."""
     if isinstance(case.domain, Gmsh):
         return "refine the mesh file there"
     return "leave out domain.cells" if case.domain.cells is not None else "give more domain.cells"
 
 
-def _length(setup: Setup, value: float) -> str:
+def length_in_words(setup: Setup, value: float) -> str:
+    """Return a length in units of L as results show it."""
     unit = f" {setup.scales.length_unit}" if setup.scales.si else ""
     return f"{value * setup.scales.length_in_unit:.3g}{unit}"
 
@@ -149,7 +151,7 @@ def _unresolved_edges(setup: Setup) -> Iterator[str]:
             for limit in region.ranges[axis] or []:
                 position = limit.value / setup.scales.length
                 at = (np.abs(middles[:, axis] - position) < 1e-9) & ~told
-                where = f'region "{region.name}", edge {letter} = {_length(setup, position)}'
+                where = f'region "{region.name}", edge {letter} = {length_in_words(setup, position)}'
                 yield from _too_coarse(setup, where, layers[at], sizes[at])
                 told |= at
 
@@ -182,6 +184,8 @@ def _facets_of(setup: Setup, region: Region) -> np.ndarray:
 
 
 def _mean_beside(setup: Setup, where: str, values: np.ndarray) -> float:
+    """Mean over a boundary of what is constant in every cell."""
     domain = setup.problem.domain
-    cells, comm = np.unique(cells_at(domain, domain.boundary_facets[where])[1]), domain.comm
-    return float(comm.allreduce(values[cells].sum()) / max(1, comm.allreduce(len(cells))))
+    facets, cells = cells_at(domain, domain.boundary_facets[where])
+    area = areas(domain, facets)
+    return domain.comm.allreduce(float(values[cells] @ area)) / domain.comm.allreduce(float(area.sum()))

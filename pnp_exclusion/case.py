@@ -277,6 +277,8 @@ class Solver(Table):
     """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
     linear: Literal["auto", "banded", "direct", "fieldsplit"] = "auto"
     """Preset of linear solver; by dimension and size if absent."""
+    unresolved: Literal["refuse", "warn"] = "refuse"
+    """Whether a layer of charge that the cells at a boundary cannot hold is an error, or a warning only."""
     petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
     """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these."""
 

@@ -10,14 +10,13 @@ from typing import Any, Self
 
 from mpi4py import MPI
 
-from pnp_exclusion.advice import advice
 from pnp_exclusion.case import Case, read_case
 from pnp_exclusion.console import Console
 from pnp_exclusion.observe import sample
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.report import currents_in_units
 from pnp_exclusion.results import LOG, ResultFolder, manifest, profile_csv, write_fields
-from pnp_exclusion.solution import Solution, solve
+from pnp_exclusion.solution import Solution, carried_fluxes, solve
 from pnp_exclusion.solver.memory import peak_per_rank
 
 
@@ -28,12 +27,17 @@ def read(path: Path, law: str | None = None) -> Case:
 
 def failure(solution: Solution, folder: Path) -> str:
     """Return the message of a solve that did not converge: what was tried, and what is left of it."""
-    attempts = "\n".join(f"  - {attempt}" for attempt in solution.report.tried)
-    drive = solution.report.drive
+    law, drive = solution.weak_form.problem.law.name, solution.report.drive
+    if drive == 1.0:
+        accept = 'accept it by unresolved = "warn" in [solver]'
+        sentences = "\n".join(f"  - {sentence}" for sentence in solution.unresolved)
+        return f"law {law}: the mesh is too coarse for what was found; refine it, or {accept}:\n{sentences}"
     left = (
         f"{folder} holds the last good state, at {drive:.4g} of the driving forces" if drive else "no state was found"
     )
-    return f"law {solution.weak_form.problem.law.name} did not converge; {left}. Tried:\n{attempts}"
+    attempts = [f"  - {attempt}" for attempt in solution.report.tried]
+    carried = carried_fluxes(solution.setup.case, solution.report)
+    return "\n".join([f"law {law} did not converge; {left}. Tried:", *attempts, *carried])
 
 
 class Job:
@@ -45,7 +49,7 @@ class Job:
         self.petsc_options = petsc_options
         self.console = Console(self.comm.rank, arguments.quiet)
         path = arguments.output or Path(f"{arguments.case.stem}.results")
-        self.folder = ResultFolder(path, self.comm, arguments.overwrite)
+        self.folder = ResultFolder(path, self.comm, arguments.overwrite, self.console.warn)
 
     def __enter__(self) -> Self:
         self.folder.open()
@@ -66,28 +70,29 @@ class Job:
             progress=self.console.say,
             keep_failure=True,
         )
-        for warning in [*advice(solution.setup), *solution.warnings()]:
+        for warning in solution.warnings():
             self.console.warn(warning)
         return solution
 
     def write(self, solution: Solution, prefix: str = "") -> None:
         """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
         case = solution.setup.case
+        summary = solution.summary()
         self.folder.make(prefix)
         if not solution.has_state:
             self.write_manifest(solution, prefix)
-            self.folder.write_json(f"{prefix}summary.json", solution.summary)
+            self.folder.write_json(f"{prefix}summary.json", lambda: summary)
             return
         if solution.weak_form.problem.domain.dimension == 1:
             profile = sample.profile(solution.weak_form)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
-        if case.output.pictures:
-            self._draw(solution, prefix)
         if case.output.fields:
             write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
         self.write_manifest(solution, prefix)
-        summary = solution.summary() | {"wall_seconds": time.perf_counter() - self.started}
+        summary["wall_seconds"] = time.perf_counter() - self.started
         self.folder.write_json(f"{prefix}summary.json", lambda: summary)
+        if case.output.pictures:
+            self._draw(solution, prefix)
 
     def write_manifest(self, solution: Solution, prefix: str = "") -> None:
         """Stage what is needed to run a case again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,8 +130,7 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
         panels.append((f"{name} {unit}; lines: flux", rho * scales.displayed_concentration, flux))
     if case.model.law != "pnp":
         panels.append(("packing (occupied fraction)", cut.rho.sum(axis=0), None))
-    # the grid begins a hair inside the domain, which would cost the axes their tick at zero
-    across, up = (np.round(grid * scales.length_in_unit, 6) for grid in cut.grid)
+    across, up = (drawn_grid(grid * scales.length_in_unit) for grid in cut.grid)
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         height, width = np.ptp(up), np.ptp(across)
         columns = 2 if height > 0.45 * width else 1
@@ -152,6 +152,11 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
         plane = "" if cut.offset is None else f"\nplane {_plane(cut, scales)}"
         figure.suptitle(_title(case) + plane)
         save(figure, path)
+
+
+def drawn_grid(grid: np.ndarray) -> np.ndarray:
+    """Return the positions of a slice without the hair by which it begins inside the domain: zero has its tick."""
+    return np.round(grid, 6 - math.ceil(math.log10(np.ptp(grid))))
 
 
 def _plane(cut: Slice, scales: Scales) -> str:

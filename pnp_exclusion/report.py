@@ -23,7 +23,7 @@ def run_table(solution: Solution) -> list[str]:
     """Return the lines that ``run`` prints: currents, forces and regimes, or fluxes without two ends."""
     if not solution.has_state:
         return []
-    summary = solution.summary()
+    summary = solution.readings()
     lines = []
     if solution.ends is not None:
         currents, unit = currents_in_units(solution)
@@ -82,12 +82,14 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
 def check_report(setup: Setup) -> list[str]:
     """Return the lines that ``check`` prints."""
     case, scales, problem = setup.case, setup.scales, setup.problem
+    # point ions fill nothing: for them the lattice is a unit
+    crowded = problem.law.crowded
     rows = [["title", case.title or "-"], ["law", problem.law.name], ["electrostatics", case.model.electrostatics]]
     if scales.si:
         rows += [
             ["length L", f"{scales.length * 1e9:.6g} nm"],
             ["thermal voltage kT/e", f"{scales.potential * 1e3:.6g} mV"],
-            ["full lattice 1/(N_A v)", f"{scales.displayed_concentration:.6g} mol/L"],
+            *([["full lattice 1/(N_A v)", f"{scales.displayed_concentration:.6g} mol/L"]] if crowded else []),
             ["diffusivity D", f"{scales.diffusivity:.6g} m^2/s"],
             ["time L^2/D", f"{scales.time:.6g} s"],
             ["flux", f"{scales.flux:.6g} mol/m^2/s"],
@@ -96,7 +98,7 @@ def check_report(setup: Setup) -> list[str]:
         rows.append(["lambda / L", f"{scales.debye_length:.6g}"])
     for boundary in problem.boundaries:
         held = boundary.held_fractions
-        if held:
+        if held and crowded:
             rows.append([f"packing at {boundary.where}", f"{sum(held.values()):.6g}"])
         strength = sum(s.charge**2 * held.get(s.name, 0.0) for s in problem.species)
         if scales.debye_length is not None and strength > 0.0:

@@ -18,6 +18,7 @@ from typing import Any
 from mpi4py import MPI
 from petsc4py import PETSc
 
+import basix
 import basix.ufl
 import numpy as np
 from dolfinx import fem
@@ -38,13 +39,23 @@ class ResultFolder:
     """A folder that receives the results of one command, all at once or not at all.
 
     Refuses a folder that holds anything but a log unless ``overwrite``; then files of the same names are replaced, and
-    earlier results of other names removed, when the new ones are complete. Every method but `abandon` is collective.
+    earlier results of other names removed, when the new ones are complete. Pictures are drawn last, and one that cannot
+    be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary beside it. Every method but `abandon`
+    is collective.
     """
 
-    def __init__(self, path: Path, comm: MPI.Comm, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        comm: MPI.Comm,
+        overwrite: bool = False,
+        warn: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.path = path
         self.comm = comm
         self._overwrite = overwrite
+        self._warn = warn
+        self._pictures: list[tuple[str, Callable[[Path], Any]]] = []
 
     def open(self) -> None:
         """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
@@ -83,17 +94,34 @@ class ResultFolder:
 
     def write_json(self, name: str, content: Callable[[], Any]) -> None:
         """Stage a JSON file from what ``content`` returns on rank 0; numbers that are not finite become null."""
-        self.write(name, lambda: json.dumps(_finite(content()), indent=2, ensure_ascii=False) + "\n")
+        self.write(name, lambda: _as_json(content()))
 
     def draw(self, name: str, picture: str, *content: Any) -> None:
-        """Stage a picture, on rank 0 alone; ``picture`` is "module.function" in this package."""
+        """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
 
-        def work() -> None:
+        def work(path: Path) -> None:
             module, function = picture.rsplit(".", 1)
-            draw = getattr(importlib.import_module(f"pnp_exclusion.{module}"), function)
-            self.on_disk(lambda: draw(self.staging / name, *content))
+            getattr(importlib.import_module(f"pnp_exclusion.{module}"), function)(path, *content)
 
-        on_rank_zero(self.comm, work)
+        self._pictures.append((name, work))
+
+    def _draw(self) -> None:
+        for name, picture in self._pictures:
+            failure = draw_or_say(picture, self.staging / name, name)
+            if failure:
+                self._warn(failure)
+                self._add_warning((self.staging / name).with_name("summary.json"), failure)
+
+    def _add_warning(self, summary: Path, sentence: str) -> None:
+        if summary.exists():
+            content = json.loads(summary.read_text(encoding="utf-8"))
+            content["warnings"] = [*content.get("warnings", []), sentence]
+            # on a disk that is full, which may be why, the summary stays as it was
+            unfinished = summary.with_suffix(".unfinished")
+            with contextlib.suppress(OSError):
+                self._write_through(str(unfinished.relative_to(self.staging)), _as_json(content))
+                os.replace(unfinished, summary)
+            unfinished.unlink(missing_ok=True)
 
     def _write_through(self, name: str, content: str) -> None:
         target = self.staging / name
@@ -103,9 +131,10 @@ class ResultFolder:
             os.fsync(stream.fileno())
 
     def complete(self) -> None:
-        """Move everything into place; ``summary.json`` goes first and comes last, as the sign that all is there."""
+        """Draw, then move everything into place; ``summary.json`` goes first and comes last: the sign of all else."""
 
         def move() -> None:
+            self._draw()
             (self.path / "summary.json").unlink(missing_ok=True)
             new = sorted(self.staging.iterdir(), key=lambda entry: entry.name == "summary.json")
             if self._overwrite:
@@ -198,6 +227,25 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def draw_or_say(picture: Callable[[Path], Any], path: Path, name: str) -> str:
+    """Draw a picture into a file; return nothing, or a sentence with its name if it fails, and then no file is left.
+
+    Whatever goes wrong there, also on a full disk, is no reason to lose what was computed.
+    """
+    try:
+        picture(path)
+    except Exception as error:  # noqa: BLE001 - told as a warning
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return f"{name} could not be drawn ({reason}); everything else is complete"
+    return ""
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
+
+
 def _finite(content: Any) -> Any:
     match content:
         case dict():
@@ -237,16 +285,24 @@ def _header(name: str, unit: str) -> str:
 def write_fields(solution: Solution, path: Path) -> None:
     """Write every field for ParaView (ADIOS2 VTX), one named quantity with its unit each; collective.
 
-    Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are; coordinates are
-    in the unit of the case's domain.
+    Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are, and nodes that
+    are evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on.
+    Coordinates are in the unit of the tables (`pnp_exclusion.scales.Scales`).
     """
     weak_form, scales = solution.weak_form, solution.setup.scales
     problem = weak_form.problem
     mesh, dimension = problem.domain.mesh, problem.domain.dimension
-    degree = weak_form.degree
-    scalar = fem.functionspace(mesh, ("Lagrange", degree))
-    vector = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=(dimension,)))
-    nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+
+    def evenly(components: int) -> fem.Function:
+        shape = (components,) if components > 1 else None
+        variant = basix.LagrangeVariant.equispaced
+        element = basix.ufl.element("Lagrange", mesh.basix_cell(), weak_form.degree, variant, shape=shape)
+        return fem.Function(fem.functionspace(mesh, element))
+
+    unknown = evenly(weak_form.components)
+    unknown.interpolate(weak_form.unknown)
+    scalar, vector = evenly(1).function_space, evenly(dimension).function_space
+    nodes = unknown.x.array.reshape(-1, weak_form.components)
     eta, _ = weak_form.nodal_potentials(nodes)
     mu, potential = weak_form.reported_potentials(nodes)
     rho = problem.law.free_energy.densities(list(eta))[1:]

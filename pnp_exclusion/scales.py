@@ -20,6 +20,11 @@ from pnp_exclusion.quantities import (
 POINT_ION_REFERENCE = 1000.0
 """mol/m^3: the unit of ``pnp`` without a lattice spacing, where a fraction is just a scaled concentration."""
 
+READABLE = (1e-2, 1e4)
+"""Of the largest extent in the unit in which the case gives it: tables and pictures keep a unit within these."""
+_LENGTH_UNITS = (("nm", 1e-9), ("um", 1e-6), ("mm", 1e-3), ("m", 1.0))
+"""The others; the first is taken in which the extent is a thousand at most."""
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -37,7 +42,7 @@ class Scales:
     debye_length: float | None
     """lambda of PHYSICS in units of ``length``; None with imposed fields."""
     length_unit: str = ""
-    """The unit of lengths in results: the one in which the case gives its domain."""
+    """The unit of lengths in results: that of the case's domain, or a handier one (`READABLE`)."""
     length_in_unit: float = 1.0
     """``length`` in ``length_unit``."""
 
@@ -103,7 +108,7 @@ def scales_of(case: Case, length: float) -> Scales:
         concentration = POINT_ION_REFERENCE
     permittivity = VACUUM_PERMITTIVITY * model.permittivity
     lambda_squared = permittivity * thermal_energy / (ELEMENTARY_CHARGE**2 * AVOGADRO * concentration * length**2)
-    unit, unit_in_metres = _length_unit(case)
+    unit, unit_in_metres = _length_unit(case, length)
     return Scales(
         si=True,
         length=length,
@@ -116,13 +121,16 @@ def scales_of(case: Case, length: float) -> Scales:
     )
 
 
-def _length_unit(case: Case) -> tuple[str, float]:
-    """The unit in which the case gives its domain and that unit in m."""
+def _length_unit(case: Case, length: float) -> tuple[str, float]:
+    """The unit of lengths in results for a domain of an extent in m, and that unit in m."""
     match case.domain:
-        case Interval(length=length):
-            written = length
+        case Interval(length=length_as_written):
+            written = length_as_written
         case Gmsh(unit=unit) if unit is not None:
             written = unit
         case box:
             written = box.size[0]  # type: ignore[union-attr]
-    return written.unit, written.value / written.number
+    least, most = READABLE
+    if least <= length / (written.value / written.number) <= most:
+        return written.unit, written.value / written.number
+    return next(((name, size) for name, size in _LENGTH_UNITS if length <= 1e3 * size), _LENGTH_UNITS[-1])

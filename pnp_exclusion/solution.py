@@ -14,8 +14,10 @@ from mpi4py import MPI
 
 import numpy as np
 
+from pnp_exclusion.advice import advice
 from pnp_exclusion.build import Setup, build
-from pnp_exclusion.case import Case, make_case, read_case
+from pnp_exclusion.case import Case, Flux, make_case, read_case
+from pnp_exclusion.checks import beyond_limits, unresolved_layers
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.laws import Law
 from pnp_exclusion.observe import currents, forces, identity, split
@@ -31,7 +33,8 @@ class Solution:
     """A steady state and what can be read off it.
 
     ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
-    driving forces (0: no state at all was found, and what is read off it means nothing). All values are dimensionless
+    driving forces (0: no state at all was found, and what is read off it means nothing), and for a solution whose
+    layers the mesh cannot hold (``report.drive`` is 1, see `unresolved`). All values are dimensionless
     but those of `summary`. Reading is collective over the ranks of the problem.
     """
 
@@ -51,18 +54,25 @@ class Solution:
         return self.report.drive > 0.0
 
     def warnings(self) -> list[str]:
-        """Return one sentence for everything about this solution that the user should know; collective."""
-        found = [f"PETSc's option -{name} had no effect in this solve" for name in self.unused_petsc_options]
-        problem = self.weak_form.problem
-        if not problem.law.crowded:
-            eta, _ = self.weak_form.nodal_potentials(self.weak_form.unknown.x.array)
-            packing = float(np.sum(problem.law.free_energy.densities(list(eta))[1:], axis=0).max(initial=0.0))
-            packing = problem.domain.comm.allreduce(packing, op=MPI.MAX)
-            if packing > 1.0 and self.setup.case.model.lattice_spacing is not None:
-                found.append(
-                    f"point ions overlap: they would fill {packing:.3g} times the space there is; use a crowded law"
-                )
-        return found
+        """Return one sentence for everything about this case and its solution that the user should know; collective.
+
+        First what `pnp-exclusion check` says too, then what is beyond the limits of `pnp_exclusion.checks`.
+        """
+        return list(self._warnings)
+
+    @cached_property
+    def _warnings(self) -> list[str]:
+        return [*advice(self.setup), *beyond_limits(self)]
+
+    @cached_property
+    def unresolved(self) -> list[str]:
+        """A sentence for every boundary whose charge the mesh cannot hold, see `checks.UNRESOLVED`; collective."""
+        return list(unresolved_layers(self))
+
+    def refuse_unresolved(self) -> None:
+        """Take it as not converged if the mesh cannot hold its layers, unless the case wants to be warned only."""
+        if self.converged and self.setup.case.solver.unresolved == "refuse" and self.unresolved:
+            self.converged = False
 
     @cached_property
     def totals(self) -> BoundaryTotals:
@@ -153,10 +163,14 @@ class Solution:
     # ---- in the units of the case ----
 
     def summary(self) -> dict[str, Any]:
-        """Return the contract's summary (DESIGN), in SI units for an SI case; collective.
+        """Return the contract's summary (DESIGN), in SI units for an SI case, with `warnings`; collective.
 
         Without any state (`has_state`) only what was tried is in it.
         """
+        return self.readings() | {"warnings": self.warnings()}
+
+    def readings(self) -> dict[str, Any]:
+        """Return the summary without its warnings, for those who read many solutions; collective."""
         if not self.has_state:
             return self._failure_summary()
         problem, scales = self.weak_form.problem, self.setup.scales
@@ -269,12 +283,34 @@ def solve(
     with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings, say) as solver:
         try:
             report, converged = solver.solve(near), True
-        except ConvergenceError:
+        except ConvergenceError as error:
             if not keep_failure:
-                raise
+                raise ConvergenceError("\n".join([str(error), *carried_fluxes(case, solver.report)])) from None
             report, converged = solver.report, False
         clock.lap("solve")
-        return Solution(setup, weak_form, report, converged, clock.seconds, ledger.effective(), ledger.unused())
+        options = ledger.effective(), ledger.unused()
+    solution = Solution(setup, weak_form, report, converged, clock.seconds, *options)
+    solution.refuse_unresolved()
+    if not (solution.converged or keep_failure):
+        raise ConvergenceError("\n".join(solution.unresolved))
+    return solution
+
+
+def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
+    """Return a sentence for every flux that a case gives, if its solve has failed: between what it is limited.
+
+    The ramp has raised given fluxes together with all other driving forces.
+    """
+    if not 0.0 < report.drive < report.failed_drive <= 1.0:
+        return []
+    return [
+        f'the flux of {name} through "{boundary.where}" can be carried up to {report.drive * flux.number:.5g} of the '
+        f"{flux.text} given; at {report.failed_drive * flux.number:.5g} no steady state was found"
+        for boundary in case.boundaries
+        if isinstance(boundary, Flux)
+        for name, flux in boundary.flux.items()
+        if flux.number
+    ]
 
 
 class _Clock:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pnp_exclusion.build import build, setup_on
 from pnp_exclusion.case import Case
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.laws import Law
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.scales import scales_of
@@ -102,7 +103,8 @@ class Workbench:
         """Return the steady state of a case that fits, starting from a state nearby if one is given.
 
         The solution is a view of the workbench: read it before the next call. Raises `ConvergenceError` if there is
-        none to be found, also not from the first guess; `ValueError` for a case that does not fit.
+        none to be found, also not from the first guess, or the mesh cannot hold its layers; `ValueError` for a case
+        that does not fit.
         """
         if not self.fits(case):
             raise ValueError("the case differs from that of the workbench in more than numbers")
@@ -119,7 +121,11 @@ class Workbench:
             if self._effective is None:
                 self._effective, self._unused = self._ledger.effective(), self._ledger.unused()
         seconds = {"solve": time.perf_counter() - begun}
-        return Solution(setup, weak_form, report, True, seconds, self._effective, self._unused)
+        solution = Solution(setup, weak_form, report, True, seconds, self._effective, self._unused)
+        solution.refuse_unresolved()
+        if not solution.converged:
+            raise ConvergenceError("\n".join(solution.unresolved))
+        return solution
 
     def state(self) -> State:
         """Return a copy of the present state, for a later start."""

@@ -97,20 +97,29 @@ _READ_FIELDS = """
 import json, sys, adios2, numpy
 with adios2.FileReader(sys.argv[1]) as file:
     blocks = int(sys.argv[2])
-    names = [name for name in file.available_variables() if name not in ("connectivity", "types")]
+    hidden = () if sys.argv[4:] else ("connectivity", "types")
+    names = [name for name in file.available_variables() if name not in hidden]
     fields = {n: numpy.concatenate([numpy.atleast_1d(file.read(n, block_id=b)) for b in range(blocks)]) for n in names}
     markup = file.available_attributes()["vtk.xml"]["Value"]
 numpy.savez(sys.argv[3], markup=markup, **fields)
 """
 
 
-def read_fields(folder: Path, ranks: int = 1) -> dict:
-    """The fields of a result folder as ADIOS2 reads them, and the markup that ParaView looks for.
+def read_fields(folder: Path, ranks: int = 1, cells: bool = False) -> dict:
+    """The fields of a result folder as ADIOS2 reads them, and the markup that ParaView looks for; the cells if asked.
 
     In a process of its own: the library of the adios2 package does not get on with the one inside DOLFINx.
     """
     table = folder.parent / f"{folder.name}.npz"
-    command = [sys.executable, "-c", _READ_FIELDS, str(folder / "fields.bp"), str(ranks), str(table)]
+    command = [
+        sys.executable,
+        "-c",
+        _READ_FIELDS,
+        str(folder / "fields.bp"),
+        str(ranks),
+        str(table),
+        *["cells"] * cells,
+    ]
     subprocess.run(command, check=True)
     return dict(np.load(table))
 

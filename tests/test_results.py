@@ -13,7 +13,7 @@ from conftest import EXAMPLES, dimensionless_case, read_fields, run_command, sum
 
 CONTRACT = {
     "converged", "law", "units", "flux", "current", "charge", "regime", "force", "balance", "identity_residual",
-    "entropy_production", "newton_iterations", "ramp_steps", "cells", "unknowns", "wall_seconds",
+    "entropy_production", "newton_iterations", "ramp_steps", "cells", "unknowns", "wall_seconds", "warnings",
 }  # fmt: skip
 
 
@@ -156,6 +156,8 @@ def test_failed_solve_leaves_the_last_good_state_and_says_what_was_tried(tmp_pat
     assert summary["balance"] < 1e-8
     assert f"at {summary['drive']:.4g} of the driving forces" in finished.stderr
     assert len(summary["tried"]) >= 3
+    assert 'the flux of A through "right" can be carried up to 0.4' in finished.stderr
+    assert " of the 1.0 given; at 0." in finished.stderr
     assert "ramp to" in (tmp_path / "out" / "log.txt").read_text()
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["case"]["model"]["law"] == "pnp"
     assert (tmp_path / "out" / "profile.csv").exists()
@@ -176,3 +178,122 @@ def test_solve_that_finds_no_state_at_all_writes_none(tmp_path: Path):
     assert (summary["converged"], summary["drive"]) == (False, 0.0)
     assert "flux" not in summary
     assert {entry.name for entry in (tmp_path / "out").iterdir()} == {"summary.json", "manifest.json", "log.txt"}
+
+
+# ---- pictures ----
+
+
+class Drawn:
+    """Stands for ``plots.draw_profiles``, begun and not ended."""
+
+    def __call__(self, path: Path, *content: object) -> None:
+        path.write_bytes(b"half a picture")
+        raise ValueError("'x' must be strictly\nincreasing")
+
+
+def test_picture_that_fails_is_a_warning_and_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """On the terminal, in the log and in the summary beside it; everything else is there, the other picture too."""
+    import argparse
+
+    from pnp_exclusion import plots
+    from pnp_exclusion.job import Job, read
+
+    monkeypatch.setattr(plots, "draw_profiles", Drawn())
+    arguments = argparse.Namespace(
+        case=EXAMPLES / "imposed_fields.toml", output=tmp_path / "out", overwrite=False, quiet=True
+    )
+    with Job(arguments, []) as job:
+        job.write(job.solve(read(arguments.case)))
+        job.folder.complete()
+    sentence = "profiles.png could not be drawn ('x' must be strictly increasing); everything else is complete"
+    assert capsys.readouterr().err.splitlines() == [f"warning: {sentence}"]
+    summary = summary_of(tmp_path / "out")
+    assert (summary["converged"], summary["warnings"]) == (True, [sentence])
+    assert sentence in (tmp_path / "out" / "log.txt").read_text()
+    names = {entry.name for entry in (tmp_path / "out").iterdir()}
+    assert names == {"summary.json", "manifest.json", "profile.csv", "fields.bp", "fluxes.png", "log.txt"}
+
+
+def test_picture_of_a_sweep_that_fails_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from pnp_exclusion.sweeps import run
+
+    monkeypatch.setattr(run, "draw_sweep", Drawn())
+    tables = dimensionless_case() | {"sweep": {"axes": [{"key": "species.A.field", "values": [0.0, 1.0]}]}}
+    results = run.sweep(tables, tmp_path / "out")
+    assert results["converged"].all()
+    kept = {entry.name for entry in (tmp_path / "out").iterdir()}
+    assert kept >= {"sweep.nc", "manifest.json"}
+    assert not any("sweep.png" in name for name in kept)
+    assert "sweep.png could not be drawn" in (tmp_path / "out" / "log.txt").read_text()
+
+
+# ---- units of lengths ----
+
+
+def test_drawing_in_metres_is_shown_in_nanometres(tmp_path: Path):
+    """A strip of 10 nm by 4 nm whose mesh file is in metres: pictures are drawn, fields and axes are in nm."""
+    columns, rows = 8, 4
+    points = [(1e-8 * i / columns, 4e-9 * j / rows) for j in range(rows + 1) for i in range(columns + 1)]
+    number = lambda i, j: 1 + i + (columns + 1) * j  # noqa: E731
+    squares = [
+        (number(i, j), number(i + 1, j), number(i + 1, j + 1), number(i, j + 1))
+        for j in range(rows)
+        for i in range(columns)
+    ]
+    triangles = [(a, b, c) for a, b, c, _ in squares] + [(a, c, d) for a, _, c, d in squares]
+    ends = [(tag, number(i, j), number(i, j + 1)) for tag, i in ((1, 0), (2, columns)) for j in range(rows)]
+    elements = [f"1 2 {tag} {tag} {a} {b}" for tag, a, b in ends]
+    elements += [f"2 2 3 3 {a} {b} {c}" for a, b, c in triangles]
+    (tmp_path / "strip.msh").write_text(
+        "$MeshFormat\n2.2 0 8\n$EndMeshFormat\n"
+        '$PhysicalNames\n3\n1 1 "left"\n1 2 "right"\n2 3 "water"\n$EndPhysicalNames\n'
+        f"$Nodes\n{len(points)}\n"
+        + "".join(f"{n} {x:.17g} {y:.17g} 0\n" for n, (x, y) in enumerate(points, start=1))
+        + f"$EndNodes\n$Elements\n{len(elements)}\n"
+        + "".join(f"{n} {element}\n" for n, element in enumerate(elements, start=1))
+        + "$EndElements\n"
+    )
+    salt = [{"Na": f"{c} mol/L", "Cl": f"{c} mol/L"} for c in (0.1, 0.01)]
+    tables = {
+        "model": {"law": "pnp"},
+        "species": [{"name": n, "charge": z, "diffusivity": "2e-9 m^2/s"} for n, z in (("Na", 1), ("Cl", -1))],
+        "domain": {"shape": "gmsh", "file": "strip.msh", "unit": "1 m"},
+        "boundaries": [
+            {"where": side, "kind": "reservoir", "concentration": held, "potential": "0 V"}
+            for side, held in zip(("left", "right"), salt, strict=True)
+        ],
+    }
+    finished = run_command("run", write_toml(tables, tmp_path / "case.toml"), "-o", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    assert "warning" not in finished.stderr
+    # D dc/L times the height, electroneutral, alike in both directions of the salt
+    flux = summary_of(tmp_path / "out")["flux"]["right"]["Na"]["value"]
+    assert flux == pytest.approx(2e-9 * 90.0 / 1e-8 * 4e-9, rel=1e-6)
+    assert (tmp_path / "out" / "slice.png").stat().st_size > 10_000
+    assert read_fields(tmp_path / "out")["geometry"].max() == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "unit", "in_unit"),
+    [
+        ("5 nm", "nm", 5.0),
+        ("0.05 um", "um", 0.05),
+        ("5e-9 m", "nm", 5.0),
+        ("8e-6 m", "um", 8.0),
+        ("0.002 m", "mm", 2.0),
+        ("20000 nm", "um", 20.0),
+        ("3 m", "m", 3.0),
+    ],
+)
+def test_lengths_are_shown_in_a_unit_that_can_be_read(length: str, unit: str, in_unit: float, membrane: dict):
+    """The unit of the case where the domain is between 0.01 and 10000 of it."""
+    from pnp_exclusion.case import make_case
+    from pnp_exclusion.scales import domain_length, scales_of
+
+    membrane |= {"domain": {"shape": "interval", "length": length}, "regions": []}
+    case = make_case(membrane)
+    scales = scales_of(case, domain_length(case))
+    assert scales.length_unit == unit
+    assert scales.length_in_unit == pytest.approx(in_unit)

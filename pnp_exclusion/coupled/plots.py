@@ -14,7 +14,7 @@ from pnp_exclusion.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.coupled.coupling import EnergyConversion
 from pnp_exclusion.coupled.entropy import EntropyProfile, EntropySlice
 from pnp_exclusion.coupled.units import Units
-from pnp_exclusion.plots import STYLE, plain, save
+from pnp_exclusion.plots import STYLE, drawn_grid, plain, save
 from pnp_exclusion.scales import Scales
 
 LINEAR, COMPUTED, HERE = "#0072b2", "#d55e00", "#009e73"
@@ -90,8 +90,7 @@ def draw_entropy_profile(path: Path, title: str, scales: Scales, profile: Entrop
 
 def draw_entropy_slice(path: Path, title: str, scales: Scales, cut: EntropySlice) -> None:
     """The density of the entropy production in a plane, by its logarithm."""
-    # the grid begins a hair inside the domain, which would cost the axes their tick at zero
-    across, up = (np.round(grid * scales.length_in_unit, 6) for grid in cut.grid)
+    across, up = (drawn_grid(grid * scales.length_in_unit) for grid in cut.grid)
     density = _density(cut.density, scales)
     top = float(np.nanmax(density))
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):

@@ -78,3 +78,19 @@ def extents_across(domain: Domain, position: float) -> np.ndarray:
     x = mesh.geometry.x[mesh.geometry.dofmaps[0][:owned], 0]
     low, high = x.min(axis=1), x.max(axis=1)
     return (high - low)[(low <= position + 1e-9) & (high >= position - 1e-9)]
+
+
+def areas(domain: Domain, facets: np.ndarray) -> np.ndarray:
+    """Return the area of every facet, straight: of a triangle or quadrangle, the length of an edge, 1 of a point."""
+    mesh, dimension = domain.mesh, domain.dimension
+    if dimension == 1:
+        return np.ones(len(facets))
+    points = mesh.geometry.x[dmesh.entities_to_geometry(mesh, dimension - 1, facets.astype(np.int32))]
+    along = points[:, 1] - points[:, 0]
+    if dimension == 2:
+        return np.linalg.norm(along, axis=1)
+    triangle = 0.5 * np.linalg.norm(np.cross(along, points[:, 2] - points[:, 0]), axis=1)
+    if cpp.mesh.cell_num_entities(mesh.topology.entity_types[2][0], 0) == 3:
+        return triangle
+    # the corners of a quadrangle are numbered like those of a grid
+    return triangle + 0.5 * np.linalg.norm(np.cross(points[:, 1] - points[:, 3], points[:, 2] - points[:, 3]), axis=1)

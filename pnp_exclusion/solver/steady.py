@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -57,6 +58,8 @@ class SteadyReport:
     """The preset of the linear solver in force at the end."""
     drive: float = 1.0
     """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
+    failed_drive: float = math.inf
+    """After a failure, the share next to it at which the ramp has found no solution."""
 
 
 class SteadySolver:
@@ -246,6 +249,7 @@ class SteadySolver:
             self._predict(target, known)
             result = self._solve_at_drive("damp")
             if not result.converged:
+                report.failed_drive = target
                 report.tried.append(f"ramp to {target:.4g} of the drive: {result.reason}")
                 self.progress(f"  {report.tried[-1]}")
                 step /= 3.0

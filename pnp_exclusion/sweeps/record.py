@@ -35,7 +35,7 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
     is that at the ends; ``flux`` and ``charge`` are those of every boundary, outward. Units are those of the summary,
     see `pnp_exclusion.sweeps.dataset.units_of`.
     """
-    summary = solution.summary()
+    summary = solution.readings()
     record = _begin(point, drivings) | {"converged": True}
     if solution.ends is not None:
         scales, dimension = solution.setup.scales, solution.weak_form.problem.domain.dimension

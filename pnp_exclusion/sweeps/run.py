@@ -23,7 +23,7 @@ from pnp_exclusion.console import Console
 from pnp_exclusion.errors import PnpExclusionError, UsageError
 from pnp_exclusion.interruption import Interruption
 from pnp_exclusion.parallel import on_rank_zero
-from pnp_exclusion.results import versions
+from pnp_exclusion.results import draw_or_say, versions
 from pnp_exclusion.solution import as_case
 from pnp_exclusion.solver.linear import require_ranks
 from pnp_exclusion.sweeps.dataset import dataset_of, write_netcdf
@@ -304,7 +304,9 @@ class _Session:
             write_netcdf(results, unfinished)
         if self.plan.case.output.pictures:
             with store.on_disk(), store.replacing("sweep.png") as unfinished:
-                draw_sweep(unfinished, results)
+                failure = draw_or_say(lambda path: draw_sweep(path, results), unfinished, "sweep.png")
+            if failure:
+                self.progress.warn(failure)
         store.write(MANIFEST, json.dumps(self._manifest(), indent=2, ensure_ascii=False) + "\n")
 
     def _manifest(self) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""Whether the cells at a boundary can hold the layer that the solution has there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from dolfinx import fem
+
+from pnp_exclusion.mesh.sizes import cells_at, heights
+from pnp_exclusion.weakform import WeakForm
+
+
+@dataclass(frozen=True)
+class CoarseCells:
+    """The cell of a boundary that is largest beside its layer.
+
+    size, layer
+        Height of the cell over the boundary, and thickness ``lambda sqrt(eps/|sum z rho + q|)`` of the layer, within
+        which the charge at the boundary alone makes the potential fall by about kT/e. In units of L.
+    """
+
+    where: str
+    size: float
+    layer: float
+
+
+def coarsest_cells(weak_form: WeakForm) -> list[CoarseCells]:
+    """Return the coarsest cell of every boundary that holds a potential; collective.
+
+    The charge density at the wall is known however coarse the cells are, because what determines it, potentials and
+    contents, is held there or constant across the layer. Without charge there is no layer: it is infinitely thick.
+    """
+    problem = weak_form.problem
+    if not problem.coupled:
+        return []
+    beside = weak_form.kept("cells beside the boundaries", lambda: _cells_beside(weak_form))
+    values = weak_form.unknown.x.array.reshape(-1, weak_form.components)[beside.nodes]
+    eta, _ = weak_form.nodal_potentials(values)
+    rho = problem.law.free_energy.densities(list(eta))[1:]
+    mobile = sum(species.charge * density for species, density in zip(problem.species, rho, strict=True))
+    charge = np.abs(mobile + float(weak_form.drive.value) * problem.fixed_charge.x.array[beside.cells])
+    ratios = beside.sizes * np.sqrt(charge / problem.permittivity.x.array[beside.cells]) / (problem.debye_length or 1.0)
+    worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]
+    here = [(ratio, float(beside.sizes[part][ratios[part].argmax()]) if ratio else 0.0) for ratio, part in worst]
+    everywhere = [max(several) for several in zip(*problem.domain.comm.allgather(here), strict=True)]
+    return [
+        CoarseCells(where, size, size / ratio if ratio else np.inf)
+        for where, (ratio, size) in zip(beside.boundaries, everywhere, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """The nodes of boundaries that hold a potential, once for every owned cell there, one boundary after the other.
+
+    nodes, cells, sizes
+        ``(n,)``: node, cell, and height of the cell over the boundary.
+    parts
+        Those of each boundary.
+    """
+
+    boundaries: list[str]
+    nodes: np.ndarray
+    cells: np.ndarray
+    sizes: np.ndarray
+    parts: list[slice]
+
+
+def _cells_beside(weak_form: WeakForm) -> _Beside:
+    domain, space = weak_form.problem.domain, weak_form.space
+    boundaries = [boundary.where for boundary in weak_form.problem.boundaries if boundary.held_potential is not None]
+    found = []
+    for where in boundaries:
+        facets, cells = cells_at(domain, domain.boundary_facets[where])
+        sizes, dofs = heights(domain, facets, cells), np.asarray(space.dofmap.list)[cells]
+        at_wall = fem.locate_dofs_topological(space, domain.dimension - 1, domain.boundary_facets[where])
+        of_cells, which = np.nonzero(np.isin(dofs, at_wall))
+        found.append((dofs[of_cells, which], cells[of_cells], sizes[of_cells]))
+    ends = np.cumsum([0, *(len(nodes) for nodes, _, _ in found)])
+    nodes, cells, sizes = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return _Beside(boundaries, nodes, cells, sizes, [slice(a, b) for a, b in pairwise(ends)])
