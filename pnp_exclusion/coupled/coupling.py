@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mpi4py import MPI
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ from pnp_exclusion.coupled.finite_drive import StirringConductances, conductance
 from pnp_exclusion.coupled.tangents import Response, TangentSolver
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.forces import SAME
-from pnp_exclusion.solution import Solution, settings_of, solve
+from pnp_exclusion.solution import CaseLike, Solution, as_solution, settings_of, solve
 
 type Array = NDArray[np.float64]
 
@@ -149,24 +151,31 @@ class Coupling:
 
 
 def couple(
-    solution: Solution,
+    case: CaseLike,
     load: str | None = None,
     driver: str | None = None,
     points: int | None = None,
     petsc_options: Sequence[str] = (),
+    *,
+    comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> Coupling:
-    """Analyse a solution between two reservoirs; collective.
+    """Analyse the steady state of a case between two reservoirs; collective.
 
+    case
+        What `pnp_exclusion.solve` takes; a converged solution is analysed as it is, all else is solved on ``comm``.
     load, driver
         Names of the forces to set against each other: of species, "voltage" or "salinity". Chosen if not given: a
         species that runs inverse against the first that does not; else voltage against salinity where there are charges
         and Poisson; else the first species against the next. If only the first has a force, it is the driver.
     points
-        Of the curve at the case's own driving force; 21 in one dimension, none above, if not given.
+        Of the curve at the case's own driving force, 0 for none; 21 in one dimension, none above, if not given.
 
     Raises `CaseError` for a case whose currents do not run between two reservoirs, `UsageError` for a pair that it does
-    not have, `ConvergenceError` if a state of the curve is not found.
+    not have or too few points, `ConvergenceError` if the case has no solution or a state of the curve is not found.
     """
+    if points is not None and (points < 0 or points in (1, 2)):
+        raise UsageError(f"points is 0 or a whole number from 3 on, but it is {points}")
+    solution = as_solution(case, comm, petsc_options)
     case = solution.setup.case
     reason = why_not(solution.weak_form)
     if reason:
