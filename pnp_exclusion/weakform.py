@@ -126,6 +126,8 @@ class WeakForm:
         residual = balance + self._holding_terms(test)
         self.residual = residual
         """As UFL; `residual_form` and `jacobian_form` are compiled from it."""
+        self.balance = balance
+        """The residual without what holds densities weakly, as UFL."""
         self.balance_form = fem.form(balance, jit_options=JIT_OPTIONS)
         """What flows in and out of the neighbourhood of every node: the currents are read off it."""
         self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS) if self.weakly_held else self.balance_form

@@ -1,14 +1,39 @@
-"""Cases made of a case: its equilibrium, about which linear theory is meant, and the load of a pair turned alone."""
+"""Cases made of a case: its equilibrium, about which linear theory is meant, and the load of a pair turned alone.
+
+Beside closed species of a crowded law the ends hold densities, which do not fix the chemical potentials by themselves:
+these follow from where the closed species go. Such forces cannot be turned one by one, and an equilibrium in imposed
+fields is found in rounds.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pnp_exclusion.case import Case
+from pnp_exclusion.coupled.channel import drive_of
 from pnp_exclusion.coupled.directions import SALINITY, VOLTAGE, Direction, Drive, components, independent
 from pnp_exclusion.coupled.ends import from_end_to_end
 from pnp_exclusion.coupled.knobs import Knob, contents_knob, force_knob, voltage_knob
-from pnp_exclusion.solution import Solution
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.solution import Solution, solve
+
+AT_REST = 1e-10
+"""kT: forces below it are none, and the state is an equilibrium."""
+ROUNDS = 40
+
+
+def equilibrium(solution: Solution, drive: Drive) -> Solution:
+    """Return the steady state without driving forces, see `equilibrium_case`; collective.
+
+    Raises `ConvergenceError` if there is none to be found.
+    """
+    problem = solution.weak_form.problem
+    for _ in range(ROUNDS):
+        solution = solve(equilibrium_case(solution, drive), problem.law, comm=problem.domain.comm)
+        drive = drive_of(solution)
+        if not solution.weak_form.weakly_held or np.abs(drive.forces).max() < AT_REST:
+            return solution
+    raise ConvergenceError(f"no equilibrium found: forces of {np.abs(drive.forces).max():.1e} kT are left")
 
 
 def equilibrium_case(solution: Solution, drive: Drive) -> Case:
@@ -31,6 +56,8 @@ def drive_knob(solution: Solution, drive: Drive, pair: tuple[Direction, Directio
     between them. With imposed fields it is a uniform field on the load; forces on other species than the two are taken
     away.
     """
+    if solution.weak_form.weakly_held:
+        return None
     if drive.voltage is None:
         load = pair[0].name
         others = dict.fromkeys(drive.species, 0.0)
@@ -66,9 +93,9 @@ def _ends(solution: Solution) -> tuple[str, str]:
 def _salinity_knob(solution: Solution, drive: Drive, direction: dict[str, float]) -> Knob:
     """Turn the contents of the reservoirs apart about what is half-way between them."""
     assert solution.ends is not None
-    energy = solution.weak_form.problem.law.free_energy
-    levels = [energy.chemical_potentials([end.rho[name] for name in drive.species]) for end in solution.ends]
-    middle = {name: 0.5 * (a + b) for name, a, b in zip(drive.species, *levels, strict=True)}
+    energy, names = solution.weak_form.problem.law.free_energy, solution.weak_form.problem.names
+    levels = [energy.chemical_potentials([end.rho[name] for name in names]) for end in solution.ends]
+    middle = {name: 0.5 * (a + b) for name, a, b in zip(names, *levels, strict=True)}
     return contents_knob(solution.setup.case, solution.setup.scales, _ends(solution), energy, middle, direction)
 
 

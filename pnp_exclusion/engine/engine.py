@@ -114,6 +114,11 @@ def run_engine(
 def _require_leg(solution: Solution) -> None:
     path, problem = solution.setup.case.path, solution.weak_form.problem
     reason = why_not(solution.weak_form)
+    if not reason and solution.weak_form.weakly_held:
+        reason = (
+            f"{' and '.join(solution.weak_form.closed)} cannot pass: beside closed species reservoirs do not fix the "
+            f'chemical potentials of law "{problem.law.name}" by themselves, as those of an engine must'
+        )
     if not reason and not problem.coupled:
         reason = '[model]: electrostatics must be "poisson": charges go round the loop of an engine'
     if not reason and len(drive_of(solution).species) < 2:
