@@ -110,7 +110,7 @@ def test_drive_beside_closed_ions_is_dissipated_and_has_an_equilibrium(law: str,
 
 
 def test_fields_that_balance_beside_closed_particles_are_found():
-    """Imposed fields: where the closed ones go decides what balances the others; stirring's matrix is symmetric there."""
+    """Imposed fields: where the closed ones go decides what balances the others. Then Onsager holds."""
     tables = between([0.2, 0.3], [0.3, 0.1])
     for species, field in zip(tables["species"], (2.0, -1.0), strict=True):
         species["field"] = field

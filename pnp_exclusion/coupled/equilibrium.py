@@ -1,13 +1,15 @@
 """Cases made of a case: its equilibrium, about which linear theory is meant, and the load of a pair turned alone.
 
 Beside closed species of a crowded law the ends hold densities, which do not fix the chemical potentials by themselves:
-these follow from where the closed species go. Such forces cannot be turned one by one, and an equilibrium in imposed
-fields is found in rounds.
+these follow from where the closed species go. Such forces cannot be turned one by one, and the fields that balance such
+reservoirs are found by a quasi-Newton method on whole solutions.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import NoConvergence, broyden1
 
 from pnp_exclusion.case import Case
 from pnp_exclusion.coupled.channel import drive_of
@@ -16,6 +18,8 @@ from pnp_exclusion.coupled.ends import from_end_to_end
 from pnp_exclusion.coupled.knobs import Knob, contents_knob, force_knob, voltage_knob
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution import Solution, solve
+
+type Array = NDArray[np.float64]
 
 AT_REST = 1e-10
 """kT: forces below it are none, and the state is an equilibrium."""
@@ -27,13 +31,25 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
 
     Raises `ConvergenceError` if there is none to be found.
     """
-    problem = solution.weak_form.problem
-    for _ in range(ROUNDS):
-        solution = solve(equilibrium_case(solution, drive), problem.law, comm=problem.domain.comm)
-        drive = drive_of(solution)
-        if not solution.weak_form.weakly_held or np.abs(drive.forces).max() < AT_REST:
-            return solution
-    raise ConvergenceError(f"no equilibrium found: forces of {np.abs(drive.forces).max():.1e} kT are left")
+    problem, names = solution.weak_form.problem, drive.species
+
+    def solved(case: Case) -> Solution:
+        return solve(case, problem.law, comm=problem.domain.comm)
+
+    def at(forces: Array) -> Solution:
+        return solved(_with_forces(solution, dict(zip(names, forces.tolist(), strict=True))))
+
+    if problem.coupled or not solution.weak_form.weakly_held:
+        return solved(equilibrium_case(solution, drive))
+    try:
+        balancing = broyden1(
+            lambda forces: drive_of(at(forces)).forces, np.zeros(len(names)), alpha=-1.0, f_tol=AT_REST, maxiter=ROUNDS
+        )
+    except NoConvergence:
+        raise ConvergenceError(
+            "no uniform fields were found that balance the reservoirs beside closed species"
+        ) from None
+    return at(balancing)
 
 
 def equilibrium_case(solution: Solution, drive: Drive) -> Case:
