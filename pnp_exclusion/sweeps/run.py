@@ -28,7 +28,7 @@ from pnp_exclusion.solution import as_case
 from pnp_exclusion.solver.linear import require_ranks
 from pnp_exclusion.sweeps.dataset import dataset_of, write_netcdf
 from pnp_exclusion.sweeps.interruption import SweepInterruptedError
-from pnp_exclusion.sweeps.pictures import draw_sweep
+from pnp_exclusion.sweeps.pictures import MOST_COLUMNS, current_rows, draw_sweep
 from pnp_exclusion.sweeps.plan import Chunk, Work, plan_of
 from pnp_exclusion.sweeps.processes import over_processes
 from pnp_exclusion.sweeps.progress import Progress
@@ -38,6 +38,10 @@ from pnp_exclusion.sweeps.store import POINTS, WHOLE, Part, Store
 from pnp_exclusion.sweeps.team import in_turn
 
 MANIFEST = "manifest.json"
+NO_PICTURE = (
+    "no picture: it takes a grid over one to three axes, at least one of numbers, "
+    f"and a third of {MOST_COLUMNS} values at most"
+)
 Task = Literal["solve", "plan", "gather"]
 
 
@@ -304,7 +308,8 @@ class _Session:
             write_netcdf(results, unfinished)
         if self.plan.case.output.pictures:
             with store.on_disk(), store.replacing("sweep.png") as unfinished:
-                draw_sweep(unfinished, results)
+                if not draw_sweep(unfinished, results, current_rows(results)):
+                    self.progress.say(NO_PICTURE)
         store.write(MANIFEST, json.dumps(self._manifest(), indent=2, ensure_ascii=False) + "\n")
 
     def _manifest(self) -> dict[str, Any]:
