@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EXAMPLES, example, write_toml
+from conftest import EXAMPLES, ROOT, example, write_toml
 from test_coupled import charged_membrane
 from test_engine import membrane
 
@@ -94,3 +95,14 @@ def test_missing_file_and_mistakes_are_told_as_ever():
         pnp.couple("nowhere.toml")
     with pytest.raises(CaseError, match=r"\[\[species\]\]"):
         pnp.run_engine(example("membrane") | {"species": []}, EXAMPLES / "membrane.toml")
+
+
+def test_what_the_document_shows_runs(monkeypatch: pytest.MonkeyPatch):
+    """The script of docs/coupled.md, whose names of files are those of the project."""
+    monkeypatch.chdir(ROOT)
+    script = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "coupled.md").read_text(), re.S)
+    assert script is not None
+    found: dict = {}
+    exec(script[1], found)
+    assert sum(found["coupling"].electrolyte.transport_numbers.values()) == pytest.approx(1.0)
+    assert found["engine"].open_circuit_voltage != 0.0
