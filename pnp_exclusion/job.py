@@ -13,6 +13,7 @@ from mpi4py import MPI
 from pnp_exclusion.advice import advice
 from pnp_exclusion.case import Case, read_case
 from pnp_exclusion.console import Console
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.report import currents_in_units
@@ -26,13 +27,12 @@ def read(path: Path, law: str | None = None) -> Case:
     return on_rank_zero(MPI.COMM_WORLD, lambda: read_case(path, law))
 
 
-def failure(solution: Solution, folder: Path) -> str:
-    """Return the message of a solve that did not converge: what was tried, and what is left of it."""
+def failure(solution: Solution, folder: Path | None = None) -> str:
+    """Return the message of a solve that did not converge: what was tried, and what a folder keeps of it, if any."""
     attempts = "\n".join(f"  - {attempt}" for attempt in solution.report.tried)
     drive = solution.report.drive
-    left = (
-        f"{folder} holds the last good state, at {drive:.4g} of the driving forces" if drive else "no state was found"
-    )
+    keeps = f"{folder} holds the last good state," if folder else "the last good state (which run would keep) was"
+    left = f"{keeps} at {drive:.4g} of the driving forces" if drive else "no state was found"
     return f"law {solution.weak_form.problem.law.name} did not converge; {left}. Tried:\n{attempts}"
 
 
@@ -68,6 +68,13 @@ class Job:
         )
         for warning in [*advice(solution.setup), *solution.warnings()]:
             self.console.warn(warning)
+        return solution
+
+    def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
+        """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
+        solution = self.solve(case, comm)
+        if not solution.converged:
+            raise ConvergenceError(f"{case.path}: {failure(solution)}")
         return solution
 
     def write(self, solution: Solution, prefix: str = "") -> None:

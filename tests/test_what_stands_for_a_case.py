@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from test_coupled import charged_membrane
 from test_engine import membrane
 
 import pnp_exclusion as pnp
+from pnp_exclusion.cli import main
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
+from pnp_exclusion.job import failure
 from pnp_exclusion.laws import Law, mpnp
+from pnp_exclusion.solver.steady import SteadyReport
 from pnp_exclusion.threshold import threshold
 
 USES: dict[str, Callable[[Any], float]] = {
@@ -95,6 +99,24 @@ def test_missing_file_and_mistakes_are_told_as_ever():
         pnp.couple("nowhere.toml")
     with pytest.raises(CaseError, match=r"\[\[species\]\]"):
         pnp.run_engine(example("membrane") | {"species": []}, EXAMPLES / "membrane.toml")
+
+
+@pytest.mark.parametrize("command", ["couple", "engine", "lattice"])
+def test_commands_that_need_a_solution_do_not_claim_to_keep_part_of_one(command: str, tmp_path: Path, capsys):
+    """One Newton step is too few for any state; nothing but the log is left, and the case is named."""
+    tables = membrane(-0.3, 0.06, 0.002) | {"solver": {"max_newton_steps": 1}}
+    case = write_toml(tables, tmp_path / "case.toml")
+    words = [str(case)] * (2 if command == "engine" else 1)
+    assert main([command, *words, "-o", str(tmp_path / "out"), "--quiet"]) == 3
+    assert f"{case}: law shdl did not converge; no state was found" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["log.txt"]
+
+
+def test_last_good_state_is_said_to_be_kept_only_where_it_is(tmp_path: Path):
+    solution = pnp.solve(charged_membrane(0.3, 0.1, 1.0))
+    part = replace(solution, converged=False, report=SteadyReport(drive=0.5))
+    assert f"{tmp_path} holds the last good state, at 0.5 of the driving forces" in failure(part, tmp_path)
+    assert "the last good state (which run would keep) was at 0.5 of the driving forces" in failure(part)
 
 
 def test_what_the_document_shows_runs(monkeypatch: pytest.MonkeyPatch):

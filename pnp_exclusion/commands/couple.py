@@ -56,7 +56,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.coupled.coupling import couple
     from pnp_exclusion.coupled.report import as_json, table
-    from pnp_exclusion.job import Job, failure, read
+    from pnp_exclusion.job import Job, read
 
     case = read(arguments.case, arguments.law)
     if case.sweep is not None:
@@ -64,9 +64,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     if arguments.workers != 1 or arguments.retry:
         raise UsageError(f"{case.path}: --workers and --retry go with a [sweep], and this case has none")
     with Job(arguments, petsc_options) as job:
-        solution = job.solve(case)
-        if not solution.converged:
-            raise ConvergenceError(failure(solution, job.folder.path))
+        solution = job.solve_or_end(case)
         coupling = couple(solution, arguments.load, arguments.driver, points, petsc_options)
         content, lines = as_json(coupling), table(coupling)
         if case.output.pictures:
