@@ -17,6 +17,8 @@ RESERVED = (
     *("point", "species", "end", "boundary", "variant"),
     *("converged", "reason", "current", "force", "regime", "electric_current", "density", "flux", "charge"),
     *("entropy_production", "balance", "identity_residual", "newton_iterations"),
+    *("force_on", "onsager", "asymmetry", "conductance", "transport_number", "zero_current_voltage", "permeability"),
+    *("figure_of_merit", "degree_of_coupling", "best_efficiency"),
 )
 """Dimensions and variables of the results; no axis can have such a name."""
 

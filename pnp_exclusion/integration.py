@@ -1,9 +1,9 @@
 """Integrals over cells by two rules: the usual one, and a high one where a potential is steep within a cell.
 
-Densities are exponentials of the unknowns. Where a chemical potential falls by many kT within a cell (beside a sink, at
-a nearly full end), the usual rule misses most of ``int rho``, and currents are wrong by percents or Newton's method does
-not converge, although the elements themselves are fine: with exact integration ``rho grad mu = grad rho``, so that one
-cell carries a straight profile to almost nothing. Such cells are found from the unknown (`Integration.mark`) and
+Densities are exponentials of the unknowns. Where a chemical potential falls by many kT within a cell (beside a sink,
+at a nearly full end), the usual rule misses most of ``int rho``, and currents are wrong by percents or Newton's method
+does not converge, although the elements themselves are fine: with exact integration ``rho grad mu = grad rho``, so that
+one cell carries a straight profile to almost nothing. Such cells are found from the unknown (`steep_cells`) and
 integrated by a rule of `STEEP_DEGREE`; the others do not feel it. All weights are positive, or a residual could vanish
 where densities do not.
 """
@@ -41,17 +41,23 @@ class Integration:
     boundaries
         Names of the boundaries, numbered in this order by `ds`.
     degree
-        Of the rule on usual cells and on boundaries.
+        Of the elements.
+    quadrature_degree
+        Of the rule on usual cells and on boundaries; `QUADRATURE_PER_DEGREE` times that of the elements if not given.
     """
 
-    def __init__(self, domain: Domain, boundaries: Sequence[str], element_degree: int, degree: int) -> None:
+    def __init__(
+        self, domain: Domain, boundaries: Sequence[str], degree: int, quadrature_degree: int | None = None
+    ) -> None:
         self.domain = domain
         mesh = domain.mesh
         cell = mesh.basix_cell()
-        usual = {"quadrature_degree": positive_degree(cell, degree)}
-        steep = {"quadrature_degree": positive_degree(cell, max(degree, STEEP_DEGREE[domain.dimension][element_degree - 1]))}
-        self.dx_usual = ufl.Measure("dx", mesh, subdomain_id=USUAL_CELLS, metadata=usual)
-        self.dx = self.dx_usual + ufl.Measure("dx", mesh, subdomain_id=STEEP_CELLS, metadata=steep)
+        usual_degree = quadrature_degree or QUADRATURE_PER_DEGREE * degree
+        steep_degree = max(usual_degree, STEEP_DEGREE[domain.dimension][degree - 1])
+        usual = {"quadrature_degree": positive_degree(cell, usual_degree)}
+        steep = {"quadrature_degree": positive_degree(cell, steep_degree)}
+        over_usual = ufl.Measure("dx", mesh, subdomain_id=USUAL_CELLS, metadata=usual)
+        self.dx = over_usual + ufl.Measure("dx", mesh, subdomain_id=STEEP_CELLS, metadata=steep)
         self.ds = ufl.Measure("ds", mesh, metadata=usual)
         self._facets = _integration_facets(domain, boundaries)
         self.is_steep = np.zeros(mesh.topology.index_map(domain.dimension).size_local, dtype=bool)
@@ -92,7 +98,7 @@ class CellwiseForm:
     def __init__(self, integration: Integration, form: ufl.Form) -> None:
         self._integration = integration
         mesh = integration.domain.mesh
-        self._compiled = fem.compile_form(mesh.comm, form, jit_options=JIT_OPTIONS) if not form.empty() else None
+        self._compiled = fem.compile_form(mesh.comm, form, jit_options=JIT_OPTIONS)
         self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
         self._coefficients = {function: function for function in form.coefficients()}
         self._constants = {constant: constant for constant in form.constants()}

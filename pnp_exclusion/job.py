@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.case import Case, read_case
 from pnp_exclusion.console import Console
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.report import currents_in_units
@@ -25,16 +26,15 @@ def read(path: Path, law: str | None = None) -> Case:
     return on_rank_zero(MPI.COMM_WORLD, lambda: read_case(path, law))
 
 
-def failure(solution: Solution, folder: Path) -> str:
-    """Return the message of a solve that did not converge: what was tried, and what is left of it."""
+def failure(solution: Solution, folder: Path | None = None) -> str:
+    """Return the message of a solve that did not converge: what was tried, and what a folder keeps of it, if any."""
     law, drive = solution.weak_form.problem.law.name, solution.report.drive
     if drive == 1.0:
         accept = 'accept it by unresolved = "warn" in [solver]'
         sentences = "\n".join(f"  - {sentence}" for sentence in solution.unresolved)
         return f"law {law}: the mesh is too coarse for what was found; refine it, or {accept}:\n{sentences}"
-    left = (
-        f"{folder} holds the last good state, at {drive:.4g} of the driving forces" if drive else "no state was found"
-    )
+    keeps = f"{folder} holds the last good state," if folder else "the last good state (which run would keep) was"
+    left = f"{keeps} at {drive:.4g} of the driving forces" if drive else "no state was found"
     attempts = [f"  - {attempt}" for attempt in solution.report.tried]
     carried = carried_fluxes(solution.setup.case, solution.report)
     return "\n".join([f"law {law} did not converge; {left}. Tried:", *attempts, *carried])
@@ -72,6 +72,13 @@ class Job:
         )
         for warning in solution.warnings():
             self.console.warn(warning)
+        return solution
+
+    def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
+        """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
+        solution = self.solve(case, comm)
+        if not solution.converged:
+            raise ConvergenceError(f"{case.path}: {failure(solution)}")
         return solution
 
     def write(self, solution: Solution, prefix: str = "") -> None:

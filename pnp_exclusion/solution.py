@@ -233,18 +233,46 @@ def settings_of(case: Case) -> SolverSettings:
     )
 
 
-def as_case(case: Case | str | Path | Mapping[str, Any]) -> Case:
-    """Return a case that is given as such, as a file, or as the tables of one; `CaseError` if it has mistakes."""
+type CaseLike = Case | Solution | str | Path | Mapping[str, Any]
+"""What stands for a case: itself, a file of it, its tables, or a solution of it."""
+
+
+def as_case(case: CaseLike) -> Case:
+    """Return the case that something stands for.
+
+    Raises `CaseError` if it has mistakes, `TypeError` for what stands for none.
+    """
     match case:
         case Case():
             return case
+        case Solution():
+            return case.setup.case
         case str() | Path():
             return read_case(case)
-    return make_case(dict(case))
+        case Mapping():
+            return make_case(dict(case))
+    raise TypeError(
+        "a case is given as a Case, the path of its file, its tables (a dict) or a Solution of it, "
+        f"not as {type(case).__name__}"
+    )
+
+
+def as_solution(case: CaseLike, comm: MPI.Comm = MPI.COMM_WORLD, petsc_options: Sequence[str] = ()) -> Solution:
+    """Return a solution that is given as such, if it has converged, or solve the case; collective.
+
+    Raises as `solve` does.
+    """
+    if not isinstance(case, Solution):
+        return solve(case, comm=comm, petsc_options=petsc_options)
+    if not case.converged:
+        raise ConvergenceError(
+            f"{case.setup.case.path}: this solution did not converge, and what is read off it would mean nothing"
+        )
+    return case
 
 
 def solve(
-    case: Case | str | Path | Mapping[str, Any],
+    case: CaseLike,
     law: Law | None = None,
     *,
     comm: MPI.Comm = MPI.COMM_WORLD,
@@ -255,7 +283,8 @@ def solve(
     """Solve a case for its steady state; collective over ``comm``.
 
     case
-        As from `read_case` or `make_case`, or the path of a case file, or its tables.
+        As from `read_case` or `make_case`, or the path of a case file, or its tables, or a solution of it, which is
+        solved anew with its law.
     law
         A law written in Python, instead of the one that the case names.
     petsc_options
@@ -266,6 +295,8 @@ def solve(
         Return the last good state, marked as not converged, instead of raising `ConvergenceError`.
     """
     clock = _Clock()
+    if law is None and isinstance(case, Solution):
+        law = case.weak_form.problem.law
     case = as_case(case)
     setup = build(case, comm, law)
     clock.lap("mesh")

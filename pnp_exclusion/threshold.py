@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from mpi4py import MPI
 
-from pnp_exclusion.case import Case
 from pnp_exclusion.coupled.channel import Channel, Steady, drive_of, knob_of, steady_of
 from pnp_exclusion.coupled.ends import why_not
 from pnp_exclusion.coupled.finite_drive import conductances
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.solution import solve
+from pnp_exclusion.solution import CaseLike, as_solution
 
 
 @dataclass(frozen=True)
@@ -54,25 +53,25 @@ class Threshold:
         return float(-drag / row[self.position])
 
 
-def threshold(case: Case, species: str, comm: MPI.Comm = MPI.COMM_WORLD) -> Threshold:
+def threshold(case: CaseLike, species: str, comm: MPI.Comm = MPI.COMM_WORLD) -> Threshold:
     """Find the threshold of a species of a case between two reservoirs; collective.
 
     With Poisson the potential of the first end is turned; with imposed fields a uniform field on the species is added
-    to its own. Raises `CaseError` for a case or species without a threshold, `ConvergenceError` if the current keeps
-    its sign up to `pnp_exclusion.coupled.channel.FARTHEST`.
+    to its own. ``case`` is what `pnp_exclusion.solve` takes. Raises `CaseError` for a case or species without a
+    threshold, `ConvergenceError` if the current keeps its sign up to `pnp_exclusion.coupled.channel.FARTHEST`.
     """
-    here = solve(case, comm=comm)
-    reason = why_not(here.weak_form)
+    here = as_solution(case, comm)
+    path, reason = here.setup.case.path, why_not(here.weak_form)
     if reason:
-        raise CaseError(case.path, [reason])
+        raise CaseError(path, [reason])
     drive, state = drive_of(here), steady_of(here)
     if species not in drive.species:
-        raise CaseError(case.path, [f'no species "{species}" passes; there is {", ".join(drive.species)}'])
+        raise CaseError(path, [f'no species "{species}" passes; there is {", ".join(drive.species)}'])
     a = drive.species.index(species)
     knob, now = knob_of(here, species)
     charge = float(drive.charges[a])
     if drive.voltage is not None and charge == 0.0:
-        raise CaseError(case.path, [f'species "{species}" carries no charge, so that no voltage acts on it'])
+        raise CaseError(path, [f'species "{species}" carries no charge, so that no voltage acts on it'])
     # where its force vanishes: exact for laws of diagonal mobility, a start for the others
     guess = now - float(state.forces[a]) / (charge if drive.voltage is not None else 1.0)
     with Channel(knob, sorted({now, guess}), comm) as channel:

@@ -99,7 +99,7 @@ def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
     setup = build(_coarsest(case), MPI.COMM_SELF)
     weak_form = WeakForm(setup.problem, degree, quadrature_degree)
     with OptionsLedger() as ledger, SteadySolver(weak_form, ledger, settings_of(case)) as solver:
-        solver.guess.fill()
+        solver.guess.fill("densities")
         solution = Solution(setup, weak_form, solver.report, True)
         solution.summary()
         _ = solution.flux_parts

@@ -22,11 +22,12 @@ import ufl
 from dolfinx import fem
 
 from pnp_exclusion.constants import ConstantBook, ConstantPage
-from pnp_exclusion.integration import QUADRATURE_PER_DEGREE, CellwiseForm, Integration, steep_cells
+from pnp_exclusion.integration import CellwiseForm, Integration, steep_cells
 from pnp_exclusion.problem import Problem
 
 HOLDING_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
+
 
 @dataclass(frozen=True)
 class LocalState:
@@ -92,7 +93,7 @@ class WeakForm:
         self.space = fem.functionspace(mesh, element)
         self.unknown = fem.Function(self.space, name="unknown")
         names = [boundary.where for boundary in problem.boundaries]
-        self.integration = Integration(problem.domain, names, degree, quadrature_degree or QUADRATURE_PER_DEGREE * degree)
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree)
         self.dx, self.ds = self.integration.dx, self.integration.ds
         constant = lambda value: fem.Constant(mesh, float(value))  # noqa: E731
         self.drive = constant(1.0)
@@ -118,6 +119,8 @@ class WeakForm:
         residual = balance + self._holding_terms(test)
         self.residual = residual
         """As UFL; `residual_form` and `jacobian_form` are compiled from it."""
+        self.balance = balance
+        """The residual without what holds densities weakly, as UFL."""
         self.balance_form = self.integration.form(balance)
         """What flows in and out of the neighbourhood of every node: the currents are read off it."""
         self.residual_form = self.integration.form(residual) if self.weakly_held else self.balance_form

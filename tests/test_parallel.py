@@ -75,7 +75,7 @@ from pnp_exclusion.weakform import WeakForm
 
 weak_form = WeakForm(build(pnp.read_case(sys.argv[1])).problem)
 with OptionsLedger() as ledger, SteadySolver(weak_form, ledger) as solver:
-    solver.guess.fill()
+    solver.guess.fill("densities")
 before = weak_form.unknown.x.array.copy()
 weak_form.unknown.x.scatter_forward()
 assert np.abs(weak_form.unknown.x.array - before).max() == 0.0

@@ -18,6 +18,7 @@ from pnp_exclusion.cli import main
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.exact import stationary_state
 from pnp_exclusion.sweeps.dataset import LONG_NAMES
+from pnp_exclusion.sweeps.pictures import Layout, current_rows, layout_of, sweep_figure
 
 
 def two_fields(first: int, second: int) -> dict:
@@ -289,11 +290,58 @@ def test_part_for_which_no_chunk_is_left_is_done(tmp_path: Path, capsys):
         ([VOLTAGE], True),
         ([VOLTAGE, LAWS], True),
         ([VOLTAGE, {"key": "boundaries.right.potential", "values": ["0 V", "50 mV", "60 mV"]}], True),
-        ([VOLTAGE, LAWS, {"key": "boundaries.right.potential", "values": ["0 V"]}], False),
+        ([VOLTAGE, LAWS, {"key": "boundaries.right.potential", "values": ["0 V"]}], True),
+        ([LAWS], False),
     ],
 )
-def test_one_or_two_axes_are_drawn(axes: list[dict], drawn: bool, tmp_path: Path):
-    pnp.sweep(membrane_over(*axes), tmp_path)
-    assert (tmp_path / "sweep.png").exists() == drawn
+def test_axes_of_numbers_are_drawn(axes: list[dict], drawn: bool, tmp_path: Path, capsys):
+    case = write_toml(membrane_over(*axes), tmp_path / "case.toml")
+    assert main(["sweep", str(case), "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "sweep.png").exists() == drawn
+    assert ("no picture" in capsys.readouterr().err) != drawn
     if drawn:
-        assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
+        assert (tmp_path / "out" / "sweep.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def grid(**axes: list) -> xr.Dataset:
+    """A sweep without results over some axes, of numbers or words."""
+    coordinates = {name: np.array(values) for name, values in axes.items()}
+    shape = [len(values) for values in axes.values()]
+    return xr.Dataset({"converged": (list(axes), np.ones(shape, dtype=bool))}, coordinates)
+
+
+LONG, SHORT = np.linspace(0.0, 1.0, 11), [1.0, 2.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ({"voltage": LONG}, Layout("voltage")),
+        ({"law": ["mpnp", "shdl"], "voltage": LONG}, Layout("voltage", lines="law")),
+        ({"salt": SHORT, "voltage": LONG}, Layout("voltage", lines="salt")),
+        ({"voltage": LONG, "salt": LONG}, Layout("voltage", up="salt")),
+        ({"voltage": LONG, "salt": SHORT, "law": ["mpnp", "shdl"]}, Layout("voltage", lines="salt", columns="law")),
+        ({"voltage": LONG, "salt": LONG, "law": ["mpnp", "shdl"]}, Layout("voltage", up="salt", columns="law")),
+        ({"length": SHORT, "voltage": LONG, "salt": LONG}, Layout("voltage", up="salt", columns="length")),
+        ({"voltage": LONG, "salt": LONG, "length": LONG}, None),
+        ({"law": ["mpnp", "shdl"]}, None),
+    ],
+)
+def test_longest_axis_runs_across_and_laws_stand_side_by_side(axes: dict, expected: Layout | None):
+    assert layout_of(grid(**axes), list(axes)) == expected
+
+
+def test_example_of_a_sweep_draws_currents_over_voltage_for_every_salt_species_and_law():
+    """As the case file says: 11 voltages, 5 salts as lines, two ions by three laws."""
+    results = pnp.sweep(EXAMPLES / "voltage_and_salt.toml")
+    assert layout_of(results, ["voltage", "salt", "law"]) == Layout("voltage", lines="salt", columns="law")
+    panels = sweep_figure(results, current_rows(results)).axes
+    assert [panel.get_title() for panel in panels] == [f"{a}, {b}" for a in ("Na", "Cl") for b in results["law"].values]
+    assert panels[0].get_ylabel() == "current left → right [mol/m²/s]"
+    assert panels[-1].get_xlabel() == "voltage [mV]"
+    for panel in panels:
+        name, law = panel.get_title().split(", ")
+        curves = [line.get_ydata() for line in panel.lines if len(line.get_xdata()) == 11]
+        np.testing.assert_array_equal(
+            curves, results["current"].sel(species=name, law=law).transpose("salt", "voltage")
+        )

@@ -1,9 +1,13 @@
-"""``couple``: forces and currents of a case, Onsager's matrix, and what one force can do against another."""
+"""``couple``: forces and currents of a case, Onsager's matrix, and what one force can do against another.
+
+A case with a ``[sweep]`` is analysed at every point of it.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pnp_exclusion import fenicsx
@@ -11,9 +15,12 @@ from pnp_exclusion.commands.words import LAW_NAMES, add_case, add_output
 from pnp_exclusion.errors import ConvergenceError, UsageError
 
 if TYPE_CHECKING:
+    from pnp_exclusion.case import Case
     from pnp_exclusion.coupled.coupling import Coupling
     from pnp_exclusion.job import Job
 
+LONGEST = 500
+"""Letters of the reasons why a whole sweep has no result."""
 HELP = "coupled transport: Onsager's matrix, entropy production, energy conversion"
 
 
@@ -33,25 +40,31 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="steady states of the power-efficiency curve at the case's own driving force; 0 for none "
-        "(default: 21 in one dimension, else none)",
+        "(default: 21 in one dimension, else none; none over a [sweep])",
     )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="over a [sweep]: processes on this machine (default: 1)"
+    )
+    parser.add_argument("--retry", action="store_true", help="over a [sweep]: solve points again that have no solution")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Solve, analyse, write, print."""
+    """Solve, analyse, write, print; over the points of a ``[sweep]`` if the case has one."""
     points = arguments.points
     if points is not None and (points < 0 or points in (1, 2)):
         raise UsageError(f"--points takes 0 or a whole number from 3 on, but it is {points}")
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.coupled.coupling import couple
     from pnp_exclusion.coupled.report import as_json, table
-    from pnp_exclusion.job import Job, failure, read
+    from pnp_exclusion.job import Job, read
 
     case = read(arguments.case, arguments.law)
+    if case.sweep is not None:
+        return _over_sweep(arguments, case, petsc_options)
+    if arguments.workers != 1 or arguments.retry:
+        raise UsageError(f"{case.path}: --workers and --retry go with a [sweep], and this case has none")
     with Job(arguments, petsc_options) as job:
-        solution = job.solve(case)
-        if not solution.converged:
-            raise ConvergenceError(failure(solution, job.folder.path))
+        solution = job.solve_or_end(case)
         coupling = couple(solution, arguments.load, arguments.driver, points, petsc_options)
         content, lines = as_json(coupling), table(coupling)
         if case.output.pictures:
@@ -61,6 +74,31 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         job.folder.write_json("coupling.json", lambda: content)
         job.folder.complete()
     job.print_lines(lines)
+    return 0
+
+
+def _over_sweep(arguments: argparse.Namespace, case: Case, petsc_options: Sequence[str]) -> int:
+    from mpi4py import MPI
+
+    from pnp_exclusion.sweeps.plan import CouplingChoice
+    from pnp_exclusion.sweeps.run import Crew, Options, run
+
+    choice = CouplingChoice(arguments.load, arguments.driver, arguments.points or 0)
+    options = Options(
+        Crew(arguments.workers),
+        overwrite=arguments.overwrite,
+        retry=arguments.retry,
+        petsc_options=tuple(petsc_options),
+        quiet=arguments.quiet,
+        coupling=choice,
+    )
+    folder = arguments.output or Path(f"{arguments.case.stem}.results")
+    report = run(case, folder, options)
+    if MPI.COMM_WORLD.rank == 0:
+        print("\n".join(report.lines), flush=True)
+    if report.fruitless:
+        reasons = "; ".join(dict.fromkeys(map(str, report.results["reason"].values.ravel())))
+        raise ConvergenceError(f"no point of the sweep has a coupling: {reasons[:LONGEST]}")
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pnp_exclusion import fenicsx
 from pnp_exclusion.commands.words import add_output
-from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.errors import UsageError
 
 HELP = "two membranes in a loop: power and efficiency of reverse electrodialysis"
 
@@ -33,17 +33,14 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.engine.engine import run_engine
     from pnp_exclusion.engine.report import as_json, table
-    from pnp_exclusion.job import Job, failure, read
+    from pnp_exclusion.job import Job, read
 
     cases = [read(arguments.case), read(arguments.other)]
     with Job(arguments, petsc_options) as job:
         solutions = []
         for leg, case in zip("AB", cases, strict=True):
             job.console.say(f"leg {leg}: {case.path}")
-            solution = job.solve(case)
-            if not solution.converged:
-                raise ConvergenceError(failure(solution, job.folder.path))
-            solutions.append(solution)
+            solutions.append(job.solve_or_end(case))
         job.console.say("the loop under load")
         engine = run_engine(solutions[0], solutions[1], arguments.area_ratio, arguments.points, petsc_options)
         if cases[0].output.pictures:

@@ -97,17 +97,13 @@ def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continu
     """Solve on the first rank alone and share what the lattice needs: several ranks would round in another way."""
     from mpi4py import MPI
 
-    from pnp_exclusion.errors import ConvergenceError
     from pnp_exclusion.hydrodynamics.continuum import read_continuum
-    from pnp_exclusion.job import failure
     from pnp_exclusion.parallel import on_rank_zero
     from pnp_exclusion.results import manifest
     from pnp_exclusion.solver.memory import peak_per_rank
 
     def work() -> tuple[Continuum, dict[str, Any]]:
-        solution = job.solve(case, MPI.COMM_SELF)
-        if not solution.converged:
-            raise ConvergenceError(failure(solution, job.folder.path))
+        solution = job.solve_or_end(case, MPI.COMM_SELF)
         run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
         return read_continuum(solution, settings.sizes, settings.form), run
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mpi4py import MPI
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,17 +24,15 @@ from pnp_exclusion.coupled.directions import (
 )
 from pnp_exclusion.coupled.electrolyte import Electrolyte, electrolyte
 from pnp_exclusion.coupled.ends import why_not
-from pnp_exclusion.coupled.equilibrium import drive_knob, equilibrium_case
+from pnp_exclusion.coupled.equilibrium import AT_REST, drive_knob, equilibrium
 from pnp_exclusion.coupled.finite_drive import StirringConductances, conductances, stirring_conductances
 from pnp_exclusion.coupled.tangents import Response, TangentSolver
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.forces import SAME
-from pnp_exclusion.solution import Solution, settings_of, solve
+from pnp_exclusion.solution import CaseLike, Solution, as_solution, settings_of
 
 type Array = NDArray[np.float64]
 
-AT_REST = 1e-10
-"""kT: forces below it are none, and the state is an equilibrium."""
 LEAST_EFFICIENCY = 1e-12
 """Below it is rounding."""
 LEAST_LOAD = 1e-9
@@ -82,7 +82,8 @@ class EnergyConversion:
         The state itself.
     curve
         Loads from zero to the one that stops its current, the driver as in the case, from steady states of their own;
-        empty where nothing drives, or lifts the load, or the pair cannot be turned one by one.
+        empty where nothing drives, or lifts the load, or the pair cannot be turned one by one, as beside closed species
+        of a crowded law.
     best_power, best_efficiency
         Of all such loads, not only those of the curve; None without it.
     """
@@ -149,24 +150,31 @@ class Coupling:
 
 
 def couple(
-    solution: Solution,
+    case: CaseLike,
     load: str | None = None,
     driver: str | None = None,
     points: int | None = None,
     petsc_options: Sequence[str] = (),
+    *,
+    comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> Coupling:
-    """Analyse a solution between two reservoirs; collective.
+    """Analyse the steady state of a case between two reservoirs; collective.
 
+    case
+        What `pnp_exclusion.solve` takes; a converged solution is analysed as it is, all else is solved on ``comm``.
     load, driver
         Names of the forces to set against each other: of species, "voltage" or "salinity". Chosen if not given: a
         species that runs inverse against the first that does not; else voltage against salinity where there are charges
         and Poisson; else the first species against the next. If only the first has a force, it is the driver.
     points
-        Of the curve at the case's own driving force; 21 in one dimension, none above, if not given.
+        Of the curve at the case's own driving force, 0 for none; 21 in one dimension, none above, if not given.
 
     Raises `CaseError` for a case whose currents do not run between two reservoirs, `UsageError` for a pair that it does
-    not have, `ConvergenceError` if a state of the curve is not found.
+    not have or too few points, `ConvergenceError` if the case has no solution or a state of the curve is not found.
     """
+    if points is not None and (points < 0 or points in (1, 2)):
+        raise UsageError(f"points is 0 or a whole number from 3 on, but it is {points}")
+    solution = as_solution(case, comm, petsc_options)
     case = solution.setup.case
     reason = why_not(solution.weak_form)
     if reason:
@@ -178,8 +186,9 @@ def couple(
     found = None
     if drive.voltage is not None and drive.charges.any():
         assert solution.ends is not None
-        rho = np.array([solution.ends[0].rho[name] for name in drive.species])
-        found = electrolyte(response, drive.charges, rho, solution.weak_form.problem.law.free_energy)
+        contents = solution.ends[0].rho
+        rho, vacancy = np.array([contents[name] for name in drive.species]), 1.0 - sum(contents.values())
+        found = electrolyte(response, drive.charges, rho, vacancy, solution.weak_form.problem.law.free_energy)
     coupling = Coupling(solution, drive, steady, response, found, None)
     if pair is None:
         return coupling
@@ -219,11 +228,10 @@ def _conversion(
     coupling: Coupling, pair: tuple[Direction, Direction], points: int, petsc_options: Sequence[str]
 ) -> EnergyConversion:
     solution, drive, steady = coupling.solution, coupling.drive, coupling.steady
-    problem = solution.weak_form.problem
     if coupling.at_equilibrium:
         about_rest = coupling.onsager
     else:
-        rest = solve(equilibrium_case(solution, drive), problem.law, comm=problem.domain.comm)
+        rest = equilibrium(solution, drive)
         with TangentSolver(rest.weak_form, settings_of(rest.setup.case), petsc_options) as tangents:
             about_rest = tangents.response().to_contents
     here = None

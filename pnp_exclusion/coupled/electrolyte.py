@@ -14,7 +14,9 @@ zero-current voltage
 permeability
     ``(dJ/ds)_{I=0} (ds/dc)``, ``c`` the concentration of all ions in the first reservoir: the diffusive permeability
     to the salt, ``omega RT`` of Kedem, Katchalsky, Biochim. Biophys. Acta 27, 229 (1958). ``ds/dc = 1/c`` for point
-    ions and ``1/(c rho_0)`` on a lattice, where ``rho_0`` is what the ions leave free.
+    ions and ``1/c + 1/rho_0`` on a lattice, where ``rho_0`` is what all ions leave free.
+
+Beside closed species of a crowded law contents do not fix chemical potentials alone; fixed are then these.
 """
 
 from __future__ import annotations
@@ -57,11 +59,13 @@ class Electrolyte:
         return float(-self.matrix[0, 1] / self.matrix[0, 0])
 
 
-def electrolyte(response: Response, charges: Array, rho: Array, energy: FreeEnergy) -> Electrolyte:
+def electrolyte(response: Response, charges: Array, rho: Array, vacancy: float, energy: FreeEnergy) -> Electrolyte:
     """Return what a response means for an electrolyte.
 
     charges, rho
         ``(N,)``: valences of the species that pass, not all zero, and their fractions at the first end.
+    vacancy
+        Fraction that is free there.
     """
     assert response.to_potential is not None
     to_voltage = response.to_contents @ charges + response.to_potential
@@ -71,7 +75,7 @@ def electrolyte(response: Response, charges: Array, rho: Array, energy: FreeEner
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = charges * to_voltage / matrix[0, 0]
     at_no_current = matrix[1, 1] - matrix[1, 0] * matrix[0, 1] / matrix[0, 0]
-    rise = _salinity_by_concentration(rho, energy)
+    rise = _salinity_by_concentration(float(rho.sum()), vacancy, energy)
     return Electrolyte(
         matrix,
         dict(zip(response.species, shares.tolist(), strict=True)),
@@ -79,11 +83,11 @@ def electrolyte(response: Response, charges: Array, rho: Array, energy: FreeEner
     )
 
 
-def _salinity_by_concentration(rho: Array, energy: FreeEnergy) -> float | None:
+def _salinity_by_concentration(rho: float, vacancy: float, energy: FreeEnergy) -> float | None:
     """``ds / d(sum rho)`` for contents that change by a common factor."""
     match energy:
         case IdealGas():
-            return float(1.0 / rho.sum())
+            return 1.0 / rho
         case LatticeGas():
-            return float(1.0 / (rho.sum() * (1.0 - rho.sum())))
+            return 1.0 / rho + 1.0 / vacancy
     return None

@@ -57,11 +57,6 @@ def why_not(weak_form: WeakForm) -> str:
                 f'[[boundaries]] "{end.name}" does not hold {" and ".join(missing)}: for coupled transport both ends '
                 'must hold every species that passes; make it a kind = "reservoir"'
             )
-    if weak_form.weakly_held:
-        return (
-            f'{" and ".join(weak_form.closed)} cannot pass: law "{problem.law.name}" has no coupled transport beside '
-            "closed species, because ends that hold only some species do not fix a crowded law's potentials"
-        )
     for tag, boundary in enumerate(problem.boundaries):
         for name in problem.names:
             if weak_form.outward_flux(tag, name) is not None:

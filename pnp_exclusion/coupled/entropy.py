@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from dolfinx import fem
 
+from pnp_exclusion.integration import JIT_OPTIONS
 from pnp_exclusion.observe.sample import central_plane, values_at
 from pnp_exclusion.observe.split import entropy_production_density
-from pnp_exclusion.integration import JIT_OPTIONS
 from pnp_exclusion.weakform import WeakForm
 
 

@@ -1,14 +1,55 @@
-"""Cases made of a case: its equilibrium, about which linear theory is meant, and the load of a pair turned alone."""
+"""Cases made of a case: its equilibrium, about which linear theory is meant, and the load of a pair turned alone.
+
+Beside closed species of a crowded law the ends hold densities, which do not fix the chemical potentials by themselves:
+these follow from where the closed species go. Such forces cannot be turned one by one, and the fields that balance such
+reservoirs are found by a quasi-Newton method on whole solutions.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import NoConvergence, broyden1
 
 from pnp_exclusion.case import Case
+from pnp_exclusion.coupled.channel import drive_of
 from pnp_exclusion.coupled.directions import SALINITY, VOLTAGE, Direction, Drive, components, independent
 from pnp_exclusion.coupled.ends import from_end_to_end
 from pnp_exclusion.coupled.knobs import Knob, contents_knob, force_knob, voltage_knob
-from pnp_exclusion.solution import Solution
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.solution import Solution, solve
+
+type Array = NDArray[np.float64]
+
+AT_REST = 1e-10
+"""kT: forces below it are none, and the state is an equilibrium."""
+ROUNDS = 40
+
+
+def equilibrium(solution: Solution, drive: Drive) -> Solution:
+    """Return the steady state without driving forces, see `equilibrium_case`; collective.
+
+    Raises `ConvergenceError` if there is none to be found.
+    """
+    problem, names = solution.weak_form.problem, drive.species
+
+    def solved(case: Case) -> Solution:
+        return solve(case, problem.law, comm=problem.domain.comm)
+
+    def at(forces: Array) -> Solution:
+        return solved(_with_forces(solution, dict(zip(names, forces.tolist(), strict=True))))
+
+    if problem.coupled or not solution.weak_form.weakly_held:
+        return solved(equilibrium_case(solution, drive))
+    try:
+        balancing = broyden1(
+            lambda forces: drive_of(at(forces)).forces, np.zeros(len(names)), alpha=-1.0, f_tol=AT_REST, maxiter=ROUNDS
+        )
+    except NoConvergence:
+        raise ConvergenceError(
+            "no uniform fields were found that balance the reservoirs beside closed species"
+        ) from None
+    return at(balancing)
 
 
 def equilibrium_case(solution: Solution, drive: Drive) -> Case:
@@ -31,6 +72,8 @@ def drive_knob(solution: Solution, drive: Drive, pair: tuple[Direction, Directio
     between them. With imposed fields it is a uniform field on the load; forces on other species than the two are taken
     away.
     """
+    if solution.weak_form.weakly_held:
+        return None
     if drive.voltage is None:
         load = pair[0].name
         others = dict.fromkeys(drive.species, 0.0)
@@ -66,9 +109,9 @@ def _ends(solution: Solution) -> tuple[str, str]:
 def _salinity_knob(solution: Solution, drive: Drive, direction: dict[str, float]) -> Knob:
     """Turn the contents of the reservoirs apart about what is half-way between them."""
     assert solution.ends is not None
-    energy = solution.weak_form.problem.law.free_energy
-    levels = [energy.chemical_potentials([end.rho[name] for name in drive.species]) for end in solution.ends]
-    middle = {name: 0.5 * (a + b) for name, a, b in zip(drive.species, *levels, strict=True)}
+    energy, names = solution.weak_form.problem.law.free_energy, solution.weak_form.problem.names
+    levels = [energy.chemical_potentials([end.rho[name] for name in names]) for end in solution.ends]
+    middle = {name: 0.5 * (a + b) for name, a, b in zip(names, *levels, strict=True)}
     return contents_knob(solution.setup.case, solution.setup.scales, _ends(solution), energy, middle, direction)
 
 

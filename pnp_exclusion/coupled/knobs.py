@@ -83,18 +83,18 @@ def contents_knob(
     energy
         Of the law, which ties the fractions to the chemical potentials.
     middle
-        Chemical potentials ``eta_a`` half-way between the ends, kT, by species.
+        Chemical potentials ``eta_a`` half-way between the ends, kT, of all species.
     direction
-        The drop of each for a value of one kT. Electric potentials stay.
+        The drop of each species that the ends hold for a value of one kT. Electric potentials stay.
     """
     names = list(middle)
 
     def at(drop: float) -> Case:
         changes = {}
         for end, sign in zip(ends, (0.5, -0.5), strict=True):
-            eta = [middle[name] + sign * drop * direction[name] for name in names]
-            rho = energy.densities(eta)[1:]
-            changes[end] = _contents(case, scales, dict(zip(names, map(float, rho), strict=True)))
+            eta = [middle[name] + sign * drop * direction.get(name, 0.0) for name in names]
+            rho = dict(zip(names, map(float, energy.densities(eta)[1:]), strict=True))
+            changes[end] = _contents(case, scales, {name: rho[name] for name in direction})
         return _with_boundaries(case, changes)
 
     return at

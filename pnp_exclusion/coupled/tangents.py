@@ -9,13 +9,17 @@ boundary ``dU/dp`` is 1 at its nodes, and the right-hand side follows from the J
 field ``dR/dp`` is assembled: the flux is linear in the forces, so its derivative is the flux law itself at the force
 ``-dE/dp``. Currents are differentiated as they are evaluated, from the same sums of the residual over the nodes that a
 boundary holds (`pnp_exclusion.observe.currents`), and so are as exact.
+
+Closed species, which no boundary holds, keep their amounts in every tangent. Beside them the ends of a crowded law hold
+the densities of the others and not their potentials, which then follow from the state; a tangent holds the potentials
+themselves all the same, because it is forces that it answers to, whatever exerts them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -27,12 +31,13 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_not
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.integration import CellwiseForm
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.fields import Preconditioning, field_names, size_of
 from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors, with_pivots
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.weakform import WeakForm
 
 REFINEMENTS = 30
 """Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
@@ -88,8 +93,9 @@ class TangentSolver:
         settings = settings or SolverSettings()
         self._comm = weak_form.problem.domain.comm
         self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
-        held = np.unique(np.concatenate([h.dofs for h in weak_form.held]))
+        held = np.unique(np.concatenate(list(weak_form.claimed.values())))
         self._held = held[held < self._owned]
+        self._jacobian_form, self._conditions = _of_balance(weak_form)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
         self._jacobian = fem_petsc.create_matrix(weak_form.jacobian_form.now)
         self._operator = fem_petsc.create_matrix(weak_form.jacobian_form.now)
@@ -165,10 +171,10 @@ class TangentSolver:
         """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the currents off it.
 
         Refining by the residual also takes out what the operator has too much: the storage term of closed species,
-        without which it would be singular; every correction keeps their amounts.
+        without which it would be singular; every correction keeps their amounts, and so must the start.
         """
         tangent, residual, correction = self._tangent, self._residual, self._correction
-        tangent.array_w[:] = start
+        tangent.array_w[:] = self._with_amounts_kept(start)
         last = np.inf
         for _ in range(REFINEMENTS):
             self._jacobian.mult(tangent, residual)
@@ -189,6 +195,20 @@ class TangentSolver:
             why = 'try [solver] linear = "direct"'
         raise ConvergenceError(f"the linear system of a tangent could not be solved; {why}")
 
+    def _with_amounts_kept(self, start: np.ndarray) -> np.ndarray:
+        """Return a start with the potential of every closed species shifted by a constant that keeps all amounts."""
+        closed = [self.weak_form.problem.names.index(name) for name in self.weak_form.closed]
+        if not closed:
+            return start
+        changes = _amount_changes(self.weak_form)
+        shifts = np.zeros((len(closed), self._owned))
+        for row, component in enumerate(closed):
+            shifts[row, component :: self.weak_form.components] = 1.0
+        products = np.array([[change[: self._owned] @ v for v in (*shifts, start)] for change in changes])
+        products = self._comm.allreduce(products, op=MPI.SUM)
+        kept: np.ndarray = start - np.linalg.solve(products[:, :-1], products[:, -1]) @ shifts
+        return kept
+
     def _currents(self, tags: tuple[int, int], column: np.ndarray) -> np.ndarray:
         """Differentiate the fluxes from the first end to the second, as `BoundaryTotals.through` takes them."""
         self._jacobian.mult(self._tangent, self._residual)
@@ -208,9 +228,9 @@ class TangentSolver:
         rate = float(weak_form.storage_rate.value)
         try:
             weak_form.storage_rate.value = 0.0
-            _assemble_into(self._jacobian, weak_form, [])
+            _assemble_into(self._jacobian, self._jacobian_form, [])
             weak_form.storage_rate.value = CLOSED_STORAGE_RATE if weak_form.closed else 0.0
-            _assemble_into(self._operator, weak_form, weak_form.conditions)
+            _assemble_into(self._operator, self._jacobian_form, self._conditions)
             self._preconditioning.renew()
         finally:
             weak_form.storage_rate.value = rate
@@ -252,7 +272,42 @@ class _FieldColumn:
         return column.array
 
 
-def _assemble_into(matrix: PETSc.Mat, weak_form: WeakForm, conditions: list[Any]) -> None:
+def _of_balance(weak_form: WeakForm) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
+    """Return the derivative of the balance, and the conditions that hold the unknowns wherever a boundary holds
+    anything; the weak form's own but where it holds densities weakly."""
+    if not weak_form.weakly_held:
+        return weak_form.jacobian_form, weak_form.conditions
+
+    def conditions() -> list[fem.DirichletBC]:
+        zero = fem.Constant(weak_form.problem.domain.mesh, 0.0)
+        return [
+            fem.dirichletbc(zero, dofs.astype(np.int32), weak_form.space.sub(component))
+            for (_, component), dofs in weak_form.claimed.items()
+        ]
+
+    def form() -> CellwiseForm:
+        return weak_form.integration.form(ufl.derivative(weak_form.balance, weak_form.unknown))
+
+    return weak_form.kept("jacobian of the balance", form), weak_form.kept("conditions on all claimed", conditions)
+
+
+def _amount_changes(weak_form: WeakForm) -> list[np.ndarray]:
+    """Return the derivative of the amount of every closed species by the unknown, ghosts included; collective."""
+
+    def forms() -> list[CellwiseForm]:
+        amounts = (weak_form.state.rho[name] * weak_form.dx for name in weak_form.closed)
+        return [weak_form.integration.form(ufl.derivative(one, weak_form.unknown)) for one in amounts]
+
+    changes = []
+    for form in weak_form.kept("changes of the amounts", forms):
+        change = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
+        fem.assemble_vector(change.array, form.now)
+        change.scatter_reverse(la.InsertMode.add)
+        changes.append(change.array)
+    return changes
+
+
+def _assemble_into(matrix: PETSc.Mat, form: CellwiseForm, conditions: list[fem.DirichletBC]) -> None:
     matrix.zeroEntries()
-    fem_petsc.assemble_matrix(matrix, weak_form.jacobian_form.now, bcs=conditions)
+    fem_petsc.assemble_matrix(matrix, form.now, bcs=conditions)
     matrix.assemble()

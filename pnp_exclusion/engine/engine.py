@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import numpy as np
 
 from pnp_exclusion.coupled.channel import drive_of
@@ -13,7 +15,7 @@ from pnp_exclusion.coupled.units import Units
 from pnp_exclusion.engine.linear import LinearEngine
 from pnp_exclusion.engine.loop import LEAST_VOLTAGE, EnginePoint, Leg, Loop
 from pnp_exclusion.errors import CaseError, UsageError
-from pnp_exclusion.solution import Solution
+from pnp_exclusion.solution import CaseLike, Solution, as_solution
 
 SAME_CONTENTS = 1e-9
 """kT: by which the chemical potentials of two legs' reservoirs may differ."""
@@ -57,13 +59,32 @@ class Engine:
 
 
 def run_engine(
-    first: Solution, second: Solution, area_ratio: float = 1.0, points: int = 21, petsc_options: Sequence[str] = ()
+    case: CaseLike,
+    other: CaseLike,
+    area_ratio: float = 1.0,
+    points: int = 21,
+    petsc_options: Sequence[str] = (),
+    *,
+    comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> Engine:
-    """Put two solved membranes into a loop and load it; collective.
+    """Put two membranes into a loop and load it; collective.
+
+    case, other
+        Legs A and B, as what `pnp_exclusion.solve` takes; anything but a converged solution is solved on ``comm``.
+    area_ratio
+        Area of leg B over that of leg A.
+    points
+        Loads of the curve, 3 or more.
 
     The potentials of the cases do not matter: they float. Raises `CaseError` for a case that is no leg, `UsageError`
-    for two that do not fit together or drive nothing, `ConvergenceError` if a state is not found.
+    for two that do not fit together or drive nothing, or a ratio or number out of range, `ConvergenceError` if a state
+    is not found.
     """
+    if not 0.0 < area_ratio < float("inf"):
+        raise UsageError(f"area_ratio must be greater than 0, but it is {area_ratio:g}")
+    if points < 3:
+        raise UsageError(f"points is a whole number from 3 on, but it is {points}")
+    first, second = (as_solution(leg, comm, petsc_options) for leg in (case, other))
     for solution in (first, second):
         _require_leg(solution)
     _require_same_reservoirs(first, second)
@@ -93,6 +114,11 @@ def run_engine(
 def _require_leg(solution: Solution) -> None:
     path, problem = solution.setup.case.path, solution.weak_form.problem
     reason = why_not(solution.weak_form)
+    if not reason and solution.weak_form.weakly_held:
+        reason = (
+            f"{' and '.join(solution.weak_form.closed)} cannot pass: beside closed species reservoirs do not fix the "
+            f'chemical potentials of law "{problem.law.name}" by themselves, as those of an engine must'
+        )
     if not reason and not problem.coupled:
         reason = '[model]: electrostatics must be "poisson": charges go round the loop of an engine'
     if not reason and len(drive_of(solution).species) < 2:

@@ -13,11 +13,11 @@ from scipy.optimize import brentq
 
 from pnp_exclusion.coupled.channel import Channel, Steady, drive_of, greatest, knob_of
 from pnp_exclusion.coupled.directions import SALINITY, VOLTAGE, Drive, in_directions
-from pnp_exclusion.coupled.equilibrium import equilibrium_case
+from pnp_exclusion.coupled.equilibrium import equilibrium
 from pnp_exclusion.coupled.tangents import TangentSolver
 from pnp_exclusion.engine.linear import LinearEngine, LinearLeg
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.solution import Solution, settings_of, solve
+from pnp_exclusion.solution import Solution, settings_of
 
 type Array = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ class Leg:
         self.drive: Drive = drive_of(solution)
         problem = solution.weak_form.problem
         voltage, salinity = (self.drive.directions[name] for name in (VOLTAGE, SALINITY))
-        rest = solve(equilibrium_case(solution, self.drive), problem.law, comm=problem.domain.comm)
+        rest = equilibrium(solution, self.drive)
         with TangentSolver(rest.weak_form, settings_of(rest.setup.case), petsc_options) as tangents:
             onsager = tangents.response().to_contents
         self.linear = LinearLeg(area * in_directions(onsager, (voltage, salinity)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from pnp_exclusion.hydrodynamics.compare import HydrodynamicComparison, LatticeRun
 from pnp_exclusion.hydrodynamics.continuum import Continuum, Units
 from pnp_exclusion.hydrodynamics.relax import Relaxation
-from pnp_exclusion.lattice import Order
+from pnp_exclusion.lattice import Estimate, Order
 
 
 def verdict(comparison: HydrodynamicComparison) -> str:
@@ -26,10 +27,8 @@ def _verdict_of_last(comparison: HydrodynamicComparison) -> str:
     if not comparison.runs:
         return "nothing was measured."
     last = comparison.runs[-1]
-    chi = (
-        f"chi-square per degree of freedom {last.comparison.currents.per_degree:.2f} (currents) and "
-        f"{last.comparison.densities.per_degree:.2f} (densities)"
-    )
+    currents, densities = last.comparison.currents, last.comparison.densities
+    chi = f"chi-square per degree of freedom of the currents {currents}, of the densities {densities}"
     if not comparison.continuum.is_limit:
         return (
             f"departure of the process from the mean-field law (not its limit: the true one has a self-diffusion "
@@ -45,10 +44,11 @@ def relaxation_verdict(relaxation: Relaxation | None) -> str:
     if relaxation is None:
         return "Interrupted: too few copies were completed to compare."
     result = relaxation.result
-    worst = max(chi.per_degree for chi in relaxation.chi_square)
+    worst = min(relaxation.chi_square, key=lambda chi: chi.probability)
     found = (
         f"lattice and heat equation {'agree' if relaxation.agrees else 'do not agree'} within the error bars at "
-        f"n = {result.process.lattice.length}: chi-square per degree of freedom at most {worst:.2f}."
+        f"n = {result.process.lattice.length}: chi-square per degree of freedom, at the time where it is least "
+        f"probable, {worst}."
     )
     if not result.interrupted:
         return _capital(found)
@@ -63,7 +63,10 @@ def _capital(sentence: str) -> str:
 
 
 def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
-    """Return the contents of ``lattice.json``, in the case's units."""
+    """Return the contents of ``lattice.json``, in the case's units; densities are fractions, by site.
+
+    ``position`` is that of the sites along the channel, 0 at the left reservoir and 1 at the right.
+    """
     continuum, settings = comparison.continuum, comparison.settings
     limit = comparison.current_limit
     return {
@@ -99,6 +102,8 @@ def _one_size(continuum: Continuum, run: LatticeRun) -> dict[str, Any]:
         "currents": _currents(continuum, *result.channel_currents),
         "counted_currents": _currents(continuum, *result.counted_currents),
         "direction": run.directions(continuum),
+        "position": result.process.lattice.positions.tolist(),
+        "densities": _densities(continuum.names, result.densities, continuum.densities[run.sites], "continuum"),
         "chi_square": {"currents": found.currents._asdict(), "densities": found.densities._asdict()},
         "distance": {
             "currents": _quantity(found.current_distance.value, current, found.current_distance.error),
@@ -121,24 +126,29 @@ def relaxation_as_json(relaxation: Relaxation) -> dict[str, Any]:
         "agrees": relaxation.agrees,
         "interrupted": result.interrupted,
         "n": result.process.lattice.length,
+        "position": result.process.lattice.positions.tolist(),
         "replicas": result.replicas,
         "diffusion_time": _time(relaxation.continuum.units, 1.0),
         "times": [
             {
                 "time": _time(relaxation.continuum.units, time),
                 "chi_square": relaxation.chi_square[moment]._asdict(),
-                "densities": {
-                    name: {
-                        "mean": result.densities.mean[moment, a].tolist(),
-                        "error": result.densities.error[moment, a].tolist(),
-                        "exact": relaxation.exact[moment, a].tolist(),
-                    }
-                    for a, name in enumerate(names)
-                },
+                "densities": _densities(
+                    names,
+                    Estimate(result.densities.mean[moment], result.densities.error[moment]),
+                    relaxation.exact[moment],
+                    "exact",
+                ),
             }
             for moment, time in enumerate(result.times)
         ],
     }
+
+
+def _densities(names: Sequence[str], measured: Estimate, reference: np.ndarray, called: str) -> dict[str, Any]:
+    """Occupied fractions by species, site by site from left to right, with standard errors, beside a reference."""
+    rows = zip(names, measured.mean, measured.error, reference, strict=True)
+    return {name: {"mean": m.tolist(), "error": e.tolist(), called: r.tolist()} for name, m, e, r in rows}
 
 
 Unit = tuple[float, str]

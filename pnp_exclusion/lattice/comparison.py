@@ -40,6 +40,11 @@ class ChiSquare(NamedTuple):
     degrees: int
     probability: float
 
+    def __str__(self) -> str:
+        """In words, for people."""
+        degrees = f"{self.degrees} degree{'' if self.degrees == 1 else 's'}"
+        return f"{self.per_degree:.2f} ({degrees} of freedom, probability {self.probability:.2g})"
+
 
 class Distance(NamedTuple):
     """Root mean square difference from a reference, the noise taken out, and its standard error."""

@@ -207,15 +207,6 @@ class Domain:
                 inside &= (midpoints[:, axis] > limits[0]) & (midpoints[:, axis] < limits[1])
         return np.flatnonzero(inside).astype(np.int32)
 
-    def facet_tags(self, names: Sequence[str]) -> dmesh.MeshTags:
-        """Tags ``0, 1, ..`` of the named boundaries, for integrals over them; a facet on several goes to the first."""
-        count = self.mesh.topology.index_map(self.dimension - 1)
-        tags = np.full(count.size_local + count.num_ghosts, -1, dtype=np.int32)
-        for tag, name in reversed(list(enumerate(names))):
-            tags[self.boundary_facets[name]] = tag
-        facets = np.flatnonzero(tags >= 0).astype(np.int32)
-        return dmesh.meshtags(self.mesh, self.dimension - 1, facets, tags[facets])
-
 
 def tensor_domain(
     comm: MPI.Comm, nodes: Sequence[np.ndarray], breakpoints: Sequence[Sequence[float]] | None = None

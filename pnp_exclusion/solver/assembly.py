@@ -13,9 +13,9 @@ import ufl
 from dolfinx import cpp, fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.integration import USUAL_CELLS
 from pnp_exclusion.solver.places import Places, address
 from pnp_exclusion.solver.vectorise import NoKernel, cell_kernel
-from pnp_exclusion.integration import USUAL_CELLS
 from pnp_exclusion.weakform import WeakForm
 
 LEAST_WORK = 60_000
@@ -133,7 +133,8 @@ class _Parts:
     """A form in two: its integral over usual cells with the kernel for it, and those over steep cells and facets."""
 
     def __init__(self, weak_form: WeakForm, form: ufl.Form) -> None:
-        usual, others = [], []
+        usual: list[ufl.Integral] = []
+        others: list[ufl.Integral] = []
         for integral in form.integrals():
             is_usual = integral.integral_type() == "cell" and integral.subdomain_id() == USUAL_CELLS
             (usual if is_usual else others).append(integral)

@@ -49,8 +49,7 @@ class FirstGuess:
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(weak_form, self.scalar_space) if self.problem.coupled else None
         self._amounts = {
-            name: weak_form.integration.form(weak_form.state.rho[name] * weak_form.dx)
-            for name in weak_form.closed
+            name: weak_form.integration.form(weak_form.state.rho[name] * weak_form.dx) for name in weak_form.closed
         }
         self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
         self.volume = weak_form.integral("volume", lambda: fem.Constant(mesh, 1.0))

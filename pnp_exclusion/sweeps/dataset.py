@@ -12,6 +12,7 @@ import xarray as xr
 
 from pnp_exclusion.case import Case
 from pnp_exclusion.case_axes import Driving
+from pnp_exclusion.sweeps import coupling
 from pnp_exclusion.sweeps.plan import Plan
 from pnp_exclusion.sweeps.record import Record
 
@@ -29,7 +30,7 @@ LONG_NAMES = {
     "balance": "largest net flux of a species over its gross flux",
     "identity_residual": "distance of the currents from the master identity, relative",
     "newton_iterations": "Newton steps",
-}
+} | coupling.LONG_NAMES
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "current": ("species",),
     "force": ("species",),
@@ -37,7 +38,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "density": ("end", "species"),
     "flux": ("boundary", "species"),
     "charge": ("boundary",),
-}
+} | coupling.DIMENSIONS
 """Beyond those of the points."""
 REGIME_LENGTH = 16
 """Letters that the longest regime may have."""
@@ -71,6 +72,7 @@ class Table:
         self.reasons: dict[int, str] = {}
         self.converged = np.zeros(plan.size, dtype=bool)
         self.numbers: dict[str, np.ndarray] = {}
+        self.units = units_of(plan.case)
 
     def add(self, record: Record) -> None:
         """Put a record in its place."""
@@ -84,6 +86,9 @@ class Table:
         for where in record["flux"]:
             if where not in self.boundaries:
                 self.boundaries.append(where)
+        if "coupling" in record:
+            self.units |= coupling.units_of(record["coupling"])
+            record = record | coupling.variables_of(record["coupling"])
         for name, value in record.items():
             if name == "regime":
                 self.regimes[index] = [value[species] or "" for species in self.species]
@@ -95,7 +100,9 @@ class Table:
             case ():
                 row: Any = value
             case ("species",):
-                row = [value[species] for species in self.species]
+                row = [value.get(species) for species in self.species]
+            case ("species", _):
+                row = [[value.get(a, {}).get(b) for b in self.species] for a in self.species]
             case ("end", _):
                 # by their order, because ends may have other names in other meshes
                 row = [[densities[species] for species in self.species] for densities in value.values()]
@@ -127,12 +134,15 @@ def dataset_of(plan: Plan, records: Iterable[Record]) -> xr.Dataset:
     along = tuple(d.name for d in design.drivings) if design.shape else ("point",)
     shape = design.shape or (plan.size,)
     variables: dict[str, Any] = {"converged": (along, table.converged.reshape(shape), {})}
-    units = units_of(plan.case)
     for name in LONG_NAMES:
         extra = DIMENSIONS.get(name, ())
         if name in table.numbers and _present(name, table):
             values = table.numbers[name]
-            variables[name] = ((*along, *extra), values.reshape(shape + values.shape[1:]), _attributes(name, units))
+            variables[name] = (
+                (*along, *extra),
+                values.reshape(shape + values.shape[1:]),
+                _attributes(name, table.units),
+            )
         elif name == "regime" and table.ends:
             variables[name] = ((*along, *extra), table.regimes.reshape(*shape, -1), {})
     if table.reasons:
@@ -147,6 +157,8 @@ def dataset_of(plan: Plan, records: Iterable[Record]) -> xr.Dataset:
         coordinates["end"] = table.ends
     if table.boundaries:
         coordinates["boundary"] = table.boundaries
+    if "onsager" in variables:
+        coordinates["force_on"] = table.species
     title = {"title": plan.case.title} if plan.case.title else {}
     case = json.dumps(plan.case.as_written(), ensure_ascii=False)
     attributes = title | {"design": design.kind, "fingerprint": plan.fingerprint, "case": case}

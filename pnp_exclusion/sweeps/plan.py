@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,22 @@ def _copy(node: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class CouplingChoice:
+    """How coupled transport is analysed at every point: load, driver and points as of `pnp_exclusion.couple`."""
+
+    load: str | None = None
+    driver: str | None = None
+    points: int = 0
+
+
+@dataclass(frozen=True)
 class Work:
     """What whoever solves chunks must know of the whole; travels to other processes."""
 
     cases: PointCases
     petsc_options: tuple[str, ...]
     fingerprint: str
+    coupling: CouplingChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,8 @@ class Plan:
         The number of the group of every point.
     fingerprint
         The same for two sweeps that have the same results.
+    coupling
+        None where coupled transport is not asked for.
     """
 
     case: Case
@@ -119,11 +131,12 @@ class Plan:
     groups: np.ndarray
     petsc_options: tuple[str, ...]
     fingerprint: str
+    coupling: CouplingChoice | None = None
 
     @property
     def work(self) -> Work:
         """What those who solve the chunks must know."""
-        return Work(self.cases, self.petsc_options, self.fingerprint)
+        return Work(self.cases, self.petsc_options, self.fingerprint, self.coupling)
 
     @property
     def size(self) -> int:
@@ -167,7 +180,7 @@ class Plan:
         return tuple(self.design.coordinates(int(points[i])) for i in corners(self.design.positions[points]))
 
 
-def plan_of(case: Case, petsc_options: Sequence[str] = ()) -> Plan:
+def plan_of(case: Case, petsc_options: Sequence[str] = (), coupling: CouplingChoice | None = None) -> Plan:
     """Return the plan of a case's ``[sweep]``; `CaseError` lists the points that make no case, before anything runs."""
     if case.sweep is None:
         raise CaseError(case.path, ["[sweep]: this table is missing; it says what is varied, e.g. in [[sweep.axes]]"])
@@ -177,7 +190,8 @@ def plan_of(case: Case, petsc_options: Sequence[str] = ()) -> Plan:
     cases = PointCases(case.path.absolute(), tables, tuple(replace(d, values=()) for d in design.drivings))
     groups = _checked_groups(design, cases, case.path)
     options = tuple(petsc_options)
-    return Plan(case, design, cases, groups, options, _fingerprint(case, design, tables, options))
+    fingerprint = _fingerprint(case, design, tables, options, coupling)
+    return Plan(case, design, cases, groups, options, fingerprint, coupling)
 
 
 def _checked_groups(design: Design, cases: PointCases, path: Path) -> np.ndarray:
@@ -204,13 +218,21 @@ def _checked_groups(design: Design, cases: PointCases, path: Path) -> np.ndarray
     return groups
 
 
-def _fingerprint(case: Case, design: Design, tables: dict[str, Any], petsc_options: tuple[str, ...]) -> str:
+def _fingerprint(
+    case: Case,
+    design: Design,
+    tables: dict[str, Any],
+    petsc_options: tuple[str, ...],
+    coupling: CouplingChoice | None,
+) -> str:
     assert case.sweep is not None
     content = {
         "case": {key: table for key, table in tables.items() if key not in OF_NO_MATTER},
         "sweep": case.sweep.model_dump(mode="json", exclude_none=True),
         "petsc_options": petsc_options,
     }
+    if coupling is not None:
+        content["coupling"] = asdict(coupling)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode())
     if design.shares is not None:
         # the same seed may draw other points with another version of numpy

@@ -26,10 +26,11 @@ from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.results import draw_or_say, versions
 from pnp_exclusion.solution import as_case
 from pnp_exclusion.solver.linear import require_ranks
+from pnp_exclusion.sweeps.coupling import coupling_csv, coupling_json, coupling_rows
 from pnp_exclusion.sweeps.dataset import dataset_of, write_netcdf
 from pnp_exclusion.sweeps.interruption import SweepInterruptedError
-from pnp_exclusion.sweeps.pictures import draw_sweep
-from pnp_exclusion.sweeps.plan import Chunk, Work, plan_of
+from pnp_exclusion.sweeps.pictures import MOST_COLUMNS, Row, current_rows, draw_sweep
+from pnp_exclusion.sweeps.plan import Chunk, CouplingChoice, Work, plan_of
 from pnp_exclusion.sweeps.processes import over_processes
 from pnp_exclusion.sweeps.progress import Progress
 from pnp_exclusion.sweeps.ranks import groups_of, over_ranks
@@ -38,6 +39,10 @@ from pnp_exclusion.sweeps.store import POINTS, WHOLE, Part, Store
 from pnp_exclusion.sweeps.team import in_turn
 
 MANIFEST = "manifest.json"
+NO_PICTURE = (
+    "no picture: it takes a grid over one to three axes, at least one of numbers, "
+    f"and a third of {MOST_COLUMNS} values at most"
+)
 Task = Literal["solve", "plan", "gather"]
 
 
@@ -88,6 +93,7 @@ class Options:
     retry: bool = False
     petsc_options: tuple[str, ...] = ()
     quiet: bool = False
+    coupling: CouplingChoice | None = None
 
 
 def sweep(
@@ -191,7 +197,7 @@ class _Session:
     """What rank 0 does while others solve: keep, tell, and write the results."""
 
     def __init__(self, case: Case, folder: Path, options: Options, ranks: int) -> None:
-        self.plan = plan_of(case, options.petsc_options)
+        self.plan = plan_of(case, options.petsc_options, options.coupling)
         self.options = options
         self.ranks = ranks
         self.store = Store(folder, self.plan, options.part)
@@ -302,12 +308,24 @@ class _Session:
         store = self.store
         with store.on_disk(), store.replacing("sweep.nc") as unfinished:
             write_netcdf(results, unfinished)
-        if self.plan.case.output.pictures:
-            with store.on_disk(), store.replacing("sweep.png") as unfinished:
-                failure = draw_or_say(lambda path: draw_sweep(path, results), unfinished, "sweep.png")
-            if failure:
-                self.progress.warn(failure)
+        pictures = {"sweep.png": current_rows(results)}
+        if self.plan.coupling is not None:
+            coupling = coupling_json(self.plan, store.records())
+            store.write("coupling.json", json.dumps(coupling, indent=2, ensure_ascii=False) + "\n")
+            store.write("coupling.csv", coupling_csv(results))
+            pictures["coupling.png"] = coupling_rows(results)
+        for name, rows in pictures.items() if self.plan.case.output.pictures else ():
+            self._draw(name, results, rows)
         store.write(MANIFEST, json.dumps(self._manifest(), indent=2, ensure_ascii=False) + "\n")
+
+    def _draw(self, name: str, results: xr.Dataset, rows: Sequence[Row]) -> None:
+        drawn = []
+        with self.store.on_disk(), self.store.replacing(name) as unfinished:
+            failure = draw_or_say(lambda path: drawn.append(draw_sweep(path, results, rows)), unfinished, name)
+        if failure:
+            self.progress.warn(failure)
+        elif not any(drawn):
+            self.progress.say(NO_PICTURE)
 
     def _manifest(self) -> dict[str, Any]:
         store, plan = self.store, self.plan

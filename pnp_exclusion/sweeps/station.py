@@ -15,6 +15,7 @@ import numpy as np
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.laws import LawError
 from pnp_exclusion.solver.linear import petsc_message
+from pnp_exclusion.sweeps.coupling import analysed
 from pnp_exclusion.sweeps.plan import Chunk, Point, Work
 from pnp_exclusion.sweeps.record import Outcome, Record, failure, record_of
 from pnp_exclusion.workbench import State, Workbench
@@ -38,6 +39,7 @@ class Station:
     ) -> None:
         self._cases = work.cases
         self._petsc_options = work.petsc_options
+        self._coupling = work.coupling
         self._comm = comm
         self._stopped = stopped
         self._benches: OrderedDict[int, Workbench] = OrderedDict()
@@ -82,6 +84,8 @@ class Station:
         solution = bench.solve(case, _nearest(point, solved))
         record = record_of(point, self._cases.drivings, solution)
         solved.append((point.position, bench.state()))
+        if self._coupling is not None:
+            record["coupling"] = analysed(solution, self._coupling, self._petsc_options)
         return record
 
     def _bench(self, chunk: Chunk) -> Workbench:

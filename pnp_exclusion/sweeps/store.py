@@ -18,7 +18,10 @@ from pnp_exclusion.sweeps.record import Record, line_of
 
 PLAN = "plan.json"
 POINTS = "points.jsonl"
-OUR_FILES = (PLAN, POINTS, "sweep.nc", "manifest.json", "sweep.png", "log.txt")
+OUR_FILES = (
+    *(PLAN, POINTS, "sweep.nc", "manifest.json", "sweep.png", "log.txt"),
+    *("coupling.csv", "coupling.json", "coupling.png"),
+)
 PARTS = "points-*.jsonl"
 OUR_PARTS = (PARTS, "log-*.txt")
 """What a sweep writes; nothing else in a folder is ever removed."""

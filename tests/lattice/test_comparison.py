@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import chi2, kstest
 
 from pnp_exclusion.lattice import (
     ExchangeProcess,
@@ -29,6 +29,15 @@ def test_probabilities_of_correlated_data_are_uniform_when_the_reference_is_true
     assert kstest([one.probability for one in found], "uniform").pvalue > 1e-7
     # The F law of 3 and 17 degrees has the mean 17/15 and the spread 1.1; seven errors of 2000.
     assert np.mean([one.per_degree for one in found]) == pytest.approx(17 / 15, abs=0.17)
+
+
+def test_probability_of_many_batches_is_that_of_chi_square():
+    """Hotelling's law goes over into chi-square as the covariance becomes known; departures are of order 1/batches."""
+    generator = np.random.default_rng(2)
+    found = chi_square(generator.standard_normal((20_000, 3)) @ MIXING.T, np.full(3, 0.01))
+    assert found.degrees == 3
+    assert found.probability == pytest.approx(chi2.sf(found.per_degree * 3, 3), rel=1e-3)
+    assert f"{found}".endswith(f"(3 degrees of freedom, probability {found.probability:.2g})")
 
 
 def test_a_deviation_of_many_errors_is_found_in_any_direction():

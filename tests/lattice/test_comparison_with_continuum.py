@@ -100,6 +100,29 @@ def test_relaxation_runs_on_the_clock_of_the_diffusivity_and_the_length():
     assert [entry["time"]["value"] for entry in relaxation_as_json(fast)["times"]] == pytest.approx([0.005, 0.025])
 
 
+def test_densities_of_every_size_are_written_site_by_site_with_their_errors():
+    """Without fields the averages are linear in x at every size. Of 96 numbers none is 7 errors off by chance."""
+    found = as_json(compared(channel([0.2, 0.5], [0.6, 0.1], [0.0, 0.0]), sizes=[16, 32], time=40.0))
+    for size in found["sizes"]:
+        x = np.array(size["position"])
+        np.testing.assert_allclose(x, np.arange(1, size["n"] + 1) / (size["n"] + 1))
+        for name, left, right in (("a", 0.2, 0.6), ("b", 0.5, 0.1)):
+            density = {key: np.array(values) for key, values in size["densities"][name].items()}
+            np.testing.assert_allclose(density["continuum"], left + (right - left) * x, rtol=1e-6)
+            assert (density["error"] > 0.0).all()
+            assert (np.abs(density["mean"] - density["continuum"]) < 7.0 * density["error"]).all()
+
+
+def test_verdict_says_degrees_of_freedom_and_probability_of_each_chi_square():
+    """The numbers of the file. Two currents; densities of two species in as many cells as the batches allow."""
+    comparison = compared(channel([0.2, 0.5], [0.6, 0.1], [3.0, -3.0]), sizes=[16], time=10.0)
+    chi = as_json(comparison)["sizes"][0]["chi_square"]
+    assert chi["currents"]["degrees"] == 2
+    for name in ("currents", "densities"):
+        told = f"{chi[name]['per_degree']:.2f} ({chi[name]['degrees']} degrees of freedom, probability "
+        assert f"of the {name} {told}{chi[name]['probability']:.2g})" in verdict(comparison)
+
+
 def test_numbers_of_an_si_case_are_in_si_units():
     """The membrane is 5 nm long and D = 1.6e-9 m^2/s: L^2/D = 15.625 ns."""
     found = as_json(compared(pnp.solve(pnp.make_case(example("membrane")), comm=MPI.COMM_SELF), sizes=[8, 16]))
