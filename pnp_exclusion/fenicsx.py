@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import signal
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -22,7 +21,7 @@ from pnp_exclusion.signals import held_back
 def import_wheel() -> None:
     """Import what must come before DOLFINx, where it is installed; it imports MPI."""
     if importlib.util.find_spec("dolfinx_solver") is not None:
-        with held_back((signal.SIGINT,)):
+        with held_back():
             importlib.import_module("dolfinx_solver")
 
 
@@ -33,7 +32,7 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
 
     keep_freed_memory()
     # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
-    with held_back((signal.SIGINT,)):
+    with held_back():
         # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
         petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
         import_dolfinx()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import runpy
-import signal
 import traceback
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from pnp_exclusion.signals import held_back
 def gmsh_library() -> Any:
     """Return the module gmsh; `MeshFileError` that says what to do where it does not load."""
     try:
-        with held_back((signal.SIGINT,)):
+        with held_back():
             import gmsh
     except (ImportError, OSError) as error:
         raise MeshFileError(
