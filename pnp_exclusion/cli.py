@@ -26,6 +26,7 @@ exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did n
             130 interrupted
 """
 
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pnp-exclusion",

@@ -21,6 +21,7 @@ import numpy as np
 import ufl
 from dolfinx import fem
 
+from pnp_exclusion.compilation import compiled_form
 from pnp_exclusion.constants import ConstantBook, ConstantPage
 from pnp_exclusion.problem import Problem
 
@@ -30,8 +31,6 @@ QUADRATURE_PER_DEGREE = 2
 
 HOLDING_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
-
-JIT_OPTIONS = {"cffi_extra_compile_args": ["-O2"], "timeout": 120}
 
 
 @dataclass(frozen=True)
@@ -126,10 +125,10 @@ class WeakForm:
         residual = balance + self._holding_terms(test)
         self.residual = residual
         """As UFL; `residual_form` and `jacobian_form` are compiled from it."""
-        self.balance_form = fem.form(balance, jit_options=JIT_OPTIONS)
+        self.balance_form = compiled_form(balance)
         """What flows in and out of the neighbourhood of every node: the currents are read off it."""
-        self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS) if self.weakly_held else self.balance_form
-        self.jacobian_form = fem.form(ufl.derivative(residual, self.unknown), jit_options=JIT_OPTIONS)
+        self.residual_form = compiled_form(residual) if self.weakly_held else self.balance_form
+        self.jacobian_form = compiled_form(ufl.derivative(residual, self.unknown))
         self.claimed = self._claim_nodes()
         self.held = list(self._hold_boundaries())
         self.set_drive(1.0)
@@ -353,7 +352,7 @@ class WeakForm:
 
     def integral(self, name: str, integrand: Callable[[], Any]) -> float:
         """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
-        return self.total(self.kept(name, lambda: fem.form(integrand() * self.dx, jit_options=JIT_OPTIONS)))
+        return self.total(self.kept(name, lambda: compiled_form(integrand() * self.dx)))
 
     def total(self, functional: fem.Form) -> float:
         """Return the value of a compiled functional over all ranks."""

@@ -25,6 +25,7 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.compilation import compiled_form
 from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_not
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.parallel import leaves_together
@@ -33,7 +34,7 @@ from pnp_exclusion.solver.fields import Preconditioning, field_names, size_of
 from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors, with_pivots
 from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.weakform import WeakForm
 
 REFINEMENTS = 30
 """Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
@@ -239,7 +240,7 @@ class _FieldColumn:
         test = ufl.TestFunction(weak_form.space)
         tests = [test[a] for a in range(len(fluxes))] if weak_form.components > 1 else [test]
         form = sum(-ufl.inner(flux, ufl.grad(v)) * weak_form.dx for flux, v in zip(fluxes, tests, strict=True))
-        self.form = fem.form(form, jit_options=JIT_OPTIONS)
+        self.form = compiled_form(form)
 
     def assemble(self, weak_form: WeakForm, component: int, direction: np.ndarray) -> np.ndarray:
         """Return the column of a field along ``direction`` on one species, ghosts included."""

@@ -18,7 +18,8 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.compilation import compiled_form
+from pnp_exclusion.weakform import WeakForm
 
 NO_CURRENT = 1e-12
 """Of the mean flux: what rounding leaves of a current that is zero."""
@@ -119,7 +120,7 @@ def _integral(weak_form: WeakForm, tag: int, what: str, density: Callable[[], An
 
     def form() -> fem.Form | None:
         integrand = density()
-        return None if integrand is None else fem.form(integrand * weak_form.ds(tag), jit_options=JIT_OPTIONS)
+        return None if integrand is None else compiled_form(integrand * weak_form.ds(tag))
 
     compiled = weak_form.kept(f"{what} at boundary {tag}", form)
     return 0.0 if compiled is None else weak_form.total(compiled)

@@ -11,7 +11,8 @@ import numpy as np
 import ufl
 from dolfinx import fem, la
 
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.compilation import compiled_form
+from pnp_exclusion.weakform import WeakForm
 
 
 def entropy_production(weak_form: WeakForm) -> float:
@@ -69,9 +70,7 @@ def _integrals(weak_form: WeakForm, densities: list[ufl.core.expr.Expr]) -> np.n
     mesh = weak_form.problem.domain.mesh
     element = basix.ufl.element("Discontinuous Lagrange", mesh.basix_cell(), 0, shape=(len(densities),))
     space = fem.functionspace(mesh, element)
-    form = fem.form(
-        ufl.inner(ufl.as_vector(densities), ufl.TestFunction(space)) * weak_form.dx, jit_options=JIT_OPTIONS
-    )
+    form = compiled_form(ufl.inner(ufl.as_vector(densities), ufl.TestFunction(space)) * weak_form.dx)
     values = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
     fem.assemble_vector(values.array, form)
     owned = values.array[: space.dofmap.index_map.size_local * len(densities)].reshape(-1, len(densities))
@@ -87,9 +86,9 @@ def flux_fields(weak_form: WeakForm) -> fem.Function:
     space = fem.functionspace(mesh, element)
     test = ufl.TestFunction(space)
     averaged = fem.Function(space, name="flux")
-    form = fem.form(ufl.inner(ufl.as_vector(densities), test) * weak_form.dx, jit_options=JIT_OPTIONS)
+    form = compiled_form(ufl.inner(ufl.as_vector(densities), test) * weak_form.dx)
     lumped = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
-    ones = fem.form(ufl.inner(ufl.as_vector([1.0] * len(densities)), test) * weak_form.dx, jit_options=JIT_OPTIONS)
+    ones = compiled_form(ufl.inner(ufl.as_vector([1.0] * len(densities)), test) * weak_form.dx)
     fem.assemble_vector(averaged.x.array, form)
     fem.assemble_vector(lumped.array, ones)
     for vector in (averaged.x, lumped):

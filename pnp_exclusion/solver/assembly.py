@@ -13,9 +13,10 @@ import ufl
 from dolfinx import cpp, fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.compilation import compiled_form
 from pnp_exclusion.solver.places import Places, address
 from pnp_exclusion.solver.vectorise import NoKernel, cell_kernel
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.weakform import WeakForm
 
 LEAST_WORK = 60_000
 """Pairs of nodes of all cells of a rank: fewer are not worth compiling a second kernel for."""
@@ -129,8 +130,8 @@ class _Parts:
         self.others: Any = None
         if not all(over_cells):
             chosen = lambda wanted: [i for i, cell in zip(form.integrals(), over_cells, strict=True) if cell is wanted]  # noqa: E731
-            self.cells = fem.form(ufl.Form(chosen(True)), jit_options=JIT_OPTIONS)
-            self.others = fem.form(ufl.Form(chosen(False)), jit_options=JIT_OPTIONS)
+            self.cells = compiled_form(ufl.Form(chosen(True)))
+            self.others = compiled_form(ufl.Form(chosen(False)))
         self.kernel = cell_kernel(self.cells, space)
 
     def assemble_others(self, matrix: PETSc.Mat, conditions: Sequence[fem.DirichletBC]) -> None:

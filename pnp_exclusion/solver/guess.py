@@ -18,10 +18,11 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.compilation import compiled_form
 from pnp_exclusion.problem import Problem
 from pnp_exclusion.solver.linear import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
-from pnp_exclusion.weakform import JIT_OPTIONS, WeakForm
+from pnp_exclusion.weakform import WeakForm
 
 POISSON_STEPS = 60
 """The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
@@ -40,10 +41,7 @@ class FirstGuess:
         self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.degree))
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(weak_form, self.scalar_space) if self.problem.coupled else None
-        self._amounts = {
-            name: fem.form(weak_form.state.rho[name] * weak_form.dx, jit_options=JIT_OPTIONS)
-            for name in weak_form.closed
-        }
+        self._amounts = {name: compiled_form(weak_form.state.rho[name] * weak_form.dx) for name in weak_form.closed}
         self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
         self.volume = weak_form.integral("volume", lambda: fem.Constant(mesh, 1.0))
 
@@ -122,7 +120,7 @@ class FirstGuess:
 
     def _laplacian(self) -> fem.Form:
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
-        return fem.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx, jit_options=JIT_OPTIONS)
+        return compiled_form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx)
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
@@ -244,8 +242,8 @@ class _NonlinearPoisson:
         eta = [self.frozen[a] - weak_form.charges[a] * self.potential for a in range(len(charges))]
         rho = weak_form.problem.law.free_energy.densities(eta)[1:]
         residual = weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
-        self.residual_form = fem.form(residual, jit_options=JIT_OPTIONS)
-        self.jacobian_form = fem.form(ufl.derivative(residual, self.potential), jit_options=JIT_OPTIONS)
+        self.residual_form = compiled_form(residual)
+        self.jacobian_form = compiled_form(ufl.derivative(residual, self.potential))
         self.conditions = _scalar_conditions(weak_form, space, weak_form.components - 1)
         self.matrix = fem_petsc.create_matrix(self.jacobian_form)
         self.right = self.matrix.createVecLeft()
