@@ -71,6 +71,11 @@ linear = "fieldsplit"
 """
 
 
+def hear_interrupts() -> None:
+    """Let a process hear SIGINT, which it ignores where this script runs in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
     """Start a run in a process group of its own, as a shell does."""
     words = [str(BIN / "pnp-exclusion"), "run", str(case), "-o", str(folder), "--quiet"]
@@ -85,8 +90,7 @@ def start(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
-        # ignored where this script runs in the background of a shell
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_interrupts,
     )
 
 
