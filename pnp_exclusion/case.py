@@ -295,7 +295,7 @@ class Solver(Table):
     def _harmless(cls, petsc: dict[str, Any]) -> dict[str, Any]:
         for name, value in petsc.items():
             if reason := why_not(name, value):
-                raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it after "--"')
+                raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
         return petsc
 
 

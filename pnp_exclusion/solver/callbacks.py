@@ -20,6 +20,9 @@ from pnp_exclusion.parallel import end_all_ranks, leaves_together
 from pnp_exclusion.signals import held_back
 
 
+FAILED = object()
+
+
 class Callbacks:
     """What the callbacks of one solver may not raise, kept for the end of `at_work`."""
 
@@ -70,12 +73,11 @@ class Callbacks:
 
         return assemble
 
-    def jacobian(self, callback: Callable[..., None]) -> Callable[..., None]:
+    def jacobian(self, callback: Callable[..., object]) -> Callable[..., None]:
         """Return a Jacobian's callback that raises nothing; the step of one that failed costs nothing."""
 
         def assemble(snes: PETSc.SNES, *arguments: Any) -> None:
-            self.run(callback, snes, *arguments, otherwise=None)
-            if self._error is not None:
+            if self.run(callback, snes, *arguments, otherwise=FAILED) is FAILED:
                 solver = snes.getKSP()
                 solver.setType("preonly")
                 solver.getPC().setType("none")
