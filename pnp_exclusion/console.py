@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -60,4 +61,7 @@ class Console:
             try:
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=self._log, flush=True)
             except OSError as error:
-                raise OneRankDiskError(f"cannot write {self._log.name}: {error.strerror or error}") from None
+                log, self._log = self._log, None
+                with contextlib.suppress(OSError):
+                    log.close()
+                raise OneRankDiskError(f"cannot write {log.name}: {error.strerror or error}") from None

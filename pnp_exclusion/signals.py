@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
@@ -36,17 +37,17 @@ def held_back(numbers: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[list[in
         return
     # handlers that were not set in Python could not be put back
     former = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
+    _Wait.holders += 1
     with contextlib.ExitStack() as afterwards:
         try:
             for number, handler in former.items():
                 ignored = handler is signal.SIG_IGN
                 signal.signal(number, handler if ignored else lambda number, _: caught.append(number))
-            _Wait.holders += 1
-            afterwards.callback(_hold_no_more)
             yield caught
         finally:
             # the handlers of all that came are called, though one of them raises
-            afterwards.callback(_raise_all, caught)
+            afterwards.callback(_act_on_all, caught, former)
+            afterwards.callback(_hold_no_more)
             for number, handler in former.items():
                 afterwards.callback(signal.signal, number, handler)
 
@@ -89,10 +90,18 @@ def ignore_interruptions() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _raise_all(numbers: list[int]) -> None:
+def _act_on_all(numbers: list[int], handlers: Mapping[signal.Signals, Any]) -> None:
     with contextlib.ExitStack() as remaining:
         for number in reversed(numbers):
-            remaining.callback(signal.raise_signal, number)
+            remaining.callback(_act_on, number, handlers[signal.Signals(number)])
+
+
+def _act_on(number: int, handler: Any) -> None:
+    """Do what a signal that has waited asks for; raised again it would count as a second one."""
+    if callable(handler):
+        handler(number, None)
+    else:
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ or freed. So signals are held back and errors noted; a residual that is not a nu
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,6 @@ import numpy as np
 from pnp_exclusion.errors import DiskError, OneRankDiskError, PnpExclusionError
 from pnp_exclusion.parallel import end_all_ranks, leaves_together
 from pnp_exclusion.signals import held_back
-
 
 FAILED = object()
 
@@ -104,6 +104,10 @@ class Callbacks:
     def _met(self) -> BaseException | None:
         """Return what is to be raised: this rank's own, or that of the first that has something; collective."""
         own = self._error or (KeyboardInterrupt() if self._signals else None)
+        self._error = None
+        if own is not None:
+            # PETSc's objects in them would outlive those of other ranks, and all ranks must free one together
+            traceback.clear_frames(own.__traceback__)
         if isinstance(own, OneRankDiskError):
             # of which all know now
             own = DiskError(str(own))
