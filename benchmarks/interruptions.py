@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,10 +95,15 @@ def start(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
     )
 
 
-def interrupted(case: Path, folder: Path, ranks: int, after: float, number: signal.Signals) -> tuple[int, str]:
-    """Return the exit code of a run that gets a signal, and what is wrong with how it ended, if anything."""
+def interrupted(case: Path, folder: Path, ranks: int, after: float, number: signal.Signals) -> tuple[int, str] | None:
+    """Return the exit code of a run that gets a signal, and what is wrong with how it ended, if anything.
+
+    None if it had ended before.
+    """
     process = start(case, folder, ranks)
     time.sleep(after)
+    if process.poll() is not None:
+        return None
     os.killpg(process.pid, number)
     try:
         _, said = process.communicate(timeout=PATIENCE)
@@ -144,7 +150,12 @@ def main(words: Sequence[str] | None = None) -> int:
             share = (count + draw.random()) / arguments.times
             first = FIRST * arguments.ranks
             after = first + share * (LAST * whole - first)
-            code, wrong = interrupted(case, folder / f"out{count}", arguments.ranks, after, number)
+            ended = None
+            while ended is None:
+                ended = interrupted(case, folder / f"out{count}", arguments.ranks, after, number)
+                shutil.rmtree(folder / f"out{count}", ignore_errors=True)
+                after = max(first, 0.9 * after)
+            code, wrong = ended
             codes[code] += 1
             if wrong:
                 failed += 1

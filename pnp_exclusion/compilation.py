@@ -49,7 +49,8 @@ def compiled_form(form: ufl.Form) -> fem.Form:
     Raises `UsageError` where there is no compiler for it and `DiskError` where the cache cannot be written, on every
     rank.
     """
-    return fem.form(form, jit_options=_options(form.ufl_domain().ufl_cargo().comm, form))
+    options = _options(form.ufl_domain().ufl_cargo().comm, form)
+    return fem.form(form, jit_options=options, dtype=default_scalar_type)
 
 
 def compiled_expression(expression: Any, points: np.ndarray) -> fem.Expression:
@@ -59,7 +60,8 @@ def compiled_expression(expression: Any, points: np.ndarray) -> fem.Expression:
     """
     comm = ufl.domain.extract_domains(expression)[0].ufl_cargo().comm
     listed = np.reshape(points, (points.shape[0] if points.ndim == 2 else 1, -1))
-    return fem.Expression(expression, points, jit_options=_options(comm, (expression, listed)))
+    options = _options(comm, (expression, listed))
+    return fem.Expression(expression, points, jit_options=options, dtype=default_scalar_type)
 
 
 def _options(comm: MPI.Comm, compiled: Any) -> dict[str, Any]:
