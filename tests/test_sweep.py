@@ -21,6 +21,7 @@ from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.exact import stationary_state
 from pnp_exclusion.sweeps.dataset import LONG_NAMES
 from pnp_exclusion.sweeps.plan import plan_of
+from pnp_exclusion.sweeps.record import line_of
 
 
 def two_fields(first: int, second: int) -> dict:
@@ -198,7 +199,8 @@ def test_failed_points_are_solved_again_on_demand(tmp_path: Path):
     points = tmp_path / "points.jsonl"
     whole = points.read_bytes()
     lines = whole.splitlines(keepends=True)
-    lines[2] = json.dumps({"index": 2, "at": {}, "converged": False, "reason": "worker died"}).encode() + b"\n"
+    failed = {"index": 2, "at": {}, "converged": False, "reason": "worker died"}
+    lines[2] = line_of(failed, results.attrs["fingerprint"]).encode()
     points.write_bytes(b"".join(lines))
     assert not pnp.sweep(tables, tmp_path)["converged"].values.all()
     assert pnp.sweep(tables, tmp_path, retry=True).identical(results)
