@@ -98,7 +98,7 @@ def start(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
 def interrupted(case: Path, folder: Path, ranks: int, after: float, number: signal.Signals) -> tuple[int, str] | None:
     """Return the exit code of a run that gets a signal, and what is wrong with how it ended, if anything.
 
-    None if it had ended before.
+    None if it had done its work before.
     """
     process = start(case, folder, ranks)
     time.sleep(after)
@@ -113,6 +113,9 @@ def interrupted(case: Path, folder: Path, ranks: int, after: float, number: sign
         return INTERRUPTED, f"still there after {PATIENCE:.0f} s: {said}"
     left = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     wrong = []
+    if process.returncode == 0 and "summary.json" in left:
+        # so late that it was heard no more
+        return None
     if process.returncode != INTERRUPTED:
         wrong.append(f"exit code {process.returncode}: {said}")
     if set(left) - {"log.txt"}:

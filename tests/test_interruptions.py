@@ -100,7 +100,7 @@ def test_interruption_of_one_rank_alone_ends_all(tmp_path: Path):
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["log.txt"]
 
 
-@pytest.mark.parametrize(("place", "call"), [("_part", 2), ("_take", 1)])
+@pytest.mark.parametrize(("place", "call"), [("_part", 2), ("_make_parts", 1)])
 def test_error_in_the_set_up_of_a_preconditioner_is_raised_when_petsc_has_returned(place: str, call: int, monkeypatch):
     """One that passed through PETSc left a preconditioner half made, whose end was a segmentation fault."""
     usual, calls = getattr(FieldMatrices, place), []

@@ -53,15 +53,15 @@ class FieldMatrices:
     def changed(self) -> None:
         """Say that the matrix has changed, so that what is set up from now on takes it as it is; collective.
 
-        The parts are made and filled here, where an error may be raised: one that passed through PETSc's set-up would
-        leave a preconditioner half made, which ends the process with SIGSEGV when it is freed.
+        The parts are made here, where an error may be raised: one that passed through PETSc's set-up would leave a
+        preconditioner half made, which ends the process with SIGSEGV when it is freed.
         """
         self._changes += 1
         fields = range(self._fields)
         expected: set[tuple[int, int | None]] = {(field, field) for field in fields}
         if not self._whole:
             expected |= {(1, 0)} if self._fields == 2 else {(field, None) for field in fields}
-        self._take(expected)
+        self._make_parts(expected)
         self.operator.stateIncrease()
 
     def close(self) -> None:
@@ -79,10 +79,14 @@ class FieldMatrices:
             field = self._field(rows)
             assert field is not None
             key = field, self._field(columns)
-            if key not in self._parts or self._parts[key].filled < self._changes:
-                # of a kind of split that the user has chosen
-                self._take({key})
-            return self._parts[key].matrix
+            # of a kind of split that the user has chosen
+            self._make_parts({key})
+            part = self._parts[key]
+            if part.filled < self._changes:
+                with rows_of(self._matrix) as source:
+                    part.fill(source)
+                part.filled = self._changes
+            return part.matrix
         except BaseException as error:
             end_all_ranks(self._matrix.comm.tompi4py(), error)
             raise
@@ -102,17 +106,14 @@ class FieldMatrices:
         _, first, step = unknowns.getStride()
         return first - self._matrix.getOwnershipRange()[0] if step == self._fields else None
 
-    def _take(self, wanted: set[tuple[int, int | None]]) -> None:
-        """Make the parts that there are not yet, and fill them all with the matrix as it is."""
-        with rows_of(self._matrix) as source:
-            missing = wanted - self._parts.keys()
-            pairs = _pairs(self._matrix, self._fields, source, self._grid) if missing else []
-            for key in sorted(missing, key=str):
-                self._parts[key] = self._part(*key, pairs, source)
-            for part in self._parts.values():
-                if part.filled < self._changes:
-                    part.fill(source)
-                    part.filled = self._changes
+    def _make_parts(self, wanted: set[tuple[int, int | None]]) -> None:
+        """Make the parts that there are not yet."""
+        missing = wanted - self._parts.keys()
+        if missing:
+            with rows_of(self._matrix) as source:
+                pairs = _pairs(self._matrix, self._fields, source, self._grid)
+                for key in sorted(missing, key=str):
+                    self._parts[key] = self._part(*key, pairs, source)
 
     def _part(self, field: int, other: int | None, pairs: Sequence[_Pairs], source: Sequence[Rows]) -> _Part:
         if other is None:
