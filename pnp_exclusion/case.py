@@ -24,6 +24,7 @@ from pnp_exclusion.case_base import Count, Flag, GroupName, Name, Number, Positi
 from pnp_exclusion.case_plans import Diagram, Sweep
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
+from pnp_exclusion.petsc_options import why_not
 from pnp_exclusion.quantities import (
     Concentration,
     Diffusivity,
@@ -280,7 +281,9 @@ class Solver(Table):
     unresolved: Literal["refuse", "warn"] = "refuse"
     """Whether a layer of charge that the cells at a boundary cannot hold is an error, or a warning only."""
     petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
-    """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these."""
+    """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these.
+
+    Those of solvers and preconditioners, without files or code (`pnp_exclusion.petsc_options`)."""
 
     @field_validator("petsc")
     @classmethod
@@ -288,6 +291,14 @@ class Solver(Table):
         for name in petsc:
             if name.startswith("-") or not name.strip():
                 raise refusal(f'"{name}" is not the name of an option; write it without a dash, e.g. "ksp_type"')
+        return petsc
+
+    @field_validator("petsc")
+    @classmethod
+    def _harmless(cls, petsc: dict[str, Any]) -> dict[str, Any]:
+        for name, value in petsc.items():
+            if reason := why_not(name, value):
+                raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
         return petsc
 
 

@@ -56,6 +56,11 @@ def dimension_of_key(tables: dict[str, Any], key: str) -> Dimension | None:
     return next((kind for kind in _find(tables, key).kinds if isinstance(kind, Dimension)), None)
 
 
+def path_of_key(tables: dict[str, Any], key: str) -> tuple[str | int, ...]:
+    """Return the way of a key through the tables, entries of arrays by position; `CaseKeyError` as for `set_key`."""
+    return _find(tables, key).path
+
+
 class _Place:
     """Where the words of a key have led so far."""
 

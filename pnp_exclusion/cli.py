@@ -14,7 +14,8 @@ from types import ModuleType
 
 from pnp_exclusion import commands
 from pnp_exclusion.errors import PnpExclusionError, UsageError
-from pnp_exclusion.launcher import launched_rank
+from pnp_exclusion.launcher import LAUNCHER_DELAY, launched_rank
+from pnp_exclusion.signals import INTERRUPTED, hear_interruptions, ignore_interruptions
 from pnp_exclusion.standby.address import address
 
 EPILOG = """\
@@ -24,9 +25,6 @@ Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
 exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
             130 interrupted
 """
-
-LAUNCHER_DELAY = 0.5
-"""Seconds that a launcher may take to read what a rank printed."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,13 +57,29 @@ def _command(name: str) -> ModuleType:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, this process' own if none is given, and return its exit code."""
+    own = argv is None
     line = list(sys.argv[1:] if argv is None else argv)
+    with contextlib.ExitStack() as at_the_end:
+        if own:
+            # there is nothing more to lose then, and Python and MPI are to end in their own way
+            at_the_end.callback(ignore_interruptions)
+        try:
+            if own and line[:1] != ["standby"]:
+                hear_interruptions()
+            return _execute(line, own)
+        except KeyboardInterrupt:
+            at_the_end.close()
+            return _tell_of_interruption()
+
+
+def _execute(line: list[str], own: bool) -> int:
+    """Do a command; a process' own may be done by the one on standby."""
     try:
         words, petsc_options = _split_petsc_options(line)
     except UsageError as error:
         return _tell(error)
     try:
-        code = _done_on_standby(line) if argv is None else None
+        code = _done_on_standby(line) if own else None
         if code is not None:
             return code
         with _mute_but_first():
@@ -73,8 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
         return _tell(error)
-    except KeyboardInterrupt:
-        return _tell_of_interruption()
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -111,8 +123,8 @@ def _came_of_interruption(error: BaseException) -> bool:
 def _tell_of_interruption() -> int:
     if _rank() == 0:
         print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
-    _abort_others(130)
-    return 130
+    _abort_others(INTERRUPTED)
+    return INTERRUPTED
 
 
 @contextlib.contextmanager

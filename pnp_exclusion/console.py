@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from pnp_exclusion.errors import OneRankDiskError
 
 if TYPE_CHECKING:
     from pnp_exclusion.lattice import Progress
 
 
 class Console:
-    """Says lines to people and to a log file; silent on all ranks but the first."""
+    """Says lines to people and to a log file; silent on all ranks but the first.
+
+    Raises `OneRankDiskError` where the disk does not take the log.
+    """
 
     def __init__(self, rank: int, quiet: bool = False) -> None:
         self._speaks = rank == 0
@@ -52,4 +58,10 @@ class Console:
         if show:
             print(line, file=sys.stderr, flush=True)
         if self._log is not None:
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=self._log, flush=True)
+            try:
+                print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=self._log, flush=True)
+            except OSError as error:
+                log, self._log = self._log, None
+                with contextlib.suppress(OSError):
+                    log.close()
+                raise OneRankDiskError(f"cannot write {log.name}: {error.strerror or error}") from None

@@ -20,6 +20,10 @@ class UsageError(PnpExclusionError):
     exit_code = 2
 
 
+class MissingLibraryError(UsageError, ImportError):
+    """A library that is not installed; says how it is."""
+
+
 class CaseError(PnpExclusionError):
     """One or more mistakes in a case file, each in one sentence."""
 

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import signal
 import sys
 from collections.abc import Sequence
 from functools import cache
 
+from pnp_exclusion.errors import MissingLibraryError
 from pnp_exclusion.heap import keep_freed_memory
 from pnp_exclusion.imports import without
 from pnp_exclusion.signals import held_back
 
+INSTALL = 'pip install ".[fenicsx,gmsh]" in the folder of this package'
+INSTALL_BY_CONDA = "conda install -c conda-forge fenics-dolfinx=0.11 mpich python-gmsh"
+
 
 @cache
 def import_wheel() -> None:
-    """Import what must come before DOLFINx, where it is installed; it imports MPI."""
+    """Import what must come before DOLFINx, where it is installed; it imports MPI.
+
+    `MissingLibraryError` where there is no DOLFINx.
+    """
+    if importlib.util.find_spec("dolfinx") is None:
+        raise MissingLibraryError(
+            f"FEniCSx is not installed for {sys.executable}: {INSTALL}, or {INSTALL_BY_CONDA}, which is then to be "
+            "activated"
+        )
     if importlib.util.find_spec("dolfinx_solver") is not None:
-        with held_back((signal.SIGINT,)):
+        with held_back():
             importlib.import_module("dolfinx_solver")
 
 
@@ -33,7 +44,7 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
 
     keep_freed_memory()
     # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
-    with held_back((signal.SIGINT,)):
+    with held_back():
         # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
         petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
         import_dolfinx()

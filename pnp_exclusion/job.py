@@ -17,6 +17,7 @@ from pnp_exclusion.observe import sample
 from pnp_exclusion.parallel import on_rank_zero
 from pnp_exclusion.report import currents_in_units
 from pnp_exclusion.results import LOG, ResultFolder, manifest, profile_csv, write_fields
+from pnp_exclusion.signals import held_back
 from pnp_exclusion.solution import Solution, carried_fluxes, solve
 from pnp_exclusion.solver.memory import peak_per_rank
 
@@ -52,13 +53,17 @@ class Job:
         self.folder = ResultFolder(path, self.comm, arguments.overwrite, self.console.warn)
 
     def __enter__(self) -> Self:
-        self.folder.open()
-        on_rank_zero(self.comm, lambda: self.folder.on_disk(lambda: self.console.open_log(self.folder.staging / LOG)))
+        # an interruption here would leave what nobody abandons
+        with held_back():
+            self.folder.open()
+            begin = lambda: self.console.open_log(self.folder.staging / LOG)  # noqa: E731
+            on_rank_zero(self.comm, lambda: self.folder.on_disk(begin))
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
-            self.folder.abandon()
+            with held_back():
+                self.folder.abandon()
 
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc

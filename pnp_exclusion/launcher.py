@@ -9,6 +9,9 @@ LAUNCHER_VARIABLES = ("PMI_", "PMIX_", "HYDRA_", "HYDI_", "OMPI_", "MPI_LOCAL", 
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 """Those in which the launchers (MPICH, Intel, Open MPI, Slurm) say which rank this is."""
 
+LAUNCHER_DELAY = 0.5
+"""Seconds that a launcher may take to read what a rank printed."""
+
 
 def launched_rank() -> int | None:
     """Return the rank that a launcher gave this process, None if it has none."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+import traceback
 from collections.abc import Callable
 
 from mpi4py import MPI
@@ -9,6 +12,7 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.errors import PnpExclusionError
+from pnp_exclusion.launcher import LAUNCHER_DELAY
 
 
 def on_rank_zero[T](comm: MPI.Comm, work: Callable[[], T]) -> T:
@@ -49,3 +53,13 @@ def leaves_together(kind: type[BaseException] | None, comm: MPI.Comm) -> bool:
     processes, and that frees everything.
     """
     return comm.size == 1 or kind is None or (issubclass(kind, PnpExclusionError) and kind.everywhere)
+
+
+def end_all_ranks(comm: MPI.Comm, error: BaseException) -> None:
+    """Tell of an error that one rank has met in the middle of common work, and end them all: they would wait for it."""
+    print(f"pnp-exclusion: error on rank {comm.rank}", file=sys.stderr)
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    # what was just printed is lost if the launcher ends this rank before it has passed it on
+    time.sleep(LAUNCHER_DELAY)
+    comm.Abort(getattr(error, "exit_code", 1))

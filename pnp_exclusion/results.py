@@ -29,6 +29,7 @@ from pnp_exclusion.laws import LAWS
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.observe.split import flux_fields
 from pnp_exclusion.parallel import on_rank_zero
+from pnp_exclusion.signals import held_back
 from pnp_exclusion.solution import Solution
 
 LOG = "log.txt"
@@ -143,14 +144,19 @@ class ResultFolder:
                 _move(entry, self.path / entry.name)
             self.staging.rmdir()
 
-        on_rank_zero(self.comm, lambda: self.on_disk(move))
+        # all or nothing: a signal waits
+        with held_back():
+            on_rank_zero(self.comm, lambda: self.on_disk(move))
 
     def abandon(self) -> None:
-        """Remove what was staged but for the log; rank 0 alone, without talking to the others (used after errors)."""
-        if self.comm.rank == 0 and self.staging.is_dir():
-            if (self.staging / LOG).exists():
-                os.replace(self.staging / LOG, self.path / LOG)
-            shutil.rmtree(self.staging, ignore_errors=True)
+        """Remove what was staged but for the log; any rank, without talking to the others.
+
+        Used after errors: a rank that meets one alone ends rank 0, which can do it no more.
+        """
+        # another rank may be at it too
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self.staging / LOG, self.path / LOG)
+        shutil.rmtree(self.staging, ignore_errors=True)
 
     def on_disk(self, work: Callable[[], None]) -> None:
         """Do what may fail for the disk's sake, turning that into `DiskError` and leaving earlier results alone."""

@@ -1,43 +1,107 @@
-"""SIGINT and SIGTERM, kept from what they would break: imports of compiled modules, and processes as they start."""
+"""SIGINT and SIGTERM, kept from what they would break: imports of compiled modules, calls of PETSc that call back to
+Python, and processes as they start."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130
+"""The exit code of a process that was interrupted."""
+REPEATED = 0.5
+"""Seconds after which a signal counts as a second one: launchers pass on what a process has heard itself."""
+
+
+class _Wait:
+    """How many are holding signals back, and when the first signal came that waits for them."""
+
+    holders = 0
+    since: float | None = None
 
 
 @contextlib.contextmanager
-def held_back(numbers: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[None]:
-    """Let signals wait until what is done here is done, however it ends.
+def held_back(numbers: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[list[int]]:
+    """Let signals wait until what is done here is done, however it ends; yield the list of those that do.
 
     A mask would not do: a signal goes to any thread that does not block it, and Python acts on it in the main one.
     """
+    caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield caught
         return
     # handlers that were not set in Python could not be put back
     former = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
-    caught: list[int] = []
+    _Wait.holders += 1
     with contextlib.ExitStack() as afterwards:
         try:
-            for number in former:
-                signal.signal(number, lambda number, _: caught.append(number))
-            yield
+            for number, handler in former.items():
+                ignored = handler is signal.SIG_IGN
+                signal.signal(number, handler if ignored else lambda number, _: caught.append(number))
+            yield caught
         finally:
             # the handlers of all that came are called, though one of them raises
-            afterwards.callback(_raise_all, caught)
+            afterwards.callback(_act_on_all, caught, former)
+            afterwards.callback(_hold_no_more)
             for number, handler in former.items():
                 afterwards.callback(signal.signal, number, handler)
 
 
-def _raise_all(numbers: list[int]) -> None:
+def _hold_no_more() -> None:
+    _Wait.holders -= 1
+    if not _Wait.holders:
+        _Wait.since = None
+
+
+def hear_interruptions() -> None:
+    """From now on SIGTERM interrupts this process as SIGINT does, unless ignored; a second signal never waits.
+
+    Where the first one is held back the second ends the process at once. A thread sees to that: while compiled code is
+    at work, a long elimination say, Python calls no handlers. For a process that is a command's alone.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(heard,), daemon=True).start()
+
+
+def _watch(heard: int) -> None:
+    """Read the numbers of signals as they come, and end the process at the second one that would wait."""
+    while numbers := os.read(heard, 64):
+        if not _Wait.holders or not set(numbers) & set(SIGNALS):
+            continue
+        now = time.monotonic()
+        if _Wait.since is None:
+            _Wait.since = now
+        elif now - _Wait.since > REPEATED:
+            os._exit(INTERRUPTED)
+
+
+def ignore_interruptions() -> None:
+    """From now on nothing interrupts: all that is left is to end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _act_on_all(numbers: list[int], handlers: Mapping[signal.Signals, Any]) -> None:
     with contextlib.ExitStack() as remaining:
         for number in reversed(numbers):
-            remaining.callback(signal.raise_signal, number)
+            remaining.callback(_act_on, number, handlers[signal.Signals(number)])
+
+
+def _act_on(number: int, handler: Any) -> None:
+    """Do what a signal that has waited asks for; raised again it would count as a second one."""
+    if callable(handler):
+        handler(number, None)
+    else:
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
 
-from dolfinx import jit
-
 from pnp_exclusion.build import build
 from pnp_exclusion.case import Case, Gmsh, make_case
+from pnp_exclusion.compilation import cache_folder
 from pnp_exclusion.laws import LAWS
 from pnp_exclusion.observe import sample, split
 from pnp_exclusion.parallel import on_rank_zero
@@ -34,14 +32,9 @@ SHAPES: dict[int, dict[str, Any]] = {
 DEGREES = (1, 2)
 
 
-def cache() -> Path:
-    """Return the folder of compiled forms: ``fenics`` in ``XDG_CACHE_HOME``, unless DOLFINx was told another."""
-    return Path(jit.get_options()["cache_dir"])
-
-
 def libraries() -> set[str]:
     """Return the names of the compiled forms in the cache."""
-    return {path.name for path in cache().glob("*.so")}
+    return {path.name for path in cache_folder().rglob("*.so")}
 
 
 def standard_case(law: str, dimension: int, degree: int) -> Case:

@@ -147,6 +147,13 @@ class Workbench:
         values += shift * np.array([*charges, 1.0])
 
 
+def is_number(path: Sequence[str | int]) -> bool:
+    """Whether what is at this place in the tables of a case, where it is a number, is no part of its structure."""
+    table, *steps = path
+    keys = [step for step in steps if isinstance(step, str)]
+    return keys[0] in NUMBERS.get(str(table), ()) or (table == "species" and keys[0] == "field" and "x" not in keys)
+
+
 def structure_of(case: Case) -> str:
     """Return a text that is the same for two cases which differ in numbers only (`NUMBERS`, and imposed fields)."""
     written = case.model_dump(mode="json", exclude_none=True, exclude={"title", "output"})

@@ -60,9 +60,52 @@ ONE_MISTAKE = {
     "part of a list": (["regions", 0, "x"], ["1 nm", 2.0], "x, entry 2: 2.0 has no unit"),
     "dash before an option": (["solver", "petsc"], {"-ksp_type": "cg"}, "without a dash"),
     "list for an option": (["solver", "petsc"], {"ksp_type": ["cg"]}, "neither a text nor a number"),
+    "log to a file": (["solver", "petsc"], {"log_view": ":marker"}, '"log_view" is not for a case'),
+    "file of options": (["solver", "petsc"], {"options_file": "marker"}, '"options_file" is not for a case'),
+    "library to load": (["solver", "petsc"], {"dll_append": "marker"}, '"dll_append" is not for a case'),
+    "debugger": (["solver", "petsc"], {"on_error_attach_debugger": True}, "is not for a case"),
+    "monitor into a file": (["solver", "petsc"], {"ksp_monitor": "ascii:marker"}, "its value must be true"),
+    "monitor into a file without a sign": (["solver", "petsc"], {"ksp_monitor": "marker"}, "its value must be true"),
+    "view of a field's matrix": (
+        ["solver", "petsc"],
+        {"fieldsplit_mu_Na_pc_gamg_view": "binary:marker"},
+        "its value must be true",
+    ),
+    "reason into a file": (["solver", "petsc"], {"snes_converged_reason": "binary"}, "its value must be true"),
+    "module of a solver": (["solver", "petsc"], {"ksp_python_type": "marker.Solver"}, '"ksp_python_type" is not'),
+    "type that is a program": (["solver", "petsc"], {"pc_type": "python"}, "no file or code"),
+    "list of types": (["solver", "petsc"], {"pc_composite_pcs": "ilu,python"}, "no file or code"),
+    "way as a type": (["solver", "petsc"], {"pc_type": "../marker"}, "no file or code"),
+    "stream of MUMPS": (["solver", "petsc"], {"mat_mumps_icntl_3": 77}, '"mat_mumps_icntl_3" is not for a case'),
+    "folder of MUMPS": (["solver", "petsc"], {"mat_mumps_ooc_tmpdir": "marker"}, "is not for a case"),
+    "two options in one": (["solver", "petsc"], {"ksp_type cg -log_view": ":marker"}, "is not for a case"),
     "no species": (["species"], [], "there must be at least one"),
     "table for an array": (["regions"], {"name": "membrane"}, "write [[regions]]"),
 }
+
+
+HARMLESS = {
+    "ksp_type": "gmres",
+    "ksp_rtol": 1e-9,
+    "ksp_monitor": True,
+    "snes_converged_reason": True,
+    "snes_linesearch_type": "bt",
+    "pc_factor_mat_solver_type": "mumps",
+    "pc_fieldsplit_0_fields": "0,1",
+    "ksp_chebyshev_esteig": "0,0.1,0,1.1",
+    "fieldsplit_mu_Na+_pc_type": "gamg",
+    "mg_levels_2_ksp_max_it": 3,
+    "guess_mg_coarse_sub_pc_type": "lu",
+    "mat_mumps_icntl_14": 80,
+    "mat_type": "aij",
+    "matptap_via": "rap",
+    "pc_gamg_aggressive_square_graph": "false",
+}
+
+
+def test_options_of_solvers_are_for_a_case(membrane: dict):
+    membrane["solver"] = {"petsc": HARMLESS}
+    assert make_case(membrane).solver.petsc == HARMLESS
 
 
 @pytest.mark.parametrize("name", ONE_MISTAKE)

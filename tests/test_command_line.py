@@ -300,15 +300,30 @@ def test_mesh_that_cannot_be_written_is_told_so(target: str, code: int, sentence
         (SQUARE.replace("[square]", "[1 / 0]"), "square.py, line 4: ZeroDivisionError"),
         (SQUARE.replace("[square]", "["), "SyntaxError"),
         (SQUARE.replace("build", "make"), "has no function build(gmsh)"),
+        (
+            "import gmsh\ngmsh.initialize()\ngmsh.write('marker.msh')\n",
+            "is run by Python, and [domain] of a case",
+        ),
+        (f"{SQUARE}    gmsh.finalize()\n", "take gmsh.finalize() out"),
+        (f"{SQUARE}\nraise SystemExit(3)\n", "square.py, line 6: SystemExit: 3"),
         ("def build(gmsh):\n    gmsh.model.geo.addLine(1, 2)\n", "line 2: Exception: Unknown control point"),
     ],
 )
 def test_mesh_script_that_fails_is_named_with_its_line(script: str, sentence: str, tmp_path: Path):
     (tmp_path / "square.py").write_text(script)
-    finished = run_command("mesh", tmp_path / "square.py", ranks=2)
+    finished = run_command("mesh", tmp_path / "square.py", ranks=2, cwd=tmp_path)
     assert finished.returncode == 2
     assert finished.stderr.count(sentence) == 1
     assert "Traceback" not in finished.stderr
+    # what is no script of ours is not run
+    assert [path.name for path in tmp_path.iterdir()] == ["square.py"]
+
+
+def test_file_in_the_language_of_gmsh_is_told_how_it_is_meshed(tmp_path: Path):
+    (tmp_path / "square.geo").write_text("Point(1) = {0, 0, 0};\n")
+    finished = run_command("mesh", "square.geo", cwd=tmp_path)
+    assert finished.returncode == 2
+    assert "gmsh -3 square.geo -o square.msh (-2 in two dimensions)" in finished.stderr
 
 
 def run_on_ranks(ranks: int, script: Path, content: str) -> subprocess.CompletedProcess[str]:
@@ -330,7 +345,7 @@ def test_only_the_first_rank_needs_gmsh(tmp_path: Path):
     assert finished.returncode == 0, finished.stderr
     finished = run_on_ranks(2, tmp_path / "check.py", content.replace("rank > 0", "rank == 0"))
     assert finished.returncode == 2
-    assert finished.stderr.count("meshes of gmsh need its library") == 1
+    assert finished.stderr.count("meshes of gmsh need gmsh, which is not installed here") == 1
 
 
 def test_error_of_one_rank_alone_ends_them_all_with_its_exit_code(tmp_path: Path):

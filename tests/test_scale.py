@@ -192,11 +192,11 @@ def test_after_warm_a_run_compiles_nothing(domain: dict, solver: dict, tmp_path:
     warmed = run_command("warm", case)
     assert warmed.returncode == 0, warmed.stderr
     assert str(tmp_path / "cache" / "fenics") in warmed.stdout
-    files = sorted((tmp_path / "cache" / "fenics").iterdir())
+    files = sorted((tmp_path / "cache" / "fenics").rglob("*"))
     assert any(file.suffix == ".so" for file in files)
     finished = run_command("run", case, "-o", tmp_path / "out")
     assert finished.returncode == 0, finished.stderr
-    assert sorted((tmp_path / "cache" / "fenics").iterdir()) == files
+    assert sorted((tmp_path / "cache" / "fenics").rglob("*")) == files
 
 
 def dry_run(tmp_path: Path, template: str, *words: str, **environment: str) -> list[list[str]]:

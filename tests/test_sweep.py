@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ from conftest import EXAMPLES, ROOT, dimensionless_case, example, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case import read_case
+from pnp_exclusion.case_checks import check_tables
 from pnp_exclusion.case_plans import RESERVED
 from pnp_exclusion.cli import main
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.exact import stationary_state
 from pnp_exclusion.sweeps.dataset import LONG_NAMES
 from pnp_exclusion.sweeps.pictures import Layout, current_rows, layout_of, sweep_figure
+from pnp_exclusion.sweeps.plan import plan_of
+from pnp_exclusion.sweeps.record import line_of
 
 
 def two_fields(first: int, second: int) -> dict:
@@ -196,10 +200,37 @@ def test_failed_points_are_solved_again_on_demand(tmp_path: Path):
     points = tmp_path / "points.jsonl"
     whole = points.read_bytes()
     lines = whole.splitlines(keepends=True)
-    lines[2] = json.dumps({"index": 2, "at": {}, "converged": False, "reason": "worker died"}).encode() + b"\n"
+    failed = {"index": 2, "at": {}, "converged": False, "reason": "worker died"}
+    lines[2] = line_of(failed, results.attrs["fingerprint"]).encode()
     points.write_bytes(b"".join(lines))
     assert not pnp.sweep(tables, tmp_path)["converged"].values.all()
     assert pnp.sweep(tables, tmp_path, retry=True).identical(results)
+    assert points.read_bytes() == whole
+
+
+def test_results_that_are_missing_are_written_again(tmp_path: Path, capsys):
+    case = write_toml(membrane_over(VOLTAGE), tmp_path / "case.toml")
+    words = ["sweep", str(case), "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    results = (tmp_path / "out" / "sweep.nc").read_bytes()
+    (tmp_path / "out" / "sweep.nc").unlink()
+    assert main(words) == 0
+    assert (tmp_path / "out" / "sweep.nc").read_bytes() == results
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "nothing was left to do" in capsys.readouterr().err
+
+
+def test_point_whose_line_was_changed_is_solved_again(tmp_path: Path, capsys):
+    case = write_toml(membrane_over(VOLTAGE), tmp_path / "case.toml")
+    words = ["sweep", str(case), "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    points = tmp_path / "out" / "points.jsonl"
+    whole = points.read_bytes()
+    points.write_bytes(whole.replace(b'"converged":true', b'"converged":false', 1))
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "1 lines in" in capsys.readouterr().err
     assert points.read_bytes() == whole
 
 
@@ -256,6 +287,47 @@ def test_python_raises_what_the_command_line_tells(tmp_path: Path):
 
 
 # ---- tasks of an array ----
+
+
+def test_plan_of_many_points_looks_at_some_and_a_part_at_its_own(tmp_path: Path, capsys, monkeypatch):
+    """Numbers of points: a look at each of a million would take minutes before an array of jobs can begin."""
+    looked: list[object] = []
+    usual = check_tables
+    counted = lambda tables, *others: looked.append(tables["boundaries"][0]["potential"]) or usual(tables, *others)  # noqa: E731
+    monkeypatch.setattr("pnp_exclusion.sweeps.plan.check_tables", counted)
+    most = VOLTAGE | {"from": "-40 mV", "to": "40 mV", "count": 20_001}
+    case = str(write_toml(membrane_over(most), tmp_path / "case.toml"))
+    assert main(["sweep", case, "-o", str(tmp_path / "out"), "--plan-only"]) == 0
+    assert "1000 of them looked at, every part looks at its own" in capsys.readouterr().out
+    assert 1000 <= len(looked) < 1010
+    assert {"-40.0 mV", "40.0 mV"} <= set(looked)
+    plan = plan_of(read_case(Path(case)), check=False)
+    looked.clear()
+    plan.require_cases(plan.part(3, 800))
+    # chunks of 25 points, of which the last has one
+    assert len(looked) == 25
+
+
+def test_part_tells_of_its_own_points_that_make_no_case(tmp_path: Path, capsys):
+    """Of 8 contents in chunks of 2 the last two, 1.2 times what the lattice holds, fill it: the last part."""
+    salt = {"keys": [f"boundaries.left.concentration.{ion}" for ion in ("Na", "Cl")], "name": "salt"}
+    salt |= {"values": [f"{c} mol/L" for c in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 3.0, 3.1)]}
+    case = str(write_toml(membrane_over(salt, chunk=2), tmp_path / "case.toml"))
+    words = ["sweep", case, "-o", str(tmp_path / "out"), "--parts", "4", "--quiet", "--part"]
+    assert main([*words, "0"]) == 0
+    assert main([*words, "3"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert all("the species fill 1." in line for line in told)
+
+
+def test_printed_commands_are_for_a_shell(tmp_path: Path, capsys):
+    case = write_toml(membrane_over(VOLTAGE), tmp_path / "my case; echo.toml")
+    words = ["sweep", str(case), "-o", str(tmp_path / "my results"), "--plan-only", "--", "-ksp_rtol", "1e-9"]
+    assert main(words) == 0
+    commands = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    for command, task in zip(commands, (["--part", "$SLURM_ARRAY_TASK_ID", "--parts", "1"], ["--gather"]), strict=True):
+        assert shlex.split(command) == ["pnp-exclusion", *words[:4], *task, *words[5:]]
 
 
 def test_parts_of_an_array_gathered_are_the_whole(tmp_path: Path, capsys):

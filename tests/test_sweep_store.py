@@ -12,6 +12,7 @@ from conftest import dimensionless_case
 from pnp_exclusion.case import make_case
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.sweeps.plan import Plan, plan_of
+from pnp_exclusion.sweeps.record import line_of
 from pnp_exclusion.sweeps.store import Part, Store
 
 
@@ -67,15 +68,34 @@ def test_torn_line_is_dropped_and_what_follows_is_whole(tmp_path: Path, torn: by
     assert [json.loads(line)["index"] for line in (tmp_path / "points.jsonl").open()] == [0, 1, 3]
 
 
-@pytest.mark.parametrize(
-    "line", [b"\x00\x00\n", b"[1]\n", b'{"index":99,"converged":true}\n', b'{"index":"a"}\n', b"{}\n"]
-)
-def test_line_that_is_no_record_does_not_count(tmp_path: Path, line: bytes):
+def line(index: object, fingerprint: str = "", **more: object) -> bytes:
+    return line_of({"index": index, "at": {}, "converged": True, **more}, fingerprint or plan().fingerprint).encode()
+
+
+NO_RECORDS = {
+    "zeros": b"\x00\x00\n",
+    "a list": b"[1]\n",
+    "an empty table": b"{}\n",
+    "brackets without end": b"[" * 100_000 + b"\n",
+    "no such point": line(99),
+    "no number of a point": line("a"),
+    "no checksum": json.dumps(record(4)).encode() + b"\n",
+    "a digit changed": line(4, force=1.25).replace(b"1.25", b"1.26"),
+    "of another plan": line(4, plan(7).fingerprint),
+}
+
+
+@pytest.mark.parametrize("name", NO_RECORDS)
+def test_line_that_is_no_record_of_the_plan_does_not_count_and_goes_at_the_end(tmp_path: Path, name: str):
     opened(tmp_path).close()
-    (tmp_path / "points.jsonl").write_bytes(line + json.dumps(record(5)).encode() + b"\n")
+    (tmp_path / "points.jsonl").write_bytes(NO_RECORDS[name] + line(5))
     store = opened(tmp_path)
     assert np.flatnonzero(store.done).tolist() == [5]
+    assert store.dropped == 1
+    store.append([record(4)])
+    store.finish()
     store.close()
+    assert [json.loads(kept)["index"] for kept in (tmp_path / "points.jsonl").open()] == [4, 5]
 
 
 def test_folder_of_another_sweep_is_refused_and_kept(tmp_path: Path):

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pnp_exclusion import fenicsx
+
 HELP = "run a gmsh script of meshes/ and write its .msh file"
 
 
@@ -19,6 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Make the mesh and say how many cells it has, on rank 0 alone."""
+    fenicsx.import_wheel()
     from mpi4py import MPI
 
     from pnp_exclusion.mesh.make import write_mesh

@@ -24,6 +24,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         raise UsageError("standby is one process without an MPI launcher")
     from pnp_exclusion import cli, fenicsx
     from pnp_exclusion.console import Console
+    from pnp_exclusion.signals import hear_interruptions
     from pnp_exclusion.standby.address import address
     from pnp_exclusion.standby.preload import import_everything
     from pnp_exclusion.standby.server import Standby
@@ -33,5 +34,6 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     words = standby.wait()
     if words is None:
         return 0
+    hear_interruptions()
     fenicsx.start_mpi()
     return cli.main(words)

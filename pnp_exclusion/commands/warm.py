@@ -31,6 +31,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from mpi4py import MPI
 
     from pnp_exclusion import warming
+    from pnp_exclusion.compilation import cache_folder
     from pnp_exclusion.console import Console
     from pnp_exclusion.job import read
 
@@ -38,6 +39,6 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     cases = [read(path) for path in arguments.cases] or list(warming.standard_cases())
     new = warming.warm(cases, comm, Console(comm.rank, arguments.quiet).say)
     if comm.rank == 0:
-        print(f"{new} libraries compiled in {time.perf_counter() - started:.0f} s; the cache is {warming.cache()}")
+        print(f"{new} libraries compiled in {time.perf_counter() - started:.0f} s; the cache is {cache_folder()}")
         print("(elsewhere: set XDG_CACHE_HOME, here and in the jobs)")
     return 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.integration import JIT_OPTIONS
+from pnp_exclusion.compilation import compiled_expression
 from pnp_exclusion.observe.sample import central_plane, values_at
 from pnp_exclusion.observe.split import entropy_production_density
 from pnp_exclusion.weakform import WeakForm
@@ -41,7 +41,7 @@ def entropy_field(weak_form: WeakForm) -> fem.Function:
     def make() -> tuple[fem.Function, fem.Expression]:
         space = fem.functionspace(mesh, ("Discontinuous Lagrange", max(2, weak_form.degree)))
         points = space.element.interpolation_points
-        density = fem.Expression(entropy_production_density(weak_form), points, jit_options=JIT_OPTIONS)
+        density = compiled_expression(entropy_production_density(weak_form), points)
         return fem.Function(space, name="entropy_production"), density
 
     function, expression = weak_form.kept("entropy production as a field", make)

@@ -33,6 +33,7 @@ from pnp_exclusion.coupled.ends import end_tags, from_end_to_end, passing, why_n
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.integration import CellwiseForm
 from pnp_exclusion.parallel import leaves_together
+from pnp_exclusion.signals import held_back
 from pnp_exclusion.solver.fields import Preconditioning, field_names, size_of
 from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, preset, refusals_as_usage_errors, with_pivots
@@ -112,7 +113,7 @@ class TangentSolver:
             self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, ledger)
             # set up while the options are in the database, which a fieldsplit reads late
             self._assemble()
-            with refusals_as_usage_errors():
+            with held_back(), refusals_as_usage_errors():
                 self._solver.setUp()
                 self._solver.getPC().setUpOnBlocks()
 
@@ -180,7 +181,7 @@ class TangentSolver:
             self._jacobian.mult(tangent, residual)
             residual.array_w[:] = -(residual.array_r + column)
             residual.array_w[self._held] = 0.0
-            with refusals_as_usage_errors():
+            with held_back(), refusals_as_usage_errors():
                 self._solver.solve(residual, correction)
             tangent.axpy(1.0, correction)
             size = correction.norm(PETSc.NormType.INFINITY) / max(tangent.norm(PETSc.NormType.INFINITY), 1e-300)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import runpy
-import signal
 import traceback
 from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.errors import DiskError, UsageError
+from pnp_exclusion.fenicsx import INSTALL
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.signals import held_back
+
+GMSH_FILES = (".geo", ".geo_unrolled")
 
 
 def gmsh_library() -> Any:
     """Return the module gmsh; `MeshFileError` that says what to do where it does not load."""
     try:
-        with held_back((signal.SIGINT,)):
+        with held_back():
             import gmsh
+    except ModuleNotFoundError:
+        raise MeshFileError(f"meshes of gmsh need gmsh, which is not installed here: {INSTALL}") from None
     except (ImportError, OSError) as error:
         raise MeshFileError(
             f"meshes of gmsh need its library, which does not load here ({error}); on Debian its system libraries come "
@@ -45,7 +50,8 @@ def write_mesh(script: Path, target: Path) -> int:
         cells = _make(gmsh, script)
         _write(gmsh, unfinished, target)
     finally:
-        gmsh.finalize()
+        if gmsh.isInitialized():
+            gmsh.finalize()
         with contextlib.suppress(OSError):
             unfinished.unlink()
     return cells
@@ -54,20 +60,45 @@ def write_mesh(script: Path, target: Path) -> int:
 def _make(gmsh: Any, script: Path) -> int:
     """Build and mesh; whatever a script raises is told with the line where it did."""
     try:
+        _require_build(script)
         names = runpy.run_path(str(script), run_name=script.stem)
-        if "build" not in names:
-            raise UsageError(f"{script} has no function build(gmsh)")
         names["build"](gmsh)
+        if not gmsh.isInitialized():
+            raise UsageError(f"{script}: build(gmsh) is given gmsh as it must leave it; take gmsh.finalize() out")
         dimension = gmsh.model.getDimension()
         gmsh.model.mesh.generate(dimension)
         return sum(len(tags) for tags in gmsh.model.mesh.getElements(dimension)[1])
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001 - a script is the user's, and gmsh raises bare Exception
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a script is the user's, and gmsh raises bare Exception
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == script.resolve()]
         where = f", line {lines[-1]}" if lines else ""
         raise UsageError(f"{script}{where}: {type(error).__name__}: {error}") from None
+
+
+def _require_build(script: Path) -> None:
+    """Refuse what is no script of ours before any of it is run."""
+    if script.suffix in GMSH_FILES:
+        raise UsageError(
+            f"{script} is not Python but gmsh's own language; gmsh makes its mesh: gmsh -3 {script.name} -o "
+            f"{script.stem}.msh (-2 in two dimensions), which [domain] of a case names by file"
+        )
+    tree = ast.parse(script.read_bytes(), filename=str(script))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    names |= {name.asname or name.name for node in tree.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    names |= {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    if "build" not in names:
+        raise UsageError(
+            f"{script} has no function build(gmsh), which makes the geometry, as in meshes/sphere.py; a script that "
+            "writes its mesh itself is run by Python, and [domain] of a case names what it writes by file"
+        )
 
 
 def _write(gmsh: Any, unfinished: Path, target: Path) -> None:

@@ -9,9 +9,8 @@ from mpi4py import MPI
 
 import basix
 import numpy as np
-from dolfinx import fem
 
-from pnp_exclusion.integration import JIT_OPTIONS
+from pnp_exclusion.compilation import compiled_expression
 from pnp_exclusion.weakform import WeakForm
 
 LEAST_SHARE = 1e-6
@@ -56,9 +55,7 @@ def mean_resistance(weak_form: WeakForm) -> np.ndarray:
     mesh = problem.domain.mesh
     cells = np.arange(mesh.topology.index_map(1).size_local, dtype=np.int32)
     points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
-    expression = weak_form.kept(
-        "unknown at Gauss points", lambda: fem.Expression(weak_form.unknown, points, jit_options=JIT_OPTIONS)
-    )
+    expression = weak_form.kept("unknown at Gauss points", lambda: compiled_expression(weak_form.unknown, points))
     unknown = expression.eval(mesh, cells).reshape(-1, weak_form.components)
     eta, _ = weak_form.nodal_potentials(unknown)
     rho = problem.law.free_energy.densities(list(eta))

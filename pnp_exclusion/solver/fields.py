@@ -9,6 +9,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.mesh.domain import Grid
+from pnp_exclusion.signals import held_back
 from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, Size, refusals_as_usage_errors
 from pnp_exclusion.solver.split import FieldMatrices
@@ -63,7 +64,7 @@ class Preconditioning:
         if self._wants_levels:
             self._wants_levels = False
             preconditioner = self._solver.getPC()
-            with refusals_as_usage_errors():
+            with held_back(), refusals_as_usage_errors():
                 preconditioner.setUp()
             for component, field in enumerate(preconditioner.getFieldSplitSubKSP()):
                 if field.getPC().getType() == "mg":

@@ -14,6 +14,7 @@ from dolfinx import la
 
 from pnp_exclusion.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly import assembly_of
+from pnp_exclusion.solver.callbacks import Callbacks
 from pnp_exclusion.solver.fields import Preconditioning
 from pnp_exclusion.solver.levels import Levels
 from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
@@ -100,6 +101,8 @@ class NewtonSolver:
         self.max_steps = max_steps
         self.progress = progress
         self._comm = weak_form.problem.domain.comm
+        self._callbacks = Callbacks(self._comm)
+        self._tell = self._callbacks.words(progress)
         self._assembly = assembly_of(weak_form, progress, repeated)
         self._matrix = self._assembly.matrix
         self._levels = Levels(weak_form)
@@ -151,12 +154,9 @@ class NewtonSolver:
         self._solution.array_w[:] = unknown.x.array[: self._owned]
         failure, linear_failure = "", False
         try:
-            with refusals_as_usage_errors():
+            with self._callbacks.at_work(), refusals_as_usage_errors():
                 snes.solve(None, self._solution)
         except PETSc.Error as error:
-            if error.__cause__ is not None:
-                # what a callback raised, an interruption or a full disk: no failure of the attempt
-                raise error.__cause__ from None
             failure, linear_failure = f"PETSc stopped: {petsc_message(error)}", True
         iterations = snes.getIterationNumber()
         if not failure and snes.getConvergedReason() < 0:
@@ -185,8 +185,10 @@ class NewtonSolver:
     def _solver(self) -> PETSc.SNES:
         if self._snes is None:
             snes = PETSc.SNES().create(self._comm)
-            snes.setFunction(self._assemble_residual, self._function)
-            snes.setConvergenceTest(self._test)
+            run, reasons = self._callbacks.run, PETSc.SNES.ConvergedReason
+            snes.setFunction(self._callbacks.residual(self._assemble_residual), self._function)
+            failed = reasons.DIVERGED_FUNCTION_NANORINF
+            snes.setConvergenceTest(lambda *arguments: run(self._test, *arguments, otherwise=failed))
             snes.setTolerances(max_it=self.max_steps)
             with refusals_as_usage_errors():
                 snes.setFromOptions()
@@ -195,9 +197,10 @@ class NewtonSolver:
             self.max_steps = snes.getTolerances()[3]
             # steps with a kept Jacobian, of which there are few to each of its own, do not count
             snes.setTolerances(max_it=min(KEPT_STEPS * self.max_steps, np.iinfo(PETSc.IntType).max))
-            snes.setLineSearchPreCheck(self._limit_step)
+            snes.setLineSearchPreCheck(lambda *arguments: run(self._limit_step, *arguments, otherwise=False))
             self._preconditioning = Preconditioning(snes.getKSP(), self._matrix, self._levels, self.ledger)
-            snes.setJacobian(self._assemble_jacobian, self._matrix, self._preconditioning.matrix)
+            jacobian = self._callbacks.jacobian(self._assemble_jacobian)
+            snes.setJacobian(jacobian, self._matrix, self._preconditioning.matrix)
             # on an interval an elimination costs no more than the steps that keeping it adds
             dear = self.weak_form.problem.domain.dimension > 1 and snes.getKSP().getPC().getType() == "lu"
             self._may_reuse = dear and not self.ledger.gives("snes_lag_jacobian")
@@ -315,7 +318,7 @@ class NewtonSolver:
             return None
         taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
         whole = ("" if taken_whole else "   (shortened)") + ("   (Jacobian kept)" if self._reused else "")
-        self.progress(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
+        self._tell(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
         precise = not self._reused or self._contraction * self._full_step < self.tolerance**REMAINDER
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE

@@ -22,6 +22,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.mesh.domain import Grid
+from pnp_exclusion.parallel import end_all_ranks
 from pnp_exclusion.solver.rows import Rows, columns_beside, matrix_of_rows, rows_of, values_at
 
 WEAK = 0.02
@@ -40,7 +41,7 @@ class FieldMatrices:
     grid
         And the numbers of this rank's own nodes in it; None if couplings across diagonals are to stay.
 
-    Which couplings are weak, or zero between whole fields, is decided when the first part is taken.
+    Which couplings are weak, or zero between whole fields, is decided when the parts are made.
     """
 
     def __init__(self, matrix: PETSc.Mat, fields: int, whole: bool, grid: tuple[Grid, np.ndarray] | None) -> None:
@@ -50,8 +51,17 @@ class FieldMatrices:
         self.operator = PETSc.Mat().createPython(matrix.getSizes(), self, comm=matrix.comm)
 
     def changed(self) -> None:
-        """Say that the matrix has changed; what is set up from now on takes it as it is then. Collective."""
+        """Say that the matrix has changed, so that what is set up from now on takes it as it is; collective.
+
+        The parts are made here, where an error may be raised: one that passed through PETSc's set-up would leave a
+        preconditioner half made, which ends the process with SIGSEGV when it is freed.
+        """
         self._changes += 1
+        fields = range(self._fields)
+        expected: set[tuple[int, int | None]] = {(field, field) for field in fields}
+        if not self._whole:
+            expected |= {(1, 0)} if self._fields == 2 else {(field, None) for field in fields}
+        self._make_parts(expected)
         self.operator.stateIncrease()
 
     def close(self) -> None:
@@ -65,17 +75,21 @@ class FieldMatrices:
 
     def createSubMatrix(self, _: PETSc.Mat, rows: PETSc.IS, columns: PETSc.IS, __: PETSc.Mat | None) -> PETSc.Mat:
         """Return a field's own matrix, or its couplings to another field or to all."""
-        field = self._field(rows)
-        assert field is not None
-        key = field, self._field(columns)
-        if key not in self._parts:
-            self._make_parts(key)
-        part = self._parts[key]
-        if part.filled < self._changes:
-            with rows_of(self._matrix) as source:
-                part.fill(source)
-            part.filled = self._changes
-        return part.matrix
+        try:
+            field = self._field(rows)
+            assert field is not None
+            key = field, self._field(columns)
+            # of a kind of split that the user has chosen
+            self._make_parts({key})
+            part = self._parts[key]
+            if part.filled < self._changes:
+                with rows_of(self._matrix) as source:
+                    part.fill(source)
+                part.filled = self._changes
+            return part.matrix
+        except BaseException as error:
+            end_all_ranks(self._matrix.comm.tompi4py(), error)
+            raise
 
     def mult(self, _: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
         """Multiply with the whole matrix."""
@@ -92,16 +106,14 @@ class FieldMatrices:
         _, first, step = unknowns.getStride()
         return first - self._matrix.getOwnershipRange()[0] if step == self._fields else None
 
-    def _make_parts(self, wanted: tuple[int, int | None]) -> None:
-        """Make a part and those that PETSc is going to take too."""
-        fields = range(self._fields)
-        expected: set[tuple[int, int | None]] = {(field, field) for field in fields}
-        if not self._whole:
-            expected |= {(1, 0)} if self._fields == 2 else {(field, None) for field in fields}
-        with rows_of(self._matrix) as source:
-            pairs = _pairs(self._matrix, self._fields, source, self._grid)
-            for key in sorted({wanted, *expected} - self._parts.keys(), key=str):
-                self._parts[key] = self._part(*key, pairs, source)
+    def _make_parts(self, wanted: set[tuple[int, int | None]]) -> None:
+        """Make the parts that there are not yet."""
+        missing = wanted - self._parts.keys()
+        if missing:
+            with rows_of(self._matrix) as source:
+                pairs = _pairs(self._matrix, self._fields, source, self._grid)
+                for key in sorted(missing, key=str):
+                    self._parts[key] = self._part(*key, pairs, source)
 
     def _part(self, field: int, other: int | None, pairs: Sequence[_Pairs], source: Sequence[Rows]) -> _Part:
         if other is None:

@@ -42,6 +42,18 @@ class Design:
         steps = np.unravel_index(point, self.shape)
         return tuple(driving.values[step] for driving, step in zip(self.drivings, steps, strict=True))
 
+    def along(self, axis: int) -> np.ndarray:
+        """Return which of its values along an axis each point has: numbers that are equal where the values are."""
+        driving = self.drivings[axis]
+        if self.shape is not None:
+            return np.unravel_index(np.arange(self.size), self.shape)[axis]
+        if self.shares is None:
+            numbers: dict[Coordinate, int] = {}
+            return np.array([numbers.setdefault(value, len(numbers)) for value in driving.values])
+        if math.isnan(driving.low):
+            return np.minimum((self.shares[:, axis] * len(driving.values)).astype(int), len(driving.values) - 1)
+        return np.unique(self.shares[:, axis], return_inverse=True)[1]
+
     def describe(self, point: int) -> str:
         """Return the coordinates of a point in words."""
         pairs = zip(self.drivings, self.coordinates(point), strict=True)

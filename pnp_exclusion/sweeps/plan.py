@@ -19,6 +19,7 @@ import numpy as np
 from pnp_exclusion.case import Case
 from pnp_exclusion.case_axes import Coordinate, Driving
 from pnp_exclusion.case_checks import check_tables
+from pnp_exclusion.case_keys import path_of_key
 from pnp_exclusion.case_reading import Memory
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.sweeps.design import Design, corners, design_of
@@ -26,6 +27,8 @@ from pnp_exclusion.sweeps.design import Design, corners, design_of
 POINTS_IN_CHUNK = {1: 25, 2: 4, 3: 1}
 """By dimension: enough to gain by warm starts, few enough to share out and to lose in an interruption."""
 MISTAKES_SHOWN = 10
+SAMPLES = 1000
+"""Points that are looked at of a plan whose parts look at their own."""
 PLANS = ("sweep", "diagram")
 OF_NO_MATTER = ("title", "output")
 """Tables that change no result."""
@@ -155,10 +158,22 @@ class Plan:
         path = np.array(self.design.path())
         groups = self.groups[path]
         sorted_path, seams = path[np.argsort(groups, kind="stable")], np.cumsum(np.bincount(groups))[:-1]
-        pieces = []
-        for along in np.split(sorted_path, seams):
-            pieces += [along[begin : begin + self.chunk_size] for begin in range(0, len(along), self.chunk_size)]
-        return pieces
+        size = self.chunk_size
+        parts = np.split(sorted_path, seams)
+        return [along[begin : begin + size] for along in parts for begin in range(0, len(along), size)]
+
+    def require_cases(self, points: Sequence[int] | np.ndarray) -> None:
+        """Raise `CaseError` that lists those of some points that make no case."""
+        _require_cases(self.design, self.cases, self.case.path, points)
+
+    def samples(self) -> np.ndarray:
+        """Return points from all over the design, and those that lie farthest out; all if there are not many."""
+        evenly = np.linspace(0, self.size - 1, min(self.size, SAMPLES)).astype(int)
+        return np.union1d(evenly, corners(self.design.positions))
+
+    def part(self, number: int, of: int) -> np.ndarray:
+        """Return the points of one of so many parts."""
+        return np.concatenate([np.empty(0, dtype=int), *self.pieces[number::of]])
 
     def chunks(self, wanted: np.ndarray, part: int = 0, parts: int = 1) -> Iterator[Chunk]:
         """Yield the chunks that have a wanted point (by the number of the point), of one part of all of them."""
@@ -180,42 +195,64 @@ class Plan:
         return tuple(self.design.coordinates(int(points[i])) for i in corners(self.design.positions[points]))
 
 
-def plan_of(case: Case, petsc_options: Sequence[str] = (), coupling: CouplingChoice | None = None) -> Plan:
-    """Return the plan of a case's ``[sweep]``; `CaseError` lists the points that make no case, before anything runs."""
+def plan_of(
+    case: Case, petsc_options: Sequence[str] = (), coupling: CouplingChoice | None = None, check: bool = True
+) -> Plan:
+    """Return the plan of a case's ``[sweep]``; `CaseError` lists the points that make no case, before anything runs.
+
+    check
+        Whether to look at every point; if not, `Plan.require_cases` is to look at those that matter.
+    """
     if case.sweep is None:
         raise CaseError(case.path, ["[sweep]: this table is missing; it says what is varied, e.g. in [[sweep.axes]]"])
     tables = {key: table for key, table in case.as_written().items() if key not in PLANS}
     design = design_of(case.sweep, tables)
     # travelling light, and to workers in other folders
     cases = PointCases(case.path.absolute(), tables, tuple(replace(d, values=()) for d in design.drivings))
-    groups = _checked_groups(design, cases, case.path)
+    if check:
+        _require_cases(design, cases, case.path, range(design.size))
     options = tuple(petsc_options)
+    groups = _groups(design, cases, case.path)
     fingerprint = _fingerprint(case, design, tables, options, coupling)
     return Plan(case, design, cases, groups, options, fingerprint, coupling)
 
 
-def _checked_groups(design: Design, cases: PointCases, path: Path) -> np.ndarray:
-    """Check every point; return the number of the group that each belongs to."""
-    from pnp_exclusion.workbench import structure_of
-
-    numbers: dict[str, int] = {}
-    groups = np.empty(design.size, dtype=np.int32)
+def _require_cases(design: Design, cases: PointCases, path: Path, points: Sequence[int] | np.ndarray) -> None:
     wrong = 0
     told: list[str] = []
-    for point in range(design.size):
+    for point in points:
         try:
-            structure = structure_of(cases.case(design.coordinates(point)))
+            cases.case(design.coordinates(int(point)))
         except CaseError as error:
             wrong += 1
             if len(told) < MISTAKES_SHOWN:
-                told += [f"at {design.describe(point)}: {mistake}" for mistake in error.mistakes]
-            continue
-        groups[point] = numbers.setdefault(structure, len(numbers))
+                told += [f"at {design.describe(int(point))}: {mistake}" for mistake in error.mistakes]
     if wrong:
         rest = wrong - min(wrong, MISTAKES_SHOWN)
-        more = [f"and {rest} more of the {design.size} points make no case either"] if len(told) < wrong else []
+        more = [f"and {rest} more of the {len(points)} points make no case either"] if len(told) < wrong else []
         raise CaseError(path, told[:MISTAKES_SHOWN] + more)
-    return groups
+
+
+def _groups(design: Design, cases: PointCases, path: Path) -> np.ndarray:
+    """Return the number of the group that each point belongs to, by the axes that vary more than numbers of a case."""
+    from pnp_exclusion.workbench import is_number, structure_of
+
+    structural = [
+        axis
+        for axis, driving in enumerate(design.drivings)
+        if driving.words is not None or not all(is_number(path_of_key(cases.tables, key)) for key in driving.keys)
+    ]
+    if not structural:
+        return np.zeros(design.size, dtype=np.int32)
+    steps = np.stack([design.along(axis) for axis in structural], axis=1)
+    _, first, combination = np.unique(steps, axis=0, return_index=True, return_inverse=True)
+    _require_cases(design, cases, path, first)
+    numbers: dict[str, int] = {}
+    of_combination = np.empty(len(first), dtype=np.int32)
+    for one in np.argsort(first):
+        structure = structure_of(cases.case(design.coordinates(int(first[one]))))
+        of_combination[one] = numbers.setdefault(structure, len(numbers))
+    return of_combination[combination.ravel()]
 
 
 def _fingerprint(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+CHECKSUM = ',"checksum":"'
+"""How the last entry of a line begins."""
 WORKER_DIED = "the worker died at it twice, perhaps for want of memory"
 
 
@@ -72,9 +75,29 @@ def lost(chunk: Chunk, work: Work) -> Outcome:
     return Outcome(chunk.number, [failure(point, work.cases.drivings, WORKER_DIED) for point in chunk.points])
 
 
-def line_of(record: Record) -> str:
-    """Return a record as it is stored; numbers that are not finite become null."""
-    return json.dumps(_plain(record), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+def line_of(record: Record, fingerprint: str) -> str:
+    """Return a record as it is stored, with a checksum of itself and of the plan that it belongs to.
+
+    Numbers that are not finite become null.
+    """
+    line = json.dumps(_plain(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return f'{line[:-1]}{CHECKSUM}{_checksum(line[:-1].encode(), fingerprint)}"}}\n'
+
+
+def record_in(line: bytes, fingerprint: str) -> Record | None:
+    """Return the record of a line; None if it is none of this plan, or not as it was written."""
+    content, mark, checksum = line.rstrip(b"\n").rpartition(CHECKSUM.encode())
+    if not mark or checksum != f'{_checksum(content, fingerprint)}"}}'.encode():
+        return None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record.get("index"), int) and isinstance(record.get("converged"), bool) else None
+
+
+def _checksum(content: bytes, fingerprint: str) -> str:
+    return f"{zlib.crc32(content, zlib.crc32(fingerprint.encode())):08x}"
 
 
 def _begin(point: Point, drivings: Sequence[Driving]) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from collections import Counter
@@ -38,7 +39,7 @@ from pnp_exclusion.sweeps.record import Outcome
 from pnp_exclusion.sweeps.store import POINTS, WHOLE, Part, Store
 from pnp_exclusion.sweeps.team import in_turn
 
-MANIFEST = "manifest.json"
+MANIFEST, RESULTS, PICTURE = "manifest.json", "sweep.nc", "sweep.png"
 NO_PICTURE = (
     "no picture: it takes a grid over one to three axes, at least one of numbers, "
     f"and a third of {MOST_COLUMNS} values at most"
@@ -197,7 +198,12 @@ class _Session:
     """What rank 0 does while others solve: keep, tell, and write the results."""
 
     def __init__(self, case: Case, folder: Path, options: Options, ranks: int) -> None:
-        self.plan = plan_of(case, options.petsc_options, options.coupling)
+        # the parts of an array look at their own points
+        whole = options.part.whole and options.task == "solve"
+        self.plan = plan_of(case, options.petsc_options, options.coupling, check=whole)
+        own = self.plan.part(*options.part)
+        if not whole:
+            self.plan.require_cases(self.plan.samples() if options.part.whole else own)
         self.options = options
         self.ranks = ranks
         self.store = Store(folder, self.plan, options.part)
@@ -205,14 +211,13 @@ class _Session:
         name = "log.txt" if options.part.whole else f"log-{options.part.number}.txt"
         with self.store.on_disk():
             self.progress = Progress(Console(0, options.quiet), folder / name, options.quiet)
-        self._finished = self.store.complete and (folder / MANIFEST).exists()
+        self._finished = self.store.complete and all((folder / name).exists() for name in (MANIFEST, RESULTS))
         if options.retry and self.store.failed.any():
             (folder / MANIFEST).unlink(missing_ok=True)
             self.store.forget_failed()
             self._finished = False
         self._mine = np.zeros(self.plan.size, dtype=bool)
-        for piece in self.plan.pieces[options.part.number :: options.part.of]:
-            self._mine[piece] = True
+        self._mine[own] = True
         self._say_what_there_is()
 
     def close(self) -> None:
@@ -267,6 +272,11 @@ class _Session:
         plan, done = self.plan, int((self._mine & self.store.done).sum())
         total = int(self._mine.sum())
         self.progress.begin(done, total)
+        if self.store.dropped:
+            self.progress.warn(
+                f"{self.store.dropped} lines in {self.store.folder} are no records of this sweep, or not as they were "
+                "written; their points are solved again"
+            )
         if self.options.task == "solve":
             kept = f"; {done} are there already" if done else ""
             number, of = self.options.part
@@ -275,13 +285,16 @@ class _Session:
     def _parts_in_words(self) -> list[str]:
         plan, folder = self.plan, self.store.folder
         parts = min(16, len(plan.pieces))
-        command = f"pnp-exclusion sweep {plan.case.path} -o {folder}"
+        command = shlex.join(["pnp-exclusion", "sweep", str(plan.case.path), "-o", str(folder)])
+        options = f" -- {shlex.join(plan.petsc_options)}" if plan.petsc_options else ""
+        looked_at = len(plan.samples())
+        rest = "" if looked_at == plan.size else f"; {looked_at} of them looked at, every part looks at its own"
         return [
-            f"{plan.size} points in {len(plan.pieces)} chunks: {folder / 'plan.json'}",
+            f"{plan.size} points in {len(plan.pieces)} chunks: {folder / 'plan.json'}{rest}",
             f"as an array of jobs (SLURM: --array=0-{parts - 1}):",
-            f"  {command} --part $SLURM_ARRAY_TASK_ID --parts {parts}",
+            f"  {command} --part $SLURM_ARRAY_TASK_ID --parts {parts}{options}",
             "when all have ended:",
-            f"  {command} --gather",
+            f"  {command} --gather{options}",
         ]
 
     # ---- results ----
@@ -306,9 +319,9 @@ class _Session:
     def _write(self, results: xr.Dataset) -> None:
         """The manifest comes last, as the sign that all is there."""
         store = self.store
-        with store.on_disk(), store.replacing("sweep.nc") as unfinished:
+        with store.on_disk(), store.replacing(RESULTS) as unfinished:
             write_netcdf(results, unfinished)
-        pictures = {"sweep.png": current_rows(results)}
+        pictures = {PICTURE: current_rows(results)}
         if self.plan.coupling is not None:
             coupling = coupling_json(self.plan, store.records())
             store.write("coupling.json", json.dumps(coupling, indent=2, ensure_ascii=False) + "\n")
@@ -342,7 +355,7 @@ class _Session:
 
     def _table(self, results: xr.Dataset, converged: int) -> list[str]:
         plan = self.plan
-        lines = [f"{plan.size} points, {converged} with a solution: {self.store.folder / 'sweep.nc'}"]
+        lines = [f"{plan.size} points, {converged} with a solution: {self.store.folder / RESULTS}"]
         if "regime" not in results:
             return lines
         names = plan.case.species_names

@@ -14,7 +14,7 @@ import numpy as np
 
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.sweeps.plan import Plan
-from pnp_exclusion.sweeps.record import Record, line_of
+from pnp_exclusion.sweeps.record import Record, line_of, record_in
 
 PLAN = "plan.json"
 POINTS = "points.jsonl"
@@ -45,8 +45,9 @@ WHOLE = Part()
 class Store:
     """The points of a plan on disk; from `open` to `close` no other process may write the same file.
 
-    Lines are appended, flushed and synchronised; a line that an interruption tore is dropped when the folder is opened
-    again. Everything but reading raises `DiskError` where the disk fails.
+    Lines are appended, flushed and synchronised. What is no record of this plan, because it was torn, changed or put
+    there, does not count when the folder is opened again: its point is solved again. Everything but reading raises
+    `DiskError` where the disk fails.
     """
 
     def __init__(self, folder: Path, plan: Plan, part: Part = WHOLE) -> None:
@@ -55,6 +56,8 @@ class Store:
         self.part = part
         self.done = np.zeros(plan.size, dtype=bool)
         self.failed = np.zeros(plan.size, dtype=bool)
+        self.dropped = 0
+        """Lines that are no records of this plan."""
         self._files: list[Path] = []
         self._place = np.full((plan.size, 2), -1, dtype=np.int64)
         """File and offset of every point's line."""
@@ -103,7 +106,7 @@ class Store:
         with self.on_disk():
             for record in new:
                 self._note(record, self._files.index(self.path), self._stream.tell())
-                self._stream.write(line_of(record).encode())
+                self._stream.write(line_of(record, self.plan.fingerprint).encode())
             self._stream.flush()
             os.fsync(self._stream.fileno())
         return len(new)
@@ -164,7 +167,7 @@ class Store:
             return
         try:
             plan = json.loads(known.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             plan = None
         if not isinstance(plan, dict) or plan.get("fingerprint") != self.plan.fingerprint:
             title = plan.get("title") if isinstance(plan, dict) else ""
@@ -214,8 +217,10 @@ class Store:
         with path.open("rb") as stream:
             for line in stream:
                 if line.endswith(b"\n"):
-                    record = _record_in(line, self.plan.size)
-                    if record is not None and self._place[record["index"], 0] < 0:
+                    record = record_in(line, self.plan.fingerprint)
+                    if record is None or not 0 <= record["index"] < self.plan.size:
+                        self.dropped += 1
+                    elif self._place[record["index"], 0] < 0:
                         self._note(record, number, end)
                     end += len(line)
         if path == self.path and path.stat().st_size > end:
@@ -256,13 +261,3 @@ class Store:
         for pattern in patterns:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
-
-
-def _record_in(line: bytes, size: int) -> Record | None:
-    """The record of a line; None if it is none, for instance after a crash of the disk."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    whole = isinstance(record, dict) and isinstance(record.get("index"), int) and "converged" in record
-    return record if whole and 0 <= record["index"] < size else None
