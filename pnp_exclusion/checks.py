@@ -27,6 +27,10 @@ BALANCE = 1e-6
 fewer digits than this has fewer than the documented 1e-6."""
 IDENTITY = {1: 1e-3, 2: 1e-5, 3: 1e-5, 4: 1e-5}
 """By degree, of a species' gross flux: automatic meshes leave a tenth of it and less, and currents err by as much."""
+DIGITS = 1e-3
+"""Of a current: with fewer than three digits it is told."""
+NO_FLUX = 1e-9
+"""Of the flux that one kT would drive: what is less is no current."""
 ENTROPY = 1e-6
 """Of ``sum |J F|``. The two sides are equal to the last digits on any mesh, so that a difference means a state that is
 not steady, or currents that belong to another one."""
@@ -62,6 +66,23 @@ def balance(solution: Solution) -> Iterator[str]:
             yield (
                 f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out "
                 f"(limit {BALANCE:g}); its current has no more digits than that"
+            )
+
+
+def digits(solution: Solution) -> Iterator[str]:
+    """Currents of which rounding leaves no digits, although their thermodynamic force is not zero."""
+    if solution.currents is None or solution.forces is None or solution.resistance is None:
+        return
+    predicted = solution.currents_of_profile or {}
+    for name, current in solution.currents.items():
+        uncertainty = solution.totals.uncertainty(name)
+        wanted = max(abs(current), abs(predicted[name]))
+        if wanted > NO_FLUX * solution.one_way[name] and not uncertainty <= DIGITS * wanted:
+            scale = solution.setup.scales.flux
+            yield (
+                f"the current of {name} is below what rounding leaves of its exchange at the boundaries "
+                f"({uncertainty * scale:.1e}, current {current * scale:.1e}); the computed profile itself asks for "
+                f"{predicted[name] * scale:.6g}"
             )
 
 
@@ -132,6 +153,7 @@ def unresolved_layers(solution: Solution) -> Iterator[str]:
 CHECKS: Sequence[Callable[[Solution], Iterator[str]]] = (
     unused_options,
     balance,
+    digits,
     identity,
     entropy,
     overlap,

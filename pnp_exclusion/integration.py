@@ -3,7 +3,7 @@
 Densities are exponentials of the unknowns. Where a chemical potential falls by many kT within a cell (beside a sink,
 at a nearly full end), the usual rule misses most of ``int rho``, and currents are wrong by percents or Newton's method
 does not converge, although the elements themselves are fine: with exact integration ``rho grad mu = grad rho``, so that
-one cell carries a straight profile to almost nothing. Such cells are found from the unknown (`steep_cells`) and
+one cell carries a straight profile to almost nothing. Such cells are found from the unknown (`changes_within`) and
 integrated by a rule of `STEEP_DEGREE`; the others do not feel it. All weights are positive, or a residual could vanish
 where densities do not.
 """
@@ -135,20 +135,20 @@ def positive_degree(cell: basix.CellType, degree: int) -> int:
     return degree
 
 
-def steep_cells(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.ndarray:
-    """Return in which cells a potential changes by more than `STEEP`.
+def changes_within(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.ndarray:
+    """Return the most that a potential changes within every cell.
 
     potentials
         Each ``(nodes,)``, in kT.
     cells
         ``(cells, nodes of a cell)``, numbers of nodes.
     """
-    found = np.zeros(len(cells), dtype=bool)
+    changes = np.zeros(len(cells))
     for potential in potentials:
         values = potential[cells]
         with np.errstate(invalid="ignore"):
-            found |= values.max(axis=1) - values.min(axis=1) > STEEP
-    return found
+            np.fmax(changes, values.max(axis=1) - values.min(axis=1), out=changes)
+    return changes
 
 
 def _integration_facets(domain: Domain, boundaries: Sequence[str]) -> list[tuple[int, np.ndarray]]:

@@ -177,18 +177,23 @@ class Law:
                     )
 
     def coefficients(
-        self, rho: Sequence[Value], diffusivities: Sequence[Value], parameters: Mapping[str, Value] | None = None
+        self,
+        rho: Sequence[Value],
+        diffusivities: Sequence[Value],
+        parameters: Mapping[str, Value] | None = None,
+        least_mobility: Value = LEAST_MOBILITY,
     ) -> dict[tuple[int, int], Value]:
         """Return ``w_ab`` for every pair ``a > b >= 0`` that changes places; ``rho`` has the vacancy first.
 
-        ``parameters`` stand for those of the law, by name, where symbols are wanted.
+        ``parameters`` stand for those of the law, by name, where symbols are wanted; ``least_mobility`` for
+        `LEAST_MOBILITY`, which a solver may lower from large values.
         """
         given = self.parameters if parameters is None else parameters
         rates = [1.0, *diffusivities]
         pairs = ((a, b) for a in range(1, len(rho)) for b in range(a))
         found = {(a, b): self.exchange(a, b, rho, rates, **given) for a, b in pairs}
         for a in range(1, len(rho)):
-            found[a, 0] = found[a, 0] + LEAST_MOBILITY * rho[a]
+            found[a, 0] = found[a, 0] + least_mobility * rho[a]
         return {pair: w for pair, w in found.items() if not (isinstance(w, int | float) and w == 0)}
 
     def fluxes(
@@ -197,13 +202,14 @@ class Law:
         forces: Sequence[Value],
         diffusivities: Sequence[Value],
         parameters: Mapping[str, Value] | None = None,
+        least_mobility: Value = LEAST_MOBILITY,
     ) -> list[Value]:
         """Return ``J_a = -sum_b w_ab (G_a - G_b)`` for the ``N`` species.
 
         ``rho`` has the vacancy first, ``forces`` are the ``N`` gradients ``G_a = grad mu_a - E_a``.
         """
         flux: list[Value] = [0.0 * force for force in forces]
-        for (a, b), w in self.coefficients(rho, diffusivities, parameters).items():
+        for (a, b), w in self.coefficients(rho, diffusivities, parameters, least_mobility).items():
             if b == 0:
                 flux[a - 1] = flux[a - 1] - w * forces[a - 1]
             else:

@@ -87,8 +87,9 @@ class Solution:
     @cached_property
     def resistance(self) -> np.ndarray | None:
         """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
-        one_dimensional = self.weak_form.problem.domain.dimension == 1
-        return identity.mean_resistance(self.weak_form) if one_dimensional else None
+        if self.weak_form.problem.domain.dimension > 1 or self.currents is None:
+            return None
+        return identity.mean_resistance(self.weak_form, list(self.currents.values()))
 
     @cached_property
     def one_way(self) -> dict[str, float]:
@@ -123,10 +124,18 @@ class Solution:
             return dict.fromkeys(self.weak_form.problem.names)
         driven = forces.is_driven(self.weak_form, self.ends)
         none = {
-            name: forces.NO_CURRENT * self.one_way[name] if self.totals.passes(name, mean) else math.inf
-            for name, mean in self.mean_fluxes.items()
+            name: forces.NO_CURRENT * self.one_way[name] if self.totals.passes(name) else math.inf
+            for name in self.mean_fluxes
         }
         return dict(forces.regimes(self.ends, self.currents, none, driven))
+
+    @cached_property
+    def currents_of_profile(self) -> dict[str, float] | None:
+        """The currents that the master identity asks of the computed profile; None where there is no `resistance`."""
+        if self.resistance is None or self.forces is None:
+            return None
+        predicted = identity.predicted_currents(self.resistance, list(self.forces.values()))
+        return dict(zip(self.forces, predicted.tolist(), strict=True))
 
     @cached_property
     def identity_residual(self) -> float | None:

@@ -22,7 +22,8 @@ import ufl
 from dolfinx import fem
 
 from pnp_exclusion.constants import ConstantBook, ConstantPage
-from pnp_exclusion.integration import CellwiseForm, Integration, steep_cells
+from pnp_exclusion.integration import STEEP, CellwiseForm, Integration, changes_within
+from pnp_exclusion.laws import LEAST_MOBILITY
 from pnp_exclusion.problem import Problem
 
 HOLDING_RATE = 1e10
@@ -78,6 +79,8 @@ class WeakForm:
         Current values of ``(mu_1, .., mu_N, phi)``, interleaved node by node.
     drive
         0..1: potentials, imposed fields, fixed charge and given fluxes are scaled by it (see `set_drive`).
+    least_mobility
+        `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     storage_rate
         ``s = 1/dt`` of one implicit Euler step that ties closed species (those that no boundary holds) to their given
         amount; zero rows otherwise. See `pnp_exclusion.solver.steady`.
@@ -102,6 +105,7 @@ class WeakForm:
         self._kept: dict[str, Any] = {}
         self.charges = [constant(species.charge) for species in problem.species]
         self.diffusivities = [constant(species.diffusivity) for species in problem.species]
+        self.least_mobility = constant(LEAST_MOBILITY)
         self._parameters = {name: constant(value) for name, value in problem.law.parameters.items()}
         self._debye_squared = constant((problem.debye_length or 0.0) ** 2)
         self.closed = [
@@ -149,7 +153,7 @@ class WeakForm:
             for a, s in enumerate(problem.species)
         ]
         diffusivity = [d * problem.diffusivity_factor for d in self.diffusivities]
-        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, self._parameters)
+        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, self._parameters, self.least_mobility)
         by_name = lambda values: dict(zip(problem.names, values, strict=True))  # noqa: E731
         return State(by_name(rho), potential, vacancy, by_name(forces), by_name(fluxes))
 
@@ -290,6 +294,10 @@ class WeakForm:
             held.value.value = self._held_value(held.tag, held.component, drive)
         self.impose_held_values()
 
+    def set_debye_length(self, debye_length: float) -> None:
+        """Replace lambda, which a solver may do on its way to a solution."""
+        self._debye_squared.value = debye_length**2
+
     def impose_held_values(self) -> None:
         """Write the held values into the unknown."""
         for held in self.held:
@@ -356,11 +364,15 @@ class WeakForm:
 
     def mark_steep_cells(self) -> None:
         """Integrate by the high rule where a potential in the unknown is steep within a cell."""
+        self.integration.mark(self.changes_within_cells() > STEEP)
+
+    def changes_within_cells(self) -> np.ndarray:
+        """Return the most that any ``mu_a`` or ``eta_a`` changes within each cell of this rank (kT)."""
         nodes = self.unknown.x.array.reshape(-1, self.components)
         eta, potential = self.nodal_potentials(self.unknown.x.array)
         mu = [] if potential is None else list(nodes[:, : len(self.problem.species)].T)
         cells = self.space.dofmap.list[: len(self.integration.is_steep)]
-        self.integration.mark(steep_cells([*mu, *eta], cells))
+        return changes_within([*mu, *eta], cells)
 
     @property
     def conditions(self) -> list[fem.DirichletBC]:

@@ -19,12 +19,13 @@ import numpy as np
 from dolfinx import fem, la
 
 from pnp_exclusion.integration import CellwiseForm
+from pnp_exclusion.mesh.sizes import areas, cells_at, heights
 from pnp_exclusion.weakform import WeakForm
 
-NO_CURRENT = 1e-12
-"""Of the mean flux: what rounding leaves of a current that is zero."""
 DISTINCT = 10.0
-"""Times its own imbalance: what a current must be to count as one."""
+"""Times its uncertainty: what a current must be to count as one."""
+ROUNDING = 4.0 * np.finfo(float).eps
+"""Of the potentials: what is left of their digits in the differences between neighbouring nodes."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,21 @@ class BoundaryTotals:
         Per species, ``int J_a . n``, positive out of the domain.
     charge
         ``int lambda^2 eps dphi/dn``: the charge that sits on the boundary; empty with imposed fields.
+    rounding
+        What rounding leaves of every flux: a share of what neighbouring nodes exchange there, so that a species which
+        is scarce at one boundary and plenty at another has a flux of many digits at the former only.
     """
 
     flux: dict[str, dict[str, float]]
     charge: dict[str, float]
+    rounding: dict[str, dict[str, float]]
 
     def through(self, species: str, first: str, second: str) -> float:
-        """Return the flux of a species from one boundary to the other, averaged over both."""
-        return 0.5 * (self.flux[second][species] - self.flux[first][species])
+        """Return the flux of a species from one boundary to the other, averaged by what rounding leaves of each."""
+        of_first, of_second = (self.rounding[where][species] ** 2 for where in (first, second))
+        total = of_first + of_second
+        share = of_first / total if total > 0.0 else 0.5
+        return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
 
     def net(self, species: str) -> float:
         """Return what flows out of the domain in sum, without its sign: what rounding and the last step leave."""
@@ -52,9 +60,21 @@ class BoundaryTotals:
         """Return what passes the boundaries either way."""
         return sum(abs(flux[species]) for flux in self.flux.values())
 
-    def passes(self, species: str, mean_flux: float) -> bool:
-        """Return whether there is a current that can be told from its own imbalance; ``mean_flux``: `mean_fluxes`."""
-        return self.gross(species) > max(NO_CURRENT * mean_flux, DISTINCT * self.net(species))
+    def is_rounding(self, species: str) -> bool:
+        """Return whether the imbalance of a species is no more than rounding leaves at some boundary."""
+        return self.net(species) <= DISTINCT * max(rounding[species] for rounding in self.rounding.values())
+
+    def uncertainty(self, species: str) -> float:
+        """Return how far the current of a species may be off: by the fluxes' imbalance, or if that is rounding at one
+        boundary, by what rounding leaves at the one where it leaves least."""
+        if not self.is_rounding(species):
+            return self.net(species)
+        held = [rounding[species] for rounding in self.rounding.values() if rounding[species] > 0.0]
+        return min(held, default=0.0)
+
+    def passes(self, species: str) -> bool:
+        """Return whether there is a current of a species that can be told from its uncertainty."""
+        return self.gross(species) > DISTINCT * self.uncertainty(species)
 
 
 def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
@@ -63,6 +83,7 @@ def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
     at_nodes = _balance(weak_form)
     flux: dict[str, dict[str, float]] = {}
     charge: dict[str, float] = {}
+    rounding = {boundary.where: _rounding(weak_form, tag) for tag, boundary in enumerate(problem.boundaries)}
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
         for a, name in enumerate(problem.names):
@@ -72,16 +93,17 @@ def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
             natural = partial(weak_form.surface_charge, tag, weak_form.state.rho, weak_form.state.potential)
             held = _sum_over_claimed(weak_form, at_nodes, tag, weak_form.components - 1)
             charge[boundary.where] = _integral(weak_form, tag, "charge", natural) + held
-    return BoundaryTotals(flux, charge)
+    return BoundaryTotals(flux, charge, rounding)
 
 
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
     """Return the largest net flux of a species out of the domain over its gross flux, what passes either way.
 
-    A species of which nothing `passes` is measured against its mean flux; others show 0.1 at most.
+    A species of which nothing `passes`, or whose imbalance is rounding where it is plenty, is measured against its mean
+    flux; others show 0.1 at most.
     """
     return max(
-        totals.net(name) / (totals.gross(name) if totals.passes(name, mean_flux) else mean_flux)
+        totals.net(name) / (mean_flux if totals.is_rounding(name) or not totals.passes(name) else totals.gross(name))
         for name, mean_flux in mean_fluxes.items()
     )
 
@@ -100,6 +122,36 @@ def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
         density = partial(mul, diffusivity * problem.diffusivity_factor, weak_form.state.rho[name])
         means[name] = weak_form.integral(f"mean flux of {name}", density) / extent**2
     return means
+
+
+def _rounding(weak_form: WeakForm, tag: int) -> dict[str, float]:
+    """Return what rounding leaves of the flux of every species that a boundary holds; 0 for the others.
+
+    ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
+    """
+    problem, components = weak_form.problem, weak_form.components
+    nodes = weak_form.kept(f"own nodes of {tag}", lambda: weak_form.own_nodes(tag, 0))
+    conductance = weak_form.kept(f"area over height at {tag}", lambda: _area_over_height(weak_form, tag))
+    values = weak_form.unknown.x.array.reshape(-1, components)[nodes]
+    eta, _ = weak_form.nodal_potentials(values.ravel())
+    densities = problem.law.free_energy.densities(list(eta))[1:]
+    # a potential of its own size carries rounding, also where mu is nearly zero
+    sizes = [1.0 + np.abs(values[:, a]) + np.abs(eta[a]) for a in range(len(problem.species))]
+    most = np.array([(rho * size).max(initial=0.0) for rho, size in zip(densities, sizes, strict=True)])
+    problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
+    return {
+        species.name: ROUNDING * conductance * species.diffusivity * float(most[a])
+        if (tag, a) in weak_form.claimed
+        else 0.0
+        for a, species in enumerate(problem.species)
+    }
+
+
+def _area_over_height(weak_form: WeakForm, tag: int) -> float:
+    domain = weak_form.problem.domain
+    facets, cells = cells_at(domain, domain.boundary_facets[weak_form.problem.boundaries[tag].where])
+    own = float((areas(domain, facets) / heights(domain, facets, cells)).sum())
+    return weak_form.degree**2 * float(domain.comm.allreduce(own, op=MPI.SUM))
 
 
 def _balance(weak_form: WeakForm) -> np.ndarray:

@@ -5,17 +5,30 @@ It checks a computed profile against its computed currents without any reference
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
 from mpi4py import MPI
 
 import basix
 import numpy as np
 
 from pnp_exclusion.compilation import compiled_expression
+from pnp_exclusion.integration import STEEP
 from pnp_exclusion.weakform import WeakForm
 
 LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15
 """Of the Gauss rule for ``<M^-1>``: densities vary exponentially within a cell."""
+FLAT = 0.2
+"""kT: within cells over which potentials change by less they are polynomials, to the accuracy of the currents."""
+PROFILE_ROUNDS = 4
+"""In which the profile within a steep cell settles to 1e-6."""
+SMALLEST_PANEL = 1e-30
+"""Of a cell: contents may fall by as much within it."""
+PANELS = 40
+"""In each half of a cell."""
 
 
 def identity_residual(
@@ -30,12 +43,17 @@ def identity_residual(
     least
         The gross flux that a species is credited with at least, see `one_way_fluxes`.
     """
-    computed = np.array(list(currents.values()))
-    # blocked or expelled species make entries of very unlike size: solve in units of each one's own resistance
-    unit = np.sqrt(np.diagonal(resistance))
-    predicted = np.linalg.solve(resistance / np.outer(unit, unit), np.array(list(forces.values())) / unit) / unit
+    computed, predicted = np.array(list(currents.values())), predicted_currents(resistance, list(forces.values()))
     gross = np.maximum(np.abs(computed), np.array(list(least.values())))
     return float(np.max(np.abs(computed - predicted) / gross))
+
+
+def predicted_currents(resistance: np.ndarray, forces: Sequence[float]) -> np.ndarray:
+    """Return ``<M^-1>^-1 F``, which has no differences of large numbers, for forces in the order of the species."""
+    # blocked or expelled species make entries of very unlike size: solve in units of each one's own resistance
+    unit = np.sqrt(np.diagonal(resistance))
+    predicted: np.ndarray = np.linalg.solve(resistance / np.outer(unit, unit), np.asarray(forces) / unit) / unit
+    return predicted
 
 
 def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dict[str, float]:
@@ -49,21 +67,135 @@ def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dic
     }
 
 
-def mean_resistance(weak_form: WeakForm) -> np.ndarray:
-    """Return ``int M^-1 dx`` over the interval, shape ``(N, N)``; collective."""
-    problem = weak_form.problem
-    mesh = problem.domain.mesh
-    cells = np.arange(mesh.topology.index_map(1).size_local, dtype=np.int32)
+def mean_resistance(weak_form: WeakForm, currents: Sequence[float]) -> np.ndarray:
+    """Return ``int M^-1 dx`` over the interval, shape ``(N, N)``; collective.
+
+    currents
+        Of every species, by which profiles are told within cells in which a potential changes.
+    """
+    changes, of_all = weak_form.changes_within_cells(), np.asarray(currents)
+    sets = np.digitize(changes, [FLAT, STEEP])
+    flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
+    mean = _by_unknown(weak_form, flat)
+    mean += _by_steady_profile(weak_form, sloping, of_all, _rule_on_panels(np.ones(1)))
+    mean += _by_steady_profile(weak_form, steep, of_all, _graded_rule())
+    return weak_form.problem.domain.comm.allreduce(mean, op=MPI.SUM)
+
+
+def _by_unknown(weak_form: WeakForm, cells: np.ndarray) -> np.ndarray:
+    """Return ``int M^-1 dx`` over some cells, by the densities of the unknown itself."""
+    mesh = weak_form.problem.domain.mesh
     points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
     expression = weak_form.kept("unknown at Gauss points", lambda: compiled_expression(weak_form.unknown, points))
     unknown = expression.eval(mesh, cells).reshape(-1, weak_form.components)
     eta, _ = weak_form.nodal_potentials(unknown)
+    measure = (mesh.h(1, cells)[:, None] * weights[None, :]).ravel()
+    return np.einsum("p,pab->ab", measure, _inverse(_mobility(weak_form, cells, eta)))
+
+
+def _by_steady_profile(weak_form: WeakForm, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
+    """Return ``int M^-1 dx`` over some cells, by the steady profile between the values at their ends.
+
+    Where ``mu`` is steep it is a polynomial that has the right values at the ends and carries the right flux, but
+    between them ``1/rho`` may be wrong by any factor. The steady profile between the same values is ``exp(mu_a)``
+    linear in ``int exp(mu_a) (M^-1 J)_a dx`` (Slotboom's variable for a law with any mobility), an integral of what is
+    smooth; it is found by iteration, from ``M`` of point particles.
+    """
+    count = len(weak_form.problem.species)
+    if not len(cells):
+        return np.zeros((count, count))
+    mu, energy = _ends_and_energies(weak_form, cells, rule.points)
+    highest = mu.max(axis=2)[:, :, None]
+    first, last = np.exp(mu[:, :, :1] - highest), np.exp(mu[:, :, 1:] - highest)
+    slope = np.exp(energy - energy.max(axis=2)[:, :, None])
+    for _ in range(PROFILE_ROUNDS):
+        before, behind = rule.cumulated(slope)
+        activity = (first * behind + last * before) / (before + behind)
+        eta = highest + np.log(activity) - energy
+        inverse = _inverse(_mobility(weak_form, cells, eta.reshape(count, -1))).reshape(len(cells), -1, count, count)
+        drops = np.einsum("cpab,b->acp", inverse, currents)
+        new = activity * drops
+        # a species without a current of its own has none of the others' signs everywhere
+        one_sign = (new > 0.0).all(axis=2) | (new < 0.0).all(axis=2)
+        slope = np.where(one_sign[:, :, None], np.abs(new), slope)
+    lengths = weak_form.problem.domain.mesh.h(1, cells)
+    return np.einsum("c,p,cpab->ab", lengths, rule.weights, inverse)
+
+
+def _ends_and_energies(weak_form: WeakForm, cells: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``mu`` at both ends of cells, with the work of imposed fields, and the potential energy at points.
+
+    ``(N, cells, 2)`` and ``(N, cells, points)``; their difference is ``eta``.
+    """
+    problem, count = weak_form.problem, len(weak_form.problem.species)
+    at_nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)[weak_form.space.dofmap.list[cells]]
+    mu = np.moveaxis(at_nodes[:, :2, :count], 2, 0)
+    if problem.coupled:
+        element = weak_form.space.element.basix_element
+        basis = element.tabulate(0, points[:, None])[0, :, :, 0]
+        potential = at_nodes[:, :, count] @ basis.T
+        return mu, np.array([species.charge * potential for species in problem.species])
+    x = weak_form.space.mesh.geometry.x[weak_form.space.mesh.geometry.dofmaps[0][cells], 0]
+    shares = np.concatenate([[0.0, 1.0], points])
+    positions = np.zeros((3, len(cells) * len(shares)))
+    positions[0] = (x[:, :1] + (x[:, 1:] - x[:, :1]) * shares).ravel()
+    works = [
+        problem.fields[name].work(positions) if name in problem.fields else np.zeros(positions.shape[1])
+        for name in problem.names
+    ]
+    energy = -float(weak_form.drive.value) * np.array(works).reshape(count, len(cells), -1)
+    return mu + energy[:, :, :2], energy[:, :, 2:]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Gauss rules on panels of an interval of length 1.
+
+    cumulating
+        Weights of the integral from the beginning of a panel to each of its points.
+    """
+
+    lengths: np.ndarray
+    points: np.ndarray
+    weights: np.ndarray
+    cumulating: np.ndarray
+
+    def cumulated(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the integral of values at the points (the last axis) up to every point, and from there on."""
+        panels = values.reshape(*values.shape[:-1], len(self.lengths), -1)
+        inside = np.einsum("...jk,ik->...ji", panels, self.cumulating) * self.lengths[:, None]
+        whole = (panels * self.weights.reshape(len(self.lengths), -1)).sum(axis=-1)
+        before = np.cumsum(whole, axis=-1) - whole
+        behind = np.cumsum(whole[..., ::-1], axis=-1)[..., ::-1]
+        rest = (whole[..., None] - inside) + (behind - whole)[..., None]
+        return (before[..., None] + inside).reshape(values.shape), rest.reshape(values.shape)
+
+
+@cache
+def _graded_rule() -> _Rule:
+    """Return one for functions that are steep at every distance from either end."""
+    halves = np.diff(np.concatenate([[0.0], np.geomspace(SMALLEST_PANEL, 0.5, PANELS)]))
+    return _rule_on_panels(np.concatenate([halves, halves[::-1]]))
+
+
+def _rule_on_panels(lengths: np.ndarray) -> _Rule:
+    points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
+    share = points.ravel()
+    powers = np.arange(len(share))
+    # the integral of the polynomial through the values at the points
+    cumulating = (share[:, None] ** (powers + 1) / (powers + 1)) @ np.linalg.inv(share[:, None] ** powers)
+    begins = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+    return _Rule(
+        lengths, (begins[:, None] + lengths[:, None] * share).ravel(), np.outer(lengths, weights).ravel(), cumulating
+    )
+
+
+def _mobility(weak_form: WeakForm, cells: np.ndarray, eta: np.ndarray) -> np.ndarray:
+    """Return ``M`` at the points of cells, ``(cells * points, N, N)``; ``eta`` is ``(N, cells * points)``."""
+    problem = weak_form.problem
     rho = problem.law.free_energy.densities(list(eta))
-    factor = np.repeat(problem.diffusivity_factor.x.array[cells], len(weights))
-    mobility = problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species])
-    lengths = mesh.h(1, cells)
-    measure = (lengths[:, None] * weights[None, :]).ravel()
-    return problem.domain.comm.allreduce(np.einsum("p,pab->ab", measure, _inverse(mobility)), op=MPI.SUM)
+    factor = np.repeat(problem.diffusivity_factor.x.array[cells], eta.shape[1] // max(1, len(cells)))
+    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species])
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:

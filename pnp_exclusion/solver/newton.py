@@ -37,8 +37,9 @@ LEAST_CONTRACTION = 0.1
 """A step with the elimination of an earlier one must be smaller than the one before it by this factor."""
 REMAINDER = 1.5
 """Power of the tolerance that such steps may leave: a last step with its own Jacobian leaves about the square."""
-PATIENCE = 8
-"""Damped steps without one that is `PROGRESS` times the smallest before: the iteration wanders, and finds nothing."""
+PATIENCE = {"damp": 8, "clip": 16}
+"""Steps without one that is `PROGRESS` times the smallest before: the iteration wanders, and finds nothing. Clipped ones
+are short, and many may be needed."""
 PROGRESS = 0.7
 KEPT_STEPS = 20
 """Contraction brings a step from `SMALL_STEP` to rounding in fewer steps."""
@@ -323,7 +324,7 @@ class NewtonSolver:
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
         spent = self._jacobians >= self.max_steps and not self._elimination_serves()
-        if spent or (self._limiter == "damp" and self._steps_without_progress >= PATIENCE):
+        if spent or self._steps_without_progress >= PATIENCE.get(self._limiter, self.max_steps):
             return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
         return None
 

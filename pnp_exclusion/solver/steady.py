@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.laws import LEAST_MOBILITY
 from pnp_exclusion.parallel import leaves_together
 from pnp_exclusion.solver.fields import field_names, size_of
 from pnp_exclusion.solver.guess import FirstGuess, Start
@@ -28,6 +29,8 @@ QUICK_STEPS = 6
 CLOSED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
 CLOSED_ROUNDS = 12
+LONG_DEBYE_LENGTH = 0.3
+"""Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
 """kT: held values that change by more than this ask for Poisson's equation to be solved before Newton starts."""
 
@@ -43,6 +46,24 @@ class SolverSettings:
     petsc: dict[str, str | float | int | bool] = field(default_factory=dict)
     repeated: bool = False
     """Whether many solves are to come, for which it pays to prepare more."""
+
+
+_Known = list[tuple[float, np.ndarray]]
+"""The last two solutions along a path, by where they are."""
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Problems from an easy one, at 0, to the one to be solved, at 1.
+
+    Driving forces are 0 at the beginning of their path, which has nothing to solve; others are solved there too.
+    """
+
+    name: str
+    apply: Callable[[float], None]
+    first_step: float
+    smallest_step: float
+    is_drive: bool = False
 
 
 @dataclass
@@ -122,7 +143,7 @@ class SteadySolver:
         if near and self._continue():
             return self.report
         if self.settings.always_ramp or not self._solve_directly():
-            self._ramp()
+            self._follow_paths()
         return self.report
 
     def forget(self) -> None:
@@ -237,33 +258,75 @@ class SteadySolver:
         now = self.weak_form.unknown.x.array
         return self.newton.largest(now - before) / (1.0 + self.newton.largest(now))
 
-    # ---- ramp ----
+    # ---- continuation ----
 
-    def _ramp(self) -> None:
-        weak_form, report = self.weak_form, self.report
-        drive, step = 0.0, self._first_step()
-        known: list[tuple[float, np.ndarray]] = []
-        while drive < 1.0:
-            target = min(1.0, drive + step)
-            weak_form.set_drive(target)
-            self._predict(target, known)
-            result = self._solve_at_drive("damp")
-            if not result.converged:
-                report.failed_drive = target
-                report.tried.append(f"ramp to {target:.4g} of the drive: {result.reason}")
-                self.progress(f"  {report.tried[-1]}")
-                step /= 3.0
-                if step < SMALLEST_RAMP_STEP:
-                    self._give_up(known)
-                continue
-            report.ramp_steps += 1
-            self.progress(f"  ramp: {target:.4g} of the drive in {result.iterations} Newton steps")
-            drive = target
-            known = [*known[-1:], (drive, weak_form.unknown.x.array.copy())]
-            if result.jacobians <= QUICK_STEPS:
-                step *= 2.0
+    def _follow_paths(self) -> None:
+        """Follow solutions along one path after the other until one leads to the problem itself; else give up.
 
-    def _first_step(self) -> float:
+        After a failure the unknown holds the last good state of the first path.
+        """
+        drive_reached: _Known = []
+        for path in self._paths():
+            known = self._follow(path)
+            if known and known[-1][0] == 1.0:
+                return
+            if path.is_drive:
+                drive_reached = known
+        self._give_up(drive_reached)
+
+    def _paths(self) -> Iterator[_Path]:
+        """Yield the ways from an easy problem, at 0, to the problem itself, at 1."""
+        weak_form, problem = self.weak_form, self.weak_form.problem
+        yield _Path("the drive", weak_form.set_drive, self._first_drive(), SMALLEST_RAMP_STEP, is_drive=True)
+        if problem.law.crowded:
+
+            def lower_mobility(share: float) -> None:
+                weak_form.least_mobility.value = LEAST_MOBILITY**share
+
+            # layers through which particles hardly get move and sharpen on the way
+            yield _Path("the way to the least mobility", lower_mobility, 1 / 14, 1 / 1000)
+        own = problem.debye_length
+        if own is not None and own < LONG_DEBYE_LENGTH:
+            ratio = own / LONG_DEBYE_LENGTH
+
+            def shorten(share: float) -> None:
+                weak_form.set_debye_length(LONG_DEBYE_LENGTH * ratio**share)
+
+            yield _Path("the way to the Debye length", shorten, 1 / 4, 1 / 100)
+
+    def _follow(self, path: _Path) -> _Known:
+        """Return the last two solutions along a path; it led to the end if the last is at 1."""
+        report = self.report
+        at, step = 0.0, path.first_step
+        known: _Known = []
+        self.weak_form.set_drive(1.0)
+        try:
+            while at < 1.0:
+                target = min(1.0, at + step) if known or path.is_drive else 0.0
+                path.apply(target)
+                self._predict(target, known)
+                result = self._solve_at_drive("damp")
+                if not result.converged:
+                    if path.is_drive:
+                        report.failed_drive = target
+                    report.tried.append(f"ramp to {target:.4g} of {path.name}: {result.reason}")
+                    self.progress(f"  {report.tried[-1]}")
+                    step /= 3.0
+                    if step < path.smallest_step or target == 0.0:
+                        break
+                    continue
+                report.ramp_steps += 1
+                self.progress(f"  ramp: {target:.4g} of {path.name} in {result.iterations} Newton steps")
+                at = target
+                known = [*known[-1:], (at, self.weak_form.unknown.x.array.copy())]
+                if result.jacobians <= QUICK_STEPS and target > 0.0:
+                    step *= 2.0
+        finally:
+            if not path.is_drive:
+                path.apply(1.0)
+        return known
+
+    def _first_drive(self) -> float:
         problem = self.weak_form.problem
         low, high = problem.domain.bounding_box()
         extent = float((high - low).max())
@@ -271,22 +334,22 @@ class SteadySolver:
         held = max((abs(b.held_potential) for b in problem.boundaries if b.held_potential is not None), default=0.0)
         return min(0.3, FIRST_RAMP_STEP / max(held, imposed, FIRST_RAMP_STEP))
 
-    def _predict(self, target: float, known: list[tuple[float, np.ndarray]]) -> None:
+    def _predict(self, target: float, known: _Known) -> None:
         """Continue the two last solutions along their secant and re-solve Poisson: never the one without the other."""
         if not known:
             self.guess.fill("potentials")
             return
         unknown = self.weak_form.unknown.x.array
-        drive, solution = known[-1]
+        at, solution = known[-1]
         unknown[:] = solution
         if len(known) == 2:
             earlier, previous = known[0]
-            unknown[:] += (solution - previous) * (target - drive) / (drive - earlier)
+            unknown[:] += (solution - previous) * (target - at) / (at - earlier)
         self.weak_form.impose_held_values()
         if self.weak_form.problem.coupled:
             self.guess.solve_poisson()
 
-    def _give_up(self, known: list[tuple[float, np.ndarray]]) -> None:
+    def _give_up(self, known: _Known) -> None:
         self.report.drive = 0.0
         if known:
             self.report.drive, state = known[-1]
