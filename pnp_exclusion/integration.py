@@ -27,9 +27,9 @@ QUADRATURE_PER_DEGREE = 2
 (NUMERICS)."""
 STEEP = 1.9
 """kT: a cell over which a potential changes by more is integrated by the high rule."""
-STEEP_DEGREE = {1: (48, 48, 64, 64), 2: (24, 24, 36, 36), 3: (17, 17, 19, 19)}
+STEEP_DEGREE = {1: (48, 48, 64, 64), 2: (24, 24, 36, 36), 3: (19, 19, 21, 21)}
 """By dimension and degree of the elements: a density that falls by 35 kT within a cell is integrated to 1e-16, 1e-6 and
-1e-3 of its integral over that cell, by 25, 112 and 729 points."""
+1e-4 of its integral over that cell, by 25, 112 and 1000 points."""
 USUAL_CELLS, STEEP_CELLS = 0, 1
 """Numbers of the two sets of cells in forms."""
 

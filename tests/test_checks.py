@@ -60,7 +60,7 @@ def test_charge_that_the_mesh_cannot_hold_is_refused(law: str, voltage: float, c
 
 @pytest.mark.parametrize(
     ("law", "voltage", "cells", "degree"),
-    [("pnp", 1.0, 15, 2), ("pnp", 10.0, 400, 2), ("mpnp", 20.0, 12, 2), ("vacancy", 40.0, 12, 4)],
+    [("pnp", 1.0, 15, 2), ("pnp", 10.0, 800, 2), ("mpnp", 20.0, 12, 2), ("vacancy", 40.0, 12, 4)],
 )
 def test_charge_that_is_somewhat_off_is_told_of_only(law: str, voltage: float, cells: int, degree: int):
     """Cells several times too large, charges within 5 % of the closed forms: a warning that the layer is thin."""

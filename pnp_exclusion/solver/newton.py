@@ -38,8 +38,8 @@ LEAST_CONTRACTION = 0.1
 REMAINDER = 1.5
 """Power of the tolerance that such steps may leave: a last step with its own Jacobian leaves about the square."""
 PATIENCE = {"damp": 8, "clip": 16}
-"""Steps without one that is `PROGRESS` times the smallest before: the iteration wanders, and finds nothing. Clipped ones
-are short, and many may be needed."""
+"""Steps without one that is `PROGRESS` times the smallest before: the iteration wanders, and finds nothing. Clipped
+ones are short, and many may be needed."""
 PROGRESS = 0.7
 KEPT_STEPS = 20
 """Contraction brings a step from `SMALL_STEP` to rounding in fewer steps."""
