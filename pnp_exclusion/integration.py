@@ -143,11 +143,9 @@ def changes_within(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.nd
     cells
         ``(cells, nodes of a cell)``, numbers of nodes.
     """
-    changes = np.zeros(len(cells))
-    for potential in potentials:
-        values = potential[cells]
-        with np.errstate(invalid="ignore"):
-            np.fmax(changes, values.max(axis=1) - values.min(axis=1), out=changes)
+    values = np.stack(potentials)[:, cells]
+    with np.errstate(invalid="ignore"):
+        changes: np.ndarray = (values.max(axis=2) - values.min(axis=2)).max(axis=0)
     return changes
 
 

@@ -40,7 +40,9 @@ def largest_over_ranks(comm: MPI.Comm, values: np.ndarray, least: float = 0.0) -
 
     MPI's own maximum drops a NaN or not, depending on the order in which it meets the ranks.
     """
-    own = float(np.max(values, initial=least))
+    own = float(values.max(initial=least))
+    if comm.size == 1:
+        return own
     found = np.array([least, 1.0] if np.isnan(own) else [own, 0.0])
     comm.Allreduce(MPI.IN_PLACE, found, op=MPI.MAX)
     return np.nan if found[1] else float(found[0])

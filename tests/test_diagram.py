@@ -302,7 +302,7 @@ def test_plane_without_a_single_case_is_refused_before_anything_runs(tmp_path):
 def test_plane_without_a_single_solution_ends_with_3_and_says_why(tmp_path):
     case = tmp_path / "hopeless.toml"
     text = (EXAMPLES / "diagrams" / "poisson.toml").read_text()
-    case.write_text(text + "\n[solver]\nmax_newton_steps = 1\n")
+    case.write_text(text + "\n[solver]\nmax_newton_steps = 1\ntolerance = 1e-300\n")
     finished = run_command("diagram", case, "--resolution", "3", "-o", tmp_path / "out")
     assert finished.returncode == 3
     assert "no point has a solution" in finished.stderr

@@ -55,7 +55,8 @@ def test_line_through_the_nodes_themselves_and_drowned_in_rounding():
     noise = np.random.default_rng(3)
     (line,) = trace(of(lambda x, y: (x - 0.5) + 1e-12 * noise.standard_normal(len(x)))).lines
     np.testing.assert_allclose(line.points[:, 0], 0.5, atol=1e-6)
-    assert sorted(line.points[[0, -1], 1]) == [0.0, 1.0]
+    # where a line through noise leaves the square is rounded
+    assert sorted(line.points[[0, -1], 1]) == pytest.approx([0.0, 1.0], abs=1e-15)
 
 
 def test_many_separate_lines_are_all_found():

@@ -63,13 +63,15 @@ class FirstGuess:
         """Write the guess for the drive in force into the unknown."""
         weak_form = self.weak_form
         values = np.zeros((len(weak_form.unknown.x.array) // weak_form.components, weak_form.components))
-        for a in range(self.species):
+        straight = self.passing if start == "densities" else []
+        for a in set(range(self.species)) - set(straight):
             values[:, a] = self._harmonic(a)
-        if start == "densities":
-            self._straighten_densities(values)
+        if straight:
+            self._straighten_densities(values, straight)
         weak_form.unknown.x.array[:] = values.ravel()
         if self.problem.coupled:
-            self._make_electroneutral()
+            if not straight or self.has_fixed_charge:
+                self._make_electroneutral()
             weak_form.impose_held_values()
             self.solve_poisson()
         self.restore_amounts()
@@ -142,15 +144,27 @@ class FirstGuess:
         held = {float(h.value.value) for h in self.weak_form.held if h.component == a}
         return len(weakly) + len(held) > 1
 
-    def _straighten_densities(self, values: np.ndarray) -> None:
-        """Replace ``mu`` of the species that pass, ``(nodes, components)``, by that of harmonic densities."""
+    @property
+    def has_fixed_charge(self) -> bool:
+        """Whether there is any, on any rank."""
+        return (
+            self.problem.coupled
+            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.fixed_charge.x.array)) > 0.0
+        )
+
+    def _straighten_densities(self, values: np.ndarray, passing: Sequence[int]) -> None:
+        """Write ``mu`` of harmonic densities of the species that pass, and a harmonic potential.
+
+        values
+            ``(nodes, components)``, with ``mu`` of the other species.
+        """
         problem, boundaries = self.problem, self.problem.boundaries
-        passing = self.passing
         charges = [species.charge for species in problem.species]
         potential: np.ndarray | float = 0.0
         if problem.coupled:
             held = [h for h in self.weak_form.held if h.component == self.species]
             potential = self._extended({h.tag: float(h.value.value) for h in held}, self.species) if held else 0.0
+            values[:, self.species] = potential
         densities = {}
         for a in passing:
             name = problem.names[a]

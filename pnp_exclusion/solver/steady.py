@@ -175,14 +175,13 @@ class SteadySolver:
     def _starts(self) -> list[Start]:
         """Return the first guesses, the nearest to a solution first.
 
-        With Poisson and without fixed charge straight densities are the nearer ones as a rule, and to compare costs one
-        more potential.
+        With Poisson straight densities are the nearer ones as a rule, but not across fixed charge, where densities
+        jump; to compare would cost one more potential.
         """
-        problem = self.weak_form.problem
         if not self.guess.passing:
             return ["potentials"]
-        if problem.coupled and not self.newton.largest(problem.fixed_charge.x.array):
-            return ["densities", "potentials"]
+        if self.weak_form.problem.coupled:
+            return ["potentials", "densities"] if self.guess.has_fixed_charge else ["densities", "potentials"]
         imbalances = {}
         starts: list[Start] = ["densities", "potentials"]
         for start in starts:
