@@ -13,7 +13,7 @@ set -e
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet meshio==5.3.5 gmsh==4.15.2
+"$folder/venv/bin/python" -m pip install --quiet meshio==5.3.5 gmsh==4.15.2
 cat > "$folder/groups.py" <<'PY'
 import sys
 

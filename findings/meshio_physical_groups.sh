@@ -15,7 +15,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet meshio==5.3.5 gmsh==4.15.2 numpy==2.5.5
+"$folder/venv/bin/python" -m pip install --quiet meshio==5.3.5 gmsh==4.15.2 numpy==2.5.5
 cd "$folder"
 "$folder/venv/bin/python" - <<'PY'
 import sys

@@ -15,7 +15,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet mpi4py==4.1.2 mpich==5.0.2 numpy==2.5.5
+"$folder/venv/bin/python" -m pip install --quiet mpi4py==4.1.2 mpich==5.0.2 numpy==2.5.5
 cat > "$folder/reduce.py" <<'PY'
 import sys
 

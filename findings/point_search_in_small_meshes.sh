@@ -17,7 +17,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet dolfinx-solver-real==0.11.0.post0 fenics-ufl==2026.1.0 numpy==2.5.5
+"$folder/venv/bin/python" -m pip install --quiet dolfinx-solver-real==0.11.0.post0 fenics-ufl==2026.1.0 numpy==2.5.5
 "$folder/venv/bin/python" - <<'PY'
 import sys
 

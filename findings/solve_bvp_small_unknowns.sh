@@ -17,7 +17,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet scipy==1.18.1 numpy==2.5.5
+"$folder/venv/bin/python" -m pip install --quiet scipy==1.18.1 numpy==2.5.5
 "$folder/venv/bin/python" - <<'PY'
 import sys
 

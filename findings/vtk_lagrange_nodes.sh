@@ -16,7 +16,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet dolfinx-solver-real==0.11.0.post0 fenics-ufl==2026.1.0 vtk==9.7.2 \
+"$folder/venv/bin/python" -m pip install --quiet dolfinx-solver-real==0.11.0.post0 fenics-ufl==2026.1.0 vtk==9.7.2 \
     pyvista==0.49.1 numpy==2.5.5
 cd "$folder"
 # two processes, because both packages bring libraries of their own
