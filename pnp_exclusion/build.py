@@ -27,6 +27,8 @@ from pnp_exclusion.scales import Scales, domain_length, scales_of
 from pnp_exclusion.solver.linear import Size, resolved
 from pnp_exclusion.solver.memory import estimate, require_memory
 
+LEAST_SHARE = 1e-30
+"""Of the most that any boundary holds of any species: contents are taken as given down to this."""
 EMPTY_SHARE = 1e-16
 """Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
 
@@ -165,8 +167,8 @@ def _condition(
 def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
     """Return the occupied fraction of every species that each boundary of a case holds, above zero.
 
-    Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species; if all hold none, of the most that
-    they hold of any.
+    Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than
+    `LEAST_SHARE` of the most that any holds of any.
     """
     given = {
         boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
@@ -177,9 +179,11 @@ def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
     for name, fraction in (item for fractions in given.values() for item in fractions.items()):
         largest[name] = max(fraction, largest.get(name, 0.0))
     of_any = max(largest.values(), default=0.0) or 1.0
-    floors = {name: EMPTY_SHARE * (most or of_any) for name, most in largest.items()}
     held = {
-        where: {name: fraction or floors[name] for name, fraction in fractions.items()}
+        where: {
+            name: max(fraction or EMPTY_SHARE * largest[name], LEAST_SHARE * of_any)
+            for name, fraction in fractions.items()
+        }
         for where, fractions in given.items()
     }
     return {boundary.where: held.get(boundary.where, {}) for boundary in case.boundaries}

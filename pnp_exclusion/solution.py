@@ -15,8 +15,8 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.advice import advice
-from pnp_exclusion.build import Setup, build
-from pnp_exclusion.case import Case, Flux, make_case, read_case
+from pnp_exclusion.build import EMPTY_SHARE, Setup, build
+from pnp_exclusion.case import Case, Contents, Flux, make_case, read_case
 from pnp_exclusion.checks import beyond_limits, unresolved_layers
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.laws import Law
@@ -93,11 +93,18 @@ class Solution:
 
     @cached_property
     def one_way(self) -> dict[str, float]:
-        """The flux that one kT drives of every species: through its resistances in series, above one dimension the
-        mean flux."""
-        if self.resistance is None:
+        """The flux that one kT drives of every species: through its resistances in series; above one dimension the mean
+        flux, or less if it is scarcer at the ends than within."""
+        if self.resistance is not None:
+            return identity.one_way_fluxes(self.resistance, self.mean_fluxes)
+        if self.ends is None:
             return self.mean_fluxes
-        return identity.one_way_fluxes(self.resistance, self.mean_fluxes)
+        contents = {name: max(end.rho[name] for end in self.ends) for name in self.mean_fluxes}
+        means = currents.mean_densities(self.weak_form)
+        return {
+            name: mean * min(1.0, contents[name] / max(means[name], np.finfo(float).tiny))
+            for name, mean in self.mean_fluxes.items()
+        }
 
     @cached_property
     def ends(self) -> tuple[forces.End, forces.End] | None:
@@ -124,10 +131,36 @@ class Solution:
             return dict.fromkeys(self.weak_form.problem.names)
         driven = forces.is_driven(self.weak_form, self.ends)
         none = {
-            name: forces.NO_CURRENT * self.one_way[name] if self.totals.passes(name) else math.inf
+            name: max(forces.NO_CURRENT * self.one_way[name], self._left_by_absence(name))
+            if self.totals.passes(name)
+            else math.inf
             for name in self.mean_fluxes
         }
         return dict(forces.regimes(self.ends, self.currents, none, driven))
+
+    @property
+    def axes(self) -> int:
+        """Dimension of the domain."""
+        return self.weak_form.problem.domain.dimension
+
+    @property
+    def has_steep_cells(self) -> bool:
+        """Whether a potential is steep within some cell, on any rank; collective."""
+        return bool(
+            self.weak_form.problem.domain.comm.allreduce(bool(self.weak_form.integration.is_steep.any()), op=MPI.LOR)
+        )
+
+    def _left_by_absence(self, name: str) -> float:
+        """Return the current of a species that is only there because unknowns cannot hold a content of exactly 0."""
+        holding = [boundary for boundary in self.setup.case.boundaries if isinstance(boundary, Contents)]
+        amounts = [boundary.amounts[name] for boundary in holding if name in boundary.amounts]
+        if 0.0 not in amounts or self.forces is None:
+            return 0.0
+        if not any(amounts):
+            return math.inf
+        species = next(s for s in self.weak_form.problem.species if s.name == name)
+        largest = max(amounts) / self.setup.scales.concentration
+        return EMPTY_SHARE * largest * species.diffusivity * (1.0 + abs(self.forces[name]))
 
     @cached_property
     def currents_of_profile(self) -> dict[str, float] | None:

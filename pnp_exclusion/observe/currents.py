@@ -46,10 +46,14 @@ class BoundaryTotals:
     rounding: dict[str, dict[str, float]]
 
     def through(self, species: str, first: str, second: str) -> float:
-        """Return the flux of a species from one boundary to the other, averaged by what rounding leaves of each."""
+        """Return the flux of a species from one boundary to the other, averaged.
+
+        If what enters by one leaves by the other but for rounding, the average is weighted by what that leaves of each.
+        """
         of_first, of_second = (self.rounding[where][species] ** 2 for where in (first, second))
         total = of_first + of_second
-        share = of_first / total if total > 0.0 else 0.5
+        apart = abs(self.flux[first][species] + self.flux[second][species])
+        share = of_first / total if total > 0.0 and apart <= DISTINCT * total**0.5 else 0.5
         return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
 
     def net(self, species: str) -> float:
@@ -124,6 +128,19 @@ def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
     return means
 
 
+def mean_densities(weak_form: WeakForm) -> dict[str, float]:
+    """Return the mean of every density over the domain."""
+    volume = weak_form.integral("volume", lambda: fem.Constant(weak_form.problem.domain.mesh, 1.0))
+    return {
+        name: weak_form.integral(f"mean density of {name}", partial(_first, rho)) / volume
+        for name, rho in weak_form.state.rho.items()
+    }
+
+
+def _first(value: Any) -> Any:
+    return value
+
+
 def _rounding(weak_form: WeakForm, tag: int) -> dict[str, float]:
     """Return what rounding leaves of the flux of every species that a boundary holds; 0 for the others.
 
@@ -131,7 +148,9 @@ def _rounding(weak_form: WeakForm, tag: int) -> dict[str, float]:
     """
     problem, components = weak_form.problem, weak_form.components
     nodes = weak_form.kept(f"own nodes of {tag}", lambda: weak_form.own_nodes(tag, 0))
-    conductance = weak_form.kept(f"area over height at {tag}", lambda: _area_over_height(weak_form, tag))
+    cells, shares = weak_form.kept(f"area over height at {tag}", lambda: _area_over_height(weak_form, tag))
+    own = float(shares @ problem.diffusivity_factor.x.array[cells])
+    conductance = float(problem.domain.comm.allreduce(own, op=MPI.SUM))
     values = weak_form.unknown.x.array.reshape(-1, components)[nodes]
     eta, _ = weak_form.nodal_potentials(values.ravel())
     densities = problem.law.free_energy.densities(list(eta))[1:]
@@ -147,11 +166,11 @@ def _rounding(weak_form: WeakForm, tag: int) -> dict[str, float]:
     }
 
 
-def _area_over_height(weak_form: WeakForm, tag: int) -> float:
+def _area_over_height(weak_form: WeakForm, tag: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the owned cells at a boundary, and for each the area of its facet there over the height of its nodes."""
     domain = weak_form.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[weak_form.problem.boundaries[tag].where])
-    own = float((areas(domain, facets) / heights(domain, facets, cells)).sum())
-    return weak_form.degree**2 * float(domain.comm.allreduce(own, op=MPI.SUM))
+    return cells, weak_form.degree**2 * areas(domain, facets) / heights(domain, facets, cells)
 
 
 def _balance(weak_form: WeakForm) -> np.ndarray:

@@ -25,6 +25,8 @@ Limiter = Literal["damp", "clip", "line search"]
 LARGEST_JUMP = 50.0
 """kT that ``mu`` may change within one cell, beyond an imposed field's work and what the boundaries' contents ask for:
 more means that a cell has emptied in a false solution."""
+SCARCE = 1e3
+"""Times less of one species than of another, by their largest contents: the equations are then scaled."""
 CLIPPED_STEP = 2.0
 """kT."""
 UNDISTURBED_STEP = 0.5
@@ -126,7 +128,25 @@ class NewtonSolver:
         self._shortened = self._reused = self._is_outgrown = False
         self._is_settled = False
         self._smallest_step, self._steps_without_progress = np.inf, 0
+        self._row_weights = self._weights_of_rows()
         self._contraction, self._jacobians = 0.0, 0
+
+    def _weights_of_rows(self) -> np.ndarray | None:
+        """Return what the equations are multiplied by, so that those of scarce species count in a norm of all.
+
+        None if there are no scarce species.
+        """
+        problem = self.weak_form.problem
+        contents = [
+            max([species.mean_fraction or 0.0, *(b.held_fractions.get(species.name, 0.0) for b in problem.boundaries)])
+            for species in problem.species
+        ]
+        given = [content for content in contents if content > 0.0]
+        if not given or max(given) < SCARCE * min(given):
+            return None
+        weights = np.ones(self.weak_form.components)
+        weights[: len(contents)] = [max(given) / content if content > 0.0 else 1.0 for content in contents]
+        return np.tile(weights, self._owned // self.weak_form.components)
 
     def _owned_held_dofs(self) -> np.ndarray:
         owned = self.weak_form.space.dofmap.index_map.size_local * self.weak_form.components
@@ -237,6 +257,8 @@ class NewtonSolver:
         if not self._is_settled:
             self.weak_form.mark_steep_cells()
         f.array_w[:] = self._evaluate_residual()
+        if self._row_weights is not None:
+            f.array_w[:] *= self._row_weights
 
     def _evaluate_residual(self) -> np.ndarray:
         """Return the residual of the owned unknowns, 0 where values are held."""
@@ -254,6 +276,11 @@ class NewtonSolver:
             self._jacobians += 1
             self._write_unknown(x)
             self._assembly.fill_jacobian()
+            if self._row_weights is not None:
+                scaled = self._function.duplicate()
+                scaled.array_w[:] = self._row_weights
+                self._matrix.diagonalScale(scaled)
+                scaled.destroy()
             if self._preconditioning is not None and not self._preconditioner_serves(snes):
                 self._preconditioning.renew()
 

@@ -289,7 +289,7 @@ class SteadySolver:
             ratio = own / LONG_DEBYE_LENGTH
 
             def shorten(share: float) -> None:
-                weak_form.set_debye_length(LONG_DEBYE_LENGTH * ratio**share)
+                weak_form.set_debye_length(LONG_DEBYE_LENGTH * ratio**share if share < 1.0 else own)
 
             yield _Path("the way to the Debye length", shorten, 1 / 4, 1 / 100)
 
