@@ -148,7 +148,7 @@ def test_currents_on_a_mesh_that_is_too_coarse_are_told_of():
     tables["solver"] = {"degree": 1}
     solution = pnp.solve(tables)
     assert abs(solution.currents["A"] / (100.0 * 0.2) - 1.0) > 0.5
-    told = [warning for warning in solution.warnings() if "identity_residual; limit 0.001 at degree 1" in warning]
+    told = [warning for warning in solution.warnings() if "identity_residual; limit 0.1 at degree 1" in warning]
     assert len(told) == 1
 
 

@@ -25,6 +25,8 @@ FLAT = 0.2
 """kT: within cells over which potentials change by less they are polynomials, to the accuracy of the currents."""
 PROFILE_ROUNDS = 4
 """In which the profile within a steep cell settles to 1e-6."""
+LEAST_ACTIVITY = 1e-100
+"""Of the larger one at the ends of a cell: less is no profile but the mark of a mesh that is far too coarse."""
 SMALLEST_PANEL = 1e-30
 """Of a cell: contents may fall by as much within it."""
 PANELS = 40
@@ -110,13 +112,16 @@ def _by_steady_profile(weak_form: WeakForm, cells: np.ndarray, currents: np.ndar
     slope = np.exp(energy - energy.max(axis=2)[:, :, None])
     for _ in range(PROFILE_ROUNDS):
         before, behind = rule.cumulated(slope)
-        activity = (first * behind + last * before) / (before + behind)
+        # what is left at an end may be rounded to less than nothing
+        activity = np.maximum((first * behind + last * before) / (before + behind), LEAST_ACTIVITY)
         eta = highest + np.log(activity) - energy
         inverse = _inverse(_mobility(weak_form, cells, eta.reshape(count, -1))).reshape(len(cells), -1, count, count)
         drops = np.einsum("cpab,b->acp", inverse, currents)
         new = activity * drops
         # a species without a current of its own has none of the others' signs everywhere
-        one_sign = (new > 0.0).all(axis=2) | (new < 0.0).all(axis=2)
+        one_sign = ((new > 0.0).all(axis=2) | (new < 0.0).all(axis=2)) & (
+            np.abs(new).max(axis=2) < 1.0 / LEAST_ACTIVITY
+        )
         slope = np.where(one_sign[:, :, None], np.abs(new), slope)
     lengths = weak_form.problem.domain.mesh.h(1, cells)
     return np.einsum("c,p,cpab->ab", lengths, rule.weights, inverse)
