@@ -150,14 +150,15 @@ def changes_within(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.nd
 
 
 def _integration_facets(domain: Domain, boundaries: Sequence[str]) -> list[tuple[int, np.ndarray]]:
-    """Return pairs of a cell and the number of its facet for every boundary."""
+    """Return pairs of a cell and the number of its facet for every boundary; what two share belongs to the first."""
     topology, dimension = domain.mesh.topology, domain.dimension
     topology.create_connectivity(dimension - 1, dimension)
     topology.create_connectivity(dimension, dimension - 1)
-    exterior = dmesh.exterior_facet_indices(topology)
+    free = dmesh.exterior_facet_indices(topology)
     pairs = []
     for tag, name in enumerate(boundaries):
-        facets = np.intersect1d(domain.boundary_facets[name], exterior)
+        facets = np.intersect1d(domain.boundary_facets[name], free)
+        free = np.setdiff1d(free, facets)
         found = cpp.fem.compute_integration_domains(fem.IntegralType.exterior_facet, topology._cpp_object, facets)
         pairs.append((tag, np.array(found)))
     return pairs
