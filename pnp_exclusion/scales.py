@@ -20,7 +20,7 @@ from pnp_exclusion.quantities import (
 POINT_ION_REFERENCE = 1000.0
 """mol/m^3: the unit of ``pnp`` without a lattice spacing, where a fraction is just a scaled concentration."""
 
-READABLE = (1e-2, 1e4)
+READABLE = (1e-3, 1e4)
 """Of the largest extent in the unit in which the case gives it: tables and pictures keep a unit within these."""
 _LENGTH_UNITS = (("nm", 1e-9), ("um", 1e-6), ("mm", 1e-3), ("m", 1.0))
 """The others; the first is taken in which the extent is a thousand at most."""

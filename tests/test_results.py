@@ -282,13 +282,13 @@ def test_drawing_in_metres_is_shown_in_nanometres(tmp_path: Path):
         ("0.05 um", "um", 0.05),
         ("5e-9 m", "nm", 5.0),
         ("8e-6 m", "um", 8.0),
-        ("0.002 m", "mm", 2.0),
+        ("0.0002 m", "um", 200.0),
         ("20000 nm", "um", 20.0),
         ("3 m", "m", 3.0),
     ],
 )
 def test_lengths_are_shown_in_a_unit_that_can_be_read(length: str, unit: str, in_unit: float, membrane: dict):
-    """The unit of the case where the domain is between 0.01 and 10000 of it."""
+    """The unit of the case where the domain is between 0.001 and 10000 of it."""
     from pnp_exclusion.case import make_case
     from pnp_exclusion.scales import domain_length, scales_of
 
