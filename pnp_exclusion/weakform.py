@@ -79,6 +79,8 @@ class WeakForm:
         Current values of ``(mu_1, .., mu_N, phi)``, interleaved node by node.
     drive
         0..1: potentials, imposed fields, fixed charge and given fluxes are scaled by it (see `set_drive`).
+    steep
+        `integration.STEEP`, or more where the solution is a start only.
     least_mobility
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     storage_rate
@@ -105,6 +107,7 @@ class WeakForm:
         self._kept: dict[str, Any] = {}
         self.charges = [constant(species.charge) for species in problem.species]
         self.diffusivities = [constant(species.diffusivity) for species in problem.species]
+        self.steep = STEEP
         self.least_mobility = constant(LEAST_MOBILITY)
         self._parameters = {name: constant(value) for name, value in problem.law.parameters.items()}
         self._debye_squared = constant((problem.debye_length or 0.0) ** 2)
@@ -364,7 +367,7 @@ class WeakForm:
 
     def mark_steep_cells(self) -> None:
         """Integrate by the high rule where a potential in the unknown is steep within a cell."""
-        self.integration.mark(self.changes_within_cells() > STEEP)
+        self.integration.mark(self.changes_within_cells() > self.steep)
 
     def changes_within_cells(self) -> np.ndarray:
         """Return the most that any ``mu_a`` or ``eta_a`` changes within each cell of this rank (kT)."""

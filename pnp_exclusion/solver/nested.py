@@ -29,6 +29,9 @@ LEAST_UNKNOWNS = 4_000
 """Smaller problems start cold."""
 LEAST_REPEATED_UNKNOWNS = 2_000
 """The same where a coarser discretisation, once made, serves many cases."""
+COARSE_STEEP = 8.0
+"""kT: on a coarse mesh layers of charge are steep too, and for a start they may be integrated by the usual rule; beside
+sinks potentials fall by more within a cell."""
 COARSE_TOLERANCE = 1e-3
 """Of the Newton step: less than what the coarse mesh itself leaves to correct."""
 
@@ -80,6 +83,7 @@ class CoarserStart:
         say: Callable[[str], None],
     ) -> None:
         self._fine, self._coarse, self._say = fine, coarse, say
+        coarse.steep = COARSE_STEEP
         self._ledger = OptionsLedger(petsc_options)
         self._below = coarser_start(setup, coarse, settings, petsc_options, say)
         with self._ledger:
