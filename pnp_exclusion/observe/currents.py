@@ -132,13 +132,9 @@ def mean_densities(weak_form: WeakForm) -> dict[str, float]:
     """Return the mean of every density over the domain."""
     volume = weak_form.integral("volume", lambda: fem.Constant(weak_form.problem.domain.mesh, 1.0))
     return {
-        name: weak_form.integral(f"mean density of {name}", partial(_first, rho)) / volume
+        name: weak_form.integral(f"mean density of {name}", partial(mul, 1.0, rho)) / volume
         for name, rho in weak_form.state.rho.items()
     }
-
-
-def _first(value: Any) -> Any:
-    return value
 
 
 def _rounding(weak_form: WeakForm, tag: int) -> dict[str, float]:
