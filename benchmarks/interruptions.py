@@ -82,8 +82,7 @@ def start(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
     words = [str(BIN / "pnp-exclusion"), "run", str(case), "-o", str(folder), "--quiet"]
     if ranks > 1:
         words = [str(BIN / "mpiexec"), "-n", str(ranks), *words]
-    # not by a process on standby, which is none of the group
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": os.devnull}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         words,
         env=environment,

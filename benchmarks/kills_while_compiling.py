@@ -31,7 +31,7 @@ HELD_UP = 60.0
 
 def start(case: Path, folder: Path, cache: Path) -> subprocess.Popen[str]:
     """Start a run with a cache of its own, in a process group of its own."""
-    settings = {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": os.devnull}
+    settings = {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [str(BIN / "pnp-exclusion"), "run", str(case), "-o", str(folder), "--quiet"],
         env={**os.environ, **settings},

@@ -16,7 +16,6 @@ from pnp_exclusion import commands
 from pnp_exclusion.errors import PnpExclusionError, UsageError
 from pnp_exclusion.launcher import LAUNCHER_DELAY, launched_rank
 from pnp_exclusion.signals import INTERRUPTED, hear_interruptions, ignore_interruptions
-from pnp_exclusion.standby.address import address
 
 EPILOG = """\
 Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_view -ksp_type gmres
@@ -64,24 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             # there is nothing more to lose then, and Python and MPI are to end in their own way
             at_the_end.callback(ignore_interruptions)
         try:
-            if own and line[:1] != ["standby"]:
+            if own:
                 hear_interruptions()
-            return _execute(line, own)
+            return _execute(line)
         except KeyboardInterrupt:
             at_the_end.close()
             return _tell_of_interruption()
 
 
-def _execute(line: list[str], own: bool) -> int:
-    """Do a command; a process' own may be done by the one on standby."""
+def _execute(line: list[str]) -> int:
     try:
         words, petsc_options = _split_petsc_options(line)
-    except UsageError as error:
-        return _tell(error)
-    try:
-        code = _done_on_standby(line) if own else None
-        if code is not None:
-            return code
         with _mute_but_first():
             arguments = _parser().parse_args(words)
         return _command(arguments.command).execute(arguments, petsc_options)
@@ -98,16 +90,6 @@ def _execute(line: list[str], own: bool) -> int:
         sys.stderr.flush()
         _abort_others(1)
         return 1
-
-
-def _done_on_standby(words: Sequence[str]) -> int | None:
-    """Return the exit code of a command that a process on standby did, None if there is none that would."""
-    path = address()
-    if launched_rank() is not None or words[:1] == ["standby"] or not os.path.exists(path):
-        return None
-    from pnp_exclusion.standby.client import hand_over
-
-    return hand_over(path, words)
 
 
 def _came_of_interruption(error: BaseException) -> bool:

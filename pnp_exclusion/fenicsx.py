@@ -50,13 +50,6 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
         import_dolfinx()
 
 
-def start_mpi() -> None:
-    """Start MPI as importing it does, where it was imported without (`pnp_exclusion.standby.preload`)."""
-    from mpi4py import MPI
-
-    MPI.Init_thread()
-
-
 def import_dolfinx() -> None:
     """Import DOLFINx with PETSc, which is imported before."""
     # which registers types with numba where it is found; that takes half of the time of this import

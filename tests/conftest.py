@@ -8,9 +8,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,13 +17,7 @@ from pnp_exclusion import fenicsx
 from pnp_exclusion.case import make_case
 from pnp_exclusion.errors import CaseError
 
-if TYPE_CHECKING:
-    from standby_process import Standby
-
 fenicsx.initialise_petsc()
-
-# where no process on standby can be, which would do what is tested
-os.environ["XDG_RUNTIME_DIR"] = os.devnull
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -42,23 +34,6 @@ def example(name: str) -> dict:
 def membrane() -> dict:
     """The tables of the membrane example, to be changed."""
     return copy.deepcopy(example("membrane"))
-
-
-@pytest.fixture(scope="module")
-def shared_standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
-    """A process on standby for the tests of one file, which must survive them all."""
-    from standby_process import on_standby
-
-    with on_standby(tmp_path_factory.mktemp("run"), PS1="$ ") as shared:
-        yield shared
-        assert shared.process.poll() is None, shared.said
-
-
-@pytest.fixture
-def standby(shared_standby: Standby) -> Iterator[Standby]:
-    """The same, at whose end no command is left at work."""
-    yield shared_standby
-    shared_standby.kill_commands()
 
 
 def mistakes(tables: dict, folder: Path = Path()) -> list[str]:

@@ -17,7 +17,6 @@ NAMES = (
     "check",
     "mesh",
     "warm",
-    "standby",
     "schema",
     "info",
 )
