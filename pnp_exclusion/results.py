@@ -108,7 +108,9 @@ class ResultFolder:
 
     def _draw(self) -> None:
         for name, picture in self._pictures:
-            failure = draw_or_say(picture, self.staging / name, name)
+            # libraries may make an error of their own of an interruption, and be broken by one as they are imported
+            with held_back():
+                failure = draw_or_say(picture, self.staging / name, name)
             if failure:
                 self._warn(failure)
                 self._add_warning((self.staging / name).with_name("summary.json"), failure)
@@ -132,10 +134,12 @@ class ResultFolder:
             os.fsync(stream.fileno())
 
     def complete(self) -> None:
-        """Draw, then move everything into place; ``summary.json`` goes first and comes last: the sign of all else."""
+        """Draw, then move everything into place; ``summary.json`` goes first and comes last: the sign of all else.
+
+        An interruption ends it between two pictures; once results move it comes too late to be acted on.
+        """
 
         def move() -> None:
-            self._draw()
             (self.path / "summary.json").unlink(missing_ok=True)
             new = sorted(self.staging.iterdir(), key=lambda entry: entry.name == "summary.json")
             if self._overwrite:
@@ -144,9 +148,10 @@ class ResultFolder:
                 _move(entry, self.path / entry.name)
             self.staging.rmdir()
 
-        # all or nothing: a signal waits
-        with held_back():
+        on_rank_zero(self.comm, lambda: self.on_disk(self._draw))
+        with held_back() as too_late:
             on_rank_zero(self.comm, lambda: self.on_disk(move))
+            too_late.clear()
 
     def abandon(self) -> None:
         """Remove what was staged but for the log; any rank, without talking to the others.

@@ -10,10 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+from mpi4py import MPI
+
 import pytest
 from conftest import BIN, dimensionless_case, write_toml
 
 import pnp_exclusion as pnp
+from pnp_exclusion import plots, results
+from pnp_exclusion.results import ResultFolder
 from pnp_exclusion.solver.newton import NewtonSolver
 from pnp_exclusion.solver.split import FieldMatrices
 
@@ -194,3 +198,34 @@ def test_second_signal_ends_at_once_what_compiled_code_is_at(after: float, round
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, printed) == (code, b"" if after else b"done\n")
+
+
+def _folder_with_results(path: Path) -> ResultFolder:
+    folder = ResultFolder(path, MPI.COMM_SELF)
+    folder.open()
+    folder.write("summary.json", lambda: "{}")
+    return folder
+
+
+def test_interruption_while_a_picture_is_drawn_leaves_no_results(tmp_path: Path, monkeypatch):
+    """Pictures come last and take most of a small run's time: one who interrupts there is told the truth."""
+    folder = _folder_with_results(tmp_path / "results")
+    folder.draw("slice.png", "plots.draw_slice")
+    monkeypatch.setattr(plots, "draw_slice", lambda path: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        folder.complete()
+    folder.abandon()
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_interruption_while_results_move_comes_too_late(tmp_path: Path, monkeypatch):
+    folder = _folder_with_results(tmp_path / "results")
+    moved = results._move
+
+    def move(source: Path, target: Path) -> None:
+        signal.raise_signal(signal.SIGINT)
+        moved(source, target)
+
+    monkeypatch.setattr(results, "_move", move)
+    folder.complete()
+    assert [entry.name for entry in (tmp_path / "results").iterdir()] == ["summary.json"]
