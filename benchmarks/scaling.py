@@ -58,13 +58,13 @@ def case(dimension: int, cells: int) -> dict:
 
 def measure(dimension: int, cells: int) -> Row | None:
     """Solve repeatedly, then repeat the parts of a Newton step at the solution; return the row on rank 0."""
-    from pnp_exclusion import fenicsx
+    from pnp_exclusion.runtime import fenicsx
 
     fenicsx.initialise_petsc()
     from mpi4py import MPI
 
     import pnp_exclusion as pnp
-    from pnp_exclusion.solver.linear import OptionsLedger
+    from pnp_exclusion.solver.linear.presets import OptionsLedger
     from pnp_exclusion.solver.newton import NewtonSolver
 
     comm, solve = MPI.COMM_WORLD, pnp.solve

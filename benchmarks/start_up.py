@@ -46,7 +46,7 @@ def timed(function):
 
 builtins.__import__, importlib.import_module = timed(original), timed(original_by_name)
 note = sys.argv.pop(1)
-from pnp_exclusion.cli import main
+from pnp_exclusion.cli.main import main
 code = main()
 with open(note, "w") as file:
     print(seconds, file=file)
@@ -71,7 +71,7 @@ def measure(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
 
 def compiled() -> int:
     """Count the compiled forms in DOLFINx's cache."""
-    program = "import pnp_exclusion.fenicsx as f; f.initialise_petsc(); import dolfinx.jit as j; "
+    program = "import pnp_exclusion.runtime.fenicsx as f; f.initialise_petsc(); import dolfinx.jit as j; "
     program += "print(j.get_options()['cache_dir'])"
     folder = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
     return len(list(Path(folder).glob("*.so")))

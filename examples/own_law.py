@@ -9,7 +9,7 @@ import pnp_exclusion as pnp
 
 
 def exchange(a, b, rho, diffusivity):
-    """Return the rate at which species ``a`` changes places with ``b`` (0: a vacancy), see `pnp_exclusion.laws`."""
+    """Return the rate at which ``a`` changes places with ``b`` (0: a vacancy), see `pnp_exclusion.physics.laws`."""
     hindrance = 1.0 if b == 0 else 0.5
     return hindrance * diffusivity[a] * rho[a] * rho[b]
 

@@ -16,13 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case import Case, make_case, read_case
-    from pnp_exclusion.coupled.coupling import couple
-    from pnp_exclusion.engine.engine import run_engine
-    from pnp_exclusion.laws import FreeEnergy, IdealGas, LatticeGas, Law
-    from pnp_exclusion.solution import Solution, solve
-    from pnp_exclusion.sweeps.run import sweep
-    from pnp_exclusion.workbench import Workbench
+    from pnp_exclusion.case.case import Case, make_case, read_case
+    from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law
+    from pnp_exclusion.solution.solution import Solution
+    from pnp_exclusion.solution.solve import solve
+    from pnp_exclusion.studies.coupled.coupling import couple
+    from pnp_exclusion.studies.engine.engine import run_engine
+    from pnp_exclusion.studies.sweeps.run import sweep
+    from pnp_exclusion.studies.workbench import Workbench
 
 __version__ = "0.1.0"
 
@@ -43,21 +44,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "Case": "case",
-    "make_case": "case",
-    "read_case": "case",
-    "FreeEnergy": "laws",
-    "IdealGas": "laws",
-    "LatticeGas": "laws",
-    "Law": "laws",
-    "Solution": "solution",
-    "solve": "solution",
-    "sweep": "sweeps.run",
-    "couple": "coupled.coupling",
-    "run_engine": "engine.engine",
-    "Workbench": "workbench",
+    "Case": "case.case",
+    "make_case": "case.case",
+    "read_case": "case.case",
+    "FreeEnergy": "physics.laws",
+    "IdealGas": "physics.laws",
+    "LatticeGas": "physics.laws",
+    "Law": "physics.laws",
+    "Solution": "solution.solution",
+    "solve": "solution.solve",
+    "sweep": "studies.sweeps.run",
+    "couple": "studies.coupled.coupling",
+    "run_engine": "studies.engine.engine",
+    "Workbench": "studies.workbench",
 }
-WITHOUT_PETSC = ("case", "laws")
+WITHOUT_PETSC = ("case.case", "laws")
 """Modules that do not need it started."""
 
 
@@ -68,5 +69,5 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if _HOME[name] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.fenicsx").import_wheel()
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_wheel()
     return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)

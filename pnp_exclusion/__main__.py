@@ -2,6 +2,6 @@
 
 import sys
 
-from pnp_exclusion.cli import main
+from pnp_exclusion.cli.main import main
 
 sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 
 fenicsx.initialise_petsc()
 
@@ -13,10 +13,10 @@ import numpy as np
 from dolfinx import la
 
 import pnp_exclusion as pnp
-from pnp_exclusion.build import build
-from pnp_exclusion.laws import LAWS
-from pnp_exclusion.solver.assembly import Assembly, BatchedAssembly
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.case.build import build
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.physics.laws import LAWS
+from pnp_exclusion.solver.assembly.assembly import Assembly, BatchedAssembly
 
 
 def case(law: str, dimension: int) -> dict:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pnp_exclusion import fenicsx
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.runtime import fenicsx
 
 fenicsx.initialise_petsc()
 

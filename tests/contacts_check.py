@@ -5,7 +5,7 @@ Run by ``test_meeting_boundaries.py`` on two ranks.
 
 from __future__ import annotations
 
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 
 fenicsx.initialise_petsc()
 

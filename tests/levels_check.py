@@ -5,7 +5,7 @@ Run by ``test_linear_solvers.py``.
 
 from __future__ import annotations
 
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 
 fenicsx.initialise_petsc()
 
@@ -15,7 +15,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.mesh.domain import Grid
-from pnp_exclusion.solver.coarser_grids import grid_interpolations
+from pnp_exclusion.solver.linear.coarser_grids import grid_interpolations
 
 
 def multilinear(points: np.ndarray, slopes: np.ndarray) -> np.ndarray:

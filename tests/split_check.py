@@ -5,7 +5,7 @@ Run by ``test_linear_solvers.py``.
 
 from __future__ import annotations
 
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 
 fenicsx.initialise_petsc()
 
@@ -16,11 +16,11 @@ import numpy as np
 from assembly_check import case
 
 import pnp_exclusion as pnp
-from pnp_exclusion.build import build
-from pnp_exclusion.solver.assembly import BatchedAssembly
-from pnp_exclusion.solver.fields import _grid_of
-from pnp_exclusion.solver.split import WEAK, FieldMatrices
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.case.build import build
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.solver.assembly.assembly import BatchedAssembly
+from pnp_exclusion.solver.linear.block_matrices import WEAK, FieldMatrices
+from pnp_exclusion.solver.linear.fields import _grid_of
 
 
 def rows(matrix: PETSc.Mat) -> list[dict[int, float]]:

@@ -17,8 +17,8 @@ from conftest import (
     write_toml,
 )
 
-from pnp_exclusion import case_checks
-from pnp_exclusion.case import Case, make_case, read_case
+from pnp_exclusion.case import checks
+from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.errors import CaseError
 
 ONE_MISTAKE = {
@@ -247,7 +247,7 @@ def test_electrode_in_an_imposed_field_blocks_one_species_and_holds_the_other(tm
 
 def test_case_with_another_law_names_its_file_and_opens_none(monkeypatch: pytest.MonkeyPatch):
     case = read_case(EXAMPLES / "slit.toml")
-    monkeypatch.setattr(case_checks, "mesh_groups", _never)
+    monkeypatch.setattr(checks, "mesh_groups", _never)
     assert case.with_law("mpnp").dimension == 2
     assert case.with_law("mpnp").path == EXAMPLES / "slit.toml"
     with pytest.raises(CaseError) as caught:

@@ -8,10 +8,10 @@ import math
 import pytest
 from conftest import EXAMPLES, dimensionless_case, example
 
-from pnp_exclusion.case import make_case, read_case
-from pnp_exclusion.case_axes import axis_values, read_axis
-from pnp_exclusion.case_keys import CaseKeyError, dimension_of_key, set_key
-from pnp_exclusion.case_plans import Axis, SweepAxis
+from pnp_exclusion.case.axes import axis_values, read_axis
+from pnp_exclusion.case.case import make_case, read_case
+from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key, set_key
+from pnp_exclusion.case.plans import Axis, SweepAxis
 from pnp_exclusion.errors import CaseError
 
 SETTABLE = {

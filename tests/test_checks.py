@@ -15,14 +15,14 @@ from conftest import blocking_electrode, dimensionless_case, example, run_comman
 from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
-from pnp_exclusion.advice import advice
-from pnp_exclusion.build import build
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.exact.double_layer import CrowdedLayer, PointIonLayer
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.sizes import areas
-from pnp_exclusion.workbench import Workbench
+from pnp_exclusion.studies.workbench import Workbench
 
 DEBYE = 0.01
 

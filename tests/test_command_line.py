@@ -12,17 +12,18 @@ from typing import get_args
 import pytest
 from conftest import BIN, EXAMPLES, ROOT, blocking_electrode, dimensionless_case, example, run_command, write_toml
 
-from pnp_exclusion.advice import advice
-from pnp_exclusion.build import build
-from pnp_exclusion.case import Model, make_case, read_case
-from pnp_exclusion.commands.words import LAW_NAMES
-from pnp_exclusion.laws import LAWS
+from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import make_case, read_case
+from pnp_exclusion.case.tables import Model
+from pnp_exclusion.cli.commands.words import LAW_NAMES
+from pnp_exclusion.physics.laws import LAWS
 
 
 def test_help_imports_nothing_heavy():
     """`--help` must not wait for MPI, DOLFINx, numpy or pydantic."""
     code = (
-        "import sys; from pnp_exclusion.cli import main\n"
+        "import sys; from pnp_exclusion.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = ('dolfinx', 'dolfinx_solver', 'mpi4py.MPI', 'numpy', 'pydantic', 'pint', 'matplotlib')\n"
@@ -354,7 +355,7 @@ def test_error_of_one_rank_alone_ends_them_all_with_its_exit_code(tmp_path: Path
         "import sys\n"
         "from mpi4py import MPI\n"
         "from pnp_exclusion import cli\n"
-        "from pnp_exclusion.commands import info\n"
+        "from pnp_exclusion.cli.commands import info\n"
         "from pnp_exclusion.errors import DiskError\n"
         "def execute(arguments, options):\n"
         "    if MPI.COMM_WORLD.rank == 1:\n"

@@ -11,9 +11,9 @@ from conftest import EXAMPLES, run_command, write_toml
 from test_coupled import charged_membrane, solve
 
 import pnp_exclusion as pnp
-from pnp_exclusion.coupled.coupling import couple
 from pnp_exclusion.errors import CaseError, UsageError
-from pnp_exclusion.threshold import threshold
+from pnp_exclusion.studies.coupled.coupling import couple
+from pnp_exclusion.studies.threshold import threshold
 
 
 def coupled(tmp_path: Path, *words: object, ranks: int = 1) -> dict:

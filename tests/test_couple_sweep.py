@@ -13,9 +13,9 @@ from conftest import change, example, write_toml
 from test_coupled import between, charged_membrane
 
 import pnp_exclusion as pnp
-from pnp_exclusion.cli import main
-from pnp_exclusion.sweeps.coupling import coupling_rows
-from pnp_exclusion.sweeps.pictures import sweep_figure
+from pnp_exclusion.cli.main import main
+from pnp_exclusion.studies.sweeps.coupling import coupling_rows
+from pnp_exclusion.studies.sweeps.pictures import sweep_figure
 
 AXES = [
     {"key": "boundaries.left.potential", "from": "-60 mV", "to": "60 mV", "count": 3},

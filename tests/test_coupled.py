@@ -10,16 +10,16 @@ from conftest import EXAMPLES, dimensionless_case
 
 import pnp_exclusion as pnp
 from pnp_exclusion import exact
-from pnp_exclusion.coupled.channel import Channel, knob_of, steady_of
-from pnp_exclusion.coupled.conversion import Conversion, trade_off
-from pnp_exclusion.coupled.coupling import couple
-from pnp_exclusion.coupled.directions import asymmetry
-from pnp_exclusion.coupled.entropy import entropy_profile
-from pnp_exclusion.coupled.finite_drive import stirring_conductances
-from pnp_exclusion.coupled.tangents import TangentSolver
 from pnp_exclusion.observe.sample import profile
-from pnp_exclusion.threshold import threshold
-from pnp_exclusion.workbench import Workbench
+from pnp_exclusion.studies.coupled.channel import Channel, knob_of, steady_of
+from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
+from pnp_exclusion.studies.coupled.coupling import couple
+from pnp_exclusion.studies.coupled.directions import asymmetry
+from pnp_exclusion.studies.coupled.entropy import entropy_profile
+from pnp_exclusion.studies.coupled.finite_drive import stirring_conductances
+from pnp_exclusion.studies.coupled.tangents import TangentSolver
+from pnp_exclusion.studies.threshold import threshold
+from pnp_exclusion.studies.workbench import Workbench
 
 LAWS = [("pnp", 0.0), ("mpnp", 0.0), ("shdl", 0.0), ("vacancy", 0.0), ("vacancy", 0.5)]
 

@@ -10,11 +10,11 @@ import pytest
 from conftest import run_command, write_toml
 from test_coupled import LAWS, between, model, solve
 
-from pnp_exclusion.coupled.coupling import couple
-from pnp_exclusion.coupled.finite_drive import conductances
-from pnp_exclusion.coupled.tangents import Response, TangentSolver
-from pnp_exclusion.engine.engine import run_engine
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.studies.coupled.coupling import couple
+from pnp_exclusion.studies.coupled.finite_drive import conductances
+from pnp_exclusion.studies.coupled.tangents import Response, TangentSolver
+from pnp_exclusion.studies.engine.engine import run_engine
 
 CROWDED = [(law, kappa) for law, kappa in LAWS if law != "pnp"]
 

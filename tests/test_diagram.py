@@ -20,15 +20,15 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
 import pnp_exclusion as pnp
-from pnp_exclusion.diagram import arrangement, job
-from pnp_exclusion.diagram.compute import Diagram, diagrams_of, make_diagram
-from pnp_exclusion.diagram.exact import exact_excess
-from pnp_exclusion.diagram.plane import planes_of
-from pnp_exclusion.diagram.readings import Reading
-from pnp_exclusion.diagram.report import as_json, points_csv, shares
-from pnp_exclusion.diagram.trace import trace
-from pnp_exclusion.diagram.workers import WorkerError, Workers
 from pnp_exclusion.exact import border_field, equilibrium_fields, inverse_interval, stationary_state
+from pnp_exclusion.studies.diagram import arrangement, job
+from pnp_exclusion.studies.diagram.compute import Diagram, diagrams_of, make_diagram
+from pnp_exclusion.studies.diagram.exact import exact_excess
+from pnp_exclusion.studies.diagram.plane import planes_of
+from pnp_exclusion.studies.diagram.readings import Reading
+from pnp_exclusion.studies.diagram.report import as_json, points_csv, shares
+from pnp_exclusion.studies.diagram.trace import trace
+from pnp_exclusion.studies.diagram.workers import WorkerError, Workers
 
 LEFT, RIGHT = (0.6, 0.2), (0.2, 0.6)
 SIDE = 20.0

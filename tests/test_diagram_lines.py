@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pnp_exclusion.diagram import arrangement
-from pnp_exclusion.diagram.trace import trace
+from pnp_exclusion.studies.diagram import arrangement
+from pnp_exclusion.studies.diagram.trace import trace
 
 CENTRE = np.array([0.437, 0.51])
 

@@ -12,11 +12,11 @@ import pytest
 from conftest import BIN, EXAMPLES, run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.engine.engine import Engine, run_engine
-from pnp_exclusion.engine.linear import LinearEngine, LinearLeg
-from pnp_exclusion.engine.loop import Leg, Loop
-from pnp_exclusion.engine.report import as_json
 from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.studies.engine.engine import Engine, run_engine
+from pnp_exclusion.studies.engine.linear import LinearEngine, LinearLeg
+from pnp_exclusion.studies.engine.loop import Leg, Loop
+from pnp_exclusion.studies.engine.report import as_json
 
 
 def membrane(charge: float, high: float, low: float, law: str = "shdl") -> dict:
@@ -188,11 +188,11 @@ def test_currents_of_legs_are_named_by_the_species_that_pass():
 
 _ONE_LOAD = """
 import sys
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 fenicsx.initialise_petsc()
 from mpi4py import MPI
 import pnp_exclusion as pnp
-from pnp_exclusion.engine.loop import Leg, Loop
+from pnp_exclusion.studies.engine.loop import Leg, Loop
 solutions = [pnp.solve(pnp.read_case(path)) for path in sys.argv[1:]]
 with Leg(solutions[0], 1.0) as first, Leg(solutions[1], 1.0) as second:
     point = Loop((first, second)).at(1.0)

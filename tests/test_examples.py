@@ -12,7 +12,7 @@ import pytest
 from conftest import EXAMPLES, run_command, summary_of
 
 import pnp_exclusion as pnp
-from pnp_exclusion.quantities import FARADAY
+from pnp_exclusion.case.quantities import FARADAY
 
 
 def run_example(name: str, tmp_path: Path) -> tuple[dict, Path]:

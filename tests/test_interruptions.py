@@ -16,10 +16,10 @@ import pytest
 from conftest import BIN, dimensionless_case, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion import plots, results
-from pnp_exclusion.results import ResultFolder
+from pnp_exclusion.output import plots, results
+from pnp_exclusion.output.results import ResultFolder
+from pnp_exclusion.solver.linear.block_matrices import FieldMatrices
 from pnp_exclusion.solver.newton import NewtonSolver
-from pnp_exclusion.solver.split import FieldMatrices
 
 PATIENCE = 60.0
 SAID = "pnp-exclusion: interrupted; nothing was written\n"
@@ -138,23 +138,23 @@ def test_error_of_any_callback_is_raised_as_it_was(callback: str, monkeypatch):
 FAILING_ON_ONE_RANK = """
 import sys
 from mpi4py import MPI
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 fenicsx.initialise_petsc()
 from pnp_exclusion.solver.newton import NewtonSolver
 if MPI.COMM_WORLD.rank == 1:
     def fail(*_):
         raise MemoryError("as where memory has run out")
     NewtonSolver._assemble_residual = fail
-from pnp_exclusion.cli import main
+from pnp_exclusion.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 LOG_ON_A_FULL_DISK = """
 import sys
 from pathlib import Path
-from pnp_exclusion.console import Console
+from pnp_exclusion.runtime.console import Console
 usual = Console.open_log
 Console.open_log = lambda self, path: usual(self, Path("/dev/full"))
-from pnp_exclusion.cli import main
+from pnp_exclusion.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -210,7 +210,7 @@ def _folder_with_results(path: Path) -> ResultFolder:
 def test_interruption_while_a_picture_is_drawn_leaves_no_results(tmp_path: Path, monkeypatch):
     """Pictures come last and take most of a small run's time: one who interrupts there is told the truth."""
     folder = _folder_with_results(tmp_path / "results")
-    folder.draw("slice.png", "plots.draw_slice")
+    folder.draw("slice.png", "output.plots.draw_slice")
     monkeypatch.setattr(plots, "draw_slice", lambda path: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         folder.complete()

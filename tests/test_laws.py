@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pnp_exclusion import laws
-from pnp_exclusion.laws import FreeEnergy, LatticeGas, Law, LawError
+from pnp_exclusion.physics import laws
+from pnp_exclusion.physics.laws import FreeEnergy, LatticeGas, Law, LawError
 
 STATES = np.random.default_rng(1).dirichlet([1.0, 1.0, 1.0, 1.0], size=40)
 """Rows of (rho_0, rho_1, rho_2, rho_3)."""

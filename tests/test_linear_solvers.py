@@ -11,13 +11,14 @@ from assembly_check import case as flux_case
 from conftest import BIN, EXAMPLES, blocking_electrode, run_command, summary_of, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion import fenicsx
-from pnp_exclusion.build import build
+from pnp_exclusion.case.build import build
+from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.errors import CaseError, UsageError
-from pnp_exclusion.solution import settings_of
-from pnp_exclusion.solver import assembly, nested
-from pnp_exclusion.sweeps.run import Crew
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.runtime import fenicsx
+from pnp_exclusion.solution import coarse_start
+from pnp_exclusion.solution.solve import settings_of
+from pnp_exclusion.solver.assembly import assembly
+from pnp_exclusion.studies.sweeps.run import Crew
 
 
 def box(dimension: int, cells: int, **solver) -> dict:
@@ -161,7 +162,7 @@ def test_leaving_out_weak_couplings_costs_no_krylov_steps(name: str, monkeypatch
         del tables["domain"]["cells"]
     tables["regions"] = [{"name": "m", "x": [0.25, 0.75], "fixed_charge": 0.3, "diffusivity": diffusivity}]
     without = pnp.solve(tables).report
-    monkeypatch.setattr("pnp_exclusion.solver.fields._grid_of", lambda weak_form: None)
+    monkeypatch.setattr("pnp_exclusion.solver.linear.fields._grid_of", lambda weak_form: None)
     with_all = pnp.solve(tables).report
     assert without.tried == []
     assert without.linear_iterations <= 1.2 * with_all.linear_iterations + 2
@@ -195,7 +196,7 @@ def test_a_start_from_coarser_meshes_leads_to_the_same_currents(
 ):
     found, coarse, jacobians = [], [], []
     for least in (10**9, 300):
-        monkeypatch.setattr(nested, "LEAST_UNKNOWNS", least)
+        monkeypatch.setattr(coarse_start, "LEAST_UNKNOWNS", least)
         lines: list[str] = []
         tables = box(dimension, cells, degree=degree, linear="direct")
         found.append(pnp.solve(tables, progress=lines.append))
@@ -211,12 +212,12 @@ def test_a_start_from_coarser_meshes_leads_to_the_same_currents(
 
 
 def test_a_mesh_from_a_file_starts_cold(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(nested, "LEAST_UNKNOWNS", 1)
+    monkeypatch.setattr(coarse_start, "LEAST_UNKNOWNS", 1)
     case = pnp.read_case(EXAMPLES / "slit.toml")
     setup = build(case)
     weak_form = WeakForm(setup.problem, 1)
     before = weak_form.unknown.x.array.copy()
-    assert nested.coarser_start(setup, weak_form, settings_of(case)) is None
+    assert coarse_start.coarser_start(setup, weak_form, settings_of(case)) is None
     assert (weak_form.unknown.x.array == before).all()
 
 

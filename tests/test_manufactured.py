@@ -16,15 +16,15 @@ import pytest
 import ufl
 from dolfinx import fem
 
-from pnp_exclusion import laws
-from pnp_exclusion.boundaries import BoundaryCondition, Reservoir
+from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.mesh.domain import tensor_domain
 from pnp_exclusion.mesh.physical_names import SIDES
 from pnp_exclusion.observe.currents import boundary_totals
-from pnp_exclusion.problem import Species, simple_problem
-from pnp_exclusion.solver.linear import OptionsLedger
+from pnp_exclusion.physics import laws
+from pnp_exclusion.physics.boundaries import BoundaryCondition, Reservoir
+from pnp_exclusion.physics.problem import Species, simple_problem
+from pnp_exclusion.solver.linear.presets import OptionsLedger
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
-from pnp_exclusion.weakform import WeakForm
 
 CHARGES = (1.0, -1.0)
 DEBYE_LENGTH = 0.7

@@ -15,9 +15,9 @@ import pytest
 from conftest import BIN, run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.advice import advice
-from pnp_exclusion.build import build
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.mesh.contacts import meeting_boundaries
 
 PER_HALVING = 2.0 / math.pi * math.log(2.0)

@@ -23,12 +23,12 @@ from msh import (
     write_msh,
 )
 
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.mesh.simplices import FACES, simplices
-from pnp_exclusion.solution import solve
+from pnp_exclusion.solution.solve import solve
 
 UNIT_CELLS = {
     TRIANGLE: ([[0, 0, 0], [1, 0, 0], [0, 1, 0]], 1 / 2),

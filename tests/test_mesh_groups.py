@@ -11,12 +11,12 @@ import pytest
 from conftest import mistakes, run_command, summary_of, write_toml
 from msh import LINE, QUADRANGLE, TRIANGLE, Square, diffusion, holds, write_msh
 
-from pnp_exclusion.advice import advice
-from pnp_exclusion.build import build
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
-from pnp_exclusion.solution import solve
+from pnp_exclusion.solution.solve import solve
 
 ENDS = [holds("left", 0.4), holds("right", 0.1)]
 THROUGH = 0.3

@@ -11,9 +11,9 @@ import pytest
 from conftest import run_command, write_toml
 from msh import HEXAHEDRON, LINE, QUADRANGLE, TRIANGLE, Square, diffusion, holds, write_msh
 
-from pnp_exclusion.advice import advice
-from pnp_exclusion.build import build
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import EXAMPLES, change, dimensionless_case, example
 
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.errors import CaseError
 
 

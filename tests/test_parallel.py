@@ -65,13 +65,13 @@ def test_fields_of_several_ranks_hold_every_cell(tmp_path: Path):
 _GUESS = """
 import sys
 import numpy as np
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 fenicsx.initialise_petsc()
 import pnp_exclusion as pnp
-from pnp_exclusion.build import build
-from pnp_exclusion.solver.linear import OptionsLedger
+from pnp_exclusion.case.build import build
+from pnp_exclusion.solver.linear.presets import OptionsLedger
 from pnp_exclusion.solver.steady import SteadySolver
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.discretisation.weak_form import WeakForm
 
 weak_form = WeakForm(build(pnp.read_case(sys.argv[1])).problem)
 with OptionsLedger() as ledger, SteadySolver(weak_form, ledger) as solver:
@@ -135,7 +135,7 @@ def test_unexpected_error_on_one_rank_ends_every_rank(tmp_path: Path):
         "import sys\n"
         "from mpi4py import MPI\n"
         "from pnp_exclusion import cli\n"
-        "from pnp_exclusion.commands import run as command\n"
+        "from pnp_exclusion.cli.commands import run as command\n"
         "def run(arguments, options):\n"
         "    if MPI.COMM_WORLD.rank == 1:\n"
         "        raise RuntimeError('rank one broke')\n"
@@ -197,7 +197,7 @@ def _command_line(pid: int) -> str:
 _LARGEST = """
 from mpi4py import MPI
 import numpy as np
-from pnp_exclusion.parallel import largest_over_ranks
+from pnp_exclusion.runtime.parallel import largest_over_ranks
 comm = MPI.COMM_WORLD
 found = []
 for bad in (None, 0, 1, 2):

@@ -122,7 +122,7 @@ def test_full_disk_while_writing_loses_nothing(membrane_results: Path, tmp_path:
     from mpi4py import MPI
 
     from pnp_exclusion.errors import DiskError
-    from pnp_exclusion.results import ResultFolder
+    from pnp_exclusion.output.results import ResultFolder
 
     folder = tmp_path / "kept"
     shutil.copytree(membrane_results, folder)
@@ -197,8 +197,8 @@ def test_picture_that_fails_is_a_warning_and_costs_nothing_else(
     """On the terminal, in the log and in the summary beside it; everything else is there, the other picture too."""
     import argparse
 
-    from pnp_exclusion import plots
-    from pnp_exclusion.job import Job, read
+    from pnp_exclusion.output import plots
+    from pnp_exclusion.output.job import Job, read
 
     monkeypatch.setattr(plots, "draw_profiles", Drawn())
     arguments = argparse.Namespace(
@@ -217,7 +217,7 @@ def test_picture_that_fails_is_a_warning_and_costs_nothing_else(
 
 
 def test_picture_of_a_sweep_that_fails_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from pnp_exclusion.sweeps import run
+    from pnp_exclusion.studies.sweeps import run
 
     monkeypatch.setattr(run, "draw_sweep", Drawn())
     tables = dimensionless_case() | {"sweep": {"axes": [{"key": "species.A.field", "values": [0.0, 1.0]}]}}
@@ -289,8 +289,8 @@ def test_drawing_in_metres_is_shown_in_nanometres(tmp_path: Path):
 )
 def test_lengths_are_shown_in_a_unit_that_can_be_read(length: str, unit: str, in_unit: float, membrane: dict):
     """The unit of the case where the domain is between 0.001 and 10000 of it."""
-    from pnp_exclusion.case import make_case
-    from pnp_exclusion.scales import domain_length, scales_of
+    from pnp_exclusion.case.case import make_case
+    from pnp_exclusion.case.scales import domain_length, scales_of
 
     membrane |= {"domain": {"shape": "interval", "length": length}, "regions": []}
     case = make_case(membrane)

@@ -15,12 +15,12 @@ from mpi4py import MPI
 import pytest
 from conftest import EXAMPLES, ROOT, change, dimensionless_case, run_command, write_toml
 
-from pnp_exclusion import cli
-from pnp_exclusion.build import build
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import make_case
+from pnp_exclusion.cli import main as cli
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.solution import solve
-from pnp_exclusion.solver import memory
+from pnp_exclusion.runtime import memory
+from pnp_exclusion.solution.solve import solve
 
 SLURM = ROOT / "docs" / "slurm"
 
@@ -48,11 +48,11 @@ def test_more_ranks_than_cells_are_refused_in_a_sentence(tmp_path: Path):
 
 KEEPER = """
 from pathlib import Path
-from pnp_exclusion import fenicsx
+from pnp_exclusion.runtime import fenicsx
 fenicsx.initialise_petsc()
 from mpi4py import MPI
 import numpy as np
-from pnp_exclusion.solver.memory import available_per_rank
+from pnp_exclusion.runtime.memory import available_per_rank
 resident = lambda: 4096e-6 * int(Path("/proc/self/statm").read_text().split()[1])
 np.ones(50_000_000)
 held = [resident()]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pnp_exclusion.case import make_case
-from pnp_exclusion.quantities import AVOGADRO, BOLTZMANN, ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY
-from pnp_exclusion.scales import domain_length, scales_of
+from pnp_exclusion.case.case import make_case
+from pnp_exclusion.case.quantities import AVOGADRO, BOLTZMANN, ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY
+from pnp_exclusion.case.scales import domain_length, scales_of
 
 
 def test_thermal_voltage_at_room_temperature_is_25_69_mv(membrane):

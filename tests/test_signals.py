@@ -11,8 +11,8 @@ import threading
 import pytest
 from conftest import EXAMPLES
 
-from pnp_exclusion.cli import main
-from pnp_exclusion.signals import SIGNALS, held_back, kept_from_children, listen
+from pnp_exclusion.cli.main import main
+from pnp_exclusion.runtime.signals import SIGNALS, held_back, kept_from_children, listen
 
 INTERRUPTED_IN_THE_MIDDLE_OF_AN_IMPORT = """
 import os, signal, sys
@@ -27,7 +27,7 @@ def interrupt(frame, event, argument):
 # what runs in the background of a shell inherits that SIGINT is ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.setprofile(interrupt)
-from pnp_exclusion.cli import main
+from pnp_exclusion.cli.main import main
 sys.exit(main(["run", sys.argv[1], "-o", sys.argv[2]]))
 """
 
@@ -113,6 +113,6 @@ def test_error_that_a_library_makes_of_an_interruption_is_one(monkeypatch, capfd
         except KeyboardInterrupt as interruption:
             raise ImportError("a compiled module's own words") from interruption
 
-    monkeypatch.setattr("pnp_exclusion.commands.info.execute", execute)
+    monkeypatch.setattr("pnp_exclusion.cli.commands.info.execute", execute)
     assert main(["info"]) == 130
     assert capfd.readouterr().err == "pnp-exclusion: interrupted; nothing was written\n"

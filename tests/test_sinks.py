@@ -16,7 +16,7 @@ import pytest
 from conftest import run_command, summary_of, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.integration import positive_degree
+from pnp_exclusion.discretisation.integration import positive_degree
 
 FULL = 0.3
 SHARES = (1e-3, 1e-6, 1e-9, 1e-12, 0.0)

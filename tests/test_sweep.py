@@ -13,16 +13,15 @@ import xarray as xr
 from conftest import EXAMPLES, ROOT, dimensionless_case, example, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.case import read_case
-from pnp_exclusion.case_checks import check_tables
-from pnp_exclusion.case_plans import RESERVED
-from pnp_exclusion.cli import main
+from pnp_exclusion.case.case import checked_case, read_case
+from pnp_exclusion.case.plans import RESERVED
+from pnp_exclusion.cli.main import main
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.exact import stationary_state
-from pnp_exclusion.sweeps.dataset import LONG_NAMES
-from pnp_exclusion.sweeps.pictures import Layout, current_rows, layout_of, sweep_figure
-from pnp_exclusion.sweeps.plan import plan_of
-from pnp_exclusion.sweeps.record import line_of
+from pnp_exclusion.studies.sweeps.dataset import LONG_NAMES
+from pnp_exclusion.studies.sweeps.pictures import Layout, current_rows, layout_of, sweep_figure
+from pnp_exclusion.studies.sweeps.plan import plan_of
+from pnp_exclusion.studies.sweeps.record import line_of
 
 
 def two_fields(first: int, second: int) -> dict:
@@ -271,7 +270,7 @@ WORDS = {
 
 @pytest.mark.parametrize("name", WORDS)
 def test_command_lines_that_cannot_be_followed(name: str, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pnp_exclusion.sweeps.on_dask.PATIENCE", "1s")
+    monkeypatch.setattr("pnp_exclusion.studies.sweeps.on_dask.PATIENCE", "1s")
     words, sentence = WORDS[name]
     case = write_toml(membrane_over(VOLTAGE), tmp_path / "case.toml")
     assert main(["sweep", str(case), "-o", str(tmp_path / "out"), "--quiet", *words]) == 2
@@ -292,9 +291,9 @@ def test_python_raises_what_the_command_line_tells(tmp_path: Path):
 def test_plan_of_many_points_looks_at_some_and_a_part_at_its_own(tmp_path: Path, capsys, monkeypatch):
     """Numbers of points: a look at each of a million would take minutes before an array of jobs can begin."""
     looked: list[object] = []
-    usual = check_tables
+    usual = checked_case
     counted = lambda tables, *others: looked.append(tables["boundaries"][0]["potential"]) or usual(tables, *others)  # noqa: E731
-    monkeypatch.setattr("pnp_exclusion.sweeps.plan.check_tables", counted)
+    monkeypatch.setattr("pnp_exclusion.studies.sweeps.plan.checked_case", counted)
     most = VOLTAGE | {"from": "-40 mV", "to": "40 mV", "count": 20_001}
     case = str(write_toml(membrane_over(most), tmp_path / "case.toml"))
     assert main(["sweep", case, "-o", str(tmp_path / "out"), "--plan-only"]) == 0

@@ -23,14 +23,14 @@ import pytest
 from conftest import BIN, dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.case import Case, make_case
+from pnp_exclusion.case.case import Case, make_case
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.interruption import Interruption
-from pnp_exclusion.sweeps.on_dask import SchedulerLostError, over_dask
-from pnp_exclusion.sweeps.plan import Chunk, PointCases, Work, plan_of
-from pnp_exclusion.sweeps.processes import over_processes
-from pnp_exclusion.sweeps.ranks import groups_of
-from pnp_exclusion.sweeps.record import WORKER_DIED
+from pnp_exclusion.runtime.interruption import Interruption
+from pnp_exclusion.studies.sweeps.on_dask import SchedulerLostError, over_dask
+from pnp_exclusion.studies.sweeps.plan import Chunk, PointCases, Work, plan_of
+from pnp_exclusion.studies.sweeps.processes import over_processes
+from pnp_exclusion.studies.sweeps.ranks import groups_of
+from pnp_exclusion.studies.sweeps.record import WORKER_DIED
 
 FILES = ("points.jsonl", "sweep.nc", "plan.json")
 LONG = 400

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, dimensionless_case, example
 
-from pnp_exclusion.case import Case, make_case
-from pnp_exclusion.case_checks import check_tables
+from pnp_exclusion.case import checks
+from pnp_exclusion.case.case import Case, checked_case, make_case
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.sweeps.design import corners
-from pnp_exclusion.sweeps.plan import Plan, plan_of
+from pnp_exclusion.studies.sweeps.design import corners
+from pnp_exclusion.studies.sweeps.plan import Plan, plan_of
 
 FIELD_A = {"key": "species.A.field", "from": -10.0, "to": 10.0}
 FIELD_B = {"key": "species.B.field", "values": [-4.0, 0.0, 4.0]}
@@ -156,7 +156,7 @@ def test_cases_of_points_are_those_that_a_full_check_makes(membrane: dict):
     plan = plan_of(make_case(membrane | {"sweep": {"axes": axes}}))
     for coordinates in points(plan):
         case = plan.cases.case(coordinates)
-        assert case == check_tables(case.as_written(), case.path)
+        assert case == checked_case(case.as_written(), case.path)
         assert case.model.law == coordinates[1]
         assert case.sweep is None
 
@@ -170,16 +170,14 @@ def test_check_of_a_point_is_cheap_beside_its_solution():
 
 
 def test_mesh_file_is_looked_into_once(monkeypatch: pytest.MonkeyPatch):
-    from pnp_exclusion import case_checks
-
     tables = example("slit")
     tables["sweep"] = {"axes": [{"key": "boundaries.left.potential", "from": "0 mV", "to": "50 mV", "count": 6}]}
     case = make_case(tables, EXAMPLES)
-    looked, mesh_groups = [], case_checks.mesh_groups
-    monkeypatch.setattr(case_checks, "mesh_groups", lambda path: looked.append(path) or mesh_groups(path))
+    looked, mesh_groups = [], checks.mesh_groups
+    monkeypatch.setattr(checks, "mesh_groups", lambda path: looked.append(path) or mesh_groups(path))
     plan_of(case)
     assert len(looked) == 1
-    check_tables(case.as_written(), case.path)
+    checked_case(case.as_written(), case.path)
     assert len(looked) == 2
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from conftest import dimensionless_case
 
-from pnp_exclusion.case import make_case
+from pnp_exclusion.case.case import make_case
 from pnp_exclusion.errors import DiskError, UsageError
-from pnp_exclusion.sweeps.plan import Plan, plan_of
-from pnp_exclusion.sweeps.record import line_of
-from pnp_exclusion.sweeps.store import Part, Store
+from pnp_exclusion.studies.sweeps.plan import Plan, plan_of
+from pnp_exclusion.studies.sweeps.record import line_of
+from pnp_exclusion.studies.sweeps.store import Part, Store
 
 
 def plan(count: int = 6, **tables: object) -> Plan:

@@ -14,12 +14,12 @@ from test_coupled import charged_membrane
 from test_engine import membrane
 
 import pnp_exclusion as pnp
-from pnp_exclusion.cli import main
+from pnp_exclusion.cli.main import main
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
-from pnp_exclusion.job import failure
-from pnp_exclusion.laws import Law, mpnp
+from pnp_exclusion.output.job import failure
+from pnp_exclusion.physics.laws import Law, mpnp
 from pnp_exclusion.solver.steady import SteadyReport
-from pnp_exclusion.threshold import threshold
+from pnp_exclusion.studies.threshold import threshold
 
 USES: dict[str, Callable[[Any], float]] = {
     "solve": lambda case: pnp.solve(case).currents["A"],

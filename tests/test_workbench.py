@@ -9,11 +9,11 @@ import pytest
 from conftest import EXAMPLES
 
 import pnp_exclusion as pnp
-from pnp_exclusion.case import Case, make_case, read_case
+from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.errors import ConvergenceError, OneRankDiskError
 from pnp_exclusion.exact import stationary_state
-from pnp_exclusion.parallel import leaves_together
-from pnp_exclusion.workbench import Workbench, structure_of
+from pnp_exclusion.runtime.parallel import leaves_together
+from pnp_exclusion.studies.workbench import Workbench, structure_of
 
 TWO_SPECIES = {
     "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed"},

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.workers import WorkerFailedError, results_of
+from pnp_exclusion.runtime.workers import WorkerFailedError, results_of
 
 LONGEST = 60.0
 
@@ -78,7 +78,7 @@ PARENT = """
 import sys
 sys.path.insert(0, {folder!r})
 from test_worker_processes import bench, never
-from pnp_exclusion.workers import results_of
+from pnp_exclusion.runtime.workers import results_of
 if __name__ == "__main__":
     for result in results_of(bench, [1, 2, "wait", "wait"], 2, asked=lambda: False, given_up=never):
         print(result, flush=True)

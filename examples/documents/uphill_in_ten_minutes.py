@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pnp_exclusion as pnp
-from pnp_exclusion.diagram.compute import diagrams_of
+from pnp_exclusion.studies.diagram.compute import diagrams_of
 
 # %% [markdown]
 # ## Two species in a channel

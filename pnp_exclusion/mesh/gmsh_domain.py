@@ -18,7 +18,7 @@ from dolfinx.io.utils import distribute_entity_data
 from pnp_exclusion.mesh.domain import Domain, too_many_ranks
 from pnp_exclusion.mesh.gmsh_file import MeshFile, read_mesh_file
 from pnp_exclusion.mesh.physical_names import MeshFileError
-from pnp_exclusion.parallel import on_rank_zero
+from pnp_exclusion.runtime.parallel import on_rank_zero
 
 _CELLS = {
     1: ("interval", 1),

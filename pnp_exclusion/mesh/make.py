@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.errors import DiskError, UsageError
-from pnp_exclusion.fenicsx import INSTALL
 from pnp_exclusion.mesh.physical_names import MeshFileError
-from pnp_exclusion.signals import held_back
+from pnp_exclusion.runtime.fenicsx import INSTALL
+from pnp_exclusion.runtime.signals import held_back
 
 GMSH_FILES = (".geo", ".geo_unrolled")
 

@@ -18,9 +18,9 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.integration import CellwiseForm
+from pnp_exclusion.discretisation.integration import CellwiseForm
+from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.mesh.sizes import areas, cells_at, heights
-from pnp_exclusion.weakform import WeakForm
 
 DISTINCT = 10.0
 """Times its uncertainty: what a current must be to count as one."""

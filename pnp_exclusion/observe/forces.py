@@ -8,7 +8,7 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.discretisation.weak_form import WeakForm
 
 NO_CURRENT = 1e-9
 """Of the one-way flux: a current below it is none."""

@@ -14,9 +14,9 @@ from mpi4py import MPI
 import basix
 import numpy as np
 
-from pnp_exclusion.compilation import compiled_expression
-from pnp_exclusion.integration import STEEP
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.discretisation.integration import STEEP
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.runtime.compilation import compiled_expression
 
 LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from dolfinx import fem
 
+from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.mesh.sizes import cells_at, heights
-from pnp_exclusion.weakform import WeakForm
 
 
 @dataclass(frozen=True)

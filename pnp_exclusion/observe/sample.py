@@ -9,10 +9,10 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem
 
+from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.locate import cells_of_points
-from pnp_exclusion.observe.split import flux_fields
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.observe.flux_parts import flux_fields
 
 GRID = 181
 """Points along the longer side of a slice."""

@@ -17,8 +17,8 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.errors import DiskError, OneRankDiskError, PnpExclusionError
-from pnp_exclusion.parallel import end_all_ranks, leaves_together
-from pnp_exclusion.signals import held_back
+from pnp_exclusion.runtime.parallel import end_all_ranks, leaves_together
+from pnp_exclusion.runtime.signals import held_back
 
 FAILED = object()
 

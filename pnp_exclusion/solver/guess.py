@@ -19,11 +19,11 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.parallel import largest_over_ranks
-from pnp_exclusion.problem import Problem
-from pnp_exclusion.solver.linear import refusals_as_usage_errors
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
-from pnp_exclusion.weakform import WeakForm
 
 Start = Literal["densities", "potentials"]
 """What is harmonic between boundaries that hold different values. Densities are nearly so where particles pass,

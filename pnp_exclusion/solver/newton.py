@@ -12,13 +12,13 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import la
 
-from pnp_exclusion.parallel import largest_over_ranks
-from pnp_exclusion.solver.assembly import assembly_of
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.callbacks import Callbacks
-from pnp_exclusion.solver.fields import Preconditioning
-from pnp_exclusion.solver.levels import Levels
-from pnp_exclusion.solver.linear import OptionsLedger, petsc_message, refusals_as_usage_errors
-from pnp_exclusion.weakform import WeakForm
+from pnp_exclusion.solver.linear.fields import Preconditioning
+from pnp_exclusion.solver.linear.levels import Levels
+from pnp_exclusion.solver.linear.presets import OptionsLedger, petsc_message, refusals_as_usage_errors
 
 Limiter = Literal["damp", "clip", "line search"]
 

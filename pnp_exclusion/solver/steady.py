@@ -10,15 +10,15 @@ from typing import Self
 
 import numpy as np
 
+from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.laws import LEAST_MOBILITY
-from pnp_exclusion.parallel import leaves_together
-from pnp_exclusion.solver.fields import field_names, size_of
+from pnp_exclusion.physics.laws import LEAST_MOBILITY
+from pnp_exclusion.runtime.memory import available_per_rank, estimate
+from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.guess import FirstGuess, Start
-from pnp_exclusion.solver.linear import PACKAGE, OptionsLedger, preset, resolved, with_pivots
-from pnp_exclusion.solver.memory import available_per_rank, estimate
+from pnp_exclusion.solver.linear.fields import field_names, size_of
+from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsLedger, preset, resolved, with_pivots
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
-from pnp_exclusion.weakform import WeakForm
 
 FIRST_RAMP_STEP = 3.0
 """kT/e: the drive of the first ramp step."""

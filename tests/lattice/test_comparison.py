@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, kstest
 
-from pnp_exclusion.lattice import (
+from pnp_exclusion.particles.lattice import (
     ExchangeProcess,
     Lattice,
     affordable_cells,

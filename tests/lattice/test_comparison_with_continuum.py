@@ -17,14 +17,14 @@ from conftest import dimensionless_case, example
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import PnpExclusionError, UsageError
-from pnp_exclusion.hydrodynamics import compare as comparing
-from pnp_exclusion.hydrodynamics import plots, relax
-from pnp_exclusion.hydrodynamics.compare import LatticeSettings, compare_with_lattice
-from pnp_exclusion.hydrodynamics.continuum import read_continuum
-from pnp_exclusion.hydrodynamics.relax import relax_step
-from pnp_exclusion.hydrodynamics.report import as_json, relaxation_as_json, relaxation_verdict, table, verdict
-from pnp_exclusion.lattice import TooShortError, WorkerDiedError, lattice_heat_profile
-from pnp_exclusion.lattice import replicas as spreading
+from pnp_exclusion.particles.lattice import TooShortError, WorkerDiedError, lattice_heat_profile
+from pnp_exclusion.particles.lattice import replicas as spreading
+from pnp_exclusion.verification import compare as comparing
+from pnp_exclusion.verification import plots, relax
+from pnp_exclusion.verification.compare import LatticeSettings, compare_with_lattice
+from pnp_exclusion.verification.continuum import read_continuum
+from pnp_exclusion.verification.relax import relax_step
+from pnp_exclusion.verification.report import as_json, relaxation_as_json, relaxation_verdict, table, verdict
 
 CHANCE = 1e-7
 """Below which a chi-square fails a true simulation."""

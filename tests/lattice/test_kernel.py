@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pnp_exclusion.lattice import ExchangeProcess, Lattice
-from pnp_exclusion.lattice.engine import Apparatus, Engine, draw_start
-from pnp_exclusion.lattice.kernel import _next_word
+from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice
+from pnp_exclusion.particles.lattice.engine import Apparatus, Engine, draw_start
+from pnp_exclusion.particles.lattice.kernel import _next_word
 
 PUBLISHED = [
     41943041,

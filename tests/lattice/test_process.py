@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pnp_exclusion.lattice import ExchangeProcess, Lattice
-from pnp_exclusion.lattice.modes import slow_modes
+from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice
+from pnp_exclusion.particles.lattice.modes import slow_modes
 
 
 @pytest.mark.parametrize(

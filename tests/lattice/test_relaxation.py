@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from pnp_exclusion.lattice import (
+from pnp_exclusion.particles.lattice import (
     ExchangeProcess,
     Lattice,
     compare_relaxation,
@@ -15,8 +15,8 @@ from pnp_exclusion.lattice import (
     lattice_heat_profile,
     simulate_relaxation,
 )
-from pnp_exclusion.lattice import replicas as spreading
-from pnp_exclusion.lattice.small import build_generator, enumerate_states
+from pnp_exclusion.particles.lattice import replicas as spreading
+from pnp_exclusion.particles.lattice.small import build_generator, enumerate_states
 
 LEFT, RIGHT = (0.2, 0.5), (0.6, 0.1)
 EDGES, STEPS = (0.0, 0.5, 1.0), np.array([[0.9, 0.1], [0.05, 0.6]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pnp_exclusion.lattice import ExchangeProcess, Lattice, exact_law
+from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice, exact_law
 
 LEFT, RIGHT = (0.2, 0.5), (0.6, 0.1)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pnp_exclusion.lattice import (
+from pnp_exclusion.particles.lattice import (
     ExchangeProcess,
     Lattice,
     NothingMeasuredError,
@@ -20,9 +20,9 @@ from pnp_exclusion.lattice import (
     simulate_stationary,
     time_needed,
 )
-from pnp_exclusion.lattice.engine import Apparatus
-from pnp_exclusion.lattice.replicas import _Reporter
-from pnp_exclusion.lattice.stationary import BURN_IN_PROBES
+from pnp_exclusion.particles.lattice.engine import Apparatus
+from pnp_exclusion.particles.lattice.replicas import _Reporter
+from pnp_exclusion.particles.lattice.stationary import BURN_IN_PROBES
 
 PROCESS = ExchangeProcess(Lattice("reservoirs", 12), (3.0, -3.0), (0.2, 0.5), (0.6, 0.1))
 
@@ -60,7 +60,7 @@ def test_relaxation_gives_the_same_bits_in_one_and_two_processes():
 RANKS = """
 import sys
 from mpi4py import MPI
-from pnp_exclusion.lattice import ExchangeProcess, Lattice, TooShortError, simulate_stationary
+from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice, TooShortError, simulate_stationary
 process = ExchangeProcess(Lattice("reservoirs", 12), (3.0, -3.0), (0.2, 0.5), (0.6, 0.1))
 world = MPI.COMM_WORLD
 result = simulate_stationary(

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from pnp_exclusion.lattice import (
+from pnp_exclusion.particles.lattice import (
     ExchangeProcess,
     Lattice,
     TooShortError,

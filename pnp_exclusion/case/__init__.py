@@ -1,0 +1,1 @@
+"""Case files: tables, quantities, checks, and the problem that a case describes."""

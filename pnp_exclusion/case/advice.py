@@ -1,0 +1,192 @@
+"""What is allowed in a case but deserves a word, without solving it: charges that do not balance, layers that the mesh
+does not resolve, boundaries that meet, fields beyond reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mpi4py import MPI
+
+import numpy as np
+from dolfinx import mesh as dmesh
+
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
+from pnp_exclusion.case.meeting import meeting_with_a_jump
+from pnp_exclusion.case.mesh_advice import mesh_advice
+from pnp_exclusion.case.strong_fields import strong_fields
+from pnp_exclusion.case.tables import Gmsh, Region
+from pnp_exclusion.mesh.sizes import areas, cells_at, extents_across, facets_of_cells, heights, interfaces
+
+NEUTRAL = 1e-6
+"""Of the ions' own charge."""
+NEARLY_FULL = 0.95
+
+
+def advice(setup: Setup) -> list[str]:
+    """Return one sentence for everything that the user should know before trusting the numbers; collective."""
+    return [
+        *strong_fields(setup),
+        *meeting_with_a_jump(setup),
+        *_charged_reservoirs(setup),
+        *_packing(setup),
+        *_unresolved(setup),
+        *mesh_advice(setup),
+    ]
+
+
+def _charged_reservoirs(setup: Setup) -> Iterator[str]:
+    for where, (mobile, fixed) in _reservoir_charges(setup).items():
+        if not _balanced(setup, where, mobile, fixed):
+            yield (
+                f'boundary "{where}": the charge of its ions ({_concentration(setup, mobile)}) does not balance '
+                f"the fixed charge beside it ({_concentration(setup, fixed)}); a diffuse layer will form there"
+            )
+
+
+def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
+    """Charge of the ions and of the medium beside every boundary that holds all species."""
+    problem = setup.problem
+    if not problem.coupled:
+        return {}
+    return {
+        boundary.where: (
+            sum(species.charge * boundary.held_fractions[species.name] for species in problem.species),
+            _mean_beside(setup, boundary.where, problem.fixed_charge.x.array),
+        )
+        for boundary in problem.boundaries
+        if len(boundary.held_fractions) == len(problem.species)
+    }
+
+
+def _balanced(setup: Setup, where: str, mobile: float, fixed: float) -> bool:
+    held = next(boundary for boundary in setup.problem.boundaries if boundary.where == where).held_fractions
+    scale = sum(abs(species.charge) * held[species.name] for species in setup.problem.species) + abs(fixed)
+    return abs(mobile + fixed) <= NEUTRAL * scale
+
+
+def _is_neutral_reservoir(setup: Setup, where: str) -> bool:
+    """Whether no diffuse layer is expected at a boundary because its ions balance the charge beside it."""
+    charges = _reservoir_charges(setup).get(where)
+    return charges is not None and _balanced(setup, where, *charges)
+
+
+def _concentration(setup: Setup, fraction: float) -> str:
+    if not setup.scales.si:
+        return f"{fraction:+.4g}"
+    return f"{fraction * setup.scales.displayed_concentration:+.4g} mol/L"
+
+
+def _packing(setup: Setup) -> Iterator[str]:
+    problem = setup.problem
+    if not problem.law.crowded:
+        return
+    for boundary in problem.boundaries:
+        packing = sum(boundary.held_fractions.values())
+        if packing > NEARLY_FULL:
+            yield f'boundary "{boundary.where}": the species fill {packing:.4g} of the space'
+    valence = max((abs(species.charge) for species in problem.species), default=0.0)
+    if not problem.coupled:
+        return
+    fixed = problem.domain.comm.allreduce(float(np.abs(problem.fixed_charge.x.array).max(initial=0.0)), op=MPI.MAX)
+    if fixed > NEARLY_FULL * valence:
+        yield (
+            f"a fixed charge of {fixed:.4g} elementary charges a site is more than ions of valence {valence:g} "
+            "can comfortably compensate: one a site is the limit"
+        )
+
+
+def _unresolved(setup: Setup) -> Iterator[str]:
+    domain = setup.problem.domain
+    for name, thickness in sorted(thinnest_layers(setup.case, setup.scales).items()):
+        if not _is_neutral_reservoir(setup, name):
+            yield from _too_coarse(
+                setup, f'boundary "{name}"', thickness, heights(domain, *cells_at(domain, domain.boundary_facets[name]))
+            )
+    if setup.problem.coupled:
+        yield from _unresolved_edges(setup)
+    for name, position, thickness in field_jumps(setup.case, setup.scales):
+        where = f'field of species "{name}" at x = {length_in_words(setup, position)}'
+        yield from _too_coarse(setup, where, thickness, extents_across(domain, position))
+
+
+def _too_coarse(setup: Setup, where: str, thickness: np.ndarray | float, sizes: np.ndarray) -> Iterator[str]:
+    """Say where the cells of all ranks are too large for layers that are as thick as given for each cell."""
+    ratios = sizes / thickness
+    worst = int(ratios.argmax()) if len(ratios) else -1
+    found = (float(ratios[worst]), float(sizes[worst])) if len(ratios) else (0.0, 0.0)
+    ratio, size = max(setup.problem.domain.comm.allgather(found))
+    if ratio * CELLS_IN_LAYER[setup.case.solver.degree] > 1.0 + 1e-9:
+        layer, cell = length_in_words(setup, size / ratio), length_in_words(setup, size)
+        yield f"{where}: the layer there is about {layer} thick, but the cells measure {cell}; {cure(setup.case)}"
+
+
+def cure(case: Case) -> str:
+    """Return how to get smaller cells where a case needs them."""
+    if isinstance(case.domain, Gmsh):
+        return "refine the mesh file there"
+    return "leave out domain.cells" if case.domain.cells is not None else "give more domain.cells"
+
+
+def length_in_words(setup: Setup, value: float) -> str:
+    """Return a length in units of L as results show it."""
+    unit = f" {setup.scales.length_unit}" if setup.scales.si else ""
+    return f"{value * setup.scales.length_in_unit:.3g}{unit}"
+
+
+def _unresolved_edges(setup: Setup) -> Iterator[str]:
+    """Diffuse layers at the edges of regions, where fixed charge or permittivity jumps."""
+    domain = setup.problem.domain
+    facets, cells = interfaces(domain, [setup.problem.fixed_charge, setup.problem.permittivity])
+    sizes, layers = heights(domain, facets, cells), _debye_lengths(setup, cells)
+    middles = dmesh.compute_midpoints(domain.mesh, domain.dimension - 1, facets)
+    told = np.zeros(len(facets), dtype=bool)
+    for region in setup.case.regions:
+        if region.tag is not None or isinstance(setup.case.domain, Gmsh):
+            at = np.isin(facets, _facets_of(setup, region)) & ~told
+            yield from _too_coarse(setup, f'region "{region.name}"', layers[at], sizes[at])
+            told |= at
+            continue
+        for axis, letter in enumerate("xyz"):
+            for limit in region.ranges[axis] or []:
+                position = limit.value / setup.scales.length
+                at = (np.abs(middles[:, axis] - position) < 1e-9) & ~told
+                where = f'region "{region.name}", edge {letter} = {length_in_words(setup, position)}'
+                yield from _too_coarse(setup, where, layers[at], sizes[at])
+                told |= at
+
+
+def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
+    """Debye length in every cell, if it were in equilibrium with the saltiest boundary (or the mean contents)."""
+    problem = setup.problem
+    squares = {species.name: species.charge**2 for species in problem.species}
+    contents = [boundary.held_fractions for boundary in problem.boundaries]
+    contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
+    salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
+    largest = max(squares.values())
+    # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
+    strength = np.hypot(salt, largest**0.5 * problem.fixed_charge.x.array[cells])
+    if problem.law.crowded:
+        strength = np.minimum(strength, largest)
+    with np.errstate(divide="ignore"):
+        return (problem.debye_length or 0.0) * np.sqrt(problem.permittivity.x.array[cells] / strength)
+
+
+def _facets_of(setup: Setup, region: Region) -> np.ndarray:
+    """Facets of the local cells of a region."""
+    domain, length = setup.problem.domain, setup.scales.length
+    if region.tag is not None:
+        cells = domain.region_cells[region.tag]
+    else:
+        ranges = [(r[0].value / length, r[1].value / length) if r else None for r in region.ranges]
+        cells = domain.cells_in_box(ranges)
+    return np.unique(facets_of_cells(domain)[cells])
+
+
+def _mean_beside(setup: Setup, where: str, values: np.ndarray) -> float:
+    """Mean over a boundary of what is constant in every cell."""
+    domain = setup.problem.domain
+    facets, cells = cells_at(domain, domain.boundary_facets[where])
+    area = areas(domain, facets)
+    return domain.comm.allreduce(float(values[cells] @ area)) / domain.comm.allreduce(float(area.sum()))

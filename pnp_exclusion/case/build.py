@@ -1,0 +1,297 @@
+"""From a case to a problem: scales, mesh, law, materials, boundary conditions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from pnp_exclusion.case import tables
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.layers import grid_of, largest_field, read_mesh_of
+from pnp_exclusion.case.mesh_checks import require_usable_mesh
+from pnp_exclusion.case.scales import Scales, domain_length, scales_of
+from pnp_exclusion.case.tables import FieldTable
+from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
+from pnp_exclusion.mesh.physical_names import MeshFileError
+from pnp_exclusion.physics import boundaries
+from pnp_exclusion.physics.laws import Law, named_law
+from pnp_exclusion.physics.problem import ImposedField, Problem, Species, cellwise_constant
+from pnp_exclusion.runtime.memory import estimate, require_memory
+from pnp_exclusion.solver.linear.presets import Size, resolved
+
+LEAST_SHARE = 1e-30
+"""Of the most that any boundary holds of any species: contents are taken as given down to this."""
+EMPTY_SHARE = 1e-16
+"""Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A case and what it was turned into."""
+
+    case: Case
+    scales: Scales
+    problem: Problem
+
+
+def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, also: Sequence[Case] = ()) -> Setup:
+    """Turn a case into a problem on the ranks of ``comm``.
+
+    ``law`` replaces the law that the case names, for laws that are written in Python. The mesh serves the cases
+    ``also`` too. Raises `CaseError` if the mesh file cannot be used or a region has no cells, `LawError` if a given
+    law does not fit the species.
+    """
+    domain, scales = _domain_and_scales(case, comm, also)
+    return setup_on(domain, scales, case, law)
+
+
+def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
+    """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
+    if law is None:
+        # checked when the case was read
+        law = law_of(case)
+    else:
+        law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
+    reference = _potential_reference(case, scales)
+    problem = Problem(
+        domain=domain,
+        law=law,
+        species=[_species(species, scales) for species in case.species],
+        boundaries=_boundaries(case, scales, domain, reference),
+        potential_reference=reference,
+        debye_length=scales.debye_length,
+        fields=_fields(case, scales, domain),
+        **_materials(case, scales, domain),
+    )
+    if domain.grid is None:
+        require_usable_mesh(case, scales, problem)
+    return Setup(case, scales, problem)
+
+
+def law_of(case: Case) -> Law:
+    """Return the law that a case names."""
+    model = case.model
+    return named_law(model.law, model.kappa)
+
+
+def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
+    if not isinstance(case.domain, tables.Gmsh):
+        scales = scales_of(case, domain_length(case) or 1.0)
+        return _made_mesh(case, scales, comm, also), scales
+    try:
+        domain = read_mesh_of(case, comm)
+    except MeshFileError as error:
+        raise CaseError(case.mesh_path, [str(error)]) from None
+    vertices = domain.mesh.topology.index_map(0).size_global
+    _require_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
+    length = 1.0
+    if case.domain.unit is not None:
+        low, high = domain.bounding_box()
+        length = float((high - low).max()) * case.domain.unit.value
+        domain.mesh.geometry.x[:] *= case.domain.unit.value / length
+    return domain, scales_of(case, length)
+
+
+def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> Domain:
+    """Make the mesh of an interval, rectangle or box, if there is the memory to solve on it and work for all ranks."""
+    degree = case.solver.degree
+    grid = grid_of(case, scales, also)
+    _require_memory(case, comm, math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes), on_grid=True)
+    if excess := too_many_ranks(comm.size, grid.cells):
+        raise UsageError(excess)
+    return tensor_domain(comm, grid.nodes, grid.breakpoints)
+
+
+def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> None:
+    """Refuse what the nodes of this machine cannot hold; PETSc's ``pc_type`` overrules the case's preset."""
+    components = len(case.species) + int(case.model.electrostatics == "poisson")
+    linear = resolved(
+        case.solver.linear, Size(case.dimension, nodes * components, case.solver.degree, comm.size, on_grid)
+    )
+    preconditioner = PETSc.Options().getString("pc_type", str(case.solver.petsc.get("pc_type", "")))
+    if preconditioner:
+        linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"
+    needed = estimate(nodes, case.dimension, case.solver.degree, components, linear)
+    require_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
+
+
+def _species(species: tables.Species, scales: Scales) -> Species:
+    mean = species.mean_fraction
+    if species.mean_concentration is not None:
+        mean = species.mean_concentration.value / scales.concentration
+    diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
+    return Species(species.name, species.charge, diffusivity, mean)
+
+
+# ---- boundaries ----
+
+
+def _potential_reference(case: Case, scales: Scales) -> float:
+    """The middle of the potentials that the case holds, kT/e."""
+    given = [getattr(boundary, "potential", None) for boundary in case.boundaries]
+    values = [potential.value / scales.potential for potential in given if potential is not None]
+    return 0.5 * (min(values) + max(values)) if values else 0.0
+
+
+def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[boundaries.BoundaryCondition]:
+    """The conditions in the order of the case, then a wall for every boundary that it does not name."""
+    fractions = held_fractions(case, scales)
+    listed = [_condition(boundary, scales, reference, fractions[boundary.where]) for boundary in case.boundaries]
+    named = {boundary.where for boundary in case.boundaries}
+    return listed + [boundaries.Wall(name) for name in domain.boundary_facets if name not in named]
+
+
+def _condition(
+    table: tables.Boundary, scales: Scales, reference: float, fractions: Mapping[str, float]
+) -> boundaries.BoundaryCondition:
+    match table:
+        case tables.Reservoir():
+            return boundaries.Reservoir(table.where, fractions, _potential(table.potential, scales, reference))
+        case tables.Electrode():
+            return boundaries.Electrode(table.where, _potential(table.potential, scales, reference), fractions)
+        case tables.Flux():
+            fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
+            return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales, reference))
+        case _:
+            return boundaries.Wall(table.where)
+
+
+def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
+    """Return the occupied fraction of every species that each boundary of a case holds, above zero.
+
+    Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than
+    `LEAST_SHARE` of the most that any holds of any.
+    """
+    given = {
+        boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
+        for boundary in case.boundaries
+        if isinstance(boundary, tables.Contents)
+    }
+    largest: dict[str, float] = {}
+    for name, fraction in (item for fractions in given.values() for item in fractions.items()):
+        largest[name] = max(fraction, largest.get(name, 0.0))
+    of_any = max(largest.values(), default=0.0) or 1.0
+    held = {
+        where: {
+            name: max(fraction or EMPTY_SHARE * largest[name], LEAST_SHARE * of_any)
+            for name, fraction in fractions.items()
+        }
+        for where, fractions in given.items()
+    }
+    return {boundary.where: held.get(boundary.where, {}) for boundary in case.boundaries}
+
+
+def _potential(potential: tables.Quantity | None, scales: Scales, reference: float) -> float | None:
+    return None if potential is None else potential.value / scales.potential - reference
+
+
+# ---- materials ----
+
+
+def _materials(case: Case, scales: Scales, domain: Domain) -> dict[str, fem.Function]:
+    permittivity = cellwise_constant(domain, 1.0, "permittivity")
+    diffusivity_factor = cellwise_constant(domain, 1.0, "diffusivity_factor")
+    fixed_charge = cellwise_constant(domain, 0.0, "fixed_charge")
+    for region in case.regions:
+        cells = _cells_of(region, case, scales, domain)
+        if region.permittivity is not None:
+            permittivity.x.array[cells] = region.permittivity / (case.model.permittivity if scales.si else 1.0)
+        if region.diffusivity is not None:
+            diffusivity_factor.x.array[cells] = region.diffusivity
+        if region.fixed_charge is not None:
+            fixed_charge.x.array[cells] = region.fixed_charge.value / scales.concentration
+    return {"permittivity": permittivity, "diffusivity_factor": diffusivity_factor, "fixed_charge": fixed_charge}
+
+
+def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:
+    if region.tag is not None:
+        cells = domain.region_cells.get(region.tag, np.empty(0, dtype=np.int32))
+    else:
+        ranges = [None if r is None else tuple(limit.value / scales.length for limit in r) for r in region.ranges]
+        _require_inside(region, ranges, case, domain)  # type: ignore[arg-type]
+        cells = domain.cells_in_box(ranges)  # type: ignore[arg-type]
+    if domain.comm.allreduce(len(cells)) == 0:
+        raise CaseError(case.path, [f'[[regions]] "{region.name}": no cell of the mesh lies in it'])
+    return cells
+
+
+def _require_inside(
+    region: tables.Region, ranges: list[tuple[float, float] | None], case: Case, domain: Domain
+) -> None:
+    """Refuse a box that reaches outside a mesh file's domain, whose extent the case itself does not say."""
+    low, high = domain.bounding_box()
+    for axis, limits in enumerate(ranges[: domain.dimension]):
+        slack = 1e-6 * (high[axis] - low[axis])
+        if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
+            raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
+
+
+# ---- imposed fields ----
+
+
+def _fields(case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
+    return {
+        species.name: _imposed_field(species.field, case, scales, domain)
+        for species in case.species
+        if species.field is not None
+    }
+
+
+def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) -> ImposedField:
+    mesh, dimension = domain.mesh, domain.dimension
+    largest = largest_field(imposed, scales)
+    if isinstance(imposed, FieldTable):
+        knots = np.array([knot.value for knot in imposed.x]) / scales.length
+        low, high = (float(corner[0]) for corner in domain.bounding_box())
+        slack = 1e-9 * (high - low)
+        if knots[0] > low + slack or knots[-1] < high - slack:
+            ends = f"{imposed.x[0].text} to {imposed.x[-1].text}"
+            raise CaseError(case.path, [f"field.x runs from {ends}, but must cover the domain"])
+        values = np.array([value.value for value in imposed.values]) / scales.force
+        direction = ufl.as_vector([1.0] + [0.0] * (dimension - 1))
+        strength = _tabulated(knots, values, domain)
+        return ImposedField(strength * direction, _work(knots, values), largest, strength)
+    components = np.zeros(dimension)
+    if isinstance(imposed, list):
+        components[:] = [component.value for component in imposed]
+    else:
+        components[0] = float(imposed)  # type: ignore[arg-type]
+    components /= scales.force
+    vector = fem.Constant(mesh, components)
+    return ImposedField(vector, lambda x: components @ x[:dimension], largest, vector)
+
+
+def _tabulated(knots: np.ndarray, values: np.ndarray, domain: Domain) -> fem.Function:
+    """Piecewise linear between the knots, taking the limit from within a cell at a jump."""
+    function = fem.Function(fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 1)), name="field")
+    space = function.function_space
+    positions = space.tabulate_dof_coordinates()[:, 0]
+    midpoints = domain.cell_midpoints()[:, 0]
+    inside = positions.copy()
+    cells = space.dofmap.list
+    inside[cells] = midpoints[:, None] + (positions[cells] - midpoints[:, None]) * (1.0 - 1e-9)
+    function.x.array[:] = np.interp(inside, knots, values)
+    return function
+
+
+def _work(knots: np.ndarray, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the integral of the piecewise linear field from the first knot."""
+    steps = np.diff(knots)
+    at_knots = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * steps)])
+    slopes = np.divide(np.diff(values), steps, out=np.zeros_like(steps), where=steps > 0.0)
+
+    def work(x: np.ndarray) -> np.ndarray:
+        piece = np.clip(np.searchsorted(knots, x[0], side="right") - 1, 0, len(steps) - 1)
+        beyond = x[0] - knots[piece]
+        return at_knots[piece] + values[piece] * beyond + 0.5 * slopes[piece] * beyond**2
+
+    return work

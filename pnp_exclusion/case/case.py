@@ -1,0 +1,70 @@
+"""A case: its tables, read and checked together. `read_case` and `make_case` are the ways to one."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pnp_exclusion.case.checks import check_law, check_tables
+from pnp_exclusion.case.reading import Memory
+from pnp_exclusion.case.tables import CaseTables
+from pnp_exclusion.errors import CaseError
+
+
+class Case(CaseTables):
+    """A whole case file, without mistakes."""
+
+    def with_law(self, law: str) -> Case:
+        """The same case with another law; `CaseError` if it does not fit."""
+        return self.model_copy(update={"model": check_law(self, law)})
+
+
+def checked_case(tables: dict[str, Any], path: Path, memory: Memory | None = None) -> Case:
+    """Return the case of a parsed file, or raise `CaseError` with every mistake in it.
+
+    A ``memory`` that is handed over from case to case makes the checks of many that are alike cheap.
+    """
+    draft = check_tables(tables, path, memory)
+    assert draft.model is not None
+    case = Case(
+        title=draft.title,
+        model=draft.model,
+        species=list(draft.species.values()),
+        domain=draft.domain,
+        regions=draft.regions,
+        boundaries=draft.boundaries,
+        solver=draft.solver,
+        output=draft.output,
+        sweep=draft.sweep,
+        diagram=draft.diagram,
+    )
+    case._path = path
+    case._groups = draft.groups
+    return case
+
+
+def read_case(path: str | Path, law: str | None = None) -> Case:
+    """Read and check a case file, with another law if one is named; `CaseError` says every mistake in one sentence."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            tables = tomllib.load(stream)
+    except FileNotFoundError:
+        raise CaseError(path, ["there is no such file"]) from None
+    except OSError as error:
+        raise CaseError(path, [f"cannot be read: {error.strerror}"]) from None
+    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
+        raise CaseError(path, [f"is not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
+    if law is not None and isinstance(tables.get("model"), dict):
+        tables["model"]["law"] = law
+        if law != "vacancy":
+            tables["model"].pop("kappa", None)
+    return checked_case(tables, path)
+
+
+def make_case(tables: dict[str, Any], folder: str | Path = ".") -> Case:
+    """Check a case that a script holds as nested dictionaries; paths in it are relative to ``folder``."""
+    return checked_case(tables, Path(folder) / "case")

@@ -1,0 +1,363 @@
+"""What the tables of a case must satisfy together. Every mistake is collected; none hides another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pnp_exclusion.case import tables
+from pnp_exclusion.case.plan_checks import check_plans
+from pnp_exclusion.case.quantities import AVOGADRO
+from pnp_exclusion.case.reading import Draft, Memory, Reader, listed, nearest, read_tables
+from pnp_exclusion.case.tables import CaseTables
+from pnp_exclusion.errors import CaseError
+from pnp_exclusion.mesh.gmsh_file import mesh_groups
+from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
+from pnp_exclusion.physics.laws import LawError, named_law
+
+RESERVED = ("x", "phi", "potential", "packing", "fixed_charge")
+"""Columns and fields of the results; no species can have such a name."""
+RESERVED_BEGINNINGS = ("mu_", "flux_")
+EXTREME = 1e30
+"""Sizes, in SI units or without, beyond this or below its inverse are mistakes, and would overflow."""
+
+
+def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None) -> Draft:
+    """Return what was read from a parsed file, or raise `CaseError` with every mistake in it."""
+    draft = Draft(path, memory)
+    read_tables(raw, draft)
+    if draft.model is not None:
+        for check in (
+            _check_model,
+            _check_domain,
+            _check_species,
+            _check_fit,
+            _check_regions,
+            _check_boundaries,
+            _check_supply,
+            _check_solver,
+            _check_packing,
+        ):
+            check(draft, draft.model)
+    check_plans(raw, draft, check_tables)
+    if draft.mistakes:
+        raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
+    return draft
+
+
+def check_law(case: CaseTables, law: str) -> tables.Model:
+    """Return the model of a checked case with another law; only what depends on the law is checked, no file opened."""
+    draft = Draft(case.path, species={s.name: s for s in case.species}, boundaries=list(case.boundaries))
+    written = case.model.model_dump(include=case.model.model_fields_set | {"units"}) | {"law": law}
+    if law != "vacancy":
+        written.pop("kappa", None)
+    model: tables.Model | None = Reader(draft, case.model.units).table({"model": written}, "model", tables.Model)
+    if model is not None:
+        for check in (_check_model, _check_fit, _check_packing):
+            check(draft, model)
+    if draft.mistakes or model is None:
+        raise CaseError(case.path, [f'with law "{law}": {mistake}' for mistake in draft.mistakes])
+    return model
+
+
+def _check_model(draft: Draft, model: tables.Model) -> None:
+    given = model.model_fields_set
+    if model.si:
+        if model.lattice_spacing is None and model.law != "pnp":
+            draft.refuse(
+                "[model]", f'lattice_spacing is missing: law "{model.law}" needs the size of a particle, e.g. "0.7 nm"'
+            )
+        if "debye_length" in given:
+            draft.refuse(
+                "[model]", "debye_length is for dimensionless cases; in SI it follows from permittivity and temperature"
+            )
+    else:
+        for key in sorted(given & {"temperature", "permittivity", "lattice_spacing"}):
+            draft.refuse("[model]", f"{key} has no meaning in a dimensionless case; remove it")
+        if model.electrostatics == "poisson" and model.debye_length is None:
+            draft.refuse("[model]", 'debye_length is missing: electrostatics = "poisson" needs it, e.g. 0.05')
+        if model.electrostatics == "imposed" and model.debye_length is not None:
+            draft.refuse("[model]", 'debye_length has no meaning with electrostatics = "imposed"; remove it')
+    _check_positive(draft, "[model]", "lattice_spacing", model.lattice_spacing)
+    _check_positive(draft, "[model]", "temperature", model.temperature)
+    if "kappa" in given and model.law != "vacancy":
+        draft.refuse("[model]", f'kappa goes with law = "vacancy", but the law is "{model.law}"')
+
+
+def _check_positive(draft: Draft, where: str, key: str, quantity: tables.Quantity | None) -> bool:
+    """Whether a quantity, if there is one, is positive and of a size that can be computed with."""
+    if quantity is None:
+        return True
+    if quantity.value <= 0.0:
+        draft.refuse(where, f"{key} must be positive, but it is {quantity.text}")
+    elif not 1.0 / EXTREME < quantity.value < EXTREME:
+        draft.refuse(where, f"{key} = {quantity.text} is out of all proportion")
+    else:
+        return True
+    return False
+
+
+def _check_species(draft: Draft, model: tables.Model) -> None:
+    for name, species in draft.species.items():
+        where = f'[[species]] "{name}"'
+        if name in RESERVED or name.startswith(RESERVED_BEGINNINGS):
+            draft.refuse(where, "results have a column of this name for something else; give the species another name")
+        if species.diffusivity is None and model.si:
+            draft.refuse(where, 'the key "diffusivity" is missing, e.g. "1.6e-9 m^2/s"')
+        _check_positive(draft, where, "diffusivity", species.diffusivity)
+        if species.field is not None:
+            _check_field(draft, model, where, species.field)
+        wrong, right = ("mean_fraction", "mean_concentration") if model.si else ("mean_concentration", "mean_fraction")
+        if getattr(species, wrong) is not None:
+            draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right}")
+
+
+def _check_fit(draft: Draft, model: tables.Model) -> None:
+    diffusivities = [1.0 if s.diffusivity is None else s.diffusivity.value for s in draft.species.values()]
+    if not draft.species or not draft.all_species_read or min(diffusivities) <= 0.0:
+        return
+    known, pair = draft.memory.misfits if draft.memory else {}, (model.law, model.kappa, *diffusivities)
+    if pair not in known:
+        known[pair] = _misfit(model, diffusivities)
+    if known[pair]:
+        draft.refuse("[model]", known[pair])
+
+
+def _misfit(model: tables.Model, diffusivities: list[float]) -> str:
+    try:
+        named_law(model.law, model.kappa).require_fit(diffusivities)
+    except LawError as error:
+        return str(error)
+    return ""
+
+
+def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) -> None:
+    if model.electrostatics == "poisson":
+        draft.refuse(where, 'field goes with electrostatics = "imposed"; with "poisson" the field is solved for')
+    if isinstance(imposed, list) and draft.dimension and len(imposed) != draft.dimension:
+        draft.refuse(where, f"field has {len(imposed)} components, but the domain has {draft.dimension} dimensions")
+    if isinstance(imposed, tables.FieldTable) and draft.size:
+        first, last, length = imposed.x[0].value, imposed.x[-1].value, draft.size[0]
+        if first > 1e-12 * length or last < length * (1 - 1e-12):
+            draft.refuse(
+                where,
+                f"field.x runs from {imposed.x[0].text} to {imposed.x[-1].text}; "
+                f"it must cover the domain, 0 to {draft.written_size[0].text}",
+            )
+
+
+def _units_name(model: tables.Model) -> str:
+    return "SI units" if model.si else "dimensionless units"
+
+
+def _check_domain(draft: Draft, model: tables.Model) -> None:
+    for length in draft.written_size:
+        _check_positive(draft, "[domain]", "length" if draft.shape == "interval" else "size", length)
+    if not isinstance(draft.domain, tables.Gmsh):
+        return
+    if model.si and draft.domain.unit is None:
+        draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh file, e.g. "1 nm"')
+    _check_positive(draft, "[domain]", "unit", draft.domain.unit)
+    try:
+        draft.groups = _groups(draft, draft.path.parent / draft.domain.file)
+    except MeshFileError as error:
+        draft.refuse("[domain]", f"file: {error}")
+        return
+    if draft.domain.dimension and draft.domain.dimension != draft.groups.dimension:
+        draft.refuse(
+            "[domain]",
+            f"dimension = {draft.domain.dimension}, but the cells of {draft.domain.file} "
+            f"are of dimension {draft.groups.dimension}",
+        )
+
+
+def _groups(draft: Draft, path: Path) -> MeshGroups:
+    known = draft.memory.groups if draft.memory else {}
+    if path not in known:
+        known[path] = mesh_groups(path)
+    return known[path]
+
+
+def _check_regions(draft: Draft, model: tables.Model) -> None:
+    for region in draft.regions:
+        where = f'[[regions]] "{region.name}"'
+        if region.tag is not None:
+            if any(axis is not None for axis in region.ranges):
+                draft.refuse(where, "has both a tag and ranges; give one of the two")
+            if draft.shape in tables.DIMENSIONS:
+                draft.refuse(where, "a tag names a group of a gmsh file; give ranges x, y, z instead")
+            elif draft.groups and region.tag not in draft.groups.cells():
+                missing = _missing_group(draft.groups, region.tag, draft.groups.dimension)
+                draft.refuse(where, f'the mesh file has no group of cells "{region.tag}"; {missing}')
+        for axis, limits in enumerate(region.ranges):
+            if limits is not None:
+                _check_range(draft, where, axis, [limit.value for limit in limits])
+        if model.electrostatics == "imposed":
+            for key in ("fixed_charge", "permittivity"):
+                if getattr(region, key) is not None:
+                    draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; remove it')
+
+
+def _missing_group(groups: MeshGroups, word: str, dimension: int) -> str:
+    """Return what helps somebody who named a group of a dimension that is not in the mesh file."""
+    names = groups.cells() if dimension == groups.dimension else groups.facets()
+    near = nearest(word, names)
+    hints = [groups.hint(word, dimension), near if near.startswith("did you mean") else "", groups.listing(dimension)]
+    return "; ".join(filter(None, hints))
+
+
+def _check_range(draft: Draft, where: str, axis: int, limits: list[float]) -> None:
+    letter = "xyz"[axis]
+    if draft.dimension and axis >= draft.dimension:
+        draft.refuse(where, f"has a range in {letter}, but the domain has {draft.dimension} dimension(s)")
+        return
+    if not limits[0] < limits[1]:
+        draft.refuse(where, f"{letter} must go from a smaller to a larger value")
+    if draft.size:
+        length = draft.size[axis]
+        if limits[0] < -1e-12 * length or limits[1] > length * (1 + 1e-12):
+            shown = f"{limits[0]:.6g} to {limits[1]:.6g}"
+            unit = " m" if draft.model and draft.model.si else ""
+            draft.refuse(
+                where, f"{letter} ({shown}{unit}) reaches outside the domain, which ends at {length:.6g}{unit}"
+            )
+
+
+def _check_boundaries(draft: Draft, model: tables.Model) -> None:
+    known: Sequence[str] | None = None
+    if draft.dimension:
+        known = SIDES[: 2 * draft.dimension] if draft.groups is None else draft.groups.facets()
+    seen: set[str] = set()
+    for boundary in draft.boundaries:
+        where = f'[[boundaries]] "{boundary.where}"'
+        if known is not None and boundary.where not in known:
+            if draft.groups:
+                there = _missing_group(draft.groups, boundary.where, draft.groups.dimension - 1)
+            else:
+                there = nearest(boundary.where, known)
+            draft.refuse(where, f"the domain has no such boundary; {there}")
+        if boundary.where in seen:
+            draft.refuse(where, "two boundaries are given for one side; keep one of them")
+        seen.add(boundary.where)
+        if isinstance(boundary, tables.Contents):
+            _check_contents(draft, model, where, boundary)
+        if isinstance(boundary, tables.Flux):
+            _refuse_unknown_species(draft, where, "flux", boundary.flux)
+        _check_potential(draft, model, where, boundary)
+
+
+def _check_contents(draft: Draft, model: tables.Model, where: str, boundary: tables.Contents) -> None:
+    wrong, right = ("fraction", "concentration") if model.si else ("concentration", "fraction")
+    if getattr(boundary, wrong):
+        draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right} = {{ ... }}")
+    _refuse_unknown_species(draft, where, right, boundary.amounts)
+    if isinstance(boundary, tables.Reservoir) and draft.all_species_read:
+        missing = [name for name in draft.species if name not in boundary.amounts]
+        if missing:
+            draft.refuse(where, f"a reservoir gives every species, but {right} lacks {listed(missing)}")
+    negative = [name for name, amount in boundary.amounts.items() if amount < 0.0]
+    if negative:
+        draft.refuse(where, f"{right} of {listed(negative)} is negative; it must be 0 or more")
+
+
+def _check_packing(draft: Draft, model: tables.Model) -> None:
+    """Particles that take space must leave some."""
+    if model.law == "pnp":
+        return
+    for boundary in draft.boundaries:
+        amounts = boundary.amounts.values() if isinstance(boundary, tables.Contents) else []
+        packing = sum(amounts) * _site_volume(model)
+        if packing >= 1.0 and min(amounts) >= 0.0:
+            cure = (
+                "lower the concentrations or the lattice spacing"
+                if model.si
+                else "the fractions must add up to less than 1"
+            )
+            draft.refuse(
+                f'[[boundaries]] "{boundary.where}"',
+                f"the species fill {packing:.4g} of the space (packing; it must be below 1): {cure}",
+            )
+    packing = sum(_mean(species) or 0.0 for species in draft.species.values()) * _site_volume(model)
+    if packing >= 1.0:
+        draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
+
+
+def _mean(species: tables.Species) -> float | None:
+    """What is conserved of a species that no boundary supplies."""
+    return species.mean_concentration.value if species.mean_concentration else species.mean_fraction
+
+
+def _site_volume(model: tables.Model) -> float:
+    """Factor from an amount of `Contents` to an occupied fraction."""
+    if not model.si:
+        return 1.0
+    return AVOGADRO * model.lattice_spacing.value**3 if model.lattice_spacing else 0.0
+
+
+def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[str]) -> None:
+    if not draft.all_species_read:
+        return
+    for name in names:
+        if name not in draft.species:
+            draft.refuse(where, f'{key} names an unknown species "{name}"; {nearest(name, draft.species)}')
+
+
+def _check_potential(draft: Draft, model: tables.Model, where: str, boundary: Any) -> None:
+    potential = getattr(boundary, "potential", None)
+    if model.electrostatics == "imposed" and potential is not None:
+        draft.refuse(where, 'potential has no effect with electrostatics = "imposed"; give each species a field')
+    if model.electrostatics == "poisson" and potential is None and _needs_potential(boundary):
+        example = '"50 mV"' if model.si else "2.0"
+        draft.refuse(where, f"the potential of this {boundary.kind} is missing, e.g. potential = {example}")
+
+
+def _needs_potential(boundary: Any) -> bool:
+    return isinstance(boundary, tables.Reservoir | tables.Electrode)
+
+
+def _check_solver(draft: Draft, model: tables.Model) -> None:
+    if draft.solver.linear == "banded" and draft.dimension not in (None, 1):
+        draft.refuse("[solver]", 'linear = "banded" is for one dimension; "auto", "direct" or "fieldsplit" serve here')
+    degree, given = draft.solver.degree, draft.solver.quadrature_degree
+    # a rule that is not exact for products of gradients has too few points: it is blind to some functions
+    least = 2 * (degree - 1)
+    if given is not None and given < least:
+        draft.refuse(
+            "[solver]", f"quadrature_degree = {given} is singular with degree = {degree}; it must be at least {least}"
+        )
+
+
+def _check_supply(draft: Draft, model: tables.Model) -> None:
+    """Every unknown must be fixed somewhere, or the steady problem is singular."""
+    if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
+        return
+    held = any(getattr(b, "potential", None) is not None or _needs_potential(b) for b in draft.boundaries)
+    if model.electrostatics == "poisson" and not held:
+        draft.refuse(
+            "[[boundaries]]",
+            "no boundary gives a potential, so it is fixed only up to a constant; add a reservoir or an electrode",
+        )
+    for name, species in draft.species.items():
+        where = f'[[species]] "{name}"'
+        key = "mean_concentration" if model.si else "mean_fraction"
+        mean = _mean(species)
+        supplied = any(isinstance(b, tables.Contents) and name in b.amounts for b in draft.boundaries)
+        if supplied and mean is not None:
+            draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
+        if not supplied and mean is None:
+            draft.refuse(where, f"no boundary supplies it, so its amount is not fixed; give {key} or a reservoir")
+        if mean is not None and mean <= 0.0:
+            draft.refuse(where, f"{key} must be positive")
+        if not supplied:
+            _check_closed_fluxes(draft, name, where)
+
+
+def _check_closed_fluxes(draft: Draft, name: str, where: str) -> None:
+    fluxes = [b.flux[name].value for b in draft.boundaries if isinstance(b, tables.Flux) and name in b.flux]
+    if any(fluxes) and (draft.dimension != 1 or abs(sum(fluxes)) > 1e-12 * max(map(abs, fluxes))):
+        draft.refuse(
+            where,
+            "flows through a boundary but is supplied by none, so there is no steady state; "
+            "let a reservoir or an electrode hold it",
+        )

@@ -1,0 +1,207 @@
+"""Where a case will have steep layers, and the mesh that resolves them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.scales import Scales, scales_of
+from pnp_exclusion.case.tables import Box, Electrode, FieldTable, Flux, Interval, Rectangle, Region
+from pnp_exclusion.mesh.domain import Domain, Grid
+from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
+from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
+from pnp_exclusion.mesh.physical_names import SIDES
+
+FIELD_LAYERS = 4.0
+"""A field E makes layers of thickness 1/E; the densities in them settle within this many."""
+CELLS_IN_LAYER = {1: 2.0, 2: 2.0, 3: 4 / 3, 4: 1.0}
+"""By the degree of the elements: a layer with fewer cells than this across it is not resolved."""
+FINEST_LAYER = 1e-9
+"""Of the domain: below it coordinates have too few digits."""
+
+
+def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
+    """Return the nodes of an interval, rectangle or box of a case, in units of L.
+
+    They resolve the layers of the cases ``also`` on the same domain too.
+    """
+    domain = case.domain
+    cells: Sequence[int | None]
+    match domain:
+        case Interval():
+            lengths, cells = [domain.length], [domain.cells]
+        case Rectangle() | Box():
+            lengths = domain.size
+            cells = domain.cells if isinstance(domain.cells, list) else [domain.cells] * len(lengths)
+        case _:
+            raise TypeError("a gmsh domain is read, not made")
+    nodes, kept = [], []
+    for axis, (length, count) in enumerate(zip(lengths, cells, strict=True)):
+        extent = length.value / scales.length
+        breakpoints = list(_breakpoints(case, scales, axis))
+        kept.append(breakpoints)
+        if count is not None:
+            nodes.append(uniform_nodes(extent, breakpoints, count))
+        else:
+            resolution = RESOLUTION[len(lengths), case.solver.degree]
+            thinnest: dict[float, float] = {}
+            for one in (case, *also):
+                for position, thickness in _layers(one, scales_of(one, scales.length), axis, extent):
+                    thinnest[position] = min(thickness, thinnest.get(position, math.inf))
+            per_layer = _cells_per_layer(resolution, case.solver.degree)
+            layers = [
+                Layer(position, max(thickness / per_layer, FINEST_LAYER * extent))
+                for position, thickness in sorted(thinnest.items())
+            ]
+            nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
+    return Grid(nodes, kept)
+
+
+def _cells_per_layer(resolution: Resolution, degree: int) -> float:
+    """Those of the resolution, but enough for `CELLS_IN_LAYER`, although cells grow away from the layer at once."""
+    growth_in_first_cell = math.expm1(resolution.growth) / resolution.growth
+    return max(resolution.cells_per_layer, 1.05 * CELLS_IN_LAYER[degree] * growth_in_first_cell)
+
+
+def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:
+    """Return the domain of a gmsh case, in the units of the file."""
+    return gmsh_domain(comm, case.mesh_path)
+
+
+def thinnest_layers(case: Case, scales: Scales) -> dict[str, float]:
+    """Thickness of the thinnest layer that each boundary of the case makes, in units of L."""
+    names = {boundary.where for boundary in case.boundaries}
+    return {name: thickness for name in names if (thickness := _side_thickness(case, scales, name)) < math.inf}
+
+
+def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:
+    """Positions that must be nodes: edges of regions and knots of fields."""
+    for region in case.regions:
+        limits = region.ranges[axis]
+        if limits is not None:
+            yield from (limit.value / scales.length for limit in limits)
+    if axis == 0:
+        for species in case.species:
+            if isinstance(species.field, FieldTable):
+                yield from (knot.value / scales.length for knot in species.field.x)
+
+
+def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tuple[float, float]]:
+    """Yield position and thickness of every layer along an axis."""
+    for name, position in zip(SIDES[2 * axis : 2 * axis + 2], (0.0, extent), strict=True):
+        thickness = _side_thickness(case, scales, name)
+        if thickness < math.inf:
+            yield position, thickness
+    for region in case.regions:
+        limits = region.ranges[axis]
+        if limits is not None and scales.debye_length and (region.fixed_charge or region.permittivity):
+            for limit in limits:
+                yield limit.value / scales.length, _edge_layer(case, scales, region)
+    if axis == 0:
+        for position, strength in _field_knots(case, scales):
+            yield position, FIELD_LAYERS / strength
+
+
+def debye_layer(case: Case, scales: Scales) -> float:
+    """The thinnest diffuse layer in the reference medium, in units of L.
+
+    That of a full lattice, or for point ions that of the strongest solution in the case.
+    """
+    valence = max((abs(species.charge) for species in case.species), default=0.0)
+    strength = max(1.0, valence) ** 2
+    if case.model.law == "pnp":
+        # the lattice is only a unit of concentration here
+        strength = _ionic_strength(case, scales) or strength
+    return (scales.debye_length or math.inf) / math.sqrt(strength)
+
+
+def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
+    """The thinnest diffuse layer on either side of a region's edges, with its charge and its permittivity."""
+    strength = ((scales.debye_length or 0.0) / debye_layer(case, scales)) ** 2
+    if case.model.law == "pnp" and region.fixed_charge is not None:
+        valence = max(abs(species.charge) for species in case.species)
+        strength = math.hypot(strength, valence * region.fixed_charge.value / scales.concentration)
+    reference = case.model.permittivity if case.model.si else 1.0
+    permittivity = min(1.0, (region.permittivity or reference) / reference)
+    return (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
+
+
+def _ionic_strength(case: Case, scales: Scales) -> float:
+    """Largest ``sum z^2 rho`` of the boundaries' contents and of the mean contents."""
+    squares = {species.name: species.charge**2 for species in case.species}
+    means = {
+        species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
+        for species in case.species
+    }
+    contents = [means, *(getattr(boundary, "amounts", {}) for boundary in case.boundaries)]
+    return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
+
+
+def _side_thickness(case: Case, scales: Scales, name: str) -> float:
+    """Thickness of the layer at a boundary; infinite where none is expected."""
+    boundary = next((b for b in case.boundaries if b.where == name), None)
+    thickness = math.inf
+    if scales.debye_length is not None:
+        if getattr(boundary, "potential", None) is not None:
+            thickness = debye_layer(case, scales)
+            if case.model.law == "pnp" and isinstance(boundary, Electrode | Flux):
+                thickness *= _point_ion_contraction(case, scales, boundary)
+    else:
+        largest = max((largest_field(species.field, scales) for species in case.species), default=0.0)
+        if largest > 0.0:
+            thickness = FIELD_LAYERS / largest
+    return thickness
+
+
+def _point_ion_contraction(case: Case, scales: Scales, boundary: Electrode | Flux) -> float:
+    """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
+    given = [getattr(b, "potential", None) for b in case.boundaries]
+    potentials = [potential.value for potential in given if potential is not None]
+    own = boundary.potential.value if boundary.potential else 0.0
+    voltage = max(abs(own - other) for other in potentials) / scales.potential
+    valence = max(abs(species.charge) for species in case.species)
+    if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
+        voltage /= 2.0
+    return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
+
+
+def largest_field(imposed: object, scales: Scales) -> float:
+    """Largest imposed force on a species, kT/L."""
+    match imposed:
+        case None:
+            return 0.0
+        case FieldTable():
+            return max(abs(value.value) for value in imposed.values) / scales.force
+        case list():
+            return float(np.linalg.norm([component.value for component in imposed])) / scales.force
+        case quantity:
+            return abs(float(quantity)) / scales.force  # type: ignore[arg-type]
+
+
+def field_jumps(case: Case, scales: Scales) -> list[tuple[str, float, float]]:
+    """Return species, position and thickness of the layer (in L) of every jump of a tabulated field."""
+    jumps = []
+    for species in case.species:
+        if isinstance(species.field, FieldTable):
+            knots = list(zip(species.field.x, species.field.values, strict=True))
+            for (x, left), (next_x, right) in pairwise(knots):
+                strength = max(abs(left.value), abs(right.value)) / scales.force
+                if x.value == next_x.value and left.value != right.value:
+                    jumps.append((species.name, x.value / scales.length, FIELD_LAYERS / strength))
+    return jumps
+
+
+def _field_knots(case: Case, scales: Scales) -> Iterator[tuple[float, float]]:
+    """Yield position and strength of the inner knots of field tables: densities bend or have a layer there."""
+    for species in case.species:
+        if isinstance(species.field, FieldTable):
+            strength = largest_field(species.field, scales)
+            for knot in species.field.x[1:-1]:
+                if strength > 0.0:
+                    yield knot.value / scales.length, strength

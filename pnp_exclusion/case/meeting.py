@@ -1,0 +1,109 @@
+"""Boundaries that meet and hold different values: what flows from one to the other has no limit.
+
+Near the corner or edge where they meet the potentials depend on the angle alone, so that the flux density falls as one
+over the distance and its integral grows by as much with every halving of the cells, ``D dc log 2/angle`` for a neutral
+species between contents that differ by ``dc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.mesh.contacts import meeting_boundaries
+from pnp_exclusion.physics.boundaries import BoundaryCondition
+from pnp_exclusion.physics.problem import Problem
+
+SAME = 1e-9
+"""kT: values that differ by less are one value, written in two ways."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """What two boundaries that meet hold differently, and what has no limit because of it.
+
+    potentials
+        Whether their potentials differ; then the charges on both have no limit.
+    contents
+        Species whose held contents differ.
+    fluxes
+        Species whose fluxes through both have no limit.
+    """
+
+    potentials: bool
+    contents: list[str]
+    fluxes: list[str]
+
+
+def jump_between(problem: Problem, first: BoundaryCondition, second: BoundaryCondition) -> Jump:
+    """Return what becomes of two boundaries that meet.
+
+    A flux between them is driven by the electrochemical potential: it has a limit for species that only one of them
+    holds, and for those whose contents differ just as the potentials make them do at equilibrium. Under laws whose
+    species drag each other, one that is driven drives all that both hold.
+    """
+    volts = [boundary.held_potential for boundary in (first, second)]
+    potentials = problem.coupled and None not in volts and abs(volts[0] - volts[1]) > SAME  # type: ignore[operator]
+    both = [name for name in problem.names if name in first.held_fractions and name in second.held_fractions]
+    contents = [name for name in both if abs(np.log(first.held_fractions[name] / second.held_fractions[name])) > SAME]
+    driven = np.array([name in both and _is_driven(problem, first, second, name) for name in problem.names])
+    count = len(problem.names)
+    mobility = problem.law.mobility([np.full(1, 1.0 / (count + 1))] * (count + 1), [1.0] * count)[0]
+    dragged = (np.abs(mobility) > SAME * np.abs(mobility).max()) @ driven
+    return Jump(
+        potentials,
+        contents,
+        [name for name, moves in zip(problem.names, dragged, strict=True) if moves and name in both],
+    )
+
+
+def _is_driven(problem: Problem, first: BoundaryCondition, second: BoundaryCondition, name: str) -> bool:
+    electric = [_electric(problem, boundary, name) for boundary in (first, second)]
+    complete = all(len(boundary.held_fractions) == len(problem.names) for boundary in (first, second))
+    if problem.law.crowded and not complete:
+        # what the others amount to at the wall is not known beforehand
+        same = abs(np.log(first.held_fractions[name] / second.held_fractions[name])) <= SAME
+        return not same or abs(electric[0] - electric[1]) > SAME
+    chemical = [_chemical(problem, boundary, name) for boundary in (first, second)]
+    return abs(chemical[0] + electric[0] - chemical[1] - electric[1]) > SAME
+
+
+def _electric(problem: Problem, boundary: BoundaryCondition, name: str) -> float:
+    charge = problem.species[problem.names.index(name)].charge
+    return charge * (boundary.held_potential or 0.0) if problem.coupled else 0.0
+
+
+def _chemical(problem: Problem, boundary: BoundaryCondition, name: str) -> float:
+    energy, held = problem.law.free_energy, boundary.held_fractions
+    if not problem.law.crowded:
+        return energy.chemical_potentials([held[name]])[0]
+    return energy.chemical_potentials([held[other] for other in problem.names])[problem.names.index(name)]
+
+
+def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
+    """Yield a sentence for every two boundaries that meet and hold different values; collective."""
+    problem = setup.problem
+    boundaries = {boundary.where: boundary for boundary in problem.boundaries}
+    holding = [name for name, b in boundaries.items() if b.held_fractions or b.held_potential is not None]
+    for first, second in meeting_boundaries(problem.domain, holding):
+        jump = jump_between(problem, boundaries[first], boundaries[second])
+        unlimited = ["the charges"] * jump.potentials
+        unlimited += [f"the fluxes of {', '.join(jump.fluxes)}"] if jump.fluxes else []
+        if not unlimited:
+            continue
+        different = [f"potentials ({_potential(setup, first)} and {_potential(setup, second)})"] * jump.potentials
+        different += [f"contents of {', '.join(jump.contents)}"] if jump.contents else []
+        yield (
+            f'boundaries "{first}" and "{second}" meet, but hold different {" and ".join(different)}: '
+            f"{' and '.join(unlimited)} there have no limit, they grow by as much with every halving of the cells; "
+            "leave a piece of wall between the two"
+        )
+
+
+def _potential(setup: Setup, where: str) -> str:
+    boundary = next(boundary for boundary in setup.case.boundaries if boundary.where == where)
+    potential = getattr(boundary, "potential", None)
+    return potential.text if potential else ""

@@ -1,0 +1,292 @@
+"""Reads a case table by table, so that a mistake in one does not hide those in the next, and says each in words."""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pnp_exclusion.case import tables
+from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
+from pnp_exclusion.case.quantities import shown
+from pnp_exclusion.case.tables import CaseTables, dimension_of
+from pnp_exclusion.mesh.physical_names import MeshGroups
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A phrase that names the known word nearest to ``word``, and all of them if none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return f"there is {listed(known)}" if known else "there is none"
+
+
+def listed(words: Iterable[str]) -> str:
+    """The words in quotation marks."""
+    return ", ".join(f'"{word}"' for word in words)
+
+
+@dataclass
+class Memory:
+    """What was read before, for those who check many cases that are alike: nothing is read or opened twice.
+
+    tables
+        The table that an entry amounts to, None if it cannot be read, with its mistakes; by the entry as written.
+    groups
+        Of a mesh file.
+    misfits
+        What is wrong between a law and diffusivities, empty if nothing.
+    """
+
+    tables: dict[tuple[str, str, bytes], tuple[Any, list[str]]] = field(default_factory=dict)
+    groups: dict[Path, MeshGroups] = field(default_factory=dict)
+    misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+
+MOST_REMEMBERED = 10_000
+"""Tables; beyond it memory begins anew, so that it stays small over any number of cases."""
+
+
+@dataclass
+class Draft:
+    """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here."""
+
+    path: Path
+    memory: Memory | None = None
+    mistakes: list[str] = field(default_factory=list)
+    title: str = ""
+    model: tables.Model | None = None
+    species: dict[str, tables.Species] = field(default_factory=dict)
+    all_species_read: bool = True
+    domain: Any = None
+    shape: str = ""
+    """The shape of the domain as written, even where the rest of its table could not be read."""
+    regions: list[tables.Region] = field(default_factory=list)
+    boundaries: list[Any] = field(default_factory=list)
+    all_boundaries_read: bool = True
+    solver: tables.Solver = field(default_factory=tables.Solver)
+    output: tables.Output = field(default_factory=tables.Output)
+    sweep: Sweep | None = None
+    diagram: Diagram | None = None
+    groups: MeshGroups | None = None
+
+    def refuse(self, where: str, what: str) -> None:
+        """Note a mistake in the table ``where``, in one line."""
+        mistake = f"{where}: {what}"
+        self.mistakes.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in mistake))
+
+    @property
+    def dimension(self) -> int | None:
+        """Dimension of the domain, where it can be known."""
+        return dimension_of(self.shape, self.groups)
+
+    @property
+    def size(self) -> list[float] | None:
+        """Extent of the domain along each axis, where the case itself says it and it makes sense."""
+        lengths = [length.value for length in self.written_size]
+        return lengths if lengths and min(lengths) > 0.0 else None
+
+    @property
+    def written_size(self) -> list[tables.Quantity]:
+        """The lengths of the domain as written."""
+        match self.domain:
+            case tables.Interval() as interval:
+                return [interval.length]
+            case tables.Rectangle() | tables.Box() as box:
+                return box.size
+        return []
+
+
+def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
+    """Read what can be read of a parsed case file into the draft."""
+    for key in raw:
+        if key not in CaseTables.model_fields:
+            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
+    draft.title = raw.get("title", "")
+    if not isinstance(draft.title, str):
+        draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
+    reader = Reader(draft, _units(raw.get("model")))
+    draft.model = reader.table(raw, "model", tables.Model, required=True)
+    if draft.model is None and "model" in raw:
+        draft.model = reader.without_mistakes(raw["model"], tables.Model)
+    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+    shape = raw["domain"].get("shape") if isinstance(raw.get("domain"), dict) else None
+    draft.shape = shape if isinstance(shape, str) else ""
+    draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
+    draft.output = reader.table(raw, "output", tables.Output) or draft.output
+    draft.sweep = reader.table(raw, "sweep", Sweep)
+    draft.diagram = reader.table(raw, "diagram", Diagram)
+    for position, species in enumerate(reader.array(raw, "species", tables.Species, required=True), start=1):
+        if species is None:
+            draft.all_species_read = False
+        elif species.name in draft.species:
+            draft.refuse(f"[[species]] {position}", f'the name "{species.name}" is given to two species')
+        else:
+            draft.species[species.name] = species
+    draft.all_species_read &= bool(draft.species)
+    draft.regions = [r for r in reader.array(raw, "regions", tables.Region) if r is not None]
+    boundaries = list(reader.array(raw, "boundaries", tables.AnyBoundary, required=True))
+    draft.boundaries = [b for b in boundaries if b is not None]
+    draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _units(model: object) -> str:
+    """The units of the case, or nothing where they cannot be known, so that every quantity is not told to be wrong."""
+    units = model.get("units", "si") if isinstance(model, dict) else ""
+    return units if units in ("si", "dimensionless") else ""
+
+
+class Reader:
+    """Reads single tables; what is wrong with them goes into the draft."""
+
+    def __init__(self, draft: Draft, units: str) -> None:
+        self.draft = draft
+        self._context = {"units": units}
+
+    def table(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Any:
+        """Return the checked table, or None."""
+        if key not in raw:
+            if required:
+                self.draft.refuse(f"[{key}]", "this table is missing")
+            return None
+        return self._read(raw[key], kind, f"[{key}]")
+
+    def array(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Iterator[Any]:
+        """Yield every table of an array, None for one that cannot be read."""
+        entries = raw.get(key, [])
+        if not isinstance(entries, list):
+            self.draft.refuse(f"[{key}]", f"must be an array of tables: write [[{key}]]")
+            yield None
+            return
+        if required and not entries:
+            self.draft.refuse(f"[[{key}]]", "there must be at least one")
+        for position, entry in enumerate(entries, start=1):
+            name = name_of_number(entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
+            named = isinstance(name, str) and name.isprintable() and len(name) <= 100
+            yield self._read(entry, kind, f'[[{key}]] "{name}"' if named else f"[[{key}]] {position}")
+
+    def _read(self, entry: Any, kind: Any, where: str) -> Any:
+        table, mistakes = self._remembered(entry, kind, where) if self.draft.memory else self._read_anew(entry, kind)
+        for mistake in mistakes:
+            self.draft.refuse(where, mistake)
+        return table
+
+    def _remembered(self, entry: Any, kind: Any, where: str) -> tuple[Any, list[str]]:
+        assert self.draft.memory is not None
+        tables = self.draft.memory.tables
+        written = (self._context["units"], where, pickle.dumps(entry))
+        if written not in tables:
+            if len(tables) >= MOST_REMEMBERED:
+                tables.clear()
+            tables[written] = self._read_anew(entry, kind)
+        return tables[written]
+
+    def _read_anew(self, entry: Any, kind: Any) -> tuple[Any, list[str]]:
+        try:
+            return _adapter(kind).validate_python(entry, context=self._context), []
+        except ValidationError as error:
+            return None, list(_sentences(error, entry, kind))
+
+    def without_mistakes(self, entry: Any, kind: Any) -> Any:
+        """Read a table without the keys that are wrong in it, so that the rest can still be checked."""
+        adapter = _adapter(kind)
+        try:
+            return adapter.validate_python(entry, context=self._context)
+        except ValidationError as error:
+            wrong = {finding["loc"][0] for finding in error.errors() if finding["loc"]}
+        right = {key: value for key, value in entry.items() if key not in wrong} if isinstance(entry, dict) else {}
+        try:
+            return adapter.validate_python(right, context=self._context)
+        except ValidationError:
+            return None
+
+
+_MUST_BE = {
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "finite_number": "a finite number",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+"""What pydantic expected, by the type of its finding."""
+
+
+def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
+    """Say pydantic's findings in words: the key, what is wrong, what would be right."""
+    union = not isinstance(kind, type)
+    for finding in error.errors():
+        location = [part for part in finding["loc"][int(union) :] if not _is_form(part)]
+        key = "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in location)[1:]
+        prefix, context = f"{key}: " if key else "", finding.get("ctx", {})
+        match finding["type"]:
+            case "extra_forbidden":
+                known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
+                yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'
+            case "missing":
+                yield f'the key "{key}" is missing'
+            case "literal_error":
+                yield f"{prefix}{shown(finding['input'])} is not one of {context['expected']}"
+            case "union_tag_not_found":
+                yield f"the key {context['discriminator']} is missing"
+            case "union_tag_invalid" if "()" in context["discriminator"]:
+                yield f"{prefix}must be a number or a list of numbers, but it is {shown(finding['input'])}"
+            case "union_tag_invalid":
+                word = context["discriminator"].strip("'")
+                yield f"{word} = {shown(entry[word])} is not one of {context['expected_tags']}"
+            case "quantity" | "case":
+                yield prefix + context["message"]
+            case "string_pattern_mismatch":
+                yield f'{prefix}{shown(finding["input"])} must be a letter followed by letters, digits, "_", "+" or "-"'
+            case wrong if wrong in _MUST_BE:
+                yield f"{prefix}must be {_MUST_BE[wrong]}, but it is {shown(finding['input'])}"
+            case _:
+                yield f"{prefix}{finding['msg'].lower()}, but it is {shown(finding['input'])}"
+
+
+NESTED: dict[str, type[Table]] = {
+    "field": tables.FieldTable,
+    "axes": SweepAxis,
+    "x": DiagramAxis,
+    "y": DiagramAxis,
+    "variants": Variant,
+}
+"""The tables within tables, by their key."""
+
+
+def _names(kind: type[Table]) -> list[str]:
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _is_form(part: int | str) -> bool:
+    """Whether pydantic put the member of a union, or the mark of a key, into a location: neither is a key."""
+    return isinstance(part, str) and (part == "[key]" or (part.startswith("<") and part.endswith(">")))
+
+
+def _keys(kind: Any, entry: Any) -> list[str]:
+    """The keys of the table that an entry means to be."""
+    if isinstance(kind, type) and issubclass(kind, Table):
+        return _names(kind)
+    chosen = [k for k in kind.__origin__.__args__ if _tag(k) in (entry.get("shape"), entry.get("kind"))]
+    return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
+
+
+def _tag(kind: type[Table]) -> str:
+    discriminator = kind.model_fields.get("shape") or kind.model_fields["kind"]
+    return str(discriminator.annotation.__args__[0])  # type: ignore[union-attr]

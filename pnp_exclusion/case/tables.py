@@ -1,0 +1,360 @@
+"""The tables of a case file: one class a table, every key with its unit and meaning where it is defined.
+
+How tables are read is in ``reading.py``, their consistency with each other in ``checks.py``, a whole case in
+``case.py``; nothing here knows DOLFINx.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case.petsc_options import why_not
+from pnp_exclusion.case.plans import Diagram, Sweep
+from pnp_exclusion.case.quantities import (
+    Concentration,
+    Diffusivity,
+    FixedCharge,
+    Force,
+    Length,
+    MolarFlux,
+    Potential,
+    Quantity,
+    Temperature,
+    shown,
+)
+from pnp_exclusion.mesh.physical_names import MeshGroups
+
+DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
+"""Of the shapes that are made here; a mesh file says its own."""
+
+
+def _form(written: Any) -> str:
+    """Which member of a union is meant, so that a mistake in it is told once."""
+    if isinstance(written, dict | FieldTable):
+        return "<table>"
+    return "<list>" if isinstance(written, list) else "<value>"
+
+
+def _single(written: Any) -> Any:
+    if not isinstance(written, str | bool | int | float):
+        raise refusal(f"{shown(written)} is neither a text nor a number nor true or false")
+    return written
+
+
+def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
+    """Return the dimension of a domain, where it can be known: from its shape or from its mesh file."""
+    return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
+
+
+class Model(Table):
+    """``[model]``: the physics."""
+
+    units: Literal["si", "dimensionless"] = "si"
+    """Texts with units, or plain numbers: lengths in L, energies in kT, times in L^2/D."""
+    law: Literal["pnp", "mpnp", "shdl", "vacancy"]
+    """The flux law: point ions, Bikerman's steric law, stirring, or hopping into vacancies."""
+    kappa: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
+    """With ``vacancy`` only: the rate at which unlike particles change places, relative to hops into vacancies."""
+    electrostatics: Literal["poisson", "imposed"] = "poisson"
+    """"poisson": the potential is solved for. "imposed": every species has a given ``field``."""
+    temperature: Temperature = Quantity(298.15, "298.15 K", 298.15, "K")
+    """SI only."""
+    permittivity: Positive = 78.5
+    """Relative permittivity of the reference medium. SI only."""
+    lattice_spacing: Length | None = None
+    """SI only: a; one particle blocks the volume a^3. Needed by every law but ``pnp``."""
+    debye_length: Positive | None = None
+    """Dimensionless with ``poisson`` only: lambda, with lambda^2 = eps kT v/(e^2 L^2)."""
+
+    @property
+    def si(self) -> bool:
+        """Whether the case is written in units."""
+        return self.units == "si"
+
+
+class FieldTable(Table):
+    """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
+
+    x: Annotated[list[Length], Field(min_length=2)]
+    """Positions of the knots, in ascending order, covering the domain."""
+    values: Annotated[list[Force], Field(min_length=2)]
+    """The field at the knots, along x."""
+
+    @model_validator(mode="after")
+    def _matching_ascending_knots(self) -> FieldTable:
+        if len(self.x) != len(self.values):
+            raise refusal(f"has {len(self.x)} positions x but {len(self.values)} values; give one value for each x")
+        if any(right.value < left.value for left, right in zip(self.x, self.x[1:], strict=False)):
+            raise refusal("x must be in ascending order")
+        return self
+
+
+class Species(Table):
+    """``[[species]]``: a kind of particle."""
+
+    name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
+    """Used in results and in the other tables."""
+    charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
+    """Valence z."""
+    diffusivity: Diffusivity | None = None
+    """D. In SI it must be given; 1 in a dimensionless case."""
+    field: (
+        Annotated[
+            Annotated[FieldTable, Tag("<table>")]
+            | Annotated[list[Force], Tag("<list>")]
+            | Annotated[Force, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
+    """Imposed force E_a on a particle (with ``electrostatics = "imposed"``): a value along x, a vector, or a table."""
+    mean_concentration: Concentration | None = None
+    """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
+    mean_fraction: Number | None = None
+    """Dimensionless: the same as an occupied fraction."""
+
+
+class Interval(Table):
+    """``[domain]`` with ``shape = "interval"``."""
+
+    shape: Literal["interval"]
+    length: Length
+    cells: Count | None = None
+    """Chosen and graded toward the layers of the case if absent."""
+
+
+class Rectangle(Table):
+    """``[domain]`` with ``shape = "rectangle"``, from the origin."""
+
+    shape: Literal["rectangle"]
+    size: Annotated[list[Length], Field(min_length=2, max_length=2)]
+    cells: (
+        Annotated[
+            Annotated[list[Count], Field(min_length=2, max_length=2), Tag("<list>")] | Annotated[Count, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
+    """Per side, or one number for both; chosen and graded if absent."""
+
+
+class Box(Table):
+    """``[domain]`` with ``shape = "box"``, from the origin."""
+
+    shape: Literal["box"]
+    size: Annotated[list[Length], Field(min_length=3, max_length=3)]
+    cells: (
+        Annotated[
+            Annotated[list[Count], Field(min_length=3, max_length=3), Tag("<list>")] | Annotated[Count, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
+    """Per side, or one number for all; chosen and graded if absent."""
+
+
+class Gmsh(Table):
+    """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
+
+    shape: Literal["gmsh"]
+    file: str
+    """Path of a ``.msh`` file, relative to the case file."""
+    unit: Length | None = None
+    """SI: the length of one unit of the file's coordinates, e.g. "1 nm"."""
+    dimension: Literal[1, 2, 3] | None = None
+    """Dimension of the cells; the highest in the file if absent."""
+
+
+Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
+Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
+
+
+class Region(Table):
+    """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
+
+    name: Name
+    x: Range | None = None
+    """From, to; the whole domain if absent. Likewise y and z."""
+    y: Range | None = None
+    z: Range | None = None
+    tag: GroupName | None = None
+    """A physical group of cells of the gmsh file, instead of ranges: its name, or its number if it has none."""
+    fixed_charge: FixedCharge | None = None
+    """Charge density that does not move, with its sign; dimensionless: q, elementary charges a site."""
+    permittivity: Positive | None = None
+    """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
+    diffusivity: Positive | None = None
+    """Factor on the diffusivity of every species."""
+
+    @property
+    def ranges(self) -> list[Range | None]:
+        """The ranges along x, y and z."""
+        return [self.x, self.y, self.z]
+
+
+class Boundary(Table):
+    """What every ``[[boundaries]]`` has."""
+
+    where: GroupName
+    """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
+    none."""
+
+
+class Contents(Boundary):
+    """A boundary that holds species at given amounts."""
+
+    concentration: dict[str, Concentration] = Field(default_factory=dict)
+    """SI: per species."""
+    fraction: dict[str, Number] = Field(default_factory=dict)
+    """Occupied fraction per species, in a dimensionless case."""
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """What is held, per species: SI concentrations (mol/m^3), or fractions in a dimensionless case."""
+        return {**{name: c.value for name, c in self.concentration.items()}, **self.fraction}
+
+
+class Reservoir(Contents):
+    """``kind = "reservoir"``: every species and the potential are given."""
+
+    kind: Literal["reservoir"]
+    potential: Potential | None = None
+    """Needed with ``electrostatics = "poisson"``."""
+
+
+class Electrode(Contents):
+    """``kind = "electrode"``: the potential is given; a species is blocked unless its amount is given."""
+
+    kind: Literal["electrode"]
+    potential: Potential | None = None
+    """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
+
+
+class Wall(Boundary):
+    """``kind = "wall"``: blocks every species and carries no charge, as do boundaries that are not named."""
+
+    kind: Literal["wall"]
+
+
+class Flux(Boundary):
+    """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
+
+    kind: Literal["flux"]
+    flux: dict[str, MolarFlux]
+    """Per species, positive out of the domain."""
+    potential: Potential | None = None
+    """Held if given; otherwise the boundary carries no charge."""
+
+
+AnyBoundary = Annotated[Reservoir | Electrode | Wall | Flux, Field(discriminator="kind")]
+
+
+class Solver(Table):
+    """``[solver]``: all optional."""
+
+    degree: Literal[1, 2, 3, 4] = 2
+    """Degree of the finite elements."""
+    quadrature_degree: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
+    """Twice the degree of the elements if absent."""
+    tolerance: Annotated[float, Field(gt=0, le=1e-3, strict=True)] = 1e-7
+    """A solution is accepted when the full Newton step, relative to 1 + |unknowns|, is below this."""
+    max_newton_steps: Count = 40
+    """For one attempt."""
+    strategy: Literal["auto", "ramp"] = "auto"
+    """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
+    linear: Literal["auto", "banded", "direct", "fieldsplit"] = "auto"
+    """Preset of linear solver; by dimension and size if absent."""
+    unresolved: Literal["refuse", "warn"] = "refuse"
+    """Whether a layer of charge that the cells at a boundary cannot hold is an error, or a warning only."""
+    petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
+    """PETSc options without the leading dash, e.g. ``{ ksp_monitor = true }``; the command line wins over these.
+
+    Those of solvers and preconditioners, without files or code (`pnp_exclusion.case.petsc_options`)."""
+
+    @field_validator("petsc")
+    @classmethod
+    def _names_without_dash(cls, petsc: dict[str, Any]) -> dict[str, Any]:
+        for name in petsc:
+            if name.startswith("-") or not name.strip():
+                raise refusal(f'"{name}" is not the name of an option; write it without a dash, e.g. "ksp_type"')
+        return petsc
+
+    @field_validator("petsc")
+    @classmethod
+    def _harmless(cls, petsc: dict[str, Any]) -> dict[str, Any]:
+        for name, value in petsc.items():
+            if reason := why_not(name, value):
+                raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
+        return petsc
+
+
+class Output(Table):
+    """``[output]``: what is written beside summary, profile and manifest."""
+
+    fields: Flag = True
+    """``fields.bp`` for ParaView."""
+    pictures: Flag = True
+    """``*.png``."""
+
+
+class CaseTables(Table):
+    """The tables of a whole case file; `pnp_exclusion.case.case.Case` once they are checked together."""
+
+    title: str = ""
+    model: Model
+    species: Annotated[list[Species], Field(min_length=1)]
+    domain: Domain
+    regions: list[Region] = Field(default_factory=list)
+    boundaries: list[AnyBoundary]
+    solver: Solver = Field(default_factory=Solver)
+    output: Output = Field(default_factory=Output)
+    sweep: Sweep | None = None
+    diagram: Diagram | None = None
+    _path: Path = PrivateAttr(default=Path("case"))
+    _groups: MeshGroups | None = PrivateAttr(default=None)
+
+    @property
+    def path(self) -> Path:
+        """The case file; a file that does not exist in the folder of a case that a script made."""
+        return self._path
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the domain: known since the case was read, so that the mesh file is not opened again."""
+        dimension = dimension_of(self.domain.shape, self._groups)
+        if dimension is None:
+            raise TypeError("a case is made by read_case or make_case, which look into its mesh file")
+        return dimension
+
+    @property
+    def mesh_path(self) -> Path:
+        """Where the gmsh file of the domain is; `TypeError` for other domains."""
+        if not isinstance(self.domain, Gmsh):
+            raise TypeError(f'a domain of shape "{self.domain.shape}" has no mesh file')
+        return self._path.parent / self.domain.file
+
+    @property
+    def species_names(self) -> list[str]:
+        """Names in the order of the file, which is the order of every array over species."""
+        return [species.name for species in self.species]
+
+    def as_written(self) -> dict[str, Any]:
+        """The case with defaults filled in, quantities as texts: a case file again, once written as TOML."""
+        written = self.model_dump(mode="json", exclude_none=True)
+        without_meaning = [] if self.model.law == "vacancy" else ["kappa"]
+        without_meaning += [] if self.model.si else ["temperature", "permittivity"]
+        for key in without_meaning:
+            del written["model"][key]
+        return written

@@ -1,0 +1,157 @@
+"""``lattice``: the exchange process beside its continuum."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pnp_exclusion.cli.commands.words import add_case, add_output, numbers
+from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.output.text import columns
+from pnp_exclusion.runtime import fenicsx
+from pnp_exclusion.verification import LARGEST_SIZE
+
+if TYPE_CHECKING:
+    from pnp_exclusion.case.case import Case
+    from pnp_exclusion.output.job import Job
+    from pnp_exclusion.verification.compare import LatticeSettings
+    from pnp_exclusion.verification.continuum import Continuum
+
+HELP = "run the lattice process of a case and compare it with the continuum"
+INTERRUPTED = 130
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    add_case(parser)
+    add_output(parser)
+    parser.add_argument(
+        "--sizes", default="32,64,128,256", help=f"numbers of sites, at most {LARGEST_SIZE} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--replicas", type=int, help="independent copies of each size (default: 4, with --relaxation 1000)"
+    )
+    parser.add_argument(
+        "--time",
+        type=float,
+        help="time measured by each copy of the largest size, in L^2/D, the case's unit of time; a size n runs "
+        "(largest/n)^2 times longer (default: 50 diffusion times, length^2/D of the channel)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
+    parser.add_argument(
+        "--form",
+        choices=["linear", "exponential"],
+        default="linear",
+        help="of the rates in the field (default: linear)",
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes; under mpiexec the ranks share the copies")
+    parser.add_argument(
+        "--relaxation",
+        metavar="TIMES",
+        help="without fields: follow a step between the reservoirs' contents at these times (in L^2/D, e.g. "
+        "0.003,0.01,0.03) with --replicas copies of the largest size, against the heat equation",
+    )
+
+
+def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Solve the continuum, run the process at every size (or its relaxation), compare, write."""
+    sizes = sorted({int(size) for size in _positive("--sizes", arguments.sizes, int)})
+    times = _positive("--relaxation", arguments.relaxation, float) if arguments.relaxation else None
+    _require_sense(arguments, sizes)
+    fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.verification.compare import LatticeSettings
+
+    # without fields, which a relaxation demands, both forms are the same, and this one suits every size
+    sizes, form = ([max(sizes)], "exponential") if times else (sizes, arguments.form)
+    settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
+    case = read(arguments.case)
+    with Job(arguments, petsc_options) as job:
+        continuum, manifest = _continuum(job, case, settings)
+        job.folder.write_json("manifest.json", lambda: manifest)
+        lines, ending = (
+            _relax(job, case.title, continuum, settings, times)
+            if times
+            else _compare(job, case.title, continuum, settings)
+        )
+        job.folder.complete()
+    job.print_lines(lines)
+    if isinstance(ending, PnpExclusionError):
+        raise ending
+    return ending
+
+
+def _require_sense(arguments: argparse.Namespace, sizes: Sequence[int]) -> None:
+    for name in ("replicas", "time", "workers"):
+        value = getattr(arguments, name)
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UsageError(f"--{name} must be a number greater than 0, but it is {value}")
+    if arguments.seed < 0:
+        raise UsageError(f"--seed must be 0 or greater, but it is {arguments.seed}")
+    if max(sizes) > LARGEST_SIZE:
+        raise UsageError(f"--sizes are at most {LARGEST_SIZE}, but one is {max(sizes)}")
+
+
+def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continuum, dict[str, Any]]:
+    """Solve on the first rank alone and share what the lattice needs: several ranks would round in another way."""
+    from mpi4py import MPI
+
+    from pnp_exclusion.output.results import manifest
+    from pnp_exclusion.runtime.memory import peak_per_rank
+    from pnp_exclusion.runtime.parallel import on_rank_zero
+    from pnp_exclusion.verification.continuum import read_continuum
+
+    def work() -> tuple[Continuum, dict[str, Any]]:
+        solution = job.solve_or_end(case, MPI.COMM_SELF)
+        run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
+        return read_continuum(solution, settings.sizes, settings.form), run
+
+    return on_rank_zero(job.comm, work)
+
+
+Ending = int | PnpExclusionError
+"""What the command ends with once the results are there: an exit code, or what kept some of them from being there."""
+
+
+def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettings) -> tuple[list[str], Ending]:
+    from pnp_exclusion.verification.compare import compare_with_lattice
+    from pnp_exclusion.verification.report import as_json, table, verdict
+
+    communicator = job.comm if job.comm.size > 1 else None
+    comparison = compare_with_lattice(continuum, settings, communicator, job.console.progress)
+    if comparison.runs:
+        job.folder.draw("lattice_profiles.png", "verification.plots.draw_profiles", title, comparison)
+    if len(comparison.runs) > 1:
+        job.folder.draw("lattice_convergence.png", "verification.plots.draw_convergence", title, comparison)
+    job.folder.write_json("lattice.json", lambda: as_json(comparison))
+    lines = [*columns(table(comparison)), verdict(comparison)]
+    return lines, comparison.failure or (INTERRUPTED if comparison.interrupted else 0)
+
+
+def _relax(
+    job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
+) -> tuple[list[str], Ending]:
+    from pnp_exclusion.verification.relax import relax_step
+    from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
+
+    communicator = job.comm if job.comm.size > 1 else None
+    relaxation = relax_step(continuum, settings, times, communicator, job.console.progress)
+    if relaxation is None:
+        return [relaxation_verdict(None)], INTERRUPTED
+    job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)
+    job.folder.write_json("lattice.json", lambda: relaxation_as_json(relaxation))
+    lines = [*columns(relaxation_table(relaxation)), relaxation_verdict(relaxation)]
+    return lines, INTERRUPTED if relaxation.result.interrupted else 0
+
+
+def _positive(option: str, text: str, kind: type[int] | type[float]) -> list[float]:
+    try:
+        found = [float(number) for number in numbers(text, kind)]
+    except ValueError:
+        found = []
+    if not found or not all(0 < number < math.inf for number in found):
+        kinds = "whole numbers" if kind is int else "numbers"
+        raise UsageError(f'{option} takes {kinds} greater than 0 separated by commas, but it is "{text}"')
+    return found

@@ -1,0 +1,34 @@
+"""``mesh``: run a gmsh script of ``meshes/`` and write its file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pnp_exclusion.runtime import fenicsx
+
+HELP = "run a gmsh script of meshes/ and write its .msh file"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    parser.add_argument("script", type=Path, help="a Python script with a function build(gmsh)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="the file to write (default: beside the script)"
+    )
+
+
+def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Make the mesh and say how many cells it has, on rank 0 alone."""
+    fenicsx.import_wheel()
+    from mpi4py import MPI
+
+    from pnp_exclusion.mesh.make import write_mesh
+    from pnp_exclusion.runtime.parallel import on_rank_zero
+
+    target = arguments.output or arguments.script.with_suffix(".msh")
+    cells = on_rank_zero(MPI.COMM_WORLD, lambda: write_mesh(arguments.script, target))
+    if MPI.COMM_WORLD.rank == 0:
+        print(f"{target}: {cells} cells")
+    return 0

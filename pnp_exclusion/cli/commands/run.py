@@ -1,0 +1,36 @@
+"""``run``: solve one case and write its results."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from pnp_exclusion.cli.commands.words import LAW_NAMES, add_case, add_output
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.runtime import fenicsx
+
+HELP = "solve a case and write its results"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    add_case(parser)
+    add_output(parser)
+    parser.add_argument("--law", choices=LAW_NAMES, help="instead of the law of the case")
+
+
+def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Solve, write, print a short table."""
+    fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.output.job import Job, failure, read
+    from pnp_exclusion.output.report import run_table
+
+    case = read(arguments.case, arguments.law)
+    with Job(arguments, petsc_options) as job:
+        solution = job.solve(case)
+        job.write(solution)
+        job.folder.complete()
+    job.print_lines(run_table(solution))
+    if not solution.converged:
+        raise ConvergenceError(failure(solution, job.folder.path))
+    return 0

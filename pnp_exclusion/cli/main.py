@@ -1,0 +1,167 @@
+"""The command line: words, exit codes, and the split of PETSc's options. Imports nothing heavy before it must."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+
+from pnp_exclusion.cli import commands
+from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.runtime.launcher import LAUNCHER_DELAY, launched_rank
+from pnp_exclusion.runtime.signals import INTERRUPTED, hear_interruptions, ignore_interruptions
+
+EPILOG = """\
+Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_view -ksp_type gmres
+Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
+
+exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
+            130 interrupted
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pnp-exclusion",
+        description="Crowded ions: modified Poisson-Nernst-Planck with volume exclusion, by finite elements.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and leave")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in commands.NAMES:
+        module = _command(name)
+        module.add_to(subparsers.add_parser(name, help=module.HELP))
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Reads the version of the installed package, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"pnp-exclusion {version('pnp_exclusion')}\n")
+
+
+def _command(name: str) -> ModuleType:
+    return importlib.import_module(f"pnp_exclusion.cli.commands.{name}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, this process' own if none is given, and return its exit code."""
+    own = argv is None
+    line = list(sys.argv[1:] if argv is None else argv)
+    with contextlib.ExitStack() as at_the_end:
+        if own:
+            # there is nothing more to lose then, and Python and MPI are to end in their own way
+            at_the_end.callback(ignore_interruptions)
+        try:
+            if own:
+                hear_interruptions()
+            return _execute(line)
+        except KeyboardInterrupt:
+            at_the_end.close()
+            return _tell_of_interruption()
+
+
+def _execute(line: list[str]) -> int:
+    try:
+        words, petsc_options = _split_petsc_options(line)
+        with _mute_but_first():
+            arguments = _parser().parse_args(words)
+        return _command(arguments.command).execute(arguments, petsc_options)
+    except PnpExclusionError as error:
+        return _tell(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
+        if _came_of_interruption(error):
+            return _tell_of_interruption()
+        print(f"pnp-exclusion: unexpected error on rank {_rank()}", file=sys.stderr)
+        traceback.print_exc()
+        sys.stderr.flush()
+        _abort_others(1)
+        return 1
+
+
+def _came_of_interruption(error: BaseException) -> bool:
+    """Whether a compiled module made an error of its own of a `KeyboardInterrupt`, as those of scipy do."""
+    earlier: BaseException | None = error
+    while earlier is not None and not isinstance(earlier, KeyboardInterrupt):
+        # any other error that came in its course is one of ours
+        comes_of_import = isinstance(earlier, (ImportError, SystemError))
+        earlier = earlier.__cause__ or (earlier.__context__ if comes_of_import else None)
+    return earlier is not None
+
+
+def _tell_of_interruption() -> int:
+    if _rank() == 0:
+        print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
+    _abort_others(INTERRUPTED)
+    return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _mute_but_first() -> Iterator[None]:
+    """Let only the first of several ranks print its help or complaints, without starting MPI for them."""
+    if not launched_rank():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def _tell(error: PnpExclusionError) -> int:
+    """Say once what is wrong; return the exit code on every rank, or end the ranks that do not know of the error."""
+    if not getattr(error, "everywhere", True) and _size() > 1:
+        print(f"pnp-exclusion: rank {_rank()}: {error}", file=sys.stderr, flush=True)
+        _abort_others(error.exit_code)
+    elif not getattr(error, "everywhere", True):
+        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        # destructors of what broke would end the process in their own way
+        os._exit(error.exit_code)
+    elif _rank() == 0:
+        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in words:
+        return words, []
+    position = words.index("--")
+    options = words[position + 1 :]
+    if options and not options[0].startswith("-"):
+        raise UsageError(f'"{options[0]}" after "--" is no PETSc option: these begin with a dash, e.g. -ksp_monitor')
+    return words[:position], options
+
+
+def _rank() -> int:
+    mpi = _mpi()
+    return mpi.COMM_WORLD.rank if mpi else launched_rank() or 0
+
+
+def _size() -> int:
+    mpi = _mpi()
+    return mpi.COMM_WORLD.size if mpi else 1
+
+
+def _mpi() -> ModuleType | None:
+    """Return MPI if it runs."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi if mpi and mpi.Is_initialized() else None
+
+
+def _abort_others(code: int) -> None:
+    """End every rank: those that still compute would wait for this one for ever."""
+    if _size() > 1:
+        # what was just printed is lost if the launcher ends this rank before it has passed it on
+        time.sleep(LAUNCHER_DELAY)
+        sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)

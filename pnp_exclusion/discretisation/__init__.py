@@ -1,0 +1,1 @@
+"""The weak form, its measures and its constants."""

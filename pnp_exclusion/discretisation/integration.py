@@ -1,0 +1,164 @@
+"""Integrals over cells by two rules: the usual one, and a high one where a potential is steep within a cell.
+
+Densities are exponentials of the unknowns. Where a chemical potential falls by many kT within a cell (beside a sink,
+at a nearly full end), the usual rule misses most of ``int rho``, and currents are wrong by percents or Newton's method
+does not converge, although the elements themselves are fine: with exact integration ``rho grad mu = grad rho``, so that
+one cell carries a straight profile to almost nothing. Such cells are found from the unknown (`changes_within`) and
+integrated by a rule of `STEEP_DEGREE`; the others do not feel it. All weights are positive, or a residual could vanish
+where densities do not.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import basix
+import numpy as np
+import ufl
+from dolfinx import cpp, fem
+from dolfinx import mesh as dmesh
+
+from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.runtime.compilation import compiled_form
+
+QUADRATURE_PER_DEGREE = 2
+"""Times the degree of the elements: the errors are those of degree 20, the cost a hundredth of UFL's own estimate's
+(NUMERICS)."""
+STEEP = 1.9
+"""kT: a cell over which a potential changes by more is integrated by the high rule."""
+STEEP_DEGREE = {1: (48, 48, 64, 64), 2: (24, 24, 36, 36), 3: (19, 19, 21, 21)}
+"""By dimension and degree of the elements: a density that falls by 35 kT within a cell is integrated to 1e-16, 1e-6 and
+1e-4 of its integral over that cell, by 25, 112 and 1000 points."""
+USUAL_CELLS, STEEP_CELLS = 0, 1
+"""Numbers of the two sets of cells in forms."""
+
+
+class Integration:
+    """The measures of a problem's forms, and which cells of this rank are integrated by which rule.
+
+    boundaries
+        Names of the boundaries, numbered in this order by `ds`.
+    degree
+        Of the elements.
+    quadrature_degree
+        Of the rule on usual cells and on boundaries; `QUADRATURE_PER_DEGREE` times that of the elements if not given.
+    """
+
+    def __init__(
+        self, domain: Domain, boundaries: Sequence[str], degree: int, quadrature_degree: int | None = None
+    ) -> None:
+        self.domain = domain
+        mesh = domain.mesh
+        cell = mesh.basix_cell()
+        usual_degree = quadrature_degree or QUADRATURE_PER_DEGREE * degree
+        steep_degree = max(usual_degree, STEEP_DEGREE[domain.dimension][degree - 1])
+        usual = {"quadrature_degree": positive_degree(cell, usual_degree)}
+        steep = {"quadrature_degree": positive_degree(cell, steep_degree)}
+        over_usual = ufl.Measure("dx", mesh, subdomain_id=USUAL_CELLS, metadata=usual)
+        self.dx = over_usual + ufl.Measure("dx", mesh, subdomain_id=STEEP_CELLS, metadata=steep)
+        self.ds = ufl.Measure("ds", mesh, metadata=usual)
+        self._facets = _integration_facets(domain, boundaries)
+        self.is_steep = np.zeros(mesh.topology.index_map(domain.dimension).size_local, dtype=bool)
+        self.version = 0
+        """Grows whenever other cells are marked."""
+
+    @property
+    def usual_cells(self) -> np.ndarray:
+        """Numbers of this rank's cells of the usual rule."""
+        return np.flatnonzero(~self.is_steep).astype(np.int32)
+
+    @property
+    def steep_cells(self) -> np.ndarray:
+        """Numbers of this rank's cells of the high rule."""
+        return np.flatnonzero(self.is_steep).astype(np.int32)
+
+    def mark(self, is_steep: np.ndarray) -> None:
+        """Choose the cells of the high rule, ``(cells of this rank,)``; forms follow."""
+        if not np.array_equal(is_steep, self.is_steep):
+            self.is_steep = is_steep
+            self.version += 1
+
+    def form(self, form: ufl.Form) -> CellwiseForm:
+        """Compile a form in `dx` and `ds`; collective."""
+        return CellwiseForm(self, form)
+
+    def subdomains(self) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
+        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it."""
+        return {
+            fem.IntegralType.cell: [(USUAL_CELLS, self.usual_cells), (STEEP_CELLS, self.steep_cells)],
+            fem.IntegralType.exterior_facet: list(self._facets),
+        }
+
+
+class CellwiseForm:
+    """A form that is compiled once and follows the cells as they are marked."""
+
+    def __init__(self, integration: Integration, form: ufl.Form) -> None:
+        self._integration = integration
+        self._compiled = compiled_form(form)
+        self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
+        self._coefficients = {function: function for function in form.coefficients()}
+        self._constants = {constant: constant for constant in form.constants()}
+        self._form: fem.Form | None = None
+        self._version = -1
+
+    @property
+    def library(self) -> str:
+        """File of the compiled code; the code itself is beside it."""
+        return self._compiled.module.__file__ or ""
+
+    @property
+    def now(self) -> fem.Form:
+        """The form over the cells as they are marked now."""
+        if self._form is None or self._version != self._integration.version:
+            self._version = self._integration.version
+            self._form = fem.create_form(
+                self._compiled,
+                self._spaces,
+                self._integration.domain.mesh,
+                self._integration.subdomains(),
+                self._coefficients,
+                self._constants,
+            )
+        return self._form
+
+
+@functools.cache
+def positive_degree(cell: basix.CellType, degree: int) -> int:
+    """Return the lowest degree from ``degree`` on whose default rule on a cell has positive weights only.
+
+    Basix' rules of degrees 3, 7 and 8 on tetrahedra (Xiao and Gimbutas, Comput. Math. Appl. 59, 663 (2010)) have not.
+    """
+    while basix.make_quadrature(cell, degree)[1].min() < 0.0:
+        degree += 1
+    return degree
+
+
+def changes_within(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.ndarray:
+    """Return the most that a potential changes within every cell.
+
+    potentials
+        Each ``(nodes,)``, in kT.
+    cells
+        ``(cells, nodes of a cell)``, numbers of nodes.
+    """
+    values = np.stack(potentials)[:, cells]
+    with np.errstate(invalid="ignore"):
+        changes: np.ndarray = (values.max(axis=2) - values.min(axis=2)).max(axis=0)
+    return changes
+
+
+def _integration_facets(domain: Domain, boundaries: Sequence[str]) -> list[tuple[int, np.ndarray]]:
+    """Return pairs of a cell and the number of its facet for every boundary; what two share belongs to the first."""
+    topology, dimension = domain.mesh.topology, domain.dimension
+    topology.create_connectivity(dimension - 1, dimension)
+    topology.create_connectivity(dimension, dimension - 1)
+    free = dmesh.exterior_facet_indices(topology)
+    pairs = []
+    for tag, name in enumerate(boundaries):
+        facets = np.intersect1d(domain.boundary_facets[name], free)
+        free = np.setdiff1d(free, facets)
+        found = cpp.fem.compute_integration_domains(fem.IntegralType.exterior_facet, topology._cpp_object, facets)
+        pairs.append((tag, np.array(found)))
+    return pairs

@@ -1,0 +1,1 @@
+"""Result folders, tables for people, pictures."""

@@ -1,0 +1,155 @@
+"""One command that solves and writes: its folder, its console, its clock."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from mpi4py import MPI
+
+from pnp_exclusion.case.case import Case, read_case
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.observe import sample
+from pnp_exclusion.output.report import currents_in_units
+from pnp_exclusion.output.results import LOG, ResultFolder, manifest, profile_csv, write_fields
+from pnp_exclusion.runtime.console import Console
+from pnp_exclusion.runtime.memory import peak_per_rank
+from pnp_exclusion.runtime.parallel import on_rank_zero
+from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.solution.solve import carried_fluxes, solve
+
+
+def read(path: Path, law: str | None = None) -> Case:
+    """Read a case, with another law if one is named, on rank 0 and share it; its mistakes are raised on every rank."""
+    return on_rank_zero(MPI.COMM_WORLD, lambda: read_case(path, law))
+
+
+def failure(solution: Solution, folder: Path | None = None) -> str:
+    """Return the message of a solve that did not converge: what was tried, and what a folder keeps of it, if any."""
+    law, drive = solution.weak_form.problem.law.name, solution.report.drive
+    if drive == 1.0:
+        accept = 'accept it by unresolved = "warn" in [solver]'
+        sentences = "\n".join(f"  - {sentence}" for sentence in solution.unresolved)
+        return f"law {law}: the mesh is too coarse for what was found; refine it, or {accept}:\n{sentences}"
+    keeps = f"{folder} holds the last good state," if folder else "the last good state (which run would keep) was"
+    left = f"{keeps} at {drive:.4g} of the driving forces" if drive else "no state was found"
+    attempts = [f"  - {attempt}" for attempt in solution.report.tried]
+    carried = carried_fluxes(solution.setup.case, solution.report)
+    return "\n".join([f"law {law} did not converge; {left}. Tried:", *attempts, *carried])
+
+
+class Job:
+    """A context in which cases are solved and results staged; leaving it by an error abandons what was staged."""
+
+    def __init__(self, arguments: argparse.Namespace, petsc_options: Sequence[str]) -> None:
+        self.started = time.perf_counter()
+        self.comm = MPI.COMM_WORLD
+        self.petsc_options = petsc_options
+        self.console = Console(self.comm.rank, arguments.quiet)
+        path = arguments.output or Path(f"{arguments.case.stem}.results")
+        self.folder = ResultFolder(path, self.comm, arguments.overwrite, self.console.warn)
+
+    def __enter__(self) -> Self:
+        # an interruption here would leave what nobody abandons
+        with held_back():
+            self.folder.open()
+            begin = lambda: self.console.open_log(self.folder.staging / LOG)  # noqa: E731
+            on_rank_zero(self.comm, lambda: self.folder.on_disk(begin))
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None:
+            with held_back():
+                self.folder.abandon()
+
+    def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
+        """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
+        options nobody asked for."""
+        solution = solve(
+            case,
+            comm=comm or self.comm,
+            petsc_options=self.petsc_options,
+            progress=self.console.say,
+            keep_failure=True,
+        )
+        for warning in solution.warnings():
+            self.console.warn(warning)
+        return solution
+
+    def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
+        """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
+        solution = self.solve(case, comm)
+        if not solution.converged:
+            raise ConvergenceError(f"{case.path}: {failure(solution)}")
+        return solution
+
+    def write(self, solution: Solution, prefix: str = "") -> None:
+        """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
+        case = solution.setup.case
+        summary = solution.summary()
+        self.folder.make(prefix)
+        if not solution.has_state:
+            self.write_manifest(solution, prefix)
+            self.folder.write_json(f"{prefix}summary.json", lambda: summary)
+            return
+        if solution.weak_form.problem.domain.dimension == 1:
+            profile = sample.profile(solution.weak_form)
+            self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
+        if case.output.fields:
+            write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
+        self.write_manifest(solution, prefix)
+        summary["wall_seconds"] = time.perf_counter() - self.started
+        self.folder.write_json(f"{prefix}summary.json", lambda: summary)
+        if case.output.pictures:
+            self._draw(solution, prefix)
+
+    def write_manifest(self, solution: Solution, prefix: str = "") -> None:
+        """Stage what is needed to run a case again."""
+        memory = peak_per_rank(self.comm)
+        self.folder.write_json(f"{prefix}manifest.json", lambda: manifest(solution, self.comm.size, memory))
+
+    def _draw(self, solution: Solution, prefix: str) -> None:
+        case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
+        if solution.weak_form.problem.domain.dimension == 1:
+            profile = sample.profile(solution.weak_form)
+            folder.draw(f"{prefix}profiles.png", "output.plots.draw_profiles", case, scales, profile)
+        else:
+            cut = sample.central_slice(solution.weak_form, solution.axis)
+            folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
+        parts, letter = solution.flux_parts, "xyz"[solution.axis]
+        folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
+
+    def write_comparison(self, solutions: dict[str, Solution]) -> None:
+        """Stage the summary and the picture of all laws together."""
+        case = next(iter(solutions.values())).setup.case
+        summaries = {law: solution.summary() for law, solution in solutions.items()}
+        converged = all(solution.converged for solution in solutions.values())
+        self.folder.write_json("summary.json", lambda: {"converged": converged, "laws": summaries})
+        solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
+        first = next(iter(solutions.values()), None)
+        if first is None or first.ends is None or not case.output.pictures:
+            return
+        one_dimensional = first.weak_form.problem.domain.dimension == 1
+        profiles = {law: sample.profile(s.weak_form) for law, s in solutions.items()} if one_dimensional else {}
+        currents = {law: currents_in_units(solution) for law, solution in solutions.items()}
+        self.folder.draw(
+            "comparison.png",
+            "output.plots.draw_comparison",
+            case.title,
+            first.setup.scales,
+            case.species_names,
+            {law: values for law, (values, _) in currents.items()},
+            {law: solution.regimes for law, solution in solutions.items()},
+            profiles,
+            tuple(end.name for end in first.ends),
+            next(unit for _, unit in currents.values()),
+        )
+
+    def print_lines(self, lines: Sequence[str]) -> None:
+        """Print on standard output, once."""
+        if self.comm.rank == 0:
+            print("\n".join(lines), flush=True)

@@ -1,0 +1,119 @@
+"""Short tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.output.text import columns
+from pnp_exclusion.runtime.memory import peak_per_rank
+from pnp_exclusion.solution.solution import Solution
+
+
+def currents_in_units(solution: Solution) -> tuple[dict[str, float], str]:
+    """Return the flux of every species from the first end to the second in the case's units, and the unit."""
+    scales, dimension = solution.setup.scales, solution.weak_form.problem.domain.dimension
+    factor = scales.flux * scales.length ** (dimension - 1)
+    unit = f"mol{['/m^2', '/m', ''][dimension - 1]}/s" if scales.si else ""
+    return {name: value * factor for name, value in (solution.currents or {}).items()}, unit
+
+
+def run_table(solution: Solution) -> list[str]:
+    """Return the lines that ``run`` prints: currents, forces and regimes, or fluxes without two ends."""
+    if not solution.has_state:
+        return []
+    summary = solution.readings()
+    lines = []
+    if solution.ends is not None:
+        currents, unit = currents_in_units(solution)
+        first, second = (end.name for end in solution.ends)
+        rows = [
+            [name, f"{currents[name]:.6g}", f"{solution.forces[name]:.6g}", solution.regimes[name] or "-"]  # type: ignore[index]
+            for name in currents
+        ]
+        head = ["species", f"current {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
+        lines += columns([head, *rows])
+    else:
+        rows = [
+            [where, name, f"{flux['value']:.6g}", flux["unit"]]
+            for where, fluxes in summary["flux"].items()
+            for name, flux in fluxes.items()
+        ]
+        lines += columns([["boundary", "species", "outward flux", ""], *rows])
+    identity = summary["identity_residual"]
+    checks = [f"balance {summary['balance']:.1e}"] + ([f"identity {identity:.1e}"] if identity is not None else [])
+    lines.append(
+        f"{summary['newton_iterations']} Newton steps, {summary['ramp_steps']} ramp steps, {summary['cells']} cells, "
+        f"{summary['unknowns']} unknowns; {', '.join(checks)}"
+    )
+    memory = max(peak_per_rank(solution.weak_form.problem.domain.comm))
+    lines.append(f"preset {solution.report.linear}; at most {memory / 1e6:.0f} MB on a rank")
+    return lines
+
+
+def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
+    """Return the lines that ``compare`` prints: a row for every law and species."""
+    unit = ""
+    rows = []
+    solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
+    if not solutions:
+        return []
+    for law, solution in solutions.items():
+        currents, unit = currents_in_units(solution)
+        identity = "-" if solution.identity_residual is None else f"{solution.identity_residual:.1e}"
+        for name in solution.weak_form.problem.names:
+            current = f"{currents[name]:.6g}" if currents else "-"
+            force = f"{solution.forces[name]:.5g}" if solution.forces else "-"
+            rows.append([law, name, current, force, solution.regimes[name] or "-", identity])
+    ends = next(iter(solutions.values())).ends
+    arrow = f" {ends[0].name} -> {ends[1].name}" if ends else ""
+    head = [
+        "law",
+        "species",
+        f"current{arrow}{f' [{unit}]' if unit else ''}",
+        "force [kT]",
+        "regime",
+        "identity residual",
+    ]
+    return columns([head, *rows])
+
+
+def check_report(setup: Setup) -> list[str]:
+    """Return the lines that ``check`` prints."""
+    case, scales, problem = setup.case, setup.scales, setup.problem
+    # point ions fill nothing: for them the lattice is a unit
+    crowded = problem.law.crowded
+    rows = [["title", case.title or "-"], ["law", problem.law.name], ["electrostatics", case.model.electrostatics]]
+    if scales.si:
+        rows += [
+            ["length L", f"{scales.length * 1e9:.6g} nm"],
+            ["thermal voltage kT/e", f"{scales.potential * 1e3:.6g} mV"],
+            *([["full lattice 1/(N_A v)", f"{scales.displayed_concentration:.6g} mol/L"]] if crowded else []),
+            ["diffusivity D", f"{scales.diffusivity:.6g} m^2/s"],
+            ["time L^2/D", f"{scales.time:.6g} s"],
+            ["flux", f"{scales.flux:.6g} mol/m^2/s"],
+        ]
+    if scales.debye_length is not None:
+        rows.append(["lambda / L", f"{scales.debye_length:.6g}"])
+    for boundary in problem.boundaries:
+        held = boundary.held_fractions
+        if held and crowded:
+            rows.append([f"packing at {boundary.where}", f"{sum(held.values()):.6g}"])
+        strength = sum(s.charge**2 * held.get(s.name, 0.0) for s in problem.species)
+        if scales.debye_length is not None and strength > 0.0:
+            debye = scales.debye_length / math.sqrt(strength)
+            shown = f"{debye * scales.length * 1e9:.4g} nm" if scales.si else f"{debye:.4g}"
+            rows.append([f"Debye length at {boundary.where}", shown])
+    components = len(problem.species) + int(problem.coupled)
+    nodes = _nodes(setup)
+    rows += [["cells", str(problem.domain.cells)], ["unknowns", str(nodes * components)]]
+    rows += [["mesh file", note] for note in problem.domain.notes]
+    return columns(rows)
+
+
+def _nodes(setup: Setup) -> int:
+    from dolfinx import fem
+
+    space = fem.functionspace(setup.problem.domain.mesh, ("Lagrange", setup.case.solver.degree))
+    return space.dofmap.index_map.size_global

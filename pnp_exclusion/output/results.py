@@ -1,0 +1,421 @@
+"""What lands on disk. A file is complete or absent: results are staged in a hidden folder and moved at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import basix
+import basix.ufl
+import numpy as np
+from dolfinx import fem
+from dolfinx.io import VTXWriter
+
+from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
+from pnp_exclusion.observe.flux_parts import flux_fields
+from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.physics.laws import LAWS
+from pnp_exclusion.runtime.parallel import on_rank_zero
+from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solution.solution import Solution
+
+LOG = "log.txt"
+_STAGING = ".unfinished"
+
+
+class ResultFolder:
+    """A folder that receives the results of one command, all at once or not at all.
+
+    Refuses a folder that holds anything but a log unless ``overwrite``; then files of the same names are replaced, and
+    earlier results of other names removed, when the new ones are complete. Pictures are drawn last, and one that cannot
+    be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary beside it. Every method but `abandon`
+    is collective.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        comm: MPI.Comm,
+        overwrite: bool = False,
+        warn: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.path = path
+        self.comm = comm
+        self._overwrite = overwrite
+        self._warn = warn
+        self._pictures: list[tuple[str, Callable[[Path], Any]]] = []
+
+    def open(self) -> None:
+        """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
+        on_rank_zero(self.comm, lambda: self.on_disk(self._open))
+
+    @property
+    def staging(self) -> Path:
+        """Where files are written until `complete` moves them."""
+        return self.path / _STAGING
+
+    def _open(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file; -o names a folder")
+        kept = self._results()
+        if kept and not self._overwrite:
+            raise UsageError(
+                f"{self.path} holds other results ({', '.join(kept[:3])}{', ..' if len(kept) > 3 else ''}), "
+                "which are kept; choose another folder or add --overwrite"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir()
+
+    def _results(self) -> list[str]:
+        if not self.path.is_dir():
+            return []
+        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in (LOG, _STAGING))
+
+    def make(self, prefix: str) -> None:
+        """Make a sub-folder for results whose names begin with ``prefix``."""
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: (self.staging / prefix).mkdir(exist_ok=True)))
+
+    def write(self, name: str, content: Callable[[], str]) -> None:
+        """Stage a text file; ``content`` is called on rank 0 alone."""
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: self._write_through(name, content())))
+
+    def write_json(self, name: str, content: Callable[[], Any]) -> None:
+        """Stage a JSON file from what ``content`` returns on rank 0; numbers that are not finite become null."""
+        self.write(name, lambda: _as_json(content()))
+
+    def draw(self, name: str, picture: str, *content: Any) -> None:
+        """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
+
+        def work(path: Path) -> None:
+            module, function = picture.rsplit(".", 1)
+            getattr(importlib.import_module(f"pnp_exclusion.{module}"), function)(path, *content)
+
+        self._pictures.append((name, work))
+
+    def _draw(self) -> None:
+        for name, picture in self._pictures:
+            # libraries may make an error of their own of an interruption, and be broken by one as they are imported
+            with held_back():
+                failure = draw_or_say(picture, self.staging / name, name)
+            if failure:
+                self._warn(failure)
+                self._add_warning((self.staging / name).with_name("summary.json"), failure)
+
+    def _add_warning(self, summary: Path, sentence: str) -> None:
+        if summary.exists():
+            content = json.loads(summary.read_text(encoding="utf-8"))
+            content["warnings"] = [*content.get("warnings", []), sentence]
+            # on a disk that is full, which may be why, the summary stays as it was
+            unfinished = summary.with_suffix(".unfinished")
+            with contextlib.suppress(OSError):
+                self._write_through(str(unfinished.relative_to(self.staging)), _as_json(content))
+                os.replace(unfinished, summary)
+            unfinished.unlink(missing_ok=True)
+
+    def _write_through(self, name: str, content: str) -> None:
+        target = self.staging / name
+        with target.open("w", encoding="utf-8") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def complete(self) -> None:
+        """Draw, then move everything into place; ``summary.json`` goes first and comes last: the sign of all else.
+
+        An interruption ends it between two pictures; once results move it comes too late to be acted on.
+        """
+
+        def move() -> None:
+            (self.path / "summary.json").unlink(missing_ok=True)
+            new = sorted(self.staging.iterdir(), key=lambda entry: entry.name == "summary.json")
+            if self._overwrite:
+                _remove_earlier(self.path, {entry.name for entry in new})
+            for entry in new:
+                _move(entry, self.path / entry.name)
+            self.staging.rmdir()
+
+        on_rank_zero(self.comm, lambda: self.on_disk(self._draw))
+        with held_back() as too_late:
+            on_rank_zero(self.comm, lambda: self.on_disk(move))
+            too_late.clear()
+
+    def abandon(self) -> None:
+        """Remove what was staged but for the log; any rank, without talking to the others.
+
+        Used after errors: a rank that meets one alone ends rank 0, which can do it no more.
+        """
+        # another rank may be at it too
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self.staging / LOG, self.path / LOG)
+        shutil.rmtree(self.staging, ignore_errors=True)
+
+    def on_disk(self, work: Callable[[], None]) -> None:
+        """Do what may fail for the disk's sake, turning that into `DiskError` and leaving earlier results alone."""
+        try:
+            work()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.abandon()
+            raise DiskError(f"cannot write to {self.path}: {error.strerror or error}") from None
+
+
+OUR_FILES = {
+    "summary.json",
+    "manifest.json",
+    "profile.csv",
+    "fields.bp",
+    "lattice.json",
+    "coupling.json",
+    "entropy.csv",
+    "engine.json",
+    "diagram.json",
+    "points.csv",
+    *(
+        f"{picture}.png"
+        for picture in (
+            "profiles",
+            "slice",
+            "fluxes",
+            "comparison",
+            "lattice_profiles",
+            "lattice_convergence",
+            "lattice_relaxation",
+            "entropy",
+            "power_efficiency",
+            "engine",
+            "diagram",
+        )
+    ),
+}
+"""What this package writes; nothing else in a folder is ever removed."""
+
+
+OUR_FOLDERS = {*LAWS, "leg_a", "leg_b"}
+"""Folders of results within results: of a law, of a leg of an engine."""
+
+
+def _remove_earlier(folder: Path, kept: set[str]) -> None:
+    """Remove earlier results that the new ones do not replace; folders within only if they hold nothing else."""
+    for entry in folder.iterdir():
+        if entry.name in OUR_FILES and entry.name not in kept:
+            _remove(entry)
+        elif entry.name in OUR_FOLDERS and (entry / "manifest.json").is_file():
+            _remove_earlier(entry, set())
+            with contextlib.suppress(OSError):
+                entry.rmdir()
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put a file or folder in its place; into a folder that is there already, unless that is one of our own."""
+    if source.is_dir() and target.is_dir() and source.name not in OUR_FILES:
+        for entry in source.iterdir():
+            _move(entry, target / entry.name)
+        source.rmdir()
+        return
+    if target.is_dir():
+        _remove(target)
+    os.replace(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def draw_or_say(picture: Callable[[Path], Any], path: Path, name: str) -> str:
+    """Draw a picture into a file; return nothing, or a sentence with its name if it fails, and then no file is left.
+
+    Whatever goes wrong there, also on a full disk, is no reason to lose what was computed.
+    """
+    try:
+        picture(path)
+    except Exception as error:  # noqa: BLE001 - told as a warning
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return f"{name} could not be drawn ({reason}); everything else is complete"
+    return ""
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
+
+
+def _finite(content: Any) -> Any:
+    match content:
+        case dict():
+            return {key: _finite(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_finite(value) for value in content]
+        case float() if not np.isfinite(content):
+            return None
+        case np.generic():
+            return _finite(content.item())
+    return content
+
+
+# ---- contents ----
+
+
+def profile_csv(solution: Solution, profile: Profile) -> str:
+    """Return ``profile.csv``: x, phi, every species, packing, electrochemical potentials; units in the header."""
+    scales, names = solution.setup.scales, solution.weak_form.problem.names
+    columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
+    if profile.potential is not None:
+        columns.append((_header("phi", "V" if scales.si else ""), profile.potential * scales.potential))
+    for name, rho in zip(names, profile.rho, strict=True):
+        columns.append((_header(name, "mol/L" if scales.si else ""), rho * scales.displayed_concentration))
+    columns.append(("packing", profile.rho.sum(axis=0)))
+    for name, mu in zip(names, profile.mu, strict=True):
+        columns.append((_header(f"mu_{name}", "kT" if scales.si else ""), mu))
+    rows = np.column_stack([values for _, values in columns])
+    lines = [",".join(header for header, _ in columns), *(",".join(f"{value:.12g}" for value in row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _header(name: str, unit: str) -> str:
+    return f"{name} [{unit}]" if unit else name
+
+
+def write_fields(solution: Solution, path: Path) -> None:
+    """Write every field for ParaView (ADIOS2 VTX), one named quantity with its unit each; collective.
+
+    Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are, and nodes that
+    are evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on.
+    Coordinates are in the unit of the tables (`pnp_exclusion.case.scales.Scales`).
+    """
+    weak_form, scales = solution.weak_form, solution.setup.scales
+    problem = weak_form.problem
+    mesh, dimension = problem.domain.mesh, problem.domain.dimension
+
+    def evenly(components: int) -> fem.Function:
+        shape = (components,) if components > 1 else None
+        variant = basix.LagrangeVariant.equispaced
+        element = basix.ufl.element("Lagrange", mesh.basix_cell(), weak_form.degree, variant, shape=shape)
+        return fem.Function(fem.functionspace(mesh, element))
+
+    unknown = evenly(weak_form.components)
+    unknown.interpolate(weak_form.unknown)
+    scalar, vector = evenly(1).function_space, evenly(dimension).function_space
+    nodes = unknown.x.array.reshape(-1, weak_form.components)
+    eta, _ = weak_form.nodal_potentials(nodes)
+    mu, potential = weak_form.reported_potentials(nodes)
+    rho = problem.law.free_energy.densities(list(eta))[1:]
+    functions = []
+
+    def add(name: str, unit: str, values: np.ndarray) -> None:
+        function = fem.Function(scalar, name=_header(name, unit))
+        function.x.array[:] = values
+        functions.append(function)
+
+    if potential is not None:
+        add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
+    for a, name in enumerate(problem.names):
+        kind = "concentration" if scales.si else "fraction"
+        add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
+        add(f"electrochemical_potential_{name}", "kT", mu[a])
+    add("packing", "", np.sum(rho, axis=0))
+    averaged = flux_fields(weak_form)
+    linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    raised = fem.Function(scalar)
+    for a, name in enumerate(problem.names):
+        function = fem.Function(vector, name=_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""))
+        for component in range(dimension):
+            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.names) * dimension]
+            raised.interpolate(linear)
+            function.x.array[component::dimension] = raised.x.array * scales.flux
+        functions.append(function)
+    if problem.coupled:
+        fixed = fem.Function(
+            problem.fixed_charge.function_space, name=_header("fixed_charge", "mol/L" if scales.si else "")
+        )
+        fixed.x.array[:] = problem.fixed_charge.x.array * scales.displayed_concentration
+        functions.append(fixed)
+    coordinates = mesh.geometry.x.copy()
+    mesh.geometry.x[:] *= scales.length_in_unit
+    try:
+        writer = VTXWriter(mesh.comm, path, functions)
+        writer.write(0.0)
+        writer.close()
+    except RuntimeError as error:
+        # the writer's destructor would fail again, and end the process before it could say why
+        _broken_writers.append(writer)
+        raise OneRankDiskError(f"cannot write {path.name}: {str(error).splitlines()[0]}") from None
+    finally:
+        mesh.geometry.x[:] = coordinates
+
+
+_broken_writers: list[VTXWriter] = []
+
+
+def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[str, Any]:
+    """Return what is needed to run a case again and to know what ran; reads the mesh file, so for rank 0 alone.
+
+    memory
+        The most bytes that each rank has held.
+    """
+    written = solution.setup.case.as_written()
+    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
+    content = {
+        "case": written,
+        "law": solution.weak_form.problem.law.name,
+        "case_sha256": hashlib.sha256(canonical).hexdigest(),
+        "command_line": sys.argv[1:],
+        "versions": versions(),
+        "petsc_options": solution.petsc_options,
+        "petsc_options_unused": solution.unused_petsc_options,
+        "linear": solution.report.linear,
+        "tried": solution.report.tried,
+        "ranks": ranks,
+        "peak_memory_mb": [round(bytes_held / 1e6) for bytes_held in memory],
+        "seconds": dict(solution.seconds),
+    }
+    if solution.setup.case.domain.shape == "gmsh":
+        content["mesh_sha256"] = hashlib.sha256(solution.setup.case.mesh_path.read_bytes()).hexdigest()
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the package and of what its numbers depend on."""
+    found = {
+        "python": platform.python_version(),
+        "petsc": ".".join(map(str, PETSc.Sys.getVersion())),
+        "mpi": MPI.Get_library_version().splitlines()[0].strip(),
+    }
+    for name in (
+        "pnp-exclusion",
+        "fenics-dolfinx",
+        "dolfinx-solver-real",
+        "fenics-basix",
+        "fenics-ffcx",
+        "fenics-ufl",
+        "numpy",
+        "scipy",
+        "xarray",
+        "mpi4py",
+        "pydantic",
+        "pint",
+        "matplotlib",
+        "gmsh",
+    ):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,71 @@
+"""The lattice exchange process: simulated, solved exactly where small, and set beside a reference.
+
+See `process` for the model, `stationary` and `relaxation` for the simulations, `small` for the
+exact law, `heat` for the exact relaxation without fields, `comparison` for the statistics.
+"""
+
+from pnp_exclusion.particles.lattice.comparison import (
+    ChiSquare,
+    Comparison,
+    Distance,
+    Limit,
+    Order,
+    affordable_cells,
+    batches_needed,
+    chi_square,
+    compare,
+    compare_relaxation,
+    distance,
+    fitted_order,
+    hydrodynamic_limit,
+    whitened_residuals,
+)
+from pnp_exclusion.particles.lattice.geometry import Lattice
+from pnp_exclusion.particles.lattice.heat import heat_profile, lattice_heat_profile
+from pnp_exclusion.particles.lattice.measure import Estimate
+from pnp_exclusion.particles.lattice.process import ExchangeProcess, NegativeRateError
+from pnp_exclusion.particles.lattice.relaxation import RelaxationResult, simulate_relaxation
+from pnp_exclusion.particles.lattice.replicas import Progress
+from pnp_exclusion.particles.lattice.result import StationaryResult
+from pnp_exclusion.particles.lattice.small import ExactLaw, exact_law
+from pnp_exclusion.particles.lattice.stationary import (
+    NothingMeasuredError,
+    TooShortError,
+    simulate_stationary,
+    time_needed,
+)
+from pnp_exclusion.particles.lattice.workers import WorkerDiedError
+
+__all__ = [
+    "ChiSquare",
+    "Comparison",
+    "Distance",
+    "Estimate",
+    "ExactLaw",
+    "ExchangeProcess",
+    "Lattice",
+    "Limit",
+    "NegativeRateError",
+    "NothingMeasuredError",
+    "Order",
+    "Progress",
+    "RelaxationResult",
+    "StationaryResult",
+    "TooShortError",
+    "WorkerDiedError",
+    "affordable_cells",
+    "batches_needed",
+    "chi_square",
+    "compare",
+    "compare_relaxation",
+    "distance",
+    "exact_law",
+    "fitted_order",
+    "heat_profile",
+    "hydrodynamic_limit",
+    "lattice_heat_profile",
+    "simulate_relaxation",
+    "simulate_stationary",
+    "time_needed",
+    "whitened_residuals",
+]

@@ -1,0 +1,1 @@
+"""Laws, boundary conditions, and a problem in dimensionless form."""

@@ -1,0 +1,1 @@
+"""Processes, ranks, signals, memory, compiled forms: what all else runs on."""

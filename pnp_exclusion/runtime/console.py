@@ -1,0 +1,78 @@
+"""Lines for people: on standard error while it runs, and with the time of day in a log file. Rank 0 alone."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from pnp_exclusion.errors import OneRankDiskError
+
+
+class Progress(Protocol):
+    """How far a long run is."""
+
+    @property
+    def fraction(self) -> float:
+        """Of the whole, 0 to 1."""
+        ...
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left; NaN while nobody knows."""
+        ...
+
+
+class Console:
+    """Says lines to people and to a log file; silent on all ranks but the first.
+
+    Raises `OneRankDiskError` where the disk does not take the log.
+    """
+
+    def __init__(self, rank: int, quiet: bool = False) -> None:
+        self._speaks = rank == 0
+        self._quiet = quiet
+        self._log: TextIO | None = None
+        self._told = (0, 0)
+
+    def open_log(self, path: Path) -> None:
+        """Begin the log file; what was said before is not in it."""
+        if self._speaks:
+            self._log = path.open("w", encoding="utf-8")
+
+    def say(self, line: str) -> None:
+        """A line of progress."""
+        self._write(line, show=not self._quiet)
+
+    def warn(self, line: str) -> None:
+        """A line that is shown even when progress is not."""
+        self._write(f"warning: {line}", show=True)
+
+    def progress(self, sites: int, progress: Progress) -> None:
+        """How far a long run of one size is: a line rewritten on a terminal, now and then a line elsewhere."""
+        if not self._speaks:
+            return
+        left = "" if progress.remaining != progress.remaining else f", {progress.remaining:.0f} s left"
+        line = f"  n = {sites}: {100.0 * progress.fraction:3.0f} %{left}"
+        if sys.stderr.isatty() and not self._quiet:
+            print(f"\r{line:60s}", end="" if progress.fraction < 1.0 else "\n", file=sys.stderr, flush=True)
+        tenth = (sites, int(10.0 * progress.fraction))
+        if tenth != self._told:
+            self._told = tenth
+            self._write(line, show=not self._quiet and not sys.stderr.isatty())
+
+    def _write(self, line: str, show: bool) -> None:
+        if not self._speaks:
+            return
+        if show:
+            print(line, file=sys.stderr, flush=True)
+        if self._log is not None:
+            try:
+                print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=self._log, flush=True)
+            except OSError as error:
+                log, self._log = self._log, None
+                with contextlib.suppress(OSError):
+                    log.close()
+                raise OneRankDiskError(f"cannot write {log.name}: {error.strerror or error}") from None

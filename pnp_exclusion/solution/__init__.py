@@ -1,0 +1,1 @@
+"""Solving one case, and what is read off its solution."""

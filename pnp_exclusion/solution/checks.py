@@ -1,0 +1,173 @@
+"""What is checked on every solution: a check is a function that says in one sentence what is beyond its limit.
+
+Limits are constants with their reasons. A new check is one more function in `CHECKS`; what it says is in
+`Solution.warnings`, in ``warnings`` of every summary and on the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.case.advice import cure, length_in_words
+from pnp_exclusion.case.layers import CELLS_IN_LAYER
+from pnp_exclusion.mesh.contacts import meeting_boundaries
+from pnp_exclusion.observe import currents
+from pnp_exclusion.observe.resolution import coarsest_cells
+from pnp_exclusion.solution.steady_state import SteadyState
+
+BALANCE = 1e-6
+"""Of a species' gross flux. Rounding and the last Newton step leave 1e-10 and less; a current that flows in and out to
+fewer digits than this has fewer than the documented 1e-6."""
+STILL = 1e-4
+"""Of the mean flux, where nothing passes: rounding, 1e-15 times 40 kT/e, in the thinnest cells of automatic meshes,
+1e-9 of the domain."""
+IDENTITY = {1: 1e-3, 2: 1e-5, 3: 1e-5, 4: 1e-5}
+"""By degree, of a species' gross flux: automatic meshes leave a tenth of it and less, and currents err by as much."""
+DIGITS = 1e-3
+"""Of a current: with fewer than three digits it is told."""
+BESIDE_STEEP = 100.0
+"""Times `IDENTITY`, where a potential is steep within a cell, beside a sink: potentials at its ends are then less
+accurate than currents by as much."""
+NO_FORCE = 1e-9
+"""kT."""
+NO_FLUX = 1e-9
+"""Of the flux that one kT would drive: what is less is no current."""
+ENTROPY = 1e-6
+"""Of ``sum |J F|``. The two sides are equal to the last digits on any mesh, so that a difference means a state that is
+not steady, or currents that belong to another one."""
+NO_DISSIPATION = 1e-9
+"""Of the mean fluxes times kT: entropy production that rounding may leave where nothing flows."""
+OVERLAP = 1.0
+"""Of the space there is: more point ions than that are no points at this lattice spacing."""
+UNRESOLVED = 20.0
+"""Times too large for the layer at a boundary, which takes `CELLS_IN_LAYER`; see `CoarseCells`. Measured at blocking
+electrodes against Gouy-Chapman and Bikerman, 1 to 40 kT/e: up to there the charge is off by 35 % at degree 2 and by 5 %
+at degree 4 (at degree 1 it may be 2.6 times what is right); at 200 times it is off by half, and at 1e6 it is a
+thousandth."""
+
+
+def beyond_limits(solution: SteadyState) -> list[str]:
+    """Return what the checks say of a solution, nothing if all is within the limits; collective."""
+    return [
+        sentence for check in CHECKS if solution.has_state or check is unused_options for sentence in check(solution)
+    ]
+
+
+def unused_options(solution: SteadyState) -> Iterator[str]:
+    """Options of the user that nobody asked for: none may be left."""
+    for name in solution.unused_petsc_options:
+        yield f"PETSc's option -{name} had no effect in this solve"
+
+
+def balance(solution: SteadyState) -> Iterator[str]:
+    """What flows in minus what flows out, beyond `BALANCE`, or `STILL` where nothing passes."""
+    for name, mean_flux in solution.mean_fluxes.items():
+        share = currents.balance(solution.totals, {name: mean_flux})
+        limit = BALANCE if solution.totals.passes(name) else STILL
+        if not share <= limit:
+            yield (
+                f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out "
+                f"(limit {limit:g}); its current has no more digits than that"
+            )
+
+
+def digits(solution: SteadyState) -> Iterator[str]:
+    """Currents of which rounding leaves no digits, although their thermodynamic force is not zero."""
+    if solution.currents is None or solution.forces is None:
+        return
+    predicted = solution.currents_of_profile or {}
+    for name, current in solution.currents.items():
+        uncertainty = solution.totals.uncertainty(name)
+        asked = predicted[name] if predicted else solution.one_way[name] * min(1.0, abs(solution.forces[name]))
+        wanted = max(abs(asked), abs(current))
+        moved = abs(solution.forces[name]) > NO_FORCE and wanted > NO_FLUX * solution.one_way[name]
+        if moved and not uncertainty <= DIGITS * wanted:
+            scale = solution.setup.scales.flux * solution.setup.scales.length ** (solution.axes - 1)
+            asks = f"; the computed profile itself asks for {predicted[name] * scale:.6g}" if predicted else ""
+            yield (
+                f"the current of {name} is below what rounding leaves of its exchange at the boundaries "
+                f"({uncertainty * scale:.1e}, current {current * scale:.1e}){asks}"
+            )
+
+
+def identity(solution: SteadyState) -> Iterator[str]:
+    """Currents against the exact relation of any steady state in one dimension, beyond `IDENTITY`."""
+    residual, limit = solution.identity_residual, IDENTITY[solution.weak_form.degree]
+    if solution.has_steep_cells:
+        limit *= BESIDE_STEEP
+    if residual is not None and not residual <= limit:
+        yield (
+            f"the currents differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
+            f"(identity_residual; limit {limit:g} at degree {solution.weak_form.degree}): the mesh is too coarse "
+            "somewhere; give more cells, or a higher degree"
+        )
+
+
+def entropy(solution: SteadyState) -> Iterator[str]:
+    """Entropy production against ``sum J_a F_a``, beyond `ENTROPY`, where the two must be equal."""
+    if solution.currents is None or solution.forces is None or not _forces_are_all(solution):
+        return
+    if not any(solution.totals.passes(name) for name in solution.currents):
+        return
+    powers = [solution.currents[name] * solution.forces[name] for name in solution.currents]
+    scale = sum(map(abs, powers)) + NO_DISSIPATION * sum(solution.mean_fluxes.values())
+    difference = abs(solution.entropy_production - sum(powers)) / scale
+    if not difference <= ENTROPY:
+        yield (
+            f"the entropy production differs from sum J F by {difference:.1e} of it (limit {ENTROPY:g}): "
+            "the state is not steady to that accuracy"
+        )
+
+
+def _forces_are_all(solution: SteadyState) -> bool:
+    """Whether all that flows flows between two ends, each with one electrochemical potential.
+
+    Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
+    crowded law are held, and where two boundaries that hold different values meet.
+    """
+    weak_form = solution.weak_form
+    problem = weak_form.problem
+    if problem.domain.dimension == 1:
+        return True
+    tags = range(len(problem.boundaries))
+    given = any(weak_form.outward_flux(tag, name) is not None for tag in tags for name in problem.names)
+    holding = [boundary.where for boundary in problem.boundaries if boundary.held_fractions]
+    return not weak_form.weakly_held and not given and not meeting_boundaries(problem.domain, holding)
+
+
+def overlap(solution: SteadyState) -> Iterator[str]:
+    """Point ions that take more space than there is, where the case says how large they are."""
+    problem = solution.weak_form.problem
+    if problem.law.crowded or solution.setup.case.model.lattice_spacing is None:
+        return
+    eta, _ = solution.weak_form.nodal_potentials(solution.weak_form.unknown.x.array)
+    filled = float(np.sum(problem.law.free_energy.densities(list(eta))[1:], axis=0).max(initial=0.0))
+    filled = problem.domain.comm.allreduce(filled, op=MPI.MAX)
+    if filled > OVERLAP:
+        yield f"point ions overlap: they would fill {filled:.3g} times the space there is; use a crowded law"
+
+
+def unresolved_layers(solution: SteadyState) -> Iterator[str]:
+    """Cells at a boundary beyond `UNRESOLVED`: its charge is wrong."""
+    for coarse in coarsest_cells(solution.weak_form):
+        if CELLS_IN_LAYER[solution.weak_form.degree] * coarse.size > UNRESOLVED * coarse.layer:
+            size, layer = (length_in_words(solution.setup, length) for length in (coarse.size, coarse.layer))
+            yield (
+                f'boundary "{coarse.where}": cells of {size} cannot hold the layer there, which is {layer} thick; '
+                f"its charge is wrong, and so may be what depends on it; {cure(solution.setup.case)}"
+            )
+
+
+CHECKS: Sequence[Callable[[SteadyState], Iterator[str]]] = (
+    unused_options,
+    balance,
+    digits,
+    identity,
+    entropy,
+    overlap,
+    unresolved_layers,
+)

@@ -1,0 +1,156 @@
+"""Solving a case: what scripts use, and what the command line is made of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+
+from pnp_exclusion.case.build import build
+from pnp_exclusion.case.case import Case, make_case, read_case
+from pnp_exclusion.case.tables import Flux
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
+
+
+def settings_of(case: Case) -> SolverSettings:
+    """Return the solver's settings from ``[solver]`` of a case."""
+    solver = case.solver
+    return SolverSettings(
+        tolerance=solver.tolerance,
+        max_newton_steps=solver.max_newton_steps,
+        always_ramp=solver.strategy == "ramp",
+        linear=solver.linear,
+        petsc=solver.petsc,
+    )
+
+
+type CaseLike = Case | Solution | str | Path | Mapping[str, Any]
+"""What stands for a case: itself, a file of it, its tables, or a solution of it."""
+
+
+def as_case(case: CaseLike) -> Case:
+    """Return the case that something stands for.
+
+    Raises `CaseError` if it has mistakes, `TypeError` for what stands for none.
+    """
+    match case:
+        case Case():
+            return case
+        case Solution():
+            return case.setup.case
+        case str() | Path():
+            return read_case(case)
+        case Mapping():
+            return make_case(dict(case))
+    raise TypeError(
+        "a case is given as a Case, the path of its file, its tables (a dict) or a Solution of it, "
+        f"not as {type(case).__name__}"
+    )
+
+
+def as_solution(case: CaseLike, comm: MPI.Comm = MPI.COMM_WORLD, petsc_options: Sequence[str] = ()) -> Solution:
+    """Return a solution that is given as such, if it has converged, or solve the case; collective.
+
+    Raises as `solve` does.
+    """
+    if not isinstance(case, Solution):
+        return solve(case, comm=comm, petsc_options=petsc_options)
+    if not case.converged:
+        raise ConvergenceError(
+            f"{case.setup.case.path}: this solution did not converge, and what is read off it would mean nothing"
+        )
+    return case
+
+
+def solve(
+    case: CaseLike,
+    law: Law | None = None,
+    *,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    petsc_options: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda line: None,
+    keep_failure: bool = False,
+) -> Solution:
+    """Solve a case for its steady state; collective over ``comm``.
+
+    case
+        As from `read_case` or `make_case`, or the path of a case file, or its tables, or a solution of it, which is
+        solved anew with its law.
+    law
+        A law written in Python, instead of the one that the case names.
+    petsc_options
+        The options that PETSc was started with (`pnp_exclusion.runtime.fenicsx.initialise_petsc`), to know what is the
+        user's.
+    progress
+        Called on rank 0 with one line per Newton or ramp step.
+    keep_failure
+        Return the last good state, marked as not converged, instead of raising `ConvergenceError`.
+    """
+    clock = _Clock()
+    if law is None and isinstance(case, Solution):
+        law = case.weak_form.problem.law
+    case = as_case(case)
+    setup = build(case, comm, law)
+    clock.lap("mesh")
+    quadrature_degree = case.solver.quadrature_degree
+    weak_form = WeakForm(setup.problem, case.solver.degree, quadrature_degree)
+    say = progress if comm.rank == 0 else (lambda line: None)
+    settings = settings_of(case)
+    clock.lap("forms")
+    near = False
+    coarser = coarser_start(setup, weak_form, settings, petsc_options, say)
+    if coarser is not None:
+        with coarser:
+            near = coarser.fill(setup)
+    clock.lap("coarse start")
+    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings, say) as solver:
+        try:
+            report, converged = solver.solve(near), True
+        except ConvergenceError as error:
+            if not keep_failure:
+                raise ConvergenceError("\n".join([str(error), *carried_fluxes(case, solver.report)])) from None
+            report, converged = solver.report, False
+        clock.lap("solve")
+        options = ledger.effective(), ledger.unused()
+    solution = Solution(setup, weak_form, report, converged, clock.seconds, *options)
+    solution.refuse_unresolved()
+    if not (solution.converged or keep_failure):
+        raise ConvergenceError("\n".join(solution.unresolved))
+    return solution
+
+
+def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
+    """Return a sentence for every flux that a case gives, if its solve has failed: between what it is limited.
+
+    The ramp has raised given fluxes together with all other driving forces.
+    """
+    if not 0.0 < report.drive < report.failed_drive <= 1.0:
+        return []
+    return [
+        f'the flux of {name} through "{boundary.where}" can be carried up to {report.drive * flux.number:.5g} of the '
+        f"{flux.text} given; at {report.failed_drive * flux.number:.5g} no steady state was found"
+        for boundary in case.boundaries
+        if isinstance(boundary, Flux)
+        for name, flux in boundary.flux.items()
+        if flux.number
+    ]
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now

@@ -1,0 +1,173 @@
+"""A steady state and what can be read off it, without units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.case.build import EMPTY_SHARE, Setup
+from pnp_exclusion.case.tables import Contents
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.observe import currents, flux_parts, forces, identity
+from pnp_exclusion.observe.currents import BoundaryTotals
+from pnp_exclusion.solver.steady import SteadyReport
+
+
+@dataclass
+class SteadyState:
+    """A steady state and what can be read off it.
+
+    ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
+    driving forces (0: no state at all was found, and what is read off it means nothing), and for a solution whose
+    layers the mesh cannot hold (``report.drive`` is 1, see `checks.UNRESOLVED`). All values are dimensionless.
+    Reading is collective over the ranks of the problem.
+    """
+
+    setup: Setup
+    weak_form: WeakForm
+    report: SteadyReport
+    converged: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    petsc_options: dict[str, str] = field(default_factory=dict)
+    """The options in force."""
+    unused_petsc_options: list[str] = field(default_factory=list)
+    """Those of the case or the command line that had no effect."""
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to read: the solution, or the last good state before a failure."""
+        return self.report.drive > 0.0
+
+    @cached_property
+    def totals(self) -> BoundaryTotals:
+        """Fluxes and charges at the boundaries."""
+        return currents.boundary_totals(self.weak_form)
+
+    @cached_property
+    def mean_fluxes(self) -> dict[str, float]:
+        """The flux of every species if nothing opposed its mean density, see `observe.currents.mean_fluxes`."""
+        return currents.mean_fluxes(self.weak_form)
+
+    @cached_property
+    def resistance(self) -> np.ndarray | None:
+        """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
+        if self.weak_form.problem.domain.dimension > 1 or self.currents is None:
+            return None
+        return identity.mean_resistance(self.weak_form, list(self.currents.values()))
+
+    @cached_property
+    def one_way(self) -> dict[str, float]:
+        """The flux that one kT drives of every species: through its resistances in series; above one dimension the mean
+        flux, or less if it is scarcer at the ends than within."""
+        if self.resistance is not None:
+            return identity.one_way_fluxes(self.resistance, self.mean_fluxes)
+        if self.ends is None:
+            return self.mean_fluxes
+        contents = {name: max(end.rho[name] for end in self.ends) for name in self.mean_fluxes}
+        means = currents.mean_densities(self.weak_form)
+        return {
+            name: mean * min(1.0, contents[name] / max(means[name], np.finfo(float).tiny))
+            for name, mean in self.mean_fluxes.items()
+        }
+
+    @cached_property
+    def ends(self) -> tuple[forces.End, forces.End] | None:
+        """The two ends between which the species flow."""
+        return forces.ends_of(self.weak_form)
+
+    @cached_property
+    def currents(self) -> dict[str, float] | None:
+        """Flux of every species from the first end to the second; None without two ends."""
+        if self.ends is None:
+            return None
+        first, second = (end.name for end in self.ends)
+        return {name: self.totals.through(name, first, second) for name in self.weak_form.problem.names}
+
+    @cached_property
+    def forces(self) -> dict[str, float] | None:
+        """``F_a`` in kT from the first end to the second; None without two ends."""
+        return None if self.ends is None else forces.forces(self.ends)
+
+    @cached_property
+    def regimes(self) -> dict[str, str | None]:
+        """Label of every species; None without two ends."""
+        if self.ends is None or self.currents is None:
+            return dict.fromkeys(self.weak_form.problem.names)
+        driven = forces.is_driven(self.weak_form, self.ends)
+        none = {
+            name: max(forces.NO_CURRENT * self.one_way[name], self._left_by_absence(name))
+            if self.totals.passes(name)
+            else math.inf
+            for name in self.mean_fluxes
+        }
+        return dict(forces.regimes(self.ends, self.currents, none, driven))
+
+    @property
+    def axes(self) -> int:
+        """Dimension of the domain."""
+        return self.weak_form.problem.domain.dimension
+
+    @property
+    def has_steep_cells(self) -> bool:
+        """Whether a potential is steep within some cell, on any rank; collective."""
+        return bool(
+            self.weak_form.problem.domain.comm.allreduce(bool(self.weak_form.integration.is_steep.any()), op=MPI.LOR)
+        )
+
+    def _left_by_absence(self, name: str) -> float:
+        """Return the current of a species that is only there because unknowns cannot hold a content of exactly 0."""
+        holding = [boundary for boundary in self.setup.case.boundaries if isinstance(boundary, Contents)]
+        amounts = [boundary.amounts[name] for boundary in holding if name in boundary.amounts]
+        if 0.0 not in amounts or self.forces is None:
+            return 0.0
+        if not any(amounts):
+            return math.inf
+        species = next(s for s in self.weak_form.problem.species if s.name == name)
+        largest = max(amounts) / self.setup.scales.concentration
+        return EMPTY_SHARE * largest * species.diffusivity * (1.0 + abs(self.forces[name]))
+
+    @cached_property
+    def currents_of_profile(self) -> dict[str, float] | None:
+        """The currents that the master identity asks of the computed profile; None where there is no `resistance`."""
+        if self.resistance is None or self.forces is None:
+            return None
+        predicted = identity.predicted_currents(self.resistance, list(self.forces.values()))
+        return dict(zip(self.forces, predicted.tolist(), strict=True))
+
+    @cached_property
+    def identity_residual(self) -> float | None:
+        """How far the currents are from the master identity, relative; None above one dimension."""
+        if self.resistance is None or self.currents is None or self.forces is None:
+            return None
+        return identity.identity_residual(self.resistance, self.currents, self.forces, self.one_way)
+
+    @cached_property
+    def entropy_production(self) -> float:
+        """Free energy dissipated per time, in kT; see `pnp_exclusion.observe.flux_parts`."""
+        return flux_parts.entropy_production(self.weak_form)
+
+    @cached_property
+    def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
+        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
+        return flux_parts.flux_parts(self.weak_form, self.axis)
+
+    @cached_property
+    def axis(self) -> int:
+        """The axis along which the two ends lie farthest apart; 0 without two ends."""
+        if self.ends is None:
+            return 0
+        names = [boundary.where for boundary in self.weak_form.problem.boundaries]
+        centres = [self._centre(names.index(end.name)) for end in self.ends]
+        return int(np.argmax(np.abs(centres[1] - centres[0])))
+
+    def _centre(self, tag: int) -> np.ndarray:
+        weak_form = self.weak_form
+        nodes = weak_form.own_nodes(tag, 0)
+        comm, points = weak_form.problem.domain.comm, weak_form.space.tabulate_dof_coordinates()[nodes]
+        return comm.allreduce(points.sum(axis=0), op=MPI.SUM) / comm.allreduce(len(points), op=MPI.SUM)

@@ -1,0 +1,1 @@
+"""Residuals and matrices from the forms, cell by cell or in batches."""

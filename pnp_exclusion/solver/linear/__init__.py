@@ -1,0 +1,1 @@
+"""Linear solvers: presets, preconditioners of the fields, levels."""

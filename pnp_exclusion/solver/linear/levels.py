@@ -1,0 +1,110 @@
+"""The levels of every field's multigrid: elements of lower degrees, then coarser grids.
+
+Algebraic multigrid needs ever more Krylov steps for matrices of higher degree, so it is given linear elements only. On
+grids of ours it is not asked: their coarser grids (`pnp_exclusion.solver.linear.coarser_grids`) are known, those of
+quadratic elements too, whose nodes are a grid with twice the nodes along each axis.
+The matrices of all levels are Galerkin's, ``P^T A P``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+
+from petsc4py import PETSc
+
+import numpy as np
+from dolfinx import fem
+from dolfinx.fem import petsc as fem_petsc
+
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.solver.linear.coarser_grids import grid_interpolations
+
+
+def degrees_below(degree: int) -> list[int]:
+    """Return the degrees of the levels, the coarsest first."""
+    return [*degrees_below(degree // 2), degree] if degree > 1 else [1]
+
+
+class Levels:
+    """The interpolation between the levels for every field, made when it is first needed and kept until `close`.
+
+    Fields that the same boundaries hold share one.
+
+    A correction vanishes where a component is held, so nothing is interpolated to or from there, but between held nodes
+    themselves, whose rows of the matrix are those of the unit matrix.
+    """
+
+    def __init__(self, weak_form: WeakForm) -> None:
+        self.weak_form = weak_form
+        self._interpolations: dict[tuple[int, ...], list[PETSc.Mat]] = {}
+
+    @property
+    def any(self) -> bool:
+        """Whether there is more than algebraic multigrid could find out by itself."""
+        return self.weak_form.degree > 1 or self.weak_form.problem.domain.grid is not None
+
+    def attach(self, multigrid: PETSc.PC, component: int) -> None:
+        """Give the levels to the multigrid of one component; collective."""
+        tags = tuple(held.tag for held in self.weak_form.held if held.component == component)
+        if tags not in self._interpolations:
+            self._interpolations[tags] = [
+                *self._between_grids(tags),
+                *(self._between_degrees(*pair, tags) for pair in pairwise(self._spaces)),
+            ]
+        interpolations = self._interpolations[tags]
+        most = PETSc.Options(multigrid.getOptionsPrefix()).getInt("pc_mg_levels", len(interpolations) + 1)
+        interpolations = interpolations[max(0, len(interpolations) + 1 - most) :]
+        multigrid.setMGLevels(len(interpolations) + 1)
+        for level, interpolation in enumerate(interpolations, start=1):
+            multigrid.setMGInterpolation(level, interpolation)
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        for interpolations in self._interpolations.values():
+            for interpolation in interpolations:
+                interpolation.destroy()
+        self._interpolations.clear()
+
+    @cached_property
+    def _spaces(self) -> list[fem.FunctionSpace]:
+        """Of the degrees, the lowest first."""
+        domain, degrees = self.weak_form.problem.domain, degrees_below(self.weak_form.degree)
+        if domain.grid is not None and 2 in degrees:
+            degrees.remove(1)
+        return [fem.functionspace(domain.mesh, ("Lagrange", degree)) for degree in degrees]
+
+    def _between_grids(self, tags: Sequence[int]) -> list[PETSc.Mat]:
+        """Interpolation from every coarser grid to the next finer one, the coarsest first."""
+        domain, finest = self.weak_form.problem.domain, self._spaces[0]
+        if domain.grid is None:
+            return []
+        grid = domain.grid if finest.ufl_element().degree == 1 else domain.grid.halved()
+        own = grid.numbers(finest.tabulate_dof_coordinates()[: finest.dofmap.index_map.size_local])
+        return grid_interpolations(domain.comm, grid, own, self._is_held(finest, tags))
+
+    def _between_degrees(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
+        whole = fem_petsc.interpolation_matrix(coarse, fine)
+        whole.assemble()
+        held = whole.copy()
+        of_coarse, of_fine = whole.createVecs()
+        of_coarse.array_w[:], of_fine.array_w[:] = self._is_held(coarse, tags), self._is_held(fine, tags)
+        held.diagonalScale(of_fine, of_coarse)
+        for mask in (of_coarse, of_fine):
+            mask.array_w[:] = 1.0 - mask.array_r
+        whole.diagonalScale(of_fine, of_coarse)
+        whole.axpy(1.0, held, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        for thing in (held, of_coarse, of_fine):
+            thing.destroy()
+        return whole
+
+    def _is_held(self, space: fem.FunctionSpace, tags: Sequence[int]) -> np.ndarray:
+        """Return whether each owned node is on the boundaries of these numbers."""
+        domain = self.weak_form.problem.domain
+        flags = np.zeros(space.dofmap.index_map.size_local, dtype=bool)
+        for tag in tags:
+            facets = domain.boundary_facets[self.weak_form.problem.boundaries[tag].where]
+            nodes = fem.locate_dofs_topological(space, domain.dimension - 1, facets)
+            flags[nodes[nodes < len(flags)]] = True
+        return flags

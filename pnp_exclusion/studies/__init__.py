@@ -1,0 +1,1 @@
+"""What is made of many solutions: sweeps, diagrams, coupled transport, engines."""

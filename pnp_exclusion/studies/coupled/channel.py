@@ -1,0 +1,179 @@
+"""One case under many values of one driving force: solved on one workbench, each from the nearest that is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize_scalar
+
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.studies.coupled.directions import Drive
+from pnp_exclusion.studies.coupled.ends import from_end_to_end, passing
+from pnp_exclusion.studies.coupled.knobs import Knob, force_knob, voltage_knob
+from pnp_exclusion.studies.workbench import State, Workbench
+
+type Array = NDArray[np.float64]
+
+FIRST_STEP = 0.25
+"""kT: the first bracket about a guessed root is so wide to either side."""
+FARTHEST = 120.0
+"""kT: a root farther away than this from the guess is not looked for."""
+STARTS = 32
+"""States that are kept to start others from; older ones go."""
+SHARP = 1e-12
+"""kT, and relative: how sharply a root is bracketed."""
+BEST_SHARP = 1e-4
+"""Of the range: how sharply the best loads are found; powers there are flat, and good to its square."""
+
+
+@dataclass(frozen=True)
+class Steady:
+    """What is kept of one steady state: currents and forces from the first end to the second, dimensionless.
+
+    value
+        Of the knob, kT.
+    currents, forces
+        ``(N,)`` over the species that pass.
+    entropy_production
+        ``int sum_ab w_ab |G_a - G_b|^2 / 2``, the dissipation in the volume.
+    resistance
+        ``<M^-1>`` (N, N) over the species that pass; None above one dimension.
+    """
+
+    value: float
+    currents: Array
+    forces: Array
+    entropy_production: float
+    resistance: Array | None
+
+
+def drive_of(solution: Solution) -> Drive:
+    """Return the forces at a solution with two ends."""
+    assert solution.ends is not None
+    assert solution.forces is not None
+    names, problem = passing(solution.weak_form), solution.weak_form.problem
+    charges = {species.name: species.charge for species in problem.species}
+    first, second = solution.ends
+    return Drive(
+        names,
+        np.array([solution.forces[name] for name in names]),
+        np.array([charges[name] for name in names]),
+        first.potential - second.potential if problem.coupled else None,
+    )
+
+
+def steady_of(solution: Solution, value: float = 0.0) -> Steady:
+    """Return what is kept of a solution with two ends; collective."""
+    assert solution.currents is not None
+    assert solution.forces is not None
+    names = passing(solution.weak_form)
+    rows = [solution.weak_form.problem.names.index(name) for name in names]
+    return Steady(
+        value,
+        np.array([solution.currents[name] for name in names]),
+        np.array([solution.forces[name] for name in names]),
+        solution.entropy_production,
+        None if solution.resistance is None else solution.resistance[np.ix_(rows, rows)],
+    )
+
+
+def knob_of(solution: Solution, species: str) -> tuple[Knob, float]:
+    """Return what turns the force on a species, and its present value: the voltage with Poisson, else its own force."""
+    assert solution.ends is not None
+    assert solution.forces is not None
+    case, scales = solution.setup.case, solution.setup.scales
+    first, second = solution.ends
+    if solution.weak_form.problem.coupled:
+        return voltage_knob(case, scales, (first.name, second.name)), first.potential - second.potential
+    now = solution.forces[species]
+    return force_knob(case, scales, species, now, from_end_to_end(solution.weak_form)), now
+
+
+def greatest[Point](
+    at: Callable[[float], Point], quantity: Callable[[Point], float], top: float, known: Iterable[Point]
+) -> Point:
+    """Return the point with the greatest quantity under loads from zero to ``top``, or of those known already."""
+    found = minimize_scalar(
+        lambda share: -quantity(at(share * top)), bounds=(0.0, 1.0), method="bounded", options={"xatol": BEST_SHARP}
+    )
+    return max([at(float(found.x) * top), *known], key=quantity)
+
+
+class Channel:
+    """A case whose driving force is turned by a knob; a context that frees PETSc's objects.
+
+    knob
+        The case for every value.
+    span
+        Values that the mesh must serve: the smallest and the largest that matter.
+    law
+        Instead of the law that the case names.
+    """
+
+    def __init__(
+        self,
+        knob: Knob,
+        span: Sequence[float],
+        comm: MPI.Comm,
+        law: Law | None = None,
+        petsc_options: Sequence[str] = (),
+    ) -> None:
+        self._knob = knob
+        cases = [knob(value) for value in span]
+        self.bench = Workbench(cases[0], comm, also=cases[1:], law=law, petsc_options=petsc_options)
+        self._known: dict[float, Steady] = {}
+        self._starts: dict[float, State] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.bench.__exit__(*error)
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        self.bench.close()
+
+    def at(self, value: float) -> Steady:
+        """Return the steady state at a value of the knob; raises `ConvergenceError`. Collective."""
+        if value not in self._known:
+            self._known[value] = steady_of(self.solution_at(value), value)
+            self._starts[value] = self.bench.state()
+            if len(self._starts) > STARTS:
+                del self._starts[next(iter(self._starts))]
+        return self._known[value]
+
+    def solution_at(self, value: float) -> Solution:
+        """Return the solution at a value, a view of the workbench that the next call changes. Collective."""
+        nearest = min(self._starts, key=lambda known: abs(known - value), default=None)
+        return self.bench.solve(self._knob(value), None if nearest is None else self._starts[nearest])
+
+    def root(self, quantity: Callable[[Steady], float], guess: float, name: str) -> float:
+        """Return the value of the knob at which a quantity vanishes, bracketed about a guess and bisected (Brent).
+
+        Raises `ConvergenceError`, which calls the quantity by its name, if it does not change sign.
+        """
+
+        def of(value: float) -> float:
+            return quantity(self.at(value))
+
+        def opposite(value: float) -> bool:
+            return of(value) * of(guess) <= 0.0
+
+        # the quantities looked at are monotonic as a rule: go on where it falls
+        side = min((-1.0, 1.0), key=lambda sign: of(guess + sign * FIRST_STEP) * math.copysign(1.0, of(guess)))
+        inner, step = guess, FIRST_STEP
+        while not opposite(guess + side * step):
+            inner, step = guess + side * step, 2.0 * step
+            if step > FARTHEST:
+                raise ConvergenceError(f"{name} keeps its sign from {guess:.4g} to {inner:.4g} kT")
+        return float(brentq(of, *sorted((inner, guess + side * step)), xtol=SHARP, rtol=SHARP))

@@ -1,0 +1,75 @@
+"""Where free energy is dissipated: the density of the entropy production, ``-sum_a J_a . G_a``.
+
+It is ``sum w_ab |G_a - G_b|^2`` over all pairs of a law (`pnp_exclusion.physics.laws`): never negative at any point,
+whatever the currents do. Dimensionless: kT times flux over length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from dolfinx import fem
+
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.observe.flux_parts import entropy_production_density
+from pnp_exclusion.observe.sample import central_plane, values_at
+from pnp_exclusion.runtime.compilation import compiled_expression
+
+
+@dataclass(frozen=True)
+class EntropyProfile:
+    """The density ``(points,)`` along an interval, twice where two cells meet."""
+
+    x: np.ndarray
+    density: np.ndarray
+
+
+@dataclass(frozen=True)
+class EntropySlice:
+    """The density ``(up, across)`` on a regular grid in a plane through the domain's centre, NaN outside the domain."""
+
+    axes: tuple[int, int]
+    grid: tuple[np.ndarray, np.ndarray]
+    density: np.ndarray
+
+
+def entropy_field(weak_form: WeakForm) -> fem.Function:
+    """Return the density as a function of discontinuous elements; collective."""
+    mesh = weak_form.problem.domain.mesh
+
+    def make() -> tuple[fem.Function, fem.Expression]:
+        space = fem.functionspace(mesh, ("Discontinuous Lagrange", max(2, weak_form.degree)))
+        points = space.element.interpolation_points
+        density = compiled_expression(entropy_production_density(weak_form), points)
+        return fem.Function(space, name="entropy_production"), density
+
+    function, expression = weak_form.kept("entropy production as a field", make)
+    function.interpolate(expression)
+    return function
+
+
+def entropy_profile(weak_form: WeakForm) -> EntropyProfile | None:
+    """Return the density along an interval on rank 0, None on the others; collective."""
+    function = entropy_field(weak_form)
+    space, comm = function.function_space, weak_form.problem.domain.comm
+    owned = space.mesh.topology.index_map(1).size_local
+    dofs = space.dofmap.list[:owned]
+    x = space.tabulate_dof_coordinates()[dofs, 0]
+    middles = np.broadcast_to(x.mean(axis=1, keepdims=True), x.shape)
+    gathered = comm.gather(np.stack([x.ravel(), middles.ravel(), function.x.array[dofs].ravel()]), root=0)
+    if gathered is None:
+        return None
+    positions, cells, density = np.concatenate(gathered, axis=1)
+    order = np.lexsort((positions, cells))
+    return EntropyProfile(positions[order], density[order])
+
+
+def entropy_slice(weak_form: WeakForm, axis: int) -> EntropySlice | None:
+    """Return the density in the plane of `observe.sample.central_slice` on rank 0, None on the others; collective."""
+    domain = weak_form.problem.domain
+    plane = central_plane(domain, axis)
+    values = values_at(plane.points, [entropy_field(weak_form)])[0]
+    if domain.comm.rank != 0:
+        return None
+    return EntropySlice(plane.axes, plane.grid, values.reshape(plane.shape))

@@ -1,0 +1,132 @@
+"""What is read off the steady state of one case of a diagram, and the solver of many of them in one process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.errors import CaseError, ConvergenceError
+from pnp_exclusion.output.report import currents_in_units
+from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.solution.solve import solve
+from pnp_exclusion.studies.diagram.plane import Plane
+from pnp_exclusion.studies.diagram.samples import Array
+from pnp_exclusion.studies.workbench import State, Workbench
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A steady state between two reservoirs, from the first to the second; one value a species, in their order.
+
+    excess
+        Its current in units of what one kT more of its own force would drive through the same profile,
+        ``J_a / (<M^-1>^-1)_aa``: by the master identity (PHYSICS, section 3) that is the force beyond the one at which
+        the species stands still, in kT. It vanishes with the current and is a smoother function of the drivings; above
+        one dimension the current over the mean flux. nan if the solve failed.
+    current
+        In ``unit``.
+    force
+        kT.
+    regime
+        PHYSICS, section 4.
+    failure
+        Why there is no state; empty if there is one.
+    """
+
+    excess: tuple[float, ...]
+    current: tuple[float, ...] = ()
+    force: tuple[float, ...] = ()
+    regime: tuple[str, ...] = ()
+    identity_residual: float | None = None
+    unit: str = ""
+    failure: str = ""
+
+
+def reading_of(solution: Solution) -> Reading:
+    """Read a solution with two ends."""
+    names = solution.weak_form.problem.names
+    currents, unit = currents_in_units(solution)
+    dimensionless, forces = solution.currents or {}, solution.forces or {}
+    return Reading(
+        excess=tuple(float(dimensionless[name] / drive) for name, drive in _own_conductance(solution).items()),
+        current=tuple(float(currents[name]) for name in names),
+        force=tuple(float(forces[name]) for name in names),
+        regime=tuple(solution.regimes[name] or "" for name in names),
+        identity_residual=solution.identity_residual,
+        unit=unit,
+    )
+
+
+def _own_conductance(solution: Solution) -> dict[str, float]:
+    """``(<M^-1>^-1)_aa``: the current of a species for one kT more of its own force, the profile being what it is."""
+    if solution.resistance is None:
+        return solution.mean_fluxes
+    unit = np.sqrt(np.diagonal(solution.resistance))
+    conductance = np.diagonal(np.linalg.inv(solution.resistance / np.outer(unit, unit))) / unit**2
+    return dict(zip(solution.weak_form.problem.names, conductance.tolist(), strict=True))
+
+
+class Station:
+    """Solves the cases of a plane one after the other on one workbench, each from the nearest state it has.
+
+    A context that frees PETSc's objects.
+    """
+
+    def __init__(self, plane: Plane, petsc_options: tuple[str, ...] = ()) -> None:
+        self._plane = plane
+        self._options = petsc_options
+        self._bench = self._workbench()
+        self._places: list[Array] = []
+        self._states: list[State] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        if self._bench is not None:
+            self._bench.close()
+
+    def read(self, point: Array) -> Reading:
+        """The reading at a point (2,) of the unit square; what makes it fail is told in it."""
+        try:
+            return reading_of(self._solve(self._plane.case_at(point), point))
+        except CaseError as error:
+            reason = error.mistakes[0]
+        except ConvergenceError as error:
+            reason = str(error).splitlines()[0].removesuffix(". Tried:")
+        return Reading((np.nan,) * len(self._plane.case.species), failure=reason)
+
+    def _solve(self, case: Case, point: Array) -> Solution:
+        bench = self._bench
+        if bench is None or not bench.fits(case):
+            return solve(case, comm=MPI.COMM_SELF, petsc_options=self._options)
+        solution = bench.solve(case, self._nearest(point))
+        self._places.append(point)
+        self._states.append(bench.state())
+        return solution
+
+    def _nearest(self, point: Array) -> State | None:
+        if not self._places:
+            return None
+        return self._states[int(np.argmin(np.linalg.norm(np.array(self._places) - point, axis=1)))]
+
+    def _workbench(self) -> Workbench | None:
+        """A bench with a mesh for the whole plane: its corners, of those that are cases, and its middle."""
+        cases = []
+        for place in ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+            try:
+                cases.append(self._plane.case_at(np.array(place)))
+            except CaseError:
+                continue
+        if not cases:
+            return None
+        return Workbench(cases[0], MPI.COMM_SELF, also=cases[1:], petsc_options=self._options)

@@ -1,0 +1,108 @@
+"""Where chunks are solved: the workbenches of one process, or of one group of ranks."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Self
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import numpy as np
+
+from pnp_exclusion.errors import CaseError, ConvergenceError
+from pnp_exclusion.physics.laws import LawError
+from pnp_exclusion.solver.linear.presets import petsc_message
+from pnp_exclusion.studies.sweeps.coupling import analysed
+from pnp_exclusion.studies.sweeps.plan import Chunk, Point, Work
+from pnp_exclusion.studies.sweeps.record import Outcome, Record, failure, record_of
+from pnp_exclusion.studies.workbench import State, Workbench
+
+MOST_BENCHES = 3
+"""Kept by a process at a time: chunks of one group follow one another, but for the seams."""
+
+
+class Station:
+    """Solves chunks, building each group's workbench once; a context that frees them.
+
+    stopped
+        Asked between points; once it says yes, a chunk returns what it has. Collective over ``comm``.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        comm: MPI.Comm = MPI.COMM_SELF,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._cases = work.cases
+        self._petsc_options = work.petsc_options
+        self._coupling = work.coupling
+        self._comm = comm
+        self._stopped = stopped
+        self._benches: OrderedDict[int, Workbench] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the workbenches."""
+        while self._benches:
+            self._benches.popitem()[1].close()
+
+    def solve(self, chunk: Chunk) -> Outcome:
+        """Solve the points of a chunk in turn; one that has no solution is recorded with the reason."""
+        begun = time.perf_counter()
+        records: list[Record] = []
+        solved: list[tuple[tuple[float, ...], State]] = []
+        for point in chunk.points:
+            if self._stopped():
+                break
+            try:
+                records.append(self._solve(chunk, point, solved))
+            except (ConvergenceError, CaseError, LawError) as error:
+                records.append(failure(point, self._cases.drivings, str(error)))
+            except PETSc.Error as error:
+                records.append(failure(point, self._cases.drivings, f"PETSc stopped: {petsc_message(error)}"))
+            except KeyboardInterrupt:
+                if not self._stopped():
+                    raise
+                break
+        return Outcome(chunk.number, records, time.perf_counter() - begun)
+
+    def _solve(self, chunk: Chunk, point: Point, solved: list[tuple[tuple[float, ...], State]]) -> Record:
+        case = self._cases.case(point.coordinates)
+        bench = self._bench(chunk)
+        if not solved:
+            # what the bench remembers of other chunks must leave no trace
+            bench.forget()
+        solution = bench.solve(case, _nearest(point, solved))
+        record = record_of(point, self._cases.drivings, solution)
+        solved.append((point.position, bench.state()))
+        if self._coupling is not None:
+            record["coupling"] = analysed(solution, self._coupling, self._petsc_options)
+        return record
+
+    def _bench(self, chunk: Chunk) -> Workbench:
+        group = chunk.group
+        if group.number not in self._benches:
+            if len(self._benches) >= MOST_BENCHES:
+                self._benches.popitem(last=False)[1].close()
+            first, *others = [self._cases.case(coordinates) for coordinates in group.mesh]
+            self._benches[group.number] = Workbench(first, self._comm, also=others, petsc_options=self._petsc_options)
+        self._benches.move_to_end(group.number)
+        return self._benches[group.number]
+
+
+def _nearest(point: Point, solved: list[tuple[tuple[float, ...], State]]) -> State | None:
+    """The state of the nearest point, of equally near ones the last."""
+    if not solved:
+        return None
+    apart = np.array([position for position, _ in solved]) - np.array(point.position)
+    distances: Any = np.einsum("pa,pa->p", apart, apart)
+    return solved[len(solved) - 1 - int(np.argmin(distances[::-1]))][1]

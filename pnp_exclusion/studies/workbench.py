@@ -1,0 +1,179 @@
+"""Many cases that differ in numbers only, on one mesh, with forms and solvers built once: what sweeps are made of."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.case.build import build, setup_on
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.scales import scales_of
+from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.parallel import leaves_together
+from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.solution.solve import settings_of
+from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.steady import SteadySolver
+
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "model": ("kappa", "temperature", "permittivity", "lattice_spacing", "debye_length"),
+    "species": ("charge", "diffusivity", "mean_concentration", "mean_fraction"),
+    "regions": ("fixed_charge", "permittivity", "diffusivity"),
+    "boundaries": ("potential", "concentration", "fraction", "flux"),
+}
+"""Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of a workbench, to start from later: unknowns of this rank, relative to a potential (kT/e)."""
+
+    values: np.ndarray
+    potential_reference: float
+
+
+class Workbench:
+    """Solves cases that differ from the first one in numbers only; a context that frees PETSc's objects.
+
+    case
+        The first case; `solve` takes it or any that `fits`.
+    also
+        Cases for which the mesh is made fine enough too: all, or those with the strongest driving forces.
+    law
+        A law written in Python, instead of the one that the cases name.
+    petsc_options, progress
+        As for `pnp_exclusion.solve`.
+
+    Raises as `pnp_exclusion.case.build.build` does. All methods are collective over ``comm``.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        comm: MPI.Comm = MPI.COMM_SELF,
+        *,
+        also: Sequence[Case] = (),
+        law: Law | None = None,
+        petsc_options: Sequence[str] = (),
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._comm = comm
+        self._law = law
+        self._structure = structure_of(case)
+        setup = build(case, comm, law, also)
+        self._domain, self._length = setup.problem.domain, setup.scales.length
+        self.weak_form = WeakForm(setup.problem, case.solver.degree, case.solver.quadrature_degree)
+        self._ledger = OptionsLedger(petsc_options)
+        say = progress if comm.rank == 0 else (lambda line: None)
+        settings = replace(settings_of(case), repeated=True)
+        # options are in force while this bench builds or solves, so that several benches do not disturb each other
+        with self._ledger:
+            self._solver = SteadySolver(self.weak_form, self._ledger, settings, say)
+        self._coarser = coarser_start(setup, self.weak_form, settings, petsc_options, say)
+        self._effective: dict[str, str] | None = None
+        self._unused: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if leaves_together(kind, self._comm):
+            self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        if self._coarser is not None:
+            self._coarser.close()
+        self._solver.close()
+
+    def fits(self, case: Case) -> bool:
+        """Whether a case differs from the first one in numbers only."""
+        return structure_of(case) == self._structure
+
+    def solve(self, case: Case, start: State | None = None) -> Solution:
+        """Return the steady state of a case that fits, starting from a state nearby if one is given.
+
+        The solution is a view of the workbench: read it before the next call. Raises `ConvergenceError` if there is
+        none to be found, also not from the first guess, or the mesh cannot hold its layers; `ValueError` for a case
+        that does not fit.
+        """
+        if not self.fits(case):
+            raise ValueError("the case differs from that of the workbench in more than numbers")
+        begun = time.perf_counter()
+        weak_form = self.weak_form
+        setup = setup_on(self._domain, scales_of(case, self._length), case, self._law)
+        weak_form.take_numbers(setup.problem)
+        if start is not None:
+            weak_form.unknown.x.array[:] = start.values
+            self._shift_potentials(start.potential_reference - setup.problem.potential_reference)
+        near = start is not None or (self._coarser is not None and self._coarser.fill(setup))
+        with self._ledger:
+            report = self._solver.solve(near)
+            if self._effective is None:
+                self._effective, self._unused = self._ledger.effective(), self._ledger.unused()
+        seconds = {"solve": time.perf_counter() - begun}
+        solution = Solution(setup, weak_form, report, True, seconds, self._effective, self._unused)
+        solution.refuse_unresolved()
+        if not solution.converged:
+            raise ConvergenceError("\n".join(solution.unresolved))
+        return solution
+
+    def state(self) -> State:
+        """Return a copy of the present state, for a later start."""
+        return State(self.weak_form.unknown.x.array.copy(), self.weak_form.problem.potential_reference)
+
+    def forget(self) -> None:
+        """Make the next solve without a start independent of the former ones to the last bit."""
+        if self._coarser is not None:
+            self._coarser.forget()
+        with self._ledger:
+            self._solver.forget()
+
+    def _shift_potentials(self, shift: float) -> None:
+        weak_form = self.weak_form
+        if not weak_form.problem.coupled:
+            return
+        values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+        charges = [species.charge for species in weak_form.problem.species]
+        values += shift * np.array([*charges, 1.0])
+
+
+def is_number(path: Sequence[str | int]) -> bool:
+    """Whether what is at this place in the tables of a case, where it is a number, is no part of its structure."""
+    table, *steps = path
+    keys = [step for step in steps if isinstance(step, str)]
+    return keys[0] in NUMBERS.get(str(table), ()) or (table == "species" and keys[0] == "field" and "x" not in keys)
+
+
+def structure_of(case: Case) -> str:
+    """Return a text that is the same for two cases which differ in numbers only (`NUMBERS`, and imposed fields)."""
+    written = case.model_dump(mode="json", exclude_none=True, exclude={"title", "output"})
+    for table, keys in NUMBERS.items():
+        entries = written[table] if isinstance(written[table], list) else [written[table]]
+        for entry in entries:
+            for key in keys:
+                if key in entry:
+                    entry[key] = _without_values(entry[key])
+            if "field" in entry:
+                entry["field"] = _shape_of_field(entry["field"])
+    return json.dumps(written, sort_keys=True)
+
+
+def _without_values(value: Any) -> Any:
+    """Names without what they stand for; a single value is just there."""
+    return sorted(value) if isinstance(value, dict) else True
+
+
+def _shape_of_field(field: Any) -> Any:
+    """A uniform field is a vector, whether it is written as one or not; the knots of a table are nodes of the mesh."""
+    return field["x"] if isinstance(field, dict) else "uniform"
