@@ -83,15 +83,15 @@ def measure(dimension: int, cells: int) -> Row | None:
     solutions: list[pnp.Solution] = []
     least("solve", lambda: solutions.append(solve(case(dimension, cells))), solutions.clear, REPEATS)
     (solution,) = solutions
-    weak_form = solution.weak_form
-    index_map = weak_form.space.dofmap.index_map
+    discrete = solution.discretisation
+    index_map = discrete.space.dofmap.index_map
     with OptionsLedger() as ledger:
         ledger.merge({**solution.petsc_options, "ksp_rtol": 1e-6}, {})
-        newton = NewtonSolver(weak_form, ledger, 1e-7, 40, lambda line: None)
+        newton = NewtonSolver(discrete, ledger, 1e-7, 40, lambda line: None)
         matrix = newton._matrix
         solver = newton._solver().getKSP()
         state, function, step = newton._solution, newton._function, matrix.createVecRight()
-        state.array_w[:] = weak_form.unknown.x.array[: newton._owned]
+        state.array_w[:] = discrete.unknown.x.array[: newton._owned]
 
         def set_up() -> None:
             newton._preconditioning.renew()
@@ -108,12 +108,12 @@ def measure(dimension: int, cells: int) -> Row | None:
         row = {
             "dimension": dimension,
             "ranks": comm.size,
-            "unknowns": index_map.size_global * weak_form.components,
+            "unknowns": index_map.size_global * discrete.layout.size,
             "newton": solution.report.newton_iterations,
             "krylov": solver.getIterationNumber(),
             "solve": parts.pop("solve"),
             "memory": comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, op=MPI.MAX),
-            "halo": comm.allreduce(index_map.num_ghosts, op=MPI.MAX) * weak_form.components,
+            "halo": comm.allreduce(index_map.num_ghosts, op=MPI.MAX) * discrete.layout.size,
             "balance": solution.summary()["balance"],
             "parts": parts,
         }

@@ -14,7 +14,7 @@ from dolfinx import la
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case.build import build
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.solver.assembly.assembly import Assembly, BatchedAssembly
 
@@ -35,14 +35,14 @@ def case(law: str, dimension: int) -> dict:
 
 def difference(law: str, dimension: int, degree: int) -> float:
     """Return the largest relative difference of residuals and Jacobians at a random state."""
-    weak_form = WeakForm(build(pnp.make_case(case(law, dimension))).problem, degree)
-    unknown = weak_form.unknown
+    discrete = Discretisation(build(pnp.make_case(case(law, dimension))).problem, degree)
+    unknown = discrete.unknown
     unknown.interpolate(lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)])
-    weak_form.set_drive(1.0)
-    index_map, block = weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs
+    discrete.set_drive(1.0)
+    index_map, block = discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs
     residuals, matrices = [], []
     for way in (Assembly, BatchedAssembly):
-        assembly = way(weak_form)
+        assembly = way(discrete)
         vector = la.vector(index_map, block)
         assembly.add_residual(vector.array)
         vector.scatter_reverse(la.InsertMode.add)

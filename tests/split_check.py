@@ -17,7 +17,7 @@ from assembly_check import case
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case.build import build
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.solver.assembly.assembly import BatchedAssembly
 from pnp_exclusion.solver.linear.block_matrices import WEAK, FieldMatrices
 from pnp_exclusion.solver.linear.fields import _grid_of
@@ -61,9 +61,9 @@ def check_choice(taken: PETSc.Mat, exact: PETSc.Mat, numbers: np.ndarray, stride
 
 def check(assembly: BatchedAssembly, whole: bool) -> int:
     """Check all parts; return how many couplings within fields are left out."""
-    matrix, fields = assembly.matrix, assembly.weak_form.components
+    matrix, fields = assembly.matrix, assembly.discrete.layout.size
     first, end = matrix.getOwnershipRange()
-    grid = _grid_of(assembly.weak_form)
+    grid = _grid_of(assembly.discrete)
     assert grid is not None
     numbers = np.concatenate(matrix.comm.tompi4py().allgather(grid[1]))
     matrices, left_out = FieldMatrices(matrix, fields, whole, grid), 0
@@ -73,7 +73,7 @@ def check(assembly: BatchedAssembly, whole: bool) -> int:
     ]
     # the second time all values are others
     for round_ in range(2):
-        assembly.weak_form.unknown.x.array[:] += 0.1 * round_
+        assembly.discrete.unknown.x.array[:] += 0.1 * round_
         assembly.fill_jacobian()
         matrices.changed()
         for field, unknowns in enumerate(chosen):
@@ -98,12 +98,10 @@ def main() -> None:
     """Check the laws that couple fields least and most, with the couplings to fields before and to all."""
     for law in ("pnp", "shdl"):
         for whole in (False, True):
-            weak_form = WeakForm(build(pnp.make_case(case(law, 3))).problem, 1)
-            weak_form.unknown.interpolate(
-                lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)]
-            )
-            weak_form.set_drive(1.0)
-            assembly = BatchedAssembly(weak_form)
+            discrete = Discretisation(build(pnp.make_case(case(law, 3))).problem, 1)
+            discrete.unknown.interpolate(lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)])
+            discrete.set_drive(1.0)
+            assembly = BatchedAssembly(discrete)
             assert check(assembly, whole) > 0, "the cases are to have weak couplings"
             assembly.close()
     print("equal", flush=True)

@@ -336,7 +336,8 @@ def run_on_ranks(ranks: int, script: Path, content: str) -> subprocess.Completed
 def test_only_the_first_rank_needs_gmsh(tmp_path: Path):
     content = (
         "import sys\n"
-        "from pnp_exclusion import cli, fenicsx\n"
+        "from pnp_exclusion.cli import main as cli\n"
+        "from pnp_exclusion.runtime import fenicsx\n"
         "fenicsx.initialise_petsc()\n"
         "from mpi4py import MPI\n"
         "if MPI.COMM_WORLD.rank > 0: sys.modules['gmsh'] = None\n"
@@ -354,7 +355,7 @@ def test_error_of_one_rank_alone_ends_them_all_with_its_exit_code(tmp_path: Path
     content = (
         "import sys\n"
         "from mpi4py import MPI\n"
-        "from pnp_exclusion import cli\n"
+        "from pnp_exclusion.cli import main as cli\n"
         "from pnp_exclusion.cli.commands import info\n"
         "from pnp_exclusion.errors import DiskError\n"
         "def execute(arguments, options):\n"

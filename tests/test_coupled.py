@@ -11,13 +11,14 @@ from conftest import EXAMPLES, dimensionless_case
 import pnp_exclusion as pnp
 from pnp_exclusion import exact
 from pnp_exclusion.observe.sample import profile
+from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.coupled.channel import Channel, knob_of, steady_of
 from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.studies.coupled.coupling import couple
 from pnp_exclusion.studies.coupled.directions import asymmetry
 from pnp_exclusion.studies.coupled.entropy import entropy_profile
 from pnp_exclusion.studies.coupled.finite_drive import stirring_conductances
-from pnp_exclusion.studies.coupled.tangents import TangentSolver
+from pnp_exclusion.studies.coupled.response import response as response_of
 from pnp_exclusion.studies.threshold import threshold
 from pnp_exclusion.studies.workbench import Workbench
 
@@ -55,8 +56,8 @@ def charged_membrane(left: float, right: float, voltage: float, **others: object
 
 
 def tangents(solution: pnp.Solution):
-    with TangentSolver(solution.weak_form) as solver:
-        return solver.response()
+    with TangentSolver(solution.discretisation) as solver:
+        return response_of(solver)
 
 
 # ---- linear response ----
@@ -126,8 +127,8 @@ def test_tangents_are_what_central_differences_converge_to(kind: str):
     case = pnp.make_case(tables)
     with Workbench(case) as bench:
         found = bench.solve(case)
-        with TangentSolver(found.weak_form) as solver:
-            response = solver.response()
+        with TangentSolver(found.discretisation) as solver:
+            response = response_of(solver)
         expected = {
             "contents": response.to_contents[:, 0],
             "potential": response.to_potential,
@@ -244,7 +245,7 @@ def test_dissipation_is_positive_and_the_sum_of_currents_times_forces(law, kappa
 
 def test_dissipation_as_a_field_is_nowhere_negative_and_adds_up():
     solution = solve(charged_membrane(0.3, 0.1, 2.0))
-    density = entropy_profile(solution.weak_form)
+    density = entropy_profile(solution.discretisation)
     assert density.density.min() > -1e-14 * density.density.max()
     total = float(np.trapezoid(density.density, density.x))
     assert total == pytest.approx(solution.entropy_production, rel=1e-3)
@@ -395,7 +396,7 @@ def test_threshold_voltages_of_the_membrane_are_the_closed_forms(species: str):
     assert shdl.potential == pytest.approx(shdl.value * 0.025692579, rel=1e-6)
     tables["boundaries"][0]["potential"] = f"{shdl.potential!r} V"
     fresh = solve(tables)
-    sampled = profile(fresh.weak_form)
+    sampled = profile(fresh.discretisation)
     resistance = exact.sampled_resistances("shdl", sampled.x, sampled.rho)
     own, vacancy = dict(zip(charges, 1.0 / resistance.species, strict=True)), 1.0 / resistance.vacancy
     # F_a = drop + z_a V in F_a sum_b G_b = sum_b>=1 G_b F_b, solved for V

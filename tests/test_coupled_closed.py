@@ -11,9 +11,10 @@ from conftest import run_command, write_toml
 from test_coupled import LAWS, between, model, solve
 
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.coupled.coupling import couple
 from pnp_exclusion.studies.coupled.finite_drive import conductances
-from pnp_exclusion.studies.coupled.tangents import Response, TangentSolver
+from pnp_exclusion.studies.coupled.response import Response, response
 from pnp_exclusion.studies.engine.engine import run_engine
 
 CROWDED = [(law, kappa) for law, kappa in LAWS if law != "pnp"]
@@ -39,8 +40,8 @@ def beside_closed(
 
 
 def response_of(tables: dict) -> Response:
-    with TangentSolver(solve(tables).weak_form) as solver:
-        return solver.response()
+    with TangentSolver(solve(tables).discretisation) as solver:
+        return response(solver)
 
 
 @pytest.mark.parametrize(("law", "kappa"), LAWS)

@@ -125,7 +125,7 @@ def test_closed_cell_keeps_its_ions_and_charges_are_opposite():
         tables = copy.deepcopy(pnp.read_case(EXAMPLES / "two_electrodes.toml").as_written())
         tables["boundaries"][0]["potential"] = applied
         solution = pnp.solve(pnp.make_case(tables))
-        means = list(solution.weak_form.problem.species)
+        means = list(solution.discretisation.problem.species)
         for species, contents in zip(means, solution.mean_fluxes.values(), strict=True):
             assert contents / species.diffusivity == pytest.approx(species.mean_fraction, rel=1e-9)
         left, right = solution.totals.charge["left"], solution.totals.charge["right"]

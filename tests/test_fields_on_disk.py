@@ -47,7 +47,7 @@ def test_fields_of_higher_degree_are_right_between_the_nodes(dimension: int, deg
     """Sampled at random points of every cell, with the shape functions of VTK: a polynomial, to rounding."""
     tables = dimensionless_case(law="pnp") | {"domain": DOMAINS[dimension], "solver": {"degree": degree}}
     solution = pnp.solve(tables)
-    space, values = solution.weak_form.space, solution.weak_form.unknown.x.array
+    space, values = solution.discretisation.space, solution.discretisation.unknown.x.array
     values[::2] = known(space.tabulate_dof_coordinates(), degree)
     (tmp_path / "out").mkdir()
     write_fields(solution, tmp_path / "out" / "fields.bp")

@@ -46,7 +46,7 @@ def test_finite_elements_agree_with_the_exact_solution_for_three_and_five_specie
     )
     from pnp_exclusion.observe.sample import profile
 
-    found = profile(solution.weak_form)
+    found = profile(solution.discretisation)
     np.testing.assert_allclose(found.rho, exact.density(found.x), atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from conftest import BIN, EXAMPLES, blocking_electrode, run_command, summary_of,
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case.build import build
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.runtime import fenicsx
 from pnp_exclusion.solution import coarse_start
@@ -162,7 +162,7 @@ def test_leaving_out_weak_couplings_costs_no_krylov_steps(name: str, monkeypatch
         del tables["domain"]["cells"]
     tables["regions"] = [{"name": "m", "x": [0.25, 0.75], "fixed_charge": 0.3, "diffusivity": diffusivity}]
     without = pnp.solve(tables).report
-    monkeypatch.setattr("pnp_exclusion.solver.linear.fields._grid_of", lambda weak_form: None)
+    monkeypatch.setattr("pnp_exclusion.solver.linear.fields._grid_of", lambda discretisation: None)
     with_all = pnp.solve(tables).report
     assert without.tried == []
     assert without.linear_iterations <= 1.2 * with_all.linear_iterations + 2
@@ -215,10 +215,10 @@ def test_a_mesh_from_a_file_starts_cold(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(coarse_start, "LEAST_UNKNOWNS", 1)
     case = pnp.read_case(EXAMPLES / "slit.toml")
     setup = build(case)
-    weak_form = WeakForm(setup.problem, 1)
-    before = weak_form.unknown.x.array.copy()
-    assert coarse_start.coarser_start(setup, weak_form, settings_of(case)) is None
-    assert (weak_form.unknown.x.array == before).all()
+    discrete = Discretisation(setup.problem, 1)
+    before = discrete.unknown.x.array.copy()
+    assert coarse_start.coarser_start(setup, discrete, settings_of(case)) is None
+    assert (discrete.unknown.x.array == before).all()
 
 
 def test_without_a_compiler_cells_are_assembled_one_by_one(monkeypatch: pytest.MonkeyPatch):

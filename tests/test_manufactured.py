@@ -16,7 +16,7 @@ import pytest
 import ufl
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.domain import tensor_domain
 from pnp_exclusion.mesh.physical_names import SIDES
 from pnp_exclusion.observe.currents import boundary_totals
@@ -106,17 +106,17 @@ def solve(law: str, dimension: int, degree: int, cells: int) -> tuple[float, flo
         debye_length=DEBYE_LENGTH,
         sources={name: ufl.div(flux) for name, flux in fluxes.items()} | {"potential": charge},
     )
-    weak_form = WeakForm(problem, degree)
-    with OptionsLedger() as ledger, SteadySolver(weak_form, ledger, SolverSettings(linear="direct")) as solver:
+    discrete = Discretisation(problem, degree)
+    with OptionsLedger() as ledger, SteadySolver(discrete, ledger, SolverSettings(linear="direct")) as solver:
         solver.solve()
     precise = {"quadrature_degree": 12}
-    difference = [weak_form.state.rho[name] - r for name, r in zip("ab", rho, strict=True)]
+    difference = [discrete.fields.rho[name] - r for name, r in zip("ab", rho, strict=True)]
     error = fem.form(sum(d**2 for d in difference) * ufl.dx(domain.mesh, metadata=precise))
-    computed = boundary_totals(weak_form).flux["left"]
+    computed = boundary_totals(discrete).flux["left"]
     through = []
-    left = weak_form.ds(0, metadata=precise)
+    left = discrete.integration.ds(0, metadata=precise)
     for name in "ab":
-        exact = weak_form.total(weak_form.integration.form(given[name] * left))
+        exact = discrete.forms.total(discrete.integration.form(given[name] * left))
         through.append(abs(computed[name] / exact - 1.0))
     return float(np.sqrt(fem.assemble_scalar(error))), max(through)
 

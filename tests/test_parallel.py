@@ -71,14 +71,14 @@ import pnp_exclusion as pnp
 from pnp_exclusion.case.build import build
 from pnp_exclusion.solver.linear.presets import OptionsLedger
 from pnp_exclusion.solver.steady import SteadySolver
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 
-weak_form = WeakForm(build(pnp.read_case(sys.argv[1])).problem)
-with OptionsLedger() as ledger, SteadySolver(weak_form, ledger) as solver:
+discrete = Discretisation(build(pnp.read_case(sys.argv[1])).problem)
+with OptionsLedger() as ledger, SteadySolver(discrete, ledger) as solver:
     solver.guess.fill("densities")
-before = weak_form.unknown.x.array.copy()
-weak_form.unknown.x.scatter_forward()
-assert np.abs(weak_form.unknown.x.array - before).max() == 0.0
+before = discrete.unknown.x.array.copy()
+discrete.unknown.x.scatter_forward()
+assert np.abs(discrete.unknown.x.array - before).max() == 0.0
 """
 
 
@@ -97,7 +97,8 @@ def test_disk_error_on_one_rank_while_fields_are_written_ends_every_rank(tmp_pat
     script = tmp_path / "fail.py"
     script.write_text(
         "import sys\n"
-        "from pnp_exclusion import cli, fenicsx\n"
+        "from pnp_exclusion.cli import main as cli\n"
+        "from pnp_exclusion.runtime import fenicsx\n"
         "fenicsx.initialise_petsc()\n"
         "from mpi4py import MPI\n"
         "from pnp_exclusion import results\n"
@@ -134,7 +135,7 @@ def test_unexpected_error_on_one_rank_ends_every_rank(tmp_path: Path):
     script.write_text(
         "import sys\n"
         "from mpi4py import MPI\n"
-        "from pnp_exclusion import cli\n"
+        "from pnp_exclusion.cli import main as cli\n"
         "from pnp_exclusion.cli.commands import run as command\n"
         "def run(arguments, options):\n"
         "    if MPI.COMM_WORLD.rank == 1:\n"

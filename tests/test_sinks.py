@@ -161,9 +161,9 @@ def test_integrals_of_steep_densities_are_those_of_the_exponential():
     # int_0^1 exp(-35 x) dx on one cell of degree 1
     tables = sink("pnp", 1.0, DOMAINS["interval"] | {"cells": 1}, degree=1)
     solution = pnp.solve(tables)
-    weak_form = solution.weak_form
-    weak_form.unknown.x.array[:] = -35.0 * weak_form.space.tabulate_dof_coordinates()[:, 0]
-    weak_form.mark_steep_cells()
-    assert weak_form.integration.steep_cells.tolist() == [0]
-    total = weak_form.integral("content", lambda: weak_form.state.rho["a"])
+    discrete = solution.discretisation
+    discrete.unknown.x.array[:] = -35.0 * discrete.space.tabulate_dof_coordinates()[:, 0]
+    discrete.mark_steep_cells()
+    assert discrete.integration.steep_cells.tolist() == [0]
+    total = discrete.forms.integral("content", lambda: discrete.fields.rho["a"])
     assert total == pytest.approx(-np.expm1(-35.0) / 35.0, rel=1e-9)

@@ -172,6 +172,6 @@ def test_only_differences_of_potential_matter():
         tables["boundaries"][0]["potential"], tables["boundaries"][1]["potential"] = high, low
         found.append(solve(tables))
     assert found[1].totals.charge == pytest.approx(found[0].totals.charge, rel=1e-9)
-    _, phi = found[1].weak_form.reported_potentials(found[1].weak_form.unknown.x.array.reshape(-1, 3))
+    _, phi = found[1].discretisation.reported_potentials(found[1].discretisation.unknown.x.array.reshape(-1, 3))
     assert np.ptp(phi) * 0.0256926 == pytest.approx(0.2, rel=1e-5)
     assert phi.min() * 0.0256926 == pytest.approx(100.0, rel=1e-5)

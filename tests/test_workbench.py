@@ -56,8 +56,8 @@ def test_warm_starts_reach_the_exact_currents_over_a_range_of_fields():
     state = None
     with Workbench(cases[0], also=cases) as bench:
         for strength, case in zip(strengths, cases, strict=True):
-            currents = list(bench.solve(case, state).currents.values())
-            state = bench.state()
+            solution = bench.solve(case, state)
+            currents, state = list(solution.currents.values()), solution.state
             exact = stationary_state([0.2, 0.5], [0.6, 0.1], [strength, -0.5 * strength]).currents
             assert currents == pytest.approx(exact, abs=1e-6 * max(1.0, np.abs(exact).max()))
 
@@ -73,8 +73,8 @@ def test_a_path_may_begin_where_nothing_drives_the_species():
     with Workbench(cases[0], also=cases) as bench:
         state = None
         for strength, case in zip((0.0, 1.0, 2.0), cases, strict=True):
-            currents = list(bench.solve(case, state).currents.values())
-            state = bench.state()
+            solution = bench.solve(case, state)
+            currents, state = list(solution.currents.values()), solution.state
             exact = stationary_state([0.2, 0.5], [0.2, 0.5], [strength, strength]).currents
             assert currents == pytest.approx(exact, abs=1e-7)
 
@@ -94,12 +94,10 @@ def test_in_the_plane_what_was_solved_before_leaves_no_trace_either(linear: str,
             boundary["potential"] = potential
     first, second = make_case(first), make_case(second)
     with Workbench(first) as bench:
-        bench.solve(second)
-        before = bench.state().values
+        before = bench.solve(second).state.values
         bench.solve(first)
         bench.forget()
-        bench.solve(second)
-        assert np.array_equal(bench.state().values, before)
+        assert np.array_equal(bench.solve(second).state.values, before)
 
 
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
@@ -145,8 +143,8 @@ def test_given_fluxes_and_means_follow_too():
         for flux, mean in [(-0.1, 0.3), (0.1, 0.3), (-0.3, 0.1)]:
             solution = bench.solve(cell(flux, mean))
             assert solution.totals.flux["right"]["A"] == pytest.approx(-flux, rel=1e-8)
-            rho = bench.weak_form.state.rho["B"]
-            assert bench.weak_form.integral("amount of B", lambda rho=rho: rho) == pytest.approx(mean, rel=1e-8)
+            rho = bench.discrete.fields.rho["B"]
+            assert bench.discrete.forms.integral("amount of B", lambda rho=rho: rho) == pytest.approx(mean, rel=1e-8)
 
 
 def test_history_leaves_no_trace_after_forgetting():
@@ -157,8 +155,9 @@ def test_history_leaves_no_trace_after_forgetting():
         bench.forget()
         state, found = None, []
         for case in cases:
-            found.append(tuple(bench.solve(case, state).currents.values()))
-            state = bench.state()
+            solution = bench.solve(case, state)
+            found.append(tuple(solution.currents.values()))
+            state = solution.state
         return found
 
     with Workbench(cases[0], also=cases) as bench, Workbench(cases[0], also=cases) as other:

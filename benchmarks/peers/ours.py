@@ -72,13 +72,13 @@ def prepare(task: Task) -> Prepared:
             return [solution.totals.charge["left"]]
         return [solution.totals.through(name, "left", "right") for name in ("plus", "minus")]
 
-    index_map = bench.weak_form.unknown.x.index_map
+    index_map = bench.discrete.unknown.x.index_map
 
     def solve() -> pnp.Solution:
         bench.forget()
         return bench.solve(case)
 
-    return Prepared(index_map.size_global * bench.weak_form.components, solve, measure)
+    return Prepared(index_map.size_global * bench.discrete.layout.size, solve, measure)
 
 
 if __name__ == "__main__":

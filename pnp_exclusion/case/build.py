@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
-import ufl
-from dolfinx import fem
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.layers import grid_of, largest_field, read_mesh_of
+from pnp_exclusion.case.layers import grid_of, read_mesh_of
 from pnp_exclusion.case.mesh_checks import require_usable_mesh
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
@@ -23,8 +21,9 @@ from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.physics import boundaries
+from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law, named_law
-from pnp_exclusion.physics.problem import ImposedField, Problem, Species, cellwise_constant
+from pnp_exclusion.physics.problem import Problem, Species
 from pnp_exclusion.runtime.memory import estimate, require_memory
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -62,6 +61,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     else:
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
+    permittivity, diffusivity_factor, fixed_charge = _materials(case, scales, domain)
     problem = Problem(
         domain=domain,
         law=law,
@@ -69,8 +69,10 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
+        permittivity=permittivity,
+        diffusivity_factor=diffusivity_factor,
+        fixed_charge=fixed_charge,
         fields=_fields(case, scales, domain),
-        **_materials(case, scales, domain),
     )
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
@@ -197,19 +199,19 @@ def _potential(potential: tables.Quantity | None, scales: Scales, reference: flo
 # ---- materials ----
 
 
-def _materials(case: Case, scales: Scales, domain: Domain) -> dict[str, fem.Function]:
-    permittivity = cellwise_constant(domain, 1.0, "permittivity")
-    diffusivity_factor = cellwise_constant(domain, 1.0, "diffusivity_factor")
-    fixed_charge = cellwise_constant(domain, 0.0, "fixed_charge")
+def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return permittivity, diffusivity and fixed charge of the cells."""
+    permittivity, diffusivity_factor = np.ones(domain.local_cells), np.ones(domain.local_cells)
+    fixed_charge = np.zeros(domain.local_cells)
     for region in case.regions:
         cells = _cells_of(region, case, scales, domain)
         if region.permittivity is not None:
-            permittivity.x.array[cells] = region.permittivity / (case.model.permittivity if scales.si else 1.0)
+            permittivity[cells] = region.permittivity / (case.model.permittivity if scales.si else 1.0)
         if region.diffusivity is not None:
-            diffusivity_factor.x.array[cells] = region.diffusivity
+            diffusivity_factor[cells] = region.diffusivity
         if region.fixed_charge is not None:
-            fixed_charge.x.array[cells] = region.fixed_charge.value / scales.concentration
-    return {"permittivity": permittivity, "diffusivity_factor": diffusivity_factor, "fixed_charge": fixed_charge}
+            fixed_charge[cells] = region.fixed_charge.value / scales.concentration
+    return permittivity, diffusivity_factor, fixed_charge
 
 
 def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:
@@ -247,8 +249,6 @@ def _fields(case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedFiel
 
 
 def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) -> ImposedField:
-    mesh, dimension = domain.mesh, domain.dimension
-    largest = largest_field(imposed, scales)
     if isinstance(imposed, FieldTable):
         knots = np.array([knot.value for knot in imposed.x]) / scales.length
         low, high = (float(corner[0]) for corner in domain.bounding_box())
@@ -256,42 +256,10 @@ def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) 
         if knots[0] > low + slack or knots[-1] < high - slack:
             ends = f"{imposed.x[0].text} to {imposed.x[-1].text}"
             raise CaseError(case.path, [f"field.x runs from {ends}, but must cover the domain"])
-        values = np.array([value.value for value in imposed.values]) / scales.force
-        direction = ufl.as_vector([1.0] + [0.0] * (dimension - 1))
-        strength = _tabulated(knots, values, domain)
-        return ImposedField(strength * direction, _work(knots, values), largest, strength)
-    components = np.zeros(dimension)
+        return TabulatedField(knots, np.array([value.value for value in imposed.values]) / scales.force)
+    components = np.zeros(domain.dimension)
     if isinstance(imposed, list):
         components[:] = [component.value for component in imposed]
     else:
         components[0] = float(imposed)  # type: ignore[arg-type]
-    components /= scales.force
-    vector = fem.Constant(mesh, components)
-    return ImposedField(vector, lambda x: components @ x[:dimension], largest, vector)
-
-
-def _tabulated(knots: np.ndarray, values: np.ndarray, domain: Domain) -> fem.Function:
-    """Piecewise linear between the knots, taking the limit from within a cell at a jump."""
-    function = fem.Function(fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 1)), name="field")
-    space = function.function_space
-    positions = space.tabulate_dof_coordinates()[:, 0]
-    midpoints = domain.cell_midpoints()[:, 0]
-    inside = positions.copy()
-    cells = space.dofmap.list
-    inside[cells] = midpoints[:, None] + (positions[cells] - midpoints[:, None]) * (1.0 - 1e-9)
-    function.x.array[:] = np.interp(inside, knots, values)
-    return function
-
-
-def _work(knots: np.ndarray, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the integral of the piecewise linear field from the first knot."""
-    steps = np.diff(knots)
-    at_knots = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * steps)])
-    slopes = np.divide(np.diff(values), steps, out=np.zeros_like(steps), where=steps > 0.0)
-
-    def work(x: np.ndarray) -> np.ndarray:
-        piece = np.clip(np.searchsorted(knots, x[0], side="right") - 1, 0, len(steps) - 1)
-        beyond = x[0] - knots[piece]
-        return at_knots[piece] + values[piece] * beyond + 0.5 * slopes[piece] * beyond**2
-
-    return work
+    return UniformField(components / scales.force)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import basix
 import numpy as np
@@ -43,10 +44,17 @@ class Integration:
         Of the elements.
     quadrature_degree
         Of the rule on usual cells and on boundaries; `QUADRATURE_PER_DEGREE` times that of the elements if not given.
+    weight
+        Of every integral, a UFL expression; None for 1.
     """
 
     def __init__(
-        self, domain: Domain, boundaries: Sequence[str], degree: int, quadrature_degree: int | None = None
+        self,
+        domain: Domain,
+        boundaries: Sequence[str],
+        degree: int,
+        quadrature_degree: int | None = None,
+        weight: Any = None,
     ) -> None:
         self.domain = domain
         mesh = domain.mesh
@@ -56,8 +64,9 @@ class Integration:
         usual = {"quadrature_degree": positive_degree(cell, usual_degree)}
         steep = {"quadrature_degree": positive_degree(cell, steep_degree)}
         over_usual = ufl.Measure("dx", mesh, subdomain_id=USUAL_CELLS, metadata=usual)
-        self.dx = over_usual + ufl.Measure("dx", mesh, subdomain_id=STEEP_CELLS, metadata=steep)
-        self.ds = ufl.Measure("ds", mesh, metadata=usual)
+        over_cells = over_usual + ufl.Measure("dx", mesh, subdomain_id=STEEP_CELLS, metadata=steep)
+        self.dx = WeightedMeasure(over_cells, weight)
+        self.ds = WeightedMeasure(ufl.Measure("ds", mesh, metadata=usual), weight)
         self._facets = _integration_facets(domain, boundaries)
         self.is_steep = np.zeros(mesh.topology.index_map(domain.dimension).size_local, dtype=bool)
         self.version = 0
@@ -89,6 +98,21 @@ class Integration:
             fem.IntegralType.cell: [(USUAL_CELLS, self.usual_cells), (STEEP_CELLS, self.steep_cells)],
             fem.IntegralType.exterior_facet: list(self._facets),
         }
+
+
+class WeightedMeasure:
+    """A measure of UFL, times a weight: the one place where all integrals get theirs."""
+
+    def __init__(self, measure: Any, weight: Any = None) -> None:
+        self._measure = measure
+        self._weight = weight
+
+    def __call__(self, *arguments: Any, **others: Any) -> WeightedMeasure:
+        """Return the measure of a part, as UFL's own."""
+        return WeightedMeasure(self._measure(*arguments, **others), self._weight)
+
+    def __rmul__(self, integrand: Any) -> ufl.Form:
+        return (integrand if self._weight is None else self._weight * integrand) * self._measure
 
 
 class CellwiseForm:

@@ -133,6 +133,12 @@ class Domain:
         """Number of cells over all ranks."""
         return self.mesh.topology.index_map(self.dimension).size_global
 
+    @property
+    def local_cells(self) -> int:
+        """Number of cells of this rank, owned and ghost."""
+        cells = self.mesh.topology.index_map(self.dimension)
+        return int(cells.size_local + cells.num_ghosts)
+
     @cached_property
     def cellwise_space(self) -> fem.FunctionSpace:
         """Of functions that are constant on every cell."""
@@ -194,8 +200,7 @@ class Domain:
 
     def cell_midpoints(self) -> np.ndarray:
         """Midpoints of the local cells (owned and ghost), ``(cells, 3)``."""
-        cell_map = self.mesh.topology.index_map(self.dimension)
-        cells = np.arange(cell_map.size_local + cell_map.num_ghosts, dtype=np.int32)
+        cells = np.arange(self.local_cells, dtype=np.int32)
         return dmesh.compute_midpoints(self.mesh, self.dimension, cells)
 
     def cells_in_box(self, ranges: Sequence[tuple[float, float] | None]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from dolfinx import cpp, fem, la
+from dolfinx import cpp, la
 from dolfinx import mesh as dmesh
 
 from pnp_exclusion.mesh.domain import Domain
@@ -26,8 +26,11 @@ def cells_at(domain: Domain, facets: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return _pairs(domain, wanted)
 
 
-def interfaces(domain: Domain, materials: Sequence[fem.Function]) -> tuple[np.ndarray, np.ndarray]:
+def interfaces(domain: Domain, materials: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the owned cells at facets between which a cell-wise constant jumps: for each its facet, and the cell.
+
+    materials
+        ``(cells,)`` of this rank.
 
     Collective: sums over the cells at a facet go to all ranks that share it, since its other side may be elsewhere.
     """
@@ -39,7 +42,7 @@ def interfaces(domain: Domain, materials: Sequence[fem.Function]) -> tuple[np.nd
     sums[:] = 0.0
     for side in facets.T:
         np.add.at(sums[:, 0], side, 1.0)
-        for material, values in enumerate(function.x.array[:owned] for function in materials):
+        for material, values in enumerate(values[:owned] for values in materials):
             np.add.at(sums[:, 1 + 2 * material], side, values)
             np.add.at(sums[:, 2 + 2 * material], side, values**2)
     shared.scatter_reverse(la.InsertMode.add)

@@ -18,8 +18,9 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem, la
 
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
 from pnp_exclusion.mesh.sizes import areas, cells_at, heights
 
 DISTINCT = 10.0
@@ -81,22 +82,24 @@ class BoundaryTotals:
         return self.gross(species) > DISTINCT * self.uncertainty(species)
 
 
-def boundary_totals(weak_form: WeakForm) -> BoundaryTotals:
+def boundary_totals(discrete: Discretisation) -> BoundaryTotals:
     """Evaluate fluxes and charges of the solution in the unknown of a weak form; collective."""
-    problem = weak_form.problem
-    at_nodes = _balance(weak_form)
+    problem = discrete.problem
+    at_nodes = _balance(discrete)
     flux: dict[str, dict[str, float]] = {}
     charge: dict[str, float] = {}
-    rounding = {boundary.where: _rounding(weak_form, tag) for tag, boundary in enumerate(problem.boundaries)}
+    rounding = {boundary.where: _rounding(discrete, tag) for tag, boundary in enumerate(problem.boundaries)}
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
-        for a, name in enumerate(problem.names):
-            outward = _integral(weak_form, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
-            flux[boundary.where][name] = outward - _sum_over_claimed(weak_form, at_nodes, tag, a)
+        for name in problem.names:
+            imposed = partial(discrete.weak_form.outward_flux, tag, name)
+            held = _sum_over_claimed(discrete, at_nodes, tag, electrochemical_potential(name))
+            flux[boundary.where][name] = _integral(discrete, tag, f"flux of {name}", imposed) - held
         if problem.coupled:
-            natural = partial(weak_form.surface_charge, tag, weak_form.state.rho, weak_form.state.potential)
-            held = _sum_over_claimed(weak_form, at_nodes, tag, weak_form.components - 1)
-            charge[boundary.where] = _integral(weak_form, tag, "charge", natural) + held
+            fields = discrete.fields
+            natural = partial(discrete.weak_form.surface_charge, tag, fields.rho, fields.potential)
+            held = _sum_over_claimed(discrete, at_nodes, tag, POTENTIAL)
+            charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held
     return BoundaryTotals(flux, charge, rounding)
 
 
@@ -112,82 +115,81 @@ def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
     )
 
 
-def mean_fluxes(weak_form: WeakForm) -> dict[str, float]:
+def mean_fluxes(discrete: Discretisation) -> dict[str, float]:
     """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
 
     Rounding in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
     potentials over the size of the cells.
     """
-    problem = weak_form.problem
+    problem = discrete.problem
     low, high = problem.domain.bounding_box()
     extent = float((high - low).max())
     means = {}
-    for name, diffusivity in zip(problem.names, weak_form.diffusivities, strict=True):
-        density = partial(mul, diffusivity * problem.diffusivity_factor, weak_form.state.rho[name])
-        means[name] = weak_form.integral(f"mean flux of {name}", density) / extent**2
+    for name, diffusivity in zip(problem.names, discrete.parameters.diffusivities, strict=True):
+        density = partial(mul, diffusivity * discrete.parameters.diffusivity_factor, discrete.fields.rho[name])
+        means[name] = discrete.forms.integral(f"mean flux of {name}", density) / extent**2
     return means
 
 
-def mean_densities(weak_form: WeakForm) -> dict[str, float]:
+def mean_densities(discrete: Discretisation) -> dict[str, float]:
     """Return the mean of every density over the domain."""
-    volume = weak_form.integral("volume", lambda: fem.Constant(weak_form.problem.domain.mesh, 1.0))
+    volume = discrete.forms.integral("volume", lambda: fem.Constant(discrete.problem.domain.mesh, 1.0))
     return {
-        name: weak_form.integral(f"mean density of {name}", partial(mul, 1.0, rho)) / volume
-        for name, rho in weak_form.state.rho.items()
+        name: discrete.forms.integral(f"mean density of {name}", partial(mul, 1.0, rho)) / volume
+        for name, rho in discrete.fields.rho.items()
     }
 
 
-def _rounding(weak_form: WeakForm, tag: int) -> dict[str, float]:
+def _rounding(discrete: Discretisation, tag: int) -> dict[str, float]:
     """Return what rounding leaves of the flux of every species that a boundary holds; 0 for the others.
 
     ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
     """
-    problem, components = weak_form.problem, weak_form.components
-    nodes = weak_form.kept(f"own nodes of {tag}", lambda: weak_form.own_nodes(tag, 0))
-    cells, shares = weak_form.kept(f"area over height at {tag}", lambda: _area_over_height(weak_form, tag))
-    own = float(shares @ problem.diffusivity_factor.x.array[cells])
+    problem = discrete.problem
+    nodes = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
+    cells, shares = discrete.forms.kept(f"area over height at {tag}", lambda: _area_over_height(discrete, tag))
+    own = float(shares @ problem.diffusivity_factor[cells])
     conductance = float(problem.domain.comm.allreduce(own, op=MPI.SUM))
-    values = weak_form.unknown.x.array.reshape(-1, components)[nodes]
-    eta, _ = weak_form.nodal_potentials(values.ravel())
+    mu, eta, _ = discrete.potentials(discrete.layout.at_nodes(discrete.unknown.x.array)[nodes])
     densities = problem.law.free_energy.densities(list(eta))[1:]
     # a potential of its own size carries rounding, also where mu is nearly zero
-    sizes = [1.0 + np.abs(values[:, a]) + np.abs(eta[a]) for a in range(len(problem.species))]
+    sizes = [1.0 + np.abs(mu[a]) + np.abs(eta[a]) for a in range(len(problem.species))]
     most = np.array([(rho * size).max(initial=0.0) for rho, size in zip(densities, sizes, strict=True)])
     problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
     return {
         species.name: ROUNDING * conductance * species.diffusivity * float(most[a])
-        if (tag, a) in weak_form.claimed
+        if (tag, electrochemical_potential(species.name)) in discrete.constraints.claimed
         else 0.0
         for a, species in enumerate(problem.species)
     }
 
 
-def _area_over_height(weak_form: WeakForm, tag: int) -> tuple[np.ndarray, np.ndarray]:
+def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the owned cells at a boundary, and for each the area of its facet there over the height of its nodes."""
-    domain = weak_form.problem.domain
-    facets, cells = cells_at(domain, domain.boundary_facets[weak_form.problem.boundaries[tag].where])
-    return cells, weak_form.degree**2 * areas(domain, facets) / heights(domain, facets, cells)
+    domain = discrete.problem.domain
+    facets, cells = cells_at(domain, domain.boundary_facets[discrete.problem.boundaries[tag].where])
+    return cells, discrete.degree**2 * areas(domain, facets) / heights(domain, facets, cells)
 
 
-def _balance(weak_form: WeakForm) -> np.ndarray:
-    residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
-    fem.assemble_vector(residual.array, weak_form.balance_form.now)
+def _balance(discrete: Discretisation) -> np.ndarray:
+    residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+    fem.assemble_vector(residual.array, discrete.forms.balance.now)
     residual.scatter_reverse(la.InsertMode.add)
     return residual.array
 
 
-def _sum_over_claimed(weak_form: WeakForm, at_nodes: np.ndarray, tag: int, component: int) -> float:
-    dofs = weak_form.claimed.get((tag, component), np.empty(0, dtype=np.int32))
-    owned = dofs[dofs < weak_form.space.dofmap.index_map.size_local * weak_form.components]
-    return float(weak_form.problem.domain.comm.allreduce(at_nodes[owned].sum(), op=MPI.SUM))
+def _sum_over_claimed(discrete: Discretisation, at_nodes: np.ndarray, tag: int, unknown: str) -> float:
+    dofs = discrete.constraints.claimed.get((tag, unknown), np.empty(0, dtype=np.int32))
+    owned = dofs[dofs < discrete.space.dofmap.index_map.size_local * discrete.layout.size]
+    return float(discrete.problem.domain.comm.allreduce(at_nodes[owned].sum(), op=MPI.SUM))
 
 
-def _integral(weak_form: WeakForm, tag: int, what: str, density: Callable[[], Any | None]) -> float:
+def _integral(discrete: Discretisation, tag: int, what: str, density: Callable[[], Any | None]) -> float:
     """Integrate over a boundary; zero where there is nothing to integrate."""
 
     def form() -> CellwiseForm | None:
         integrand = density()
-        return None if integrand is None else weak_form.integration.form(integrand * weak_form.ds(tag))
+        return None if integrand is None else discrete.integration.form(integrand * discrete.integration.ds(tag))
 
-    compiled = weak_form.kept(f"{what} at boundary {tag}", form)
-    return 0.0 if compiled is None else weak_form.total(compiled)
+    compiled = discrete.forms.kept(f"{what} at boundary {tag}", form)
+    return 0.0 if compiled is None else discrete.forms.total(compiled)

@@ -11,18 +11,18 @@ import numpy as np
 import ufl
 from dolfinx import fem, la
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 
 
-def entropy_production(weak_form: WeakForm) -> float:
+def entropy_production(discrete: Discretisation) -> float:
     """Return ``-int sum_a J_a . G_a``: free energy dissipated per time, never negative; equals ``sum J_a F_a``."""
-    return weak_form.integral("entropy production", lambda: entropy_production_density(weak_form))
+    return discrete.forms.integral("entropy production", lambda: entropy_production_density(discrete))
 
 
-def entropy_production_density(weak_form: WeakForm) -> ufl.core.expr.Expr:
+def entropy_production_density(discrete: Discretisation) -> ufl.core.expr.Expr:
     """Return ``-sum_a J_a . G_a`` at a point, as a UFL expression."""
-    state = weak_form.state
-    return sum(-ufl.inner(state.fluxes[name], state.forces[name]) for name in state.fluxes)
+    fields = discrete.fields
+    return sum(-ufl.inner(fields.fluxes[name], fields.forces[name]) for name in fields.fluxes)
 
 
 @dataclass(frozen=True)
@@ -42,52 +42,54 @@ class FluxParts:
     crowding: float
 
 
-def flux_parts(weak_form: WeakForm, axis: int) -> dict[str, FluxParts]:
+def flux_parts(discrete: Discretisation, axis: int) -> dict[str, FluxParts]:
     """Split the mean flux density of every species along an axis; collective."""
-    problem, state = weak_form.problem, weak_form.state
+    problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
     terms = []
     for a, species in enumerate(problem.species):
-        diffusivity = weak_form.diffusivities[a] * problem.diffusivity_factor
-        rho = state.rho[species.name]
+        diffusivity = parameters.diffusivities[a] * parameters.diffusivity_factor
+        rho = fields.rho[species.name]
         diffusion = -diffusivity * ufl.grad(rho)
         drift = 0.0 * diffusion
-        if state.potential is not None:
-            drift = -weak_form.charges[a] * diffusivity * rho * ufl.grad(state.potential)
-        elif species.name in problem.fields:
-            drift = diffusivity * rho * weak_form.drive * problem.fields[species.name].vector
-        terms += [diffusion[axis], drift[axis], state.fluxes[species.name][axis]]
-    volume = weak_form.integral("volume", lambda: fem.Constant(problem.domain.mesh, 1.0))
-    means = (_integrals(weak_form, terms) / volume).reshape(-1, 3)
+        if fields.potential is not None:
+            drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
+        elif species.name in parameters.fields:
+            drift = diffusivity * rho * parameters.drive * parameters.fields[species.name]
+        terms += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
+    volume = discrete.forms.integral("volume", lambda: fem.Constant(problem.domain.mesh, 1.0))
+    means = (_integrals(discrete, terms) / volume).reshape(-1, 3)
     return {
         name: FluxParts(diffusion, drift, total - diffusion - drift)
         for name, (diffusion, drift, total) in zip(problem.names, means.tolist(), strict=True)
     }
 
 
-def _integrals(weak_form: WeakForm, densities: list[ufl.core.expr.Expr]) -> np.ndarray:
+def _integrals(discrete: Discretisation, densities: list[ufl.core.expr.Expr]) -> np.ndarray:
     """Integrate many expressions in one assembly: against the constants of every cell, then summed."""
-    mesh = weak_form.problem.domain.mesh
+    mesh = discrete.problem.domain.mesh
     element = basix.ufl.element("Discontinuous Lagrange", mesh.basix_cell(), 0, shape=(len(densities),))
     space = fem.functionspace(mesh, element)
-    form = weak_form.integration.form(ufl.inner(ufl.as_vector(densities), ufl.TestFunction(space)) * weak_form.dx)
+    form = discrete.integration.form(
+        ufl.inner(ufl.as_vector(densities), ufl.TestFunction(space)) * discrete.integration.dx
+    )
     values = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
     fem.assemble_vector(values.array, form.now)
     owned = values.array[: space.dofmap.index_map.size_local * len(densities)].reshape(-1, len(densities))
     return mesh.comm.allreduce(owned.sum(axis=0), op=MPI.SUM)
 
 
-def flux_fields(weak_form: WeakForm) -> fem.Function:
+def flux_fields(discrete: Discretisation) -> fem.Function:
     """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView."""
-    mesh = weak_form.problem.domain.mesh
+    mesh = discrete.problem.domain.mesh
     dimension = mesh.topology.dim
-    densities = [flux[i] for flux in weak_form.state.fluxes.values() for i in range(dimension)]
+    densities = [flux[i] for flux in discrete.fields.fluxes.values() for i in range(dimension)]
     element = basix.ufl.element("Lagrange", mesh.basix_cell(), 1, shape=(len(densities),))
     space = fem.functionspace(mesh, element)
     test = ufl.TestFunction(space)
     averaged = fem.Function(space, name="flux")
-    form = weak_form.integration.form(ufl.inner(ufl.as_vector(densities), test) * weak_form.dx)
+    form = discrete.integration.form(ufl.inner(ufl.as_vector(densities), test) * discrete.integration.dx)
     lumped = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
-    ones = weak_form.integration.form(ufl.inner(ufl.as_vector([1.0] * len(densities)), test) * weak_form.dx)
+    ones = discrete.integration.form(ufl.inner(ufl.as_vector([1.0] * len(densities)), test) * discrete.integration.dx)
     fem.assemble_vector(averaged.x.array, form.now)
     fem.assemble_vector(lumped.array, ones.now)
     for vector in (averaged.x, lumped):

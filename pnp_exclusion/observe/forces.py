@@ -8,7 +8,8 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
 
 NO_CURRENT = 1e-9
 """Of the one-way flux: a current below it is none."""
@@ -26,26 +27,26 @@ class End:
     potential: float
 
 
-def ends_of(weak_form: WeakForm) -> tuple[End, End] | None:
+def ends_of(discrete: Discretisation) -> tuple[End, End] | None:
     """Return the two ends between which the species flow, or None if there are not just two; collective.
 
     In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that hold densities,
     in the case's order.
     """
-    problem = weak_form.problem
+    problem = discrete.problem
     if problem.domain.dimension == 1:
-        tags = sorted(range(len(problem.boundaries)), key=lambda tag: _position(weak_form, tag))
+        tags = sorted(range(len(problem.boundaries)), key=lambda tag: _position(discrete, tag))
     else:
         tags = [tag for tag, boundary in enumerate(problem.boundaries) if boundary.held_fractions]
     if len(tags) != 2:
         return None
-    return _end(weak_form, tags[0]), _end(weak_form, tags[1])
+    return _end(discrete, tags[0]), _end(discrete, tags[1])
 
 
-def _position(weak_form: WeakForm, tag: int) -> float:
-    nodes = weak_form.own_nodes(tag, 0)
-    x = weak_form.space.tabulate_dof_coordinates()[nodes, 0]
-    return float(weak_form.problem.domain.comm.allreduce(x.max(initial=-np.inf), op=MPI.MAX))
+def _position(discrete: Discretisation, tag: int) -> float:
+    nodes = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
+    x = discrete.space.tabulate_dof_coordinates()[nodes, 0]
+    return float(discrete.problem.domain.comm.allreduce(x.max(initial=-np.inf), op=MPI.MAX))
 
 
 def forces(ends: tuple[End, End]) -> dict[str, float]:
@@ -85,25 +86,23 @@ def _regime(current: float, force: float, first: float, second: float, none: flo
     return "uphill-field" if driven else "uphill-steric"
 
 
-def is_driven(weak_form: WeakForm, ends: tuple[End, End]) -> bool:
+def is_driven(discrete: Discretisation, ends: tuple[End, End]) -> bool:
     """Return whether an imposed field acts or the ends differ in potential."""
-    problem = weak_form.problem
+    problem = discrete.problem
     if problem.coupled:
         return abs(ends[0].potential - ends[1].potential) > SAME
     return any(field.largest > 0.0 for field in problem.fields.values())
 
 
-def _end(weak_form: WeakForm, tag: int) -> End:
-    problem = weak_form.problem
-    comm, drive = problem.domain.comm, float(weak_form.drive.value)
-    count = len(problem.species)
-    values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-    eta, _ = weak_form.nodal_potentials(weak_form.unknown.x.array)
+def _end(discrete: Discretisation, tag: int) -> End:
+    problem = discrete.problem
+    comm, drive = problem.domain.comm, float(discrete.parameters.drive.value)
+    mu, eta, phi = discrete.potentials(discrete.unknown.x.array)
     rho = problem.law.free_energy.densities(list(eta))[1:]
-    positions = weak_form.space.tabulate_dof_coordinates().T
+    positions = discrete.space.tabulate_dof_coordinates().T
 
-    def mean(component: int, at_nodes: np.ndarray) -> float:
-        nodes = weak_form.own_nodes(tag, component)
+    def mean(unknown: str, at_nodes: np.ndarray) -> float:
+        nodes = discrete.constraints.own_nodes(tag, unknown)
         total = comm.allreduce(float(at_nodes[nodes].sum()), op=MPI.SUM)
         return total / comm.allreduce(len(nodes), op=MPI.SUM)
 
@@ -112,7 +111,7 @@ def _end(weak_form: WeakForm, tag: int) -> End:
         field = problem.fields.get(name)
         work = drive * field.work(positions) if field else 0.0
         held = problem.boundaries[tag].held_fractions
-        densities[name] = held[name] if name in held else mean(a, rho[a])
-        potentials[name] = mean(a, values[:, a] - work)
-    potential = mean(count, values[:, count]) if problem.coupled else 0.0
+        densities[name] = held[name] if name in held else mean(electrochemical_potential(name), rho[a])
+        potentials[name] = mean(electrochemical_potential(name), mu[a] - work)
+    potential = 0.0 if phi is None else mean(POTENTIAL, phi)
     return End(problem.boundaries[tag].where, densities, potentials, potential)

@@ -14,8 +14,8 @@ from mpi4py import MPI
 import basix
 import numpy as np
 
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import STEEP
-from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.runtime.compilation import compiled_expression
 
 LEAST_SHARE = 1e-6
@@ -69,33 +69,32 @@ def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dic
     }
 
 
-def mean_resistance(weak_form: WeakForm, currents: Sequence[float]) -> np.ndarray:
+def mean_resistance(discrete: Discretisation, currents: Sequence[float]) -> np.ndarray:
     """Return ``int M^-1 dx`` over the interval, shape ``(N, N)``; collective.
 
     currents
         Of every species, by which profiles are told within cells in which a potential changes.
     """
-    changes, of_all = weak_form.changes_within_cells(), np.asarray(currents)
+    changes, of_all = discrete.changes_within_cells(), np.asarray(currents)
     sets = np.digitize(changes, [FLAT, STEEP])
     flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
-    mean = _by_unknown(weak_form, flat)
-    mean += _by_steady_profile(weak_form, sloping, of_all, _rule_on_panels(np.ones(1)))
-    mean += _by_steady_profile(weak_form, steep, of_all, _graded_rule())
-    return weak_form.problem.domain.comm.allreduce(mean, op=MPI.SUM)
+    mean = _by_unknown(discrete, flat)
+    mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(np.ones(1)))
+    mean += _by_steady_profile(discrete, steep, of_all, _graded_rule())
+    return discrete.problem.domain.comm.allreduce(mean, op=MPI.SUM)
 
 
-def _by_unknown(weak_form: WeakForm, cells: np.ndarray) -> np.ndarray:
+def _by_unknown(discrete: Discretisation, cells: np.ndarray) -> np.ndarray:
     """Return ``int M^-1 dx`` over some cells, by the densities of the unknown itself."""
-    mesh = weak_form.problem.domain.mesh
+    mesh = discrete.problem.domain.mesh
     points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
-    expression = weak_form.kept("unknown at Gauss points", lambda: compiled_expression(weak_form.unknown, points))
-    unknown = expression.eval(mesh, cells).reshape(-1, weak_form.components)
-    eta, _ = weak_form.nodal_potentials(unknown)
+    expression = discrete.forms.kept("unknown at Gauss points", lambda: compiled_expression(discrete.unknown, points))
+    _, eta, _ = discrete.potentials(expression.eval(mesh, cells))
     measure = (mesh.h(1, cells)[:, None] * weights[None, :]).ravel()
-    return np.einsum("p,pab->ab", measure, _inverse(_mobility(weak_form, cells, eta)))
+    return np.einsum("p,pab->ab", measure, _inverse(_mobility(discrete, cells, eta)))
 
 
-def _by_steady_profile(weak_form: WeakForm, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
+def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
     """Return ``int M^-1 dx`` over some cells, by the steady profile between the values at their ends.
 
     Where ``mu`` is steep it is a polynomial that has the right values at the ends and carries the right flux, but
@@ -103,10 +102,10 @@ def _by_steady_profile(weak_form: WeakForm, cells: np.ndarray, currents: np.ndar
     linear in ``int exp(mu_a) (M^-1 J)_a dx`` (Slotboom's variable for a law with any mobility), an integral of what is
     smooth; it is found by iteration, from ``M`` of point particles.
     """
-    count = len(weak_form.problem.species)
+    count = len(discrete.problem.species)
     if not len(cells):
         return np.zeros((count, count))
-    mu, energy = _ends_and_energies(weak_form, cells, rule.points)
+    mu, energy = _ends_and_energies(discrete, cells, rule.points)
     highest = mu.max(axis=2)[:, :, None]
     first, last = np.exp(mu[:, :, :1] - highest), np.exp(mu[:, :, 1:] - highest)
     slope = np.exp(energy - energy.max(axis=2)[:, :, None])
@@ -115,7 +114,7 @@ def _by_steady_profile(weak_form: WeakForm, cells: np.ndarray, currents: np.ndar
         # what is left at an end may be rounded to less than nothing
         activity = np.maximum((first * behind + last * before) / (before + behind), LEAST_ACTIVITY)
         eta = highest + np.log(activity) - energy
-        inverse = _inverse(_mobility(weak_form, cells, eta.reshape(count, -1))).reshape(len(cells), -1, count, count)
+        inverse = _inverse(_mobility(discrete, cells, eta.reshape(count, -1))).reshape(len(cells), -1, count, count)
         drops = np.einsum("cpab,b->acp", inverse, currents)
         new = activity * drops
         # a species without a current of its own has none of the others' signs everywhere
@@ -123,24 +122,27 @@ def _by_steady_profile(weak_form: WeakForm, cells: np.ndarray, currents: np.ndar
             np.abs(new).max(axis=2) < 1.0 / LEAST_ACTIVITY
         )
         slope = np.where(one_sign[:, :, None], np.abs(new), slope)
-    lengths = weak_form.problem.domain.mesh.h(1, cells)
+    lengths = discrete.problem.domain.mesh.h(1, cells)
     return np.einsum("c,p,cpab->ab", lengths, rule.weights, inverse)
 
 
-def _ends_and_energies(weak_form: WeakForm, cells: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ends_and_energies(
+    discrete: Discretisation, cells: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return ``mu`` at both ends of cells, with the work of imposed fields, and the potential energy at points.
 
     ``(N, cells, 2)`` and ``(N, cells, points)``; their difference is ``eta``.
     """
-    problem, count = weak_form.problem, len(weak_form.problem.species)
-    at_nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)[weak_form.space.dofmap.list[cells]]
-    mu = np.moveaxis(at_nodes[:, :2, :count], 2, 0)
-    if problem.coupled:
-        element = weak_form.space.element.basix_element
+    problem, count = discrete.problem, len(discrete.problem.species)
+    nodes = discrete.space.dofmap.list[cells]
+    at_nodes, _, phi = discrete.potentials(discrete.unknown.x.array)
+    mu = at_nodes[:, nodes[:, :2]]
+    if phi is not None:
+        element = discrete.space.element.basix_element
         basis = element.tabulate(0, points[:, None])[0, :, :, 0]
-        potential = at_nodes[:, :, count] @ basis.T
+        potential = phi[nodes] @ basis.T
         return mu, np.array([species.charge * potential for species in problem.species])
-    x = weak_form.space.mesh.geometry.x[weak_form.space.mesh.geometry.dofmaps[0][cells], 0]
+    x = discrete.space.mesh.geometry.x[discrete.space.mesh.geometry.dofmaps[0][cells], 0]
     shares = np.concatenate([[0.0, 1.0], points])
     positions = np.zeros((3, len(cells) * len(shares)))
     positions[0] = (x[:, :1] + (x[:, 1:] - x[:, :1]) * shares).ravel()
@@ -148,7 +150,7 @@ def _ends_and_energies(weak_form: WeakForm, cells: np.ndarray, points: np.ndarra
         problem.fields[name].work(positions) if name in problem.fields else np.zeros(positions.shape[1])
         for name in problem.names
     ]
-    energy = -float(weak_form.drive.value) * np.array(works).reshape(count, len(cells), -1)
+    energy = -float(discrete.parameters.drive.value) * np.array(works).reshape(count, len(cells), -1)
     return mu + energy[:, :, :2], energy[:, :, 2:]
 
 
@@ -195,11 +197,11 @@ def _rule_on_panels(lengths: np.ndarray) -> _Rule:
     )
 
 
-def _mobility(weak_form: WeakForm, cells: np.ndarray, eta: np.ndarray) -> np.ndarray:
+def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray) -> np.ndarray:
     """Return ``M`` at the points of cells, ``(cells * points, N, N)``; ``eta`` is ``(N, cells * points)``."""
-    problem = weak_form.problem
+    problem = discrete.problem
     rho = problem.law.free_energy.densities(list(eta))
-    factor = np.repeat(problem.diffusivity_factor.x.array[cells], eta.shape[1] // max(1, len(cells)))
+    factor = np.repeat(problem.diffusivity_factor[cells], eta.shape[1] // max(1, len(cells)))
     return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species])
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.sizes import cells_at, heights
 
 
@@ -26,22 +26,21 @@ class CoarseCells:
     layer: float
 
 
-def coarsest_cells(weak_form: WeakForm) -> list[CoarseCells]:
+def coarsest_cells(discrete: Discretisation) -> list[CoarseCells]:
     """Return the coarsest cell of every boundary that holds a potential; collective.
 
     The charge density at the wall is known however coarse the cells are, because what determines it, potentials and
     contents, is held there or constant across the layer. Without charge there is no layer: it is infinitely thick.
     """
-    problem = weak_form.problem
+    problem = discrete.problem
     if not problem.coupled:
         return []
-    beside = weak_form.kept("cells beside the boundaries", lambda: _cells_beside(weak_form))
-    values = weak_form.unknown.x.array.reshape(-1, weak_form.components)[beside.nodes]
-    eta, _ = weak_form.nodal_potentials(values)
+    beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
+    _, eta, _ = discrete.potentials(discrete.layout.at_nodes(discrete.unknown.x.array)[beside.nodes])
     rho = problem.law.free_energy.densities(list(eta))[1:]
-    mobile = sum(species.charge * density for species, density in zip(problem.species, rho, strict=True))
-    charge = np.abs(mobile + float(weak_form.drive.value) * problem.fixed_charge.x.array[beside.cells])
-    ratios = beside.sizes * np.sqrt(charge / problem.permittivity.x.array[beside.cells]) / (problem.debye_length or 1.0)
+    fixed = float(discrete.parameters.drive.value) * problem.fixed_charge[beside.cells]
+    charge = np.abs(problem.charge_density(rho, fixed))
+    ratios = beside.sizes * np.sqrt(charge / problem.permittivity[beside.cells]) / (problem.debye_length or 1.0)
     worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]
     here = [(ratio, float(beside.sizes[part][ratios[part].argmax()]) if ratio else 0.0) for ratio, part in worst]
     everywhere = [max(several) for several in zip(*problem.domain.comm.allgather(here), strict=True)]
@@ -68,9 +67,9 @@ class _Beside:
     parts: list[slice]
 
 
-def _cells_beside(weak_form: WeakForm) -> _Beside:
-    domain, space = weak_form.problem.domain, weak_form.space
-    boundaries = [boundary.where for boundary in weak_form.problem.boundaries if boundary.held_potential is not None]
+def _cells_beside(discrete: Discretisation) -> _Beside:
+    domain, space = discrete.problem.domain, discrete.space
+    boundaries = [boundary.where for boundary in discrete.problem.boundaries if boundary.held_potential is not None]
     found = []
     for where in boundaries:
         facets, cells = cells_at(domain, domain.boundary_facets[where])

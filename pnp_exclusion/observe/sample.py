@@ -9,7 +9,7 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.locate import cells_of_points
 from pnp_exclusion.observe.flux_parts import flux_fields
@@ -36,20 +36,20 @@ class Profile:
     fixed_charge: np.ndarray
 
 
-def profile(weak_form: WeakForm) -> Profile | None:
+def profile(discrete: Discretisation) -> Profile | None:
     """Return the profile on rank 0, None on the others; collective. One dimension only."""
-    problem, components = weak_form.problem, weak_form.components
-    owned = weak_form.space.dofmap.index_map.size_local
-    positions = weak_form.space.tabulate_dof_coordinates()[:owned, 0]
-    values = weak_form.unknown.x.array[: owned * components].reshape(-1, components)
-    charge = np.zeros(len(weak_form.unknown.x.array) // components)
-    charge[weak_form.space.dofmap.list] = problem.fixed_charge.x.array[:, None]
+    problem, layout = discrete.problem, discrete.layout
+    owned = discrete.space.dofmap.index_map.size_local
+    positions = discrete.space.tabulate_dof_coordinates()[:owned, 0]
+    values = layout.at_nodes(discrete.unknown.x.array)[:owned]
+    charge = np.zeros(len(discrete.unknown.x.array) // layout.size)
+    charge[discrete.space.dofmap.list] = problem.fixed_charge[:, None]
     gathered = problem.domain.comm.gather(np.column_stack([positions, charge[:owned], values]), root=0)
     if gathered is None:
         return None
     table = np.concatenate(gathered)
     table = table[np.argsort(table[:, 0])]
-    vacancy, rho, mu, potential = _fields(weak_form, table[:, 2:])
+    vacancy, rho, mu, potential = _fields(discrete, table[:, 2:])
     return Profile(table[:, 0], rho, mu, vacancy, potential, table[:, 1])
 
 
@@ -108,14 +108,14 @@ def central_plane(domain: Domain, axis: int) -> Plane:
     return Plane((across, up), offset, (grids[0], grids[1]), points)
 
 
-def central_slice(weak_form: WeakForm, axis: int) -> Slice | None:
+def central_slice(discrete: Discretisation, axis: int) -> Slice | None:
     """Return the slice that contains ``axis`` on rank 0, None on the others; collective. Two or three dimensions."""
-    problem, plane = weak_form.problem, central_plane(weak_form.problem.domain, axis)
-    unknown, flux = values_at(plane.points, [weak_form.unknown, flux_fields(weak_form)])
+    problem, plane = discrete.problem, central_plane(discrete.problem.domain, axis)
+    unknown, flux = values_at(plane.points, [discrete.unknown, flux_fields(discrete)])
     if problem.domain.comm.rank != 0:
         return None
     shape = plane.shape
-    vacancy, rho, _, potential = _fields(weak_form, unknown)
+    vacancy, rho, _, potential = _fields(discrete, unknown)
     components = flux.reshape(len(flux), len(problem.species), problem.domain.dimension)[:, :, list(plane.axes)]
     return Slice(
         plane.axes,
@@ -149,9 +149,11 @@ def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndar
     return result
 
 
-def _fields(weak_form: WeakForm, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return vacancy, ``rho``, ``mu`` and ``phi`` of unknowns ``(n, components)``."""
-    eta, _ = weak_form.nodal_potentials(nodes)
-    mu, potential = weak_form.reported_potentials(nodes)
-    vacancy, *rho = weak_form.problem.law.free_energy.densities(list(eta))
+def _fields(
+    discrete: Discretisation, nodes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return vacancy, ``rho``, ``mu`` and ``phi`` of unknowns ``(n, size)``, potentials from the user's zero."""
+    _, eta, _ = discrete.potentials(nodes)
+    mu, potential = discrete.reported_potentials(nodes)
+    vacancy, *rho = discrete.problem.law.free_energy.densities(list(eta))
     return np.broadcast_to(vacancy, nodes.shape[0]), np.array(rho), mu, potential

@@ -30,7 +30,7 @@ def read(path: Path, law: str | None = None) -> Case:
 
 def failure(solution: Solution, folder: Path | None = None) -> str:
     """Return the message of a solve that did not converge: what was tried, and what a folder keeps of it, if any."""
-    law, drive = solution.weak_form.problem.law.name, solution.report.drive
+    law, drive = solution.discretisation.problem.law.name, solution.report.drive
     if drive == 1.0:
         accept = 'accept it by unresolved = "warn" in [solver]'
         sentences = "\n".join(f"  - {sentence}" for sentence in solution.unresolved)
@@ -96,8 +96,8 @@ class Job:
             self.write_manifest(solution, prefix)
             self.folder.write_json(f"{prefix}summary.json", lambda: summary)
             return
-        if solution.weak_form.problem.domain.dimension == 1:
-            profile = sample.profile(solution.weak_form)
+        if solution.discretisation.problem.domain.dimension == 1:
+            profile = sample.profile(solution.discretisation)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
         if case.output.fields:
             write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
@@ -114,11 +114,11 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
-        if solution.weak_form.problem.domain.dimension == 1:
-            profile = sample.profile(solution.weak_form)
+        if solution.discretisation.problem.domain.dimension == 1:
+            profile = sample.profile(solution.discretisation)
             folder.draw(f"{prefix}profiles.png", "output.plots.draw_profiles", case, scales, profile)
         else:
-            cut = sample.central_slice(solution.weak_form, solution.axis)
+            cut = sample.central_slice(solution.discretisation, solution.axis)
             folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
         parts, letter = solution.flux_parts, "xyz"[solution.axis]
         folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
@@ -133,8 +133,8 @@ class Job:
         first = next(iter(solutions.values()), None)
         if first is None or first.ends is None or not case.output.pictures:
             return
-        one_dimensional = first.weak_form.problem.domain.dimension == 1
-        profiles = {law: sample.profile(s.weak_form) for law, s in solutions.items()} if one_dimensional else {}
+        one_dimensional = first.discretisation.problem.domain.dimension == 1
+        profiles = {law: sample.profile(s.discretisation) for law, s in solutions.items()} if one_dimensional else {}
         currents = {law: currents_in_units(solution) for law, solution in solutions.items()}
         self.folder.draw(
             "comparison.png",

@@ -13,7 +13,7 @@ from pnp_exclusion.solution.solution import Solution
 
 def currents_in_units(solution: Solution) -> tuple[dict[str, float], str]:
     """Return the flux of every species from the first end to the second in the case's units, and the unit."""
-    scales, dimension = solution.setup.scales, solution.weak_form.problem.domain.dimension
+    scales, dimension = solution.setup.scales, solution.discretisation.problem.domain.dimension
     factor = scales.flux * scales.length ** (dimension - 1)
     unit = f"mol{['/m^2', '/m', ''][dimension - 1]}/s" if scales.si else ""
     return {name: value * factor for name, value in (solution.currents or {}).items()}, unit
@@ -47,7 +47,7 @@ def run_table(solution: Solution) -> list[str]:
         f"{summary['newton_iterations']} Newton steps, {summary['ramp_steps']} ramp steps, {summary['cells']} cells, "
         f"{summary['unknowns']} unknowns; {', '.join(checks)}"
     )
-    memory = max(peak_per_rank(solution.weak_form.problem.domain.comm))
+    memory = max(peak_per_rank(solution.discretisation.problem.domain.comm))
     lines.append(f"preset {solution.report.linear}; at most {memory / 1e6:.0f} MB on a rank")
     return lines
 
@@ -62,7 +62,7 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
     for law, solution in solutions.items():
         currents, unit = currents_in_units(solution)
         identity = "-" if solution.identity_residual is None else f"{solution.identity_residual:.1e}"
-        for name in solution.weak_form.problem.names:
+        for name in solution.discretisation.problem.names:
             current = f"{currents[name]:.6g}" if currents else "-"
             force = f"{solution.forces[name]:.5g}" if solution.forces else "-"
             rows.append([law, name, current, force, solution.regimes[name] or "-", identity])

@@ -275,7 +275,7 @@ def _finite(content: Any) -> Any:
 
 def profile_csv(solution: Solution, profile: Profile) -> str:
     """Return ``profile.csv``: x, phi, every species, packing, electrochemical potentials; units in the header."""
-    scales, names = solution.setup.scales, solution.weak_form.problem.names
+    scales, names = solution.setup.scales, solution.discretisation.problem.names
     columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
     if profile.potential is not None:
         columns.append((_header("phi", "V" if scales.si else ""), profile.potential * scales.potential))
@@ -300,22 +300,22 @@ def write_fields(solution: Solution, path: Path) -> None:
     are evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on.
     Coordinates are in the unit of the tables (`pnp_exclusion.case.scales.Scales`).
     """
-    weak_form, scales = solution.weak_form, solution.setup.scales
-    problem = weak_form.problem
+    discrete, scales = solution.discretisation, solution.setup.scales
+    problem = discrete.problem
     mesh, dimension = problem.domain.mesh, problem.domain.dimension
 
     def evenly(components: int) -> fem.Function:
         shape = (components,) if components > 1 else None
         variant = basix.LagrangeVariant.equispaced
-        element = basix.ufl.element("Lagrange", mesh.basix_cell(), weak_form.degree, variant, shape=shape)
+        element = basix.ufl.element("Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape)
         return fem.Function(fem.functionspace(mesh, element))
 
-    unknown = evenly(weak_form.components)
-    unknown.interpolate(weak_form.unknown)
+    unknown = evenly(discrete.layout.size)
+    unknown.interpolate(discrete.unknown)
     scalar, vector = evenly(1).function_space, evenly(dimension).function_space
-    nodes = unknown.x.array.reshape(-1, weak_form.components)
-    eta, _ = weak_form.nodal_potentials(nodes)
-    mu, potential = weak_form.reported_potentials(nodes)
+    nodes = discrete.layout.at_nodes(unknown.x.array)
+    _, eta, _ = discrete.potentials(nodes)
+    mu, potential = discrete.reported_potentials(nodes)
     rho = problem.law.free_energy.densities(list(eta))[1:]
     functions = []
 
@@ -331,7 +331,7 @@ def write_fields(solution: Solution, path: Path) -> None:
         add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
         add(f"electrochemical_potential_{name}", "kT", mu[a])
     add("packing", "", np.sum(rho, axis=0))
-    averaged = flux_fields(weak_form)
+    averaged = flux_fields(discrete)
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
     raised = fem.Function(scalar)
     for a, name in enumerate(problem.names):
@@ -342,10 +342,8 @@ def write_fields(solution: Solution, path: Path) -> None:
             function.x.array[component::dimension] = raised.x.array * scales.flux
         functions.append(function)
     if problem.coupled:
-        fixed = fem.Function(
-            problem.fixed_charge.function_space, name=_header("fixed_charge", "mol/L" if scales.si else "")
-        )
-        fixed.x.array[:] = problem.fixed_charge.x.array * scales.displayed_concentration
+        fixed = fem.Function(problem.domain.cellwise_space, name=_header("fixed_charge", "mol/L" if scales.si else ""))
+        fixed.x.array[:] = problem.fixed_charge * scales.displayed_concentration
         functions.append(fixed)
     coordinates = mesh.geometry.x.copy()
     mesh.geometry.x[:] *= scales.length_in_unit
@@ -374,7 +372,7 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
     canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
     content = {
         "case": written,
-        "law": solution.weak_form.problem.law.name,
+        "law": solution.discretisation.problem.law.name,
         "case_sha256": hashlib.sha256(canonical).hexdigest(),
         "command_line": sys.argv[1:],
         "versions": versions(),

@@ -1,62 +1,47 @@
-"""A problem in dimensionless form: everything that the weak form needs, and nothing about case files."""
+"""A problem in dimensionless form: everything that the weak form needs, and nothing about case files.
+
+Plain numbers and arrays: `pnp_exclusion.discretisation` makes constants and functions of them, so that many problems
+which differ in numbers only share one discrete.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from dolfinx import fem
 
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.physics.boundaries import BoundaryCondition
+from pnp_exclusion.physics.imposed_fields import ImposedField
 from pnp_exclusion.physics.laws import Law
 
 
 @dataclass(frozen=True)
 class Species:
-    """A kind of particle, in the units of PHYSICS.
+    """A kind of particle, dimensionless (docs/theory.md#units).
 
+    charge
+        Valence.
+    diffusivity
+        In the largest one.
     mean_fraction
         Mean density over the domain of a species that no boundary holds; conserved. None for the others.
+    volume
+        Of a particle, in that of a lattice site: ``rho / volume`` counts particles.
     """
 
     name: str
     charge: float = 0.0
     diffusivity: float = 1.0
     mean_fraction: float | None = None
+    volume: float = 1.0
 
-
-@dataclass(frozen=True)
-class ImposedField:
-    """A given force ``E_a`` on every particle of a species.
-
-    vector
-        UFL vector, kT per length.
-    work
-        The work it does from a fixed point (kT) at points ``(3, n)``: a potential of which it is the gradient.
-    largest
-        An upper bound of its size.
-    coefficient
-        The constant or function in ``vector`` that holds its numbers.
-    """
-
-    vector: Any
-    work: Callable[[np.ndarray], np.ndarray]
-    largest: float
-    coefficient: fem.Constant | fem.Function
-
-    def with_numbers(self, other: ImposedField) -> ImposedField:
-        """Give the own coefficient the numbers of another field of the same kind, and return the field that is then."""
-        match self.coefficient, other.coefficient:
-            case fem.Constant() as own, fem.Constant() as theirs:
-                own.value[...] = theirs.value
-            case fem.Function() as own, fem.Function() as theirs:
-                own.x.array[:] = theirs.x.array
-            case _:
-                raise TypeError("a uniform field and one that depends on position are not of the same kind")
-        return replace(other, vector=self.vector, coefficient=self.coefficient)
+    @property
+    def charge_per_volume(self) -> float:
+        """Charge of what fills a site."""
+        return self.charge / self.volume
 
 
 @dataclass(frozen=True)
@@ -66,14 +51,17 @@ class Problem:
     fields
         By species, with imposed electrostatics; a species without one feels no force.
     debye_length
-        lambda of PHYSICS; None with imposed fields.
+        ``lambda``, with ``lambda^2 = eps kT v / (e^2 L^2)``; None with imposed fields.
     permittivity, diffusivity_factor, fixed_charge
-        Cell-wise constant material; relative, relative, and elementary charges a site.
+        ``(cells,)`` of this rank, ghosts included: relative, relative, and elementary charges a site.
     potential_reference
         Added to potentials when they are reported. Held ones are given relative to it, because guesses and ramps start
         from zero and only differences matter.
     sources
         Production ``R_a`` of a species by its name, and of charge under the name "potential": UFL expressions.
+    cross_section
+        Weight of every integral over cells and boundaries, a UFL expression: the area of the cross-section that an
+        interval stands for. None for 1.
     """
 
     domain: Domain
@@ -81,12 +69,13 @@ class Problem:
     species: Sequence[Species]
     boundaries: Sequence[BoundaryCondition]
     debye_length: float | None
-    permittivity: fem.Function
-    diffusivity_factor: fem.Function
-    fixed_charge: fem.Function
+    permittivity: np.ndarray
+    diffusivity_factor: np.ndarray
+    fixed_charge: np.ndarray
     potential_reference: float = 0.0
     fields: Mapping[str, ImposedField] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
+    cross_section: Any = None
 
     @property
     def coupled(self) -> bool:
@@ -104,22 +93,31 @@ class Problem:
         """Names of the species, in the order of every array over them."""
         return [species.name for species in self.species]
 
+    @property
+    def charges(self) -> np.ndarray:
+        """Valences ``(N,)``."""
+        return np.array([species.charge for species in self.species])
 
-def cellwise_constant(domain: Domain, value: float, name: str) -> fem.Function:
-    """Return a function that is constant on every cell, ``value`` to begin with."""
-    function = fem.Function(domain.cellwise_space, name=name)
-    function.x.array[:] = value
-    return function
+    @property
+    def closed(self) -> list[str]:
+        """Species that no boundary holds, whose amounts are conserved."""
+        return [name for name in self.names if not any(name in b.held_fractions for b in self.boundaries)]
+
+    def charge_density(self, rho: Sequence[Any], fixed_charge: Any) -> Any:
+        """Return ``sum_a (z_a/v_a) rho_a + q`` for densities in the order of the species."""
+        pairs = zip(self.species, rho, strict=True)
+        return sum((species.charge_per_volume * density for species, density in pairs), start=fixed_charge)
 
 
 def simple_problem(
     domain: Domain, law: Law, species: Sequence[Species], boundaries: Sequence[BoundaryCondition], **others: Any
 ) -> Problem:
     """Return a `Problem` in a homogeneous medium without fixed charge, but for what ``others`` says."""
+    cells = domain.local_cells
     materials = {
         "debye_length": None,
-        "permittivity": cellwise_constant(domain, 1.0, "permittivity"),
-        "diffusivity_factor": cellwise_constant(domain, 1.0, "diffusivity_factor"),
-        "fixed_charge": cellwise_constant(domain, 0.0, "fixed_charge"),
+        "permittivity": np.ones(cells),
+        "diffusivity_factor": np.ones(cells),
+        "fixed_charge": np.zeros(cells),
     }
     return Problem(domain, law, species, boundaries, **(materials | others))

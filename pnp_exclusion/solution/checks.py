@@ -14,6 +14,7 @@ import numpy as np
 
 from pnp_exclusion.case.advice import cure, length_in_words
 from pnp_exclusion.case.layers import CELLS_IN_LAYER
+from pnp_exclusion.discretisation.weak_form import weakly_held
 from pnp_exclusion.mesh.contacts import meeting_boundaries
 from pnp_exclusion.observe import currents
 from pnp_exclusion.observe.resolution import coarsest_cells
@@ -96,13 +97,13 @@ def digits(solution: SteadyState) -> Iterator[str]:
 
 def identity(solution: SteadyState) -> Iterator[str]:
     """Currents against the exact relation of any steady state in one dimension, beyond `IDENTITY`."""
-    residual, limit = solution.identity_residual, IDENTITY[solution.weak_form.degree]
+    residual, limit = solution.identity_residual, IDENTITY[solution.discretisation.degree]
     if solution.has_steep_cells:
         limit *= BESIDE_STEEP
     if residual is not None and not residual <= limit:
         yield (
             f"the currents differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
-            f"(identity_residual; limit {limit:g} at degree {solution.weak_form.degree}): the mesh is too coarse "
+            f"(identity_residual; limit {limit:g} at degree {solution.discretisation.degree}): the mesh is too coarse "
             "somewhere; give more cells, or a higher degree"
         )
 
@@ -129,22 +130,22 @@ def _forces_are_all(solution: SteadyState) -> bool:
     Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
     crowded law are held, and where two boundaries that hold different values meet.
     """
-    weak_form = solution.weak_form
-    problem = weak_form.problem
+    discrete = solution.discretisation
+    problem = discrete.problem
     if problem.domain.dimension == 1:
         return True
     tags = range(len(problem.boundaries))
-    given = any(weak_form.outward_flux(tag, name) is not None for tag in tags for name in problem.names)
+    given = any(discrete.weak_form.outward_flux(tag, name) is not None for tag in tags for name in problem.names)
     holding = [boundary.where for boundary in problem.boundaries if boundary.held_fractions]
-    return not weak_form.weakly_held and not given and not meeting_boundaries(problem.domain, holding)
+    return not weakly_held(problem) and not given and not meeting_boundaries(problem.domain, holding)
 
 
 def overlap(solution: SteadyState) -> Iterator[str]:
     """Point ions that take more space than there is, where the case says how large they are."""
-    problem = solution.weak_form.problem
+    problem = solution.discretisation.problem
     if problem.law.crowded or solution.setup.case.model.lattice_spacing is None:
         return
-    eta, _ = solution.weak_form.nodal_potentials(solution.weak_form.unknown.x.array)
+    _, eta, _ = solution.discretisation.potentials(solution.discretisation.unknown.x.array)
     filled = float(np.sum(problem.law.free_energy.densities(list(eta))[1:], axis=0).max(initial=0.0))
     filled = problem.domain.comm.allreduce(filled, op=MPI.MAX)
     if filled > OVERLAP:
@@ -153,8 +154,8 @@ def overlap(solution: SteadyState) -> Iterator[str]:
 
 def unresolved_layers(solution: SteadyState) -> Iterator[str]:
     """Cells at a boundary beyond `UNRESOLVED`: its charge is wrong."""
-    for coarse in coarsest_cells(solution.weak_form):
-        if CELLS_IN_LAYER[solution.weak_form.degree] * coarse.size > UNRESOLVED * coarse.layer:
+    for coarse in coarsest_cells(solution.discretisation):
+        if CELLS_IN_LAYER[solution.discretisation.degree] * coarse.size > UNRESOLVED * coarse.layer:
             size, layer = (length_in_words(solution.setup, length) for length in (coarse.size, coarse.layer))
             yield (
                 f'boundary "{coarse.where}": cells of {size} cannot hold the layer there, which is {layer} thick; '

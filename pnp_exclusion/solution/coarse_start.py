@@ -17,7 +17,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.case.build import Setup, setup_on
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -38,7 +38,7 @@ COARSE_TOLERANCE = 1e-3
 
 def coarser_start(
     setup: Setup,
-    weak_form: WeakForm,
+    discrete: Discretisation,
     settings: SolverSettings,
     petsc_options: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
@@ -50,21 +50,21 @@ def coarser_start(
     """
     domain = setup.problem.domain
     least = LEAST_REPEATED_UNKNOWNS if settings.repeated else LEAST_UNKNOWNS
-    if settings.always_ramp or size_of(weak_form).unknowns < least or domain.dimension == 1:
+    if settings.always_ramp or size_of(discrete).unknowns < least or domain.dimension == 1:
         return None
-    if weak_form.degree > 1:
-        coarse = WeakForm(setup.problem, weak_form.degree // 2)
+    if discrete.degree > 1:
+        coarse = Discretisation(setup.problem, discrete.degree // 2)
     else:
         grid = domain.grid.coarsened() if domain.grid else None
         if grid is None:
             return None
         setup = _on(tensor_domain(domain.comm, grid.nodes, grid.breakpoints), setup)
-        coarse = WeakForm(setup.problem, 1)
+        coarse = Discretisation(setup.problem, 1)
     # in 3D an elimination costs twice the multigrid's solve at 6e3 unknowns already, and two ranks hardly share it
-    iterative = settings.linear == "auto" and domain.dimension == 3 and weak_form.components > 1
+    iterative = settings.linear == "auto" and domain.dimension == 3 and discrete.layout.size > 1
     linear = "fieldsplit" if iterative else settings.linear
     settings = replace(settings, tolerance=max(settings.tolerance, COARSE_TOLERANCE), linear=linear)
-    return CoarserStart(weak_form, setup, coarse, settings, petsc_options, say)
+    return CoarserStart(discrete, setup, coarse, settings, petsc_options, say)
 
 
 class CoarserStart:
@@ -75,9 +75,9 @@ class CoarserStart:
 
     def __init__(
         self,
-        fine: WeakForm,
+        fine: Discretisation,
         setup: Setup,
-        coarse: WeakForm,
+        coarse: Discretisation,
         settings: SolverSettings,
         petsc_options: Sequence[str],
         say: Callable[[str], None],
@@ -118,7 +118,7 @@ class CoarserStart:
         fine, coarse = self._fine, self._coarse
         same_mesh = coarse.problem.domain is fine.problem.domain
         setup = setup if same_mesh else _on(coarse.problem.domain, setup)
-        coarse.take_numbers(setup.problem)
+        coarse.take(setup.problem)
         near = self._below is not None and self._below.fill(setup)
         self._say(f"  {coarse.problem.domain.cells} cells of degree {coarse.degree}")
         with self._ledger:
@@ -141,13 +141,13 @@ def _on(domain: Domain, setup: Setup) -> Setup:
     return setup_on(domain, setup.scales, setup.case, setup.problem.law)
 
 
-def _prolong(coarse: WeakForm, fine: WeakForm) -> None:
+def _prolong(coarse: Discretisation, fine: Discretisation) -> None:
     """Interpolate linearly along every axis from the nodes of a coarse grid to those of a fine one.
 
     Every rank gets the coarse values that it needs, and no others, through a vector in the grid's own order.
     """
     grid = coarse.problem.domain.grid
-    components, owned = coarse.components, coarse.space.dofmap.index_map.size_local
+    components, owned = coarse.layout.size, coarse.space.dofmap.index_map.size_local
     assert grid is not None
     natural = PETSc.Vec().createMPI(components * grid.size, bsize=components, comm=coarse.problem.domain.comm)
     at_node = grid.numbers(coarse.space.tabulate_dof_coordinates()[:owned])

@@ -46,7 +46,7 @@ class Solution(SteadyState):
         """Return the summary without its warnings, for those who read many solutions; collective."""
         if not self.has_state:
             return self._failure_summary()
-        problem, scales = self.weak_form.problem, self.setup.scales
+        problem, scales = self.discretisation.problem, self.setup.scales
         extent = scales.length ** (problem.domain.dimension - 1)
         per = ["/m^2", "/m", ""][problem.domain.dimension - 1]
         unit = (lambda name: name) if scales.si else (lambda name: "")
@@ -56,7 +56,7 @@ class Solution(SteadyState):
 
         charges = {species.name: species.charge for species in problem.species}
         flux_unit, flux = f"mol{per}/s", self.totals.flux
-        index_map = self.weak_form.space.dofmap.index_map
+        index_map = self.discretisation.space.dofmap.index_map
         summary: dict[str, Any] = {
             "converged": self.converged,
             "law": problem.law.name,
@@ -79,7 +79,7 @@ class Solution(SteadyState):
             "linear_iterations": self.report.linear_iterations,
             "ramp_steps": self.report.ramp_steps,
             "cells": problem.domain.cells,
-            "unknowns": index_map.size_global * self.weak_form.components,
+            "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
         return summary if self.converged else summary | self._failure_summary()
@@ -87,7 +87,7 @@ class Solution(SteadyState):
     def _failure_summary(self) -> dict[str, Any]:
         return {
             "converged": False,
-            "law": self.weak_form.problem.law.name,
+            "law": self.discretisation.problem.law.name,
             "units": self.setup.case.model.units,
             "drive": self.report.drive,
             "tried": self.report.tried,

@@ -12,7 +12,7 @@ from mpi4py import MPI
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.case.tables import Flux
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution.coarse_start import coarser_start
@@ -97,22 +97,22 @@ def solve(
     """
     clock = _Clock()
     if law is None and isinstance(case, Solution):
-        law = case.weak_form.problem.law
+        law = case.discretisation.problem.law
     case = as_case(case)
     setup = build(case, comm, law)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree
-    weak_form = WeakForm(setup.problem, case.solver.degree, quadrature_degree)
+    discrete = Discretisation(setup.problem, case.solver.degree, quadrature_degree)
     say = progress if comm.rank == 0 else (lambda line: None)
     settings = settings_of(case)
     clock.lap("forms")
     near = False
-    coarser = coarser_start(setup, weak_form, settings, petsc_options, say)
+    coarser = coarser_start(setup, discrete, settings, petsc_options, say)
     if coarser is not None:
         with coarser:
             near = coarser.fill(setup)
     clock.lap("coarse start")
-    with OptionsLedger(petsc_options) as ledger, SteadySolver(weak_form, ledger, settings, say) as solver:
+    with OptionsLedger(petsc_options) as ledger, SteadySolver(discrete, ledger, settings, say) as solver:
         try:
             report, converged = solver.solve(near), True
         except ConvergenceError as error:
@@ -121,7 +121,7 @@ def solve(
             report, converged = solver.report, False
         clock.lap("solve")
         options = ledger.effective(), ledger.unused()
-    solution = Solution(setup, weak_form, report, converged, clock.seconds, *options)
+    solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
     solution.refuse_unresolved()
     if not (solution.converged or keep_failure):
         raise ConvergenceError("\n".join(solution.unresolved))

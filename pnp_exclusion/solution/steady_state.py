@@ -13,13 +13,13 @@ import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
 from pnp_exclusion.case.tables import Contents
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import currents, flux_parts, forces, identity
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.solver.steady import SteadyReport
 
 
-@dataclass
+@dataclass(eq=False)
 class SteadyState:
     """A steady state and what can be read off it.
 
@@ -30,7 +30,8 @@ class SteadyState:
     """
 
     setup: Setup
-    weak_form: WeakForm
+    shared: Discretisation
+    """Which other solutions may share; `discretisation` is it at this state."""
     report: SteadyReport
     converged: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -44,22 +45,32 @@ class SteadyState:
         """Whether there is a state to read: the solution, or the last good state before a failure."""
         return self.report.drive > 0.0
 
+    def __post_init__(self) -> None:
+        self.state = self.shared.state()
+        """What the unknown held when this was made."""
+
+    @property
+    def discretisation(self) -> Discretisation:
+        """The discretisation, holding the state of this solution."""
+        self.shared.show(self.state)
+        return self.shared
+
     @cached_property
     def totals(self) -> BoundaryTotals:
         """Fluxes and charges at the boundaries."""
-        return currents.boundary_totals(self.weak_form)
+        return currents.boundary_totals(self.discretisation)
 
     @cached_property
     def mean_fluxes(self) -> dict[str, float]:
         """The flux of every species if nothing opposed its mean density, see `observe.currents.mean_fluxes`."""
-        return currents.mean_fluxes(self.weak_form)
+        return currents.mean_fluxes(self.discretisation)
 
     @cached_property
     def resistance(self) -> np.ndarray | None:
         """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
-        if self.weak_form.problem.domain.dimension > 1 or self.currents is None:
+        if self.discretisation.problem.domain.dimension > 1 or self.currents is None:
             return None
-        return identity.mean_resistance(self.weak_form, list(self.currents.values()))
+        return identity.mean_resistance(self.discretisation, list(self.currents.values()))
 
     @cached_property
     def one_way(self) -> dict[str, float]:
@@ -70,7 +81,7 @@ class SteadyState:
         if self.ends is None:
             return self.mean_fluxes
         contents = {name: max(end.rho[name] for end in self.ends) for name in self.mean_fluxes}
-        means = currents.mean_densities(self.weak_form)
+        means = currents.mean_densities(self.discretisation)
         return {
             name: mean * min(1.0, contents[name] / max(means[name], np.finfo(float).tiny))
             for name, mean in self.mean_fluxes.items()
@@ -79,7 +90,7 @@ class SteadyState:
     @cached_property
     def ends(self) -> tuple[forces.End, forces.End] | None:
         """The two ends between which the species flow."""
-        return forces.ends_of(self.weak_form)
+        return forces.ends_of(self.discretisation)
 
     @cached_property
     def currents(self) -> dict[str, float] | None:
@@ -87,7 +98,7 @@ class SteadyState:
         if self.ends is None:
             return None
         first, second = (end.name for end in self.ends)
-        return {name: self.totals.through(name, first, second) for name in self.weak_form.problem.names}
+        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.names}
 
     @cached_property
     def forces(self) -> dict[str, float] | None:
@@ -98,8 +109,8 @@ class SteadyState:
     def regimes(self) -> dict[str, str | None]:
         """Label of every species; None without two ends."""
         if self.ends is None or self.currents is None:
-            return dict.fromkeys(self.weak_form.problem.names)
-        driven = forces.is_driven(self.weak_form, self.ends)
+            return dict.fromkeys(self.discretisation.problem.names)
+        driven = forces.is_driven(self.discretisation, self.ends)
         none = {
             name: max(forces.NO_CURRENT * self.one_way[name], self._left_by_absence(name))
             if self.totals.passes(name)
@@ -111,13 +122,15 @@ class SteadyState:
     @property
     def axes(self) -> int:
         """Dimension of the domain."""
-        return self.weak_form.problem.domain.dimension
+        return self.discretisation.problem.domain.dimension
 
     @property
     def has_steep_cells(self) -> bool:
         """Whether a potential is steep within some cell, on any rank; collective."""
         return bool(
-            self.weak_form.problem.domain.comm.allreduce(bool(self.weak_form.integration.is_steep.any()), op=MPI.LOR)
+            self.discretisation.problem.domain.comm.allreduce(
+                bool(self.discretisation.integration.is_steep.any()), op=MPI.LOR
+            )
         )
 
     def _left_by_absence(self, name: str) -> float:
@@ -128,7 +141,7 @@ class SteadyState:
             return 0.0
         if not any(amounts):
             return math.inf
-        species = next(s for s in self.weak_form.problem.species if s.name == name)
+        species = next(s for s in self.discretisation.problem.species if s.name == name)
         largest = max(amounts) / self.setup.scales.concentration
         return EMPTY_SHARE * largest * species.diffusivity * (1.0 + abs(self.forces[name]))
 
@@ -150,24 +163,24 @@ class SteadyState:
     @cached_property
     def entropy_production(self) -> float:
         """Free energy dissipated per time, in kT; see `pnp_exclusion.observe.flux_parts`."""
-        return flux_parts.entropy_production(self.weak_form)
+        return flux_parts.entropy_production(self.discretisation)
 
     @cached_property
     def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
         """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
-        return flux_parts.flux_parts(self.weak_form, self.axis)
+        return flux_parts.flux_parts(self.discretisation, self.axis)
 
     @cached_property
     def axis(self) -> int:
         """The axis along which the two ends lie farthest apart; 0 without two ends."""
         if self.ends is None:
             return 0
-        names = [boundary.where for boundary in self.weak_form.problem.boundaries]
+        names = [boundary.where for boundary in self.discretisation.problem.boundaries]
         centres = [self._centre(names.index(end.name)) for end in self.ends]
         return int(np.argmax(np.abs(centres[1] - centres[0])))
 
     def _centre(self, tag: int) -> np.ndarray:
-        weak_form = self.weak_form
-        nodes = weak_form.own_nodes(tag, 0)
-        comm, points = weak_form.problem.domain.comm, weak_form.space.tabulate_dof_coordinates()[nodes]
+        discrete = self.discretisation
+        nodes = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
+        comm, points = discrete.problem.domain.comm, discrete.space.tabulate_dof_coordinates()[nodes]
         return comm.allreduce(points.sum(axis=0), op=MPI.SUM) / comm.allreduce(len(points), op=MPI.SUM)

@@ -19,7 +19,9 @@ import ufl
 from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.weak_form import weakly_held
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
@@ -42,40 +44,42 @@ AMOUNT_ROUNDS = 30
 class FirstGuess:
     """Fills the unknown of a weak form; built once, used again at every drive of a ramp."""
 
-    def __init__(self, weak_form: WeakForm) -> None:
-        self.weak_form = weak_form
+    def __init__(self, discrete: Discretisation) -> None:
+        self.discrete = discrete
         mesh = self.problem.domain.mesh
-        self.scalar_space = fem.functionspace(mesh, ("Lagrange", weak_form.degree))
+        self.scalar_space = fem.functionspace(mesh, ("Lagrange", discrete.degree))
         self.species = len(self.problem.species)
-        self._poisson = _NonlinearPoisson(weak_form, self.scalar_space) if self.problem.coupled else None
+        self._poisson = _NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
         self._amounts = {
-            name: weak_form.integration.form(weak_form.state.rho[name] * weak_form.dx) for name in weak_form.closed
+            name: discrete.integration.form(discrete.fields.rho[name] * discrete.integration.dx)
+            for name in discrete.problem.closed
         }
         self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
-        self.volume = weak_form.integral("volume", lambda: fem.Constant(mesh, 1.0))
+        self.volume = discrete.forms.integral("volume", lambda: fem.Constant(mesh, 1.0))
 
     @property
     def problem(self) -> Problem:
         """The problem with its present numbers."""
-        return self.weak_form.problem
+        return self.discrete.problem
 
     def fill(self, start: Start) -> None:
         """Write the guess for the drive in force into the unknown."""
-        weak_form = self.weak_form
-        values = np.zeros((len(weak_form.unknown.x.array) // weak_form.components, weak_form.components))
+        discrete = self.discrete
+        values = np.zeros_like(discrete.layout.at_nodes(discrete.unknown.x.array))
+        mu = discrete.layout.indices(discrete.mu)
         straight = self.passing if start == "densities" else []
         for a in set(range(self.species)) - set(straight):
-            values[:, a] = self._harmonic(a)
+            values[:, mu[a]] = self._harmonic(a)
         if straight:
             self._straighten_densities(values, straight)
-        weak_form.unknown.x.array[:] = values.ravel()
+        discrete.unknown.x.array[:] = values.ravel()
         if self.problem.coupled:
             if not straight or self.has_fixed_charge:
                 self._make_electroneutral()
-            weak_form.impose_held_values()
+            discrete.impose_held_values()
             self.solve_poisson()
         self.restore_amounts()
-        weak_form.impose_held_values()
+        discrete.impose_held_values()
 
     def solve_poisson(self) -> bool:
         """Solve for the potential at the ``mu`` in the unknown; return whether it converged (a guess need not)."""
@@ -96,41 +100,44 @@ class FirstGuess:
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""
-        unknown = self.weak_form.unknown.x.array
+        unknowns = self.discrete.layout.split(self.discrete.unknown.x.array)
         for _ in range(AMOUNT_ROUNDS):
             ratios = self.amount_ratios()
             if all(abs(ratio - 1.0) < 1e-2 for ratio in ratios.values()):
                 return
             for name, ratio in ratios.items():
-                unknown[self.problem.names.index(name) :: self.weak_form.components] -= np.log(ratio)
+                unknowns[electrochemical_potential(name)] -= np.log(ratio)
             if self.problem.coupled:
                 self.solve_poisson()
 
     def amount_ratios(self) -> dict[str, float]:
         """Return the amount of every closed species relative to what it must be."""
         means = {s.name: s.mean_fraction or 0.0 for s in self.problem.species}
-        return {name: self.weak_form.total(form) / (means[name] * self.volume) for name, form in self._amounts.items()}
+        return {
+            name: self.discrete.forms.total(form) / (means[name] * self.volume) for name, form in self._amounts.items()
+        }
 
     def _harmonic(self, a: int) -> np.ndarray:
         """Return the harmonic extension of the held ``mu_a``; for a closed species, the value of its mean density."""
-        held = [h for h in self.weak_form.held if h.component == a]
-        weakly = [rho for _, species, rho in self.weak_form.weakly_held if species == a]
+        held = self.discrete.constraints.held_by(self.discrete.mu[a])
+        weakly = [rho for _, species, rho in weakly_held(self.problem) if species == self.problem.names[a]]
         if not held:
             means = [s.mean_fraction or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
             return np.full(1, self.problem.law.free_energy.chemical_potentials(_packable(means))[a])
-        return self._extended({h.tag: float(h.value.value) for h in held}, a)
+        return self._extended({h.tag: float(h.value.value) for h in held}, self.discrete.mu[a])
 
-    def _extended(self, levels: Mapping[int, float], component: int) -> np.ndarray:
-        """Return the harmonic function with a level at every boundary that holds a component; ``(1,)`` if constant."""
+    def _extended(self, levels: Mapping[int, float], unknown: str) -> np.ndarray:
+        """Return the harmonic function with a level at every boundary that holds an unknown; ``(1,)`` if constant."""
         if len(set(levels.values())) == 1:
             return np.full(1, next(iter(levels.values())))
-        # which boundaries hold a component says which nodes are held, on every rank alike
+        # which boundaries hold an unknown says which nodes are held, on every rank alike
         boundaries = tuple(levels)
         if boundaries not in self._extensions:
-            laplacian = self.weak_form.kept("laplacian", self._laplacian)
-            nodes = [self.weak_form.claimed[tag, component] // self.weak_form.components for tag in boundaries]
+            laplacian = self.discrete.forms.kept("laplacian", self._laplacian)
+            claimed, layout = self.discrete.constraints.claimed, self.discrete.layout
+            nodes = [layout.nodes_of(claimed[tag, unknown]) for tag in boundaries]
             self._extensions[boundaries] = _HarmonicExtension(laplacian, self.scalar_space, nodes)
         return self._extensions[boundaries].of(list(levels.values()))
 
@@ -140,8 +147,8 @@ class FirstGuess:
         return [a for a in range(self.species) if self._passes(a)]
 
     def _passes(self, a: int) -> bool:
-        weakly = {rho for _, species, rho in self.weak_form.weakly_held if species == a}
-        held = {float(h.value.value) for h in self.weak_form.held if h.component == a}
+        weakly = {rho for _, species, rho in weakly_held(self.problem) if species == self.problem.names[a]}
+        held = {float(h.value.value) for h in self.discrete.constraints.held_by(self.discrete.mu[a])}
         return len(weakly) + len(held) > 1
 
     @property
@@ -149,81 +156,85 @@ class FirstGuess:
         """Whether there is any, on any rank."""
         return (
             self.problem.coupled
-            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.fixed_charge.x.array)) > 0.0
+            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.fixed_charge)) > 0.0
         )
 
     def _straighten_densities(self, values: np.ndarray, passing: Sequence[int]) -> None:
         """Write ``mu`` of harmonic densities of the species that pass, and a harmonic potential.
 
         values
-            ``(nodes, components)``, with ``mu`` of the other species.
+            ``(nodes, size)``, with ``mu`` of the other species.
         """
-        problem, boundaries = self.problem, self.problem.boundaries
-        charges = [species.charge for species in problem.species]
+        discrete, problem, boundaries = self.discrete, self.problem, self.problem.boundaries
+        mu, charges = discrete.layout.indices(discrete.mu), problem.charges
         potential: np.ndarray | float = 0.0
         if problem.coupled:
-            held = [h for h in self.weak_form.held if h.component == self.species]
-            potential = self._extended({h.tag: float(h.value.value) for h in held}, self.species) if held else 0.0
-            values[:, self.species] = potential
+            held = discrete.constraints.held_by(POTENTIAL)
+            potential = self._extended({h.tag: float(h.value.value) for h in held}, POTENTIAL) if held else 0.0
+            values[:, discrete.layout.index(POTENTIAL)] = potential
         densities = {}
         for a in passing:
             name = problem.names[a]
-            levels = {tag: boundaries[tag].held_fractions[name] for tag, c in self.weak_form.claimed if c == a}
+            claimed = [tag for tag, unknown in discrete.constraints.claimed if unknown == discrete.mu[a]]
+            levels = {tag: boundaries[tag].held_fractions[name] for tag in claimed}
             low, high = min(levels.values()), max(levels.values())
             # elements of higher degree and iterative solvers leave the bounds by a little
-            densities[a] = np.clip(self._extended(levels, a), max(low, LEAST_SHARE * high), high)
+            densities[a] = np.clip(self._extended(levels, discrete.mu[a]), max(low, LEAST_SHARE * high), high)
         if not problem.law.crowded:
             vacancy: np.ndarray | float = 1.0
         else:
-            others = sum(np.exp(values[:, b] - charges[b] * potential) for b in range(self.species) if b not in passing)
+            others = sum(
+                np.exp(values[:, mu[b]] - charges[b] * potential) for b in range(self.species) if b not in passing
+            )
             vacancy = np.maximum(1.0 - sum(densities.values()), LEAST_SHARE) / (1.0 + others)
         for a, rho in densities.items():
-            values[:, a] = np.log(rho / vacancy) + charges[a] * potential
+            values[:, mu[a]] = np.log(rho / vacancy) + charges[a] * potential
 
     def _laplacian(self) -> fem.Form:
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
-        return self.weak_form.integration.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.weak_form.dx).now
+        return self.discrete.integration.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.discrete.integration.dx).now
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
-        charges = np.array([species.charge for species in self.problem.species])
+        problem, charges = self.problem, self.problem.charges
         if not charges.any():
             return
-        values = self.weak_form.unknown.x.array.reshape(-1, self.weak_form.components)
-        fixed = float(self.weak_form.drive.value) * self._nodal_fixed_charge()
-        mu = values[:, : self.species].T
-        densities = self.problem.law.free_energy.densities
+        mu, _, potential = self.discrete.potentials(self.discrete.unknown.x.array)
+        assert potential is not None
+        fixed = float(self.discrete.parameters.drive.value) * self._nodal_fixed_charge()
+        densities = problem.law.free_energy.densities
 
         def charge(phi: np.ndarray, q: np.ndarray, *mu: np.ndarray) -> np.ndarray:
             eta = [mu_a - z * phi for mu_a, z in zip(mu, charges, strict=True)]
-            return sum((z * rho for z, rho in zip(charges, densities(eta)[1:], strict=True)), start=q)
+            total: np.ndarray = problem.charge_density(densities(eta)[1:], q)
+            return total
 
         # charge falls with phi; halving the bracket to a tenth of kT/e is enough for Poisson to start from
         reach = (60.0 + np.ptp(mu, axis=0) + np.abs(mu).max(axis=0)) / np.abs(charges[charges != 0.0]).min()
         low, high = -reach, reach
         with np.errstate(over="ignore"):
-            farthest = largest_over_ranks(self.problem.domain.comm, reach, least=1.0)
+            farthest = largest_over_ranks(problem.domain.comm, reach, least=1.0)
             for _ in range(int(np.ceil(np.log2(20.0 * farthest)))):
                 middle = 0.5 * (low + high)
                 positive = charge(middle, fixed, *mu) > 0.0
                 low, high = np.where(positive, middle, low), np.where(positive, high, middle)
         middle = 0.5 * (low + high)
         # where no potential is neutral (a fixed charge beyond what packing can compensate), Poisson decides
-        values[:, -1] = np.where(np.abs(middle) < 0.99 * reach, middle, 0.0)
+        potential[:] = np.where(np.abs(middle) < 0.99 * reach, middle, 0.0)
         # owner and ghost of a node round differently
-        self.weak_form.unknown.x.scatter_forward()
+        self.discrete.unknown.x.scatter_forward()
 
     def _nodal_fixed_charge(self) -> np.ndarray:
         """Return the mean fixed charge of the cells around every node, the same on every rank."""
         return _nodal_mean(self.problem.fixed_charge, self.scalar_space)
 
 
-def _nodal_mean(cellwise: fem.Function, space: fem.FunctionSpace) -> np.ndarray:
+def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
     """Average a cell-wise constant over the cells around every node of a space, owned and ghost."""
     total, count = la.vector(space.dofmap.index_map, 1), la.vector(space.dofmap.index_map, 1)
     owned = space.mesh.topology.index_map(space.mesh.topology.dim).size_local
     cells = space.dofmap.list[:owned]
-    np.add.at(total.array, cells, cellwise.x.array[:owned, None])
+    np.add.at(total.array, cells, cellwise[:owned, None])
     np.add.at(count.array, cells, 1.0)
     for vector in (total, count):
         vector.scatter_reverse(la.InsertMode.add)
@@ -246,10 +257,10 @@ def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
     return solver
 
 
-def _scalar_conditions(weak_form: WeakForm, space: fem.FunctionSpace, component: int) -> list[fem.DirichletBC]:
-    """The held values of one component as conditions on a scalar space, on the same nodes."""
-    held = [h for h in weak_form.held if h.component == component]
-    return [fem.dirichletbc(h.value, h.dofs // weak_form.components, space) for h in held]
+def _scalar_conditions(discrete: Discretisation, space: fem.FunctionSpace, unknown: str) -> list[fem.DirichletBC]:
+    """The held values of one unknown as conditions on a scalar space, on the same nodes."""
+    held = discrete.constraints.held_by(unknown)
+    return [fem.dirichletbc(h.value, discrete.layout.nodes_of(h.dofs), space) for h in held]
 
 
 class _HarmonicExtension:
@@ -295,18 +306,19 @@ class _HarmonicExtension:
 class _NonlinearPoisson:
     """``R_phi = 0`` for the potential at given ``mu``: a monotone scalar problem."""
 
-    def __init__(self, weak_form: WeakForm, space: fem.FunctionSpace) -> None:
-        self.weak_form = weak_form
-        self.frozen = fem.Function(weak_form.space, name="frozen")
+    def __init__(self, discrete: Discretisation, space: fem.FunctionSpace) -> None:
+        self.discrete = discrete
+        self.frozen = fem.Function(discrete.space, name="frozen")
         self.potential = fem.Function(space, name="phi")
         self.step = fem.Function(space, name="step")
-        charges = [species.charge for species in weak_form.problem.species]
-        eta = [self.frozen[a] - weak_form.charges[a] * self.potential for a in range(len(charges))]
-        rho = weak_form.problem.law.free_energy.densities(eta)[1:]
-        residual = weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
-        self.residual_form = weak_form.integration.form(residual)
-        self.jacobian_form = weak_form.integration.form(ufl.derivative(residual, self.potential))
-        self.conditions = _scalar_conditions(weak_form, space, weak_form.components - 1)
+        frozen = discrete.layout.parts(self.frozen)
+        pairs = zip(discrete.mu, discrete.parameters.charges, strict=True)
+        eta = [frozen[mu] - charge * self.potential for mu, charge in pairs]
+        rho = discrete.problem.law.free_energy.densities(eta)[1:]
+        residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
+        self.residual_form = discrete.integration.form(residual)
+        self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
+        self.conditions = _scalar_conditions(discrete, space, POTENTIAL)
         self.matrix = fem_petsc.create_matrix(self.jacobian_form.now)
         self.right = self.matrix.createVecLeft()
         self.increment = self.matrix.createVecRight()
@@ -316,7 +328,7 @@ class _NonlinearPoisson:
     @property
     def largest_charge(self) -> float:
         """Of the species; 1 if none is charged."""
-        return max((abs(species.charge) for species in self.weak_form.problem.species), default=0.0) or 1.0
+        return max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
 
     def forget(self) -> None:
         """Start with a new factorisation."""
@@ -330,20 +342,20 @@ class _NonlinearPoisson:
 
     def solve(self) -> bool:
         """Write the potential into the unknown if the iteration converges; otherwise leave it as it was."""
-        weak_form, potential = self.weak_form, self.potential
-        values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-        self.frozen.x.array[:] = weak_form.unknown.x.array
-        potential.x.array[:] = values[:, -1]
+        discrete, potential = self.discrete, self.potential
+        of_unknown = discrete.layout.split(discrete.unknown.x.array)[POTENTIAL]
+        self.frozen.x.array[:] = discrete.unknown.x.array
+        potential.x.array[:] = of_unknown
         for condition in self.conditions:
             condition.set(potential.x.array)
         for _ in range(POISSON_STEPS):
             step = self._newton_step()
             potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
-            largest = largest_over_ranks(weak_form.problem.domain.comm, np.abs(step))
+            largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(step))
             if not np.isfinite(largest):
                 return False
             if largest < POISSON_TOLERANCE:
-                values[:, -1] = potential.x.array
+                of_unknown[:] = potential.x.array
                 return True
         return False
 

@@ -12,7 +12,8 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import la
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.callbacks import Callbacks
@@ -91,30 +92,30 @@ class NewtonSolver:
 
     def __init__(
         self,
-        weak_form: WeakForm,
+        discrete: Discretisation,
         ledger: OptionsLedger,
         tolerance: float,
         max_steps: int,
         progress: Progress,
         repeated: bool = False,
     ) -> None:
-        self.weak_form = weak_form
+        self.discrete = discrete
         self.ledger = ledger
         self.tolerance = tolerance
         self.max_steps = max_steps
         self.progress = progress
-        self._comm = weak_form.problem.domain.comm
+        self._comm = discrete.problem.domain.comm
         self._callbacks = Callbacks(self._comm)
         self._tell = self._callbacks.words(progress)
-        self._assembly = assembly_of(weak_form, progress, repeated)
+        self._assembly = assembly_of(discrete, progress, repeated)
         self._matrix = self._assembly.matrix
-        self._levels = Levels(weak_form)
-        self._residual = la.vector(weak_form.space.dofmap.index_map, weak_form.space.dofmap.index_map_bs)
+        self._levels = Levels(discrete)
+        self._residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
-        self._owned = weak_form.space.dofmap.index_map.size_local * weak_form.components
+        self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         self._solution = self._matrix.createVecRight()
         self._function = self._matrix.createVecLeft()
-        self._largest_cell = weak_form.problem.domain.largest_cell()
+        self._largest_cell = discrete.problem.domain.largest_cell()
         self._line_search_is_users = ledger.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
         self._preconditioning: Preconditioning | None = None
@@ -136,7 +137,7 @@ class NewtonSolver:
 
         None if there are no scarce species.
         """
-        problem = self.weak_form.problem
+        problem = self.discrete.problem
         contents = [
             max([species.mean_fraction or 0.0, *(b.held_fractions.get(species.name, 0.0) for b in problem.boundaries)])
             for species in problem.species
@@ -144,13 +145,16 @@ class NewtonSolver:
         given = [content for content in contents if content > 0.0]
         if not given or max(given) < SCARCE * min(given):
             return None
-        weights = np.ones(self.weak_form.components)
-        weights[: len(contents)] = [max(given) / content if content > 0.0 else 1.0 for content in contents]
-        return np.tile(weights, self._owned // self.weak_form.components)
+        layout = self.discrete.layout
+        weights = np.ones(layout.size)
+        weights[layout.indices(self.discrete.mu)] = [
+            max(given) / content if content > 0.0 else 1.0 for content in contents
+        ]
+        return np.tile(weights, self._owned // layout.size)
 
     def _owned_held_dofs(self) -> np.ndarray:
-        owned = self.weak_form.space.dofmap.index_map.size_local * self.weak_form.components
-        dofs = [held.dofs for held in self.weak_form.held]
+        owned = self.discrete.space.dofmap.index_map.size_local * self.discrete.layout.size
+        dofs = [held.dofs for held in self.discrete.constraints.held]
         joined = np.unique(np.concatenate([*dofs, np.empty(0, dtype=np.int32)])).astype(np.int32)
         return joined[joined < owned]
 
@@ -164,10 +168,10 @@ class NewtonSolver:
         return report
 
     def _attempt(self, limiter: Limiter) -> NewtonReport:
-        unknown = self.weak_form.unknown
+        unknown = self.discrete.unknown
         before = unknown.x.array.copy()
         self._limiter = limiter
-        self._charges = np.array([species.charge for species in self.weak_form.problem.species])
+        self._charges = np.array([species.charge for species in self.discrete.problem.species])
         self._begin()
         snes = self._solver()
         if not self._line_search_is_users:
@@ -199,9 +203,10 @@ class NewtonSolver:
 
     def imbalances(self) -> np.ndarray:
         """Return ``sum |residual|`` over all nodes for every species at the unknown, how far it is from a solution."""
-        self.weak_form.mark_steep_cells()
-        residual = self._evaluate_residual().reshape(-1, self.weak_form.components)
-        return self._comm.allreduce(np.abs(residual[:, : len(self.weak_form.problem.species)]).sum(axis=0), op=MPI.SUM)
+        self.discrete.mark_steep_cells()
+        residual = self.discrete.layout.at_nodes(self._evaluate_residual())
+        mu = self.discrete.layout.indices(self.discrete.mu)
+        return self._comm.allreduce(np.abs(residual[:, mu]).sum(axis=0), op=MPI.SUM)
 
     def _solver(self) -> PETSc.SNES:
         if self._snes is None:
@@ -223,7 +228,7 @@ class NewtonSolver:
             jacobian = self._callbacks.jacobian(self._assemble_jacobian)
             snes.setJacobian(jacobian, self._matrix, self._preconditioning.matrix)
             # on an interval an elimination costs no more than the steps that keeping it adds
-            dear = self.weak_form.problem.domain.dimension > 1 and snes.getKSP().getPC().getType() == "lu"
+            dear = self.discrete.problem.domain.dimension > 1 and snes.getKSP().getPC().getType() == "lu"
             self._may_reuse = dear and not self.ledger.gives("snes_lag_jacobian")
             self._snes = snes
         return self._snes
@@ -249,13 +254,13 @@ class NewtonSolver:
     # ---- callbacks of SNES ----
 
     def _write_unknown(self, x: PETSc.Vec) -> None:
-        self.weak_form.unknown.x.array[: self._owned] = x.array_r
-        self.weak_form.unknown.x.scatter_forward()
+        self.discrete.unknown.x.array[: self._owned] = x.array_r
+        self.discrete.unknown.x.scatter_forward()
 
     def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
         self._write_unknown(x)
         if not self._is_settled:
-            self.weak_form.mark_steep_cells()
+            self.discrete.mark_steep_cells()
         f.array_w[:] = self._evaluate_residual()
         if self._row_weights is not None:
             f.array_w[:] *= self._row_weights
@@ -312,7 +317,8 @@ class NewtonSolver:
 
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
-        full = -y.array_r.reshape(-1, self.weak_form.components)
+        layout = self.discrete.layout
+        full = -layout.at_nodes(y.array_r)
         change = self.largest(full)
         self._contraction = change / self._largest_change if self._largest_change > 0.0 else 0.0
         self._largest_change = change
@@ -328,14 +334,13 @@ class NewtonSolver:
         if self._limiter == "line search" or is_small or not np.isfinite(change):
             return False
         limit = damped if self._limiter == "damp" else clipped
-        coupled = self.weak_form.problem.coupled
-        electric = full[:, -1:] * self._charges if coupled else 0.0
-        species = len(self._charges)
-        step = full[:, :species] - electric
+        electric = full[:, [layout.index(POTENTIAL)]] * self._charges if POTENTIAL in layout else 0.0
+        mu = layout.indices(self.discrete.mu)
+        step = full[:, mu] - electric
         limited = limit(step)
         self._shortened = self._any(not np.array_equal(step, limited))
         if self._shortened:
-            y.array_w.reshape(-1, self.weak_form.components)[:, :species] = -(limited + electric)
+            layout.at_nodes(y.array_w)[:, mu] = -(limited + electric)
         return self._shortened
 
     def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int | None:
@@ -359,15 +364,15 @@ class NewtonSolver:
 
     def _unresolved_jump(self) -> str:
         """Return a phrase if ``mu`` jumps within a cell by more than field and mesh can explain, else nothing."""
-        weak_form, problem = self.weak_form, self.weak_form.problem
-        cells = weak_form.space.dofmap.list
-        nodes = weak_form.unknown.x.array.reshape(-1, weak_form.components)
+        discrete, problem = self.discrete, self.discrete.problem
+        cells = discrete.space.dofmap.list
+        mu, _, _ = discrete.potentials(discrete.unknown.x.array)
         imposed = max((field.largest for field in problem.fields.values()), default=0.0)
         for a, name in enumerate(problem.names):
-            worst = self.largest(np.ptp(nodes[:, a][cells], axis=1))
+            worst = self.largest(np.ptp(mu[a][cells], axis=1))
             contents = [boundary.held_fractions.get(name) for boundary in problem.boundaries]
             given = [content for content in contents if content is not None]
-            allowed = LARGEST_JUMP + float(weak_form.drive.value) * imposed * self._largest_cell
+            allowed = LARGEST_JUMP + float(discrete.parameters.drive.value) * imposed * self._largest_cell
             if not worst <= allowed + (np.log(max(given) / min(given)) if given else 0.0):
                 return (
                     f"the electrochemical potential of {name} jumps by {worst:.0f} kT within one cell (false or "

@@ -10,13 +10,13 @@ from typing import Self
 
 import numpy as np
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.guess import FirstGuess, Start
-from pnp_exclusion.solver.linear.fields import field_names, size_of
+from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsLedger, preset, resolved, with_pivots
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
 
@@ -88,14 +88,14 @@ class SteadySolver:
 
     def __init__(
         self,
-        weak_form: WeakForm,
+        discrete: Discretisation,
         ledger: OptionsLedger,
         settings: SolverSettings | None = None,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         settings = settings or SolverSettings()
-        self._size = size_of(weak_form)
-        self.weak_form = weak_form
+        self._size = size_of(discrete)
+        self.discrete = discrete
         self.settings = settings
         self._ledger = ledger
         self._first_choice = resolved(settings.linear, self._size)
@@ -104,20 +104,20 @@ class SteadySolver:
         self._take_preset(self._first_choice)
         self.progress = progress
         self.newton = NewtonSolver(
-            weak_form, ledger, settings.tolerance, settings.max_newton_steps, progress, settings.repeated
+            discrete, ledger, settings.tolerance, settings.max_newton_steps, progress, settings.repeated
         )
         self.report = SteadyReport(linear=self._linear)
 
     @cached_property
     def guess(self) -> FirstGuess:
         """The first guess, built when it is needed: a start from a state nearby does without."""
-        return FirstGuess(self.weak_form)
+        return FirstGuess(self.discrete)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if leaves_together(kind, self.weak_form.problem.domain.comm):
+        if leaves_together(kind, self.discrete.problem.domain.comm):
             self.close()
 
     def close(self) -> None:
@@ -135,6 +135,13 @@ class SteadySolver:
         After a failure the unknown holds the last good state of the ramp, at ``report.drive``, which is 0 if there is
         none.
         """
+        try:
+            return self._solve(near)
+        finally:
+            self.discrete.parameters.storage_rate.value = 0.0
+
+    def _solve(self, near: bool) -> SteadyReport:
+        self.discrete.unknown_changes()
         if self._linear != self._first_choice:
             # an earlier solve fell back, which must not show in this one
             self._take_preset(self._first_choice)
@@ -153,20 +160,20 @@ class SteadySolver:
             self.guess.forget()
 
     def _continue(self) -> bool:
-        weak_form, unknown = self.weak_form, self.weak_form.unknown.x.array
+        discrete, unknown = self.discrete, self.discrete.unknown.x.array
         before = unknown.copy()
-        weak_form.set_drive(1.0)
-        if weak_form.problem.coupled and self.newton.largest(unknown - before) > FAR:
+        discrete.set_drive(1.0)
+        if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
             self.guess.solve_poisson()
         return self._attempt("damp", "from a state nearby")
 
     def _solve_directly(self) -> bool:
         starts = self._starts()
         attempts: list[tuple[Limiter, Start]] = [("damp", start) for start in starts]
-        attempts += [("line search", "potentials")] if not self.weak_form.problem.coupled else []
+        attempts += [("line search", "potentials")] if not self.discrete.problem.coupled else []
         attempts += [("clip", starts[0])]
         for limiter, start in attempts:
-            self.weak_form.set_drive(1.0)
+            self.discrete.set_drive(1.0)
             self.guess.fill(start)
             if self._attempt(limiter, f"from harmonic {start}, {_IN_WORDS[limiter]}"):
                 return True
@@ -180,12 +187,12 @@ class SteadySolver:
         """
         if not self.guess.passing:
             return ["potentials"]
-        if self.weak_form.problem.coupled:
+        if self.discrete.problem.coupled:
             return ["potentials", "densities"] if self.guess.has_fixed_charge else ["densities", "potentials"]
         imbalances = {}
         starts: list[Start] = ["densities", "potentials"]
         for start in starts:
-            self.weak_form.set_drive(1.0)
+            self.discrete.set_drive(1.0)
             self.guess.fill(start)
             imbalances[start] = np.log(self.newton.imbalances() + np.finfo(float).tiny).mean()
         return sorted(starts, key=lambda start: imbalances[start])
@@ -199,20 +206,20 @@ class SteadySolver:
 
     def _solve_at_drive(self, limiter: Limiter) -> NewtonReport:
         """Newton at the drive in force; with closed species repeated until their storage term has no effect left."""
-        weak_form = self.weak_form
-        start = weak_form.unknown.x.array.copy()
-        for _ in range(CLOSED_ROUNDS if weak_form.closed else 1):
-            before = weak_form.unknown.x.array.copy()
+        discrete = self.discrete
+        start = discrete.unknown.x.array.copy()
+        for _ in range(CLOSED_ROUNDS if discrete.problem.closed else 1):
+            before = discrete.unknown.x.array.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
             self.report.newton_iterations += result.iterations
             self.report.linear_iterations += result.linear_iterations
             if not result.converged:
-                weak_form.unknown.x.array[:] = start
+                discrete.unknown.x.array[:] = start
                 return result
-            if not weak_form.closed or self._change(before) < self.settings.tolerance:
+            if not discrete.problem.closed or self._change(before) < self.settings.tolerance:
                 return result
-        weak_form.unknown.x.array[:] = start
+        discrete.unknown.x.array[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CLOSED_ROUNDS} rounds")
 
     def _newton_with_fallback(self, limiter: Limiter) -> NewtonReport:
@@ -231,30 +238,30 @@ class SteadySolver:
 
     def _take_preset(self, name: str) -> None:
         self._linear = name
-        options = preset(name, self._size, field_names(self.weak_form))
+        options = preset(name, self._size, self.discrete.layout.names)
         self._ledger.merge(options, self.settings.petsc)
 
     def _direct_is_possible(self) -> bool:
         """Whether the user has left the choice to us and there is the memory for it; collective."""
         if any(self._ledger.gives(key) for key in ("ksp_type", "pc_type", PACKAGE)):
             return False
-        size, components, comm = self._size, self.weak_form.components, self.weak_form.problem.domain.comm
+        size, components, comm = self._size, self.discrete.layout.size, self.discrete.problem.domain.comm
         needed = estimate(size.unknowns / components, size.dimension, size.degree, components, "direct")
         share = needed / comm.size
         return share <= available_per_rank(comm, share)
 
     def _store_amounts(self) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
-        weak_form = self.weak_form
-        if not weak_form.closed:
+        discrete = self.discrete
+        if not discrete.problem.closed:
             return
-        weak_form.storage_rate.value = CLOSED_STORAGE_RATE
-        weak_form.reference.x.array[:] = weak_form.unknown.x.array
+        discrete.parameters.storage_rate.value = CLOSED_STORAGE_RATE
+        discrete.reference.x.array[:] = discrete.unknown.x.array
         for name, ratio in self.guess.amount_ratios().items():
-            weak_form.reference_share[name].value = 1.0 / ratio
+            discrete.parameters.reference_share[name].value = 1.0 / ratio
 
     def _change(self, before: np.ndarray) -> float:
-        now = self.weak_form.unknown.x.array
+        now = self.discrete.unknown.x.array
         return self.newton.largest(now - before) / (1.0 + self.newton.largest(now))
 
     # ---- continuation ----
@@ -275,12 +282,12 @@ class SteadySolver:
 
     def _paths(self) -> Iterator[_Path]:
         """Yield the ways from an easy problem, at 0, to the problem itself, at 1."""
-        weak_form, problem = self.weak_form, self.weak_form.problem
-        yield _Path("the drive", weak_form.set_drive, self._first_drive(), SMALLEST_RAMP_STEP, is_drive=True)
+        discrete, problem = self.discrete, self.discrete.problem
+        yield _Path("the drive", discrete.set_drive, self._first_drive(), SMALLEST_RAMP_STEP, is_drive=True)
         if problem.law.crowded:
 
             def lower_mobility(share: float) -> None:
-                weak_form.least_mobility.value = LEAST_MOBILITY**share
+                discrete.parameters.least_mobility.value = LEAST_MOBILITY**share
 
             # layers through which particles hardly get move and sharpen on the way
             yield _Path("the way to the least mobility", lower_mobility, 1 / 14, 1 / 1000)
@@ -289,7 +296,7 @@ class SteadySolver:
             ratio = own / LONG_DEBYE_LENGTH
 
             def shorten(share: float) -> None:
-                weak_form.set_debye_length(LONG_DEBYE_LENGTH * ratio**share if share < 1.0 else own)
+                discrete.set_debye_length(LONG_DEBYE_LENGTH * ratio**share if share < 1.0 else own)
 
             yield _Path("the way to the Debye length", shorten, 1 / 4, 1 / 100)
 
@@ -298,7 +305,7 @@ class SteadySolver:
         report = self.report
         at, step = 0.0, path.first_step
         known: _Known = []
-        self.weak_form.set_drive(1.0)
+        self.discrete.set_drive(1.0)
         try:
             while at < 1.0:
                 target = min(1.0, at + step) if known or path.is_drive else 0.0
@@ -317,7 +324,7 @@ class SteadySolver:
                 report.ramp_steps += 1
                 self.progress(f"  ramp: {target:.4g} of {path.name} in {result.iterations} Newton steps")
                 at = target
-                known = [*known[-1:], (at, self.weak_form.unknown.x.array.copy())]
+                known = [*known[-1:], (at, self.discrete.unknown.x.array.copy())]
                 if result.jacobians <= QUICK_STEPS and target > 0.0:
                     step *= 2.0
         finally:
@@ -326,7 +333,7 @@ class SteadySolver:
         return known
 
     def _first_drive(self) -> float:
-        problem = self.weak_form.problem
+        problem = self.discrete.problem
         low, high = problem.domain.bounding_box()
         extent = float((high - low).max())
         imposed = max((field.largest for field in problem.fields.values()), default=0.0) * extent
@@ -338,22 +345,22 @@ class SteadySolver:
         if not known:
             self.guess.fill("potentials")
             return
-        unknown = self.weak_form.unknown.x.array
+        unknown = self.discrete.unknown.x.array
         at, solution = known[-1]
         unknown[:] = solution
         if len(known) == 2:
             earlier, previous = known[0]
             unknown[:] += (solution - previous) * (target - at) / (at - earlier)
-        self.weak_form.impose_held_values()
-        if self.weak_form.problem.coupled:
+        self.discrete.impose_held_values()
+        if self.discrete.problem.coupled:
             self.guess.solve_poisson()
 
     def _give_up(self, known: _Known) -> None:
         self.report.drive = 0.0
         if known:
             self.report.drive, state = known[-1]
-            self.weak_form.unknown.x.array[:] = state
-            self.weak_form.set_drive(self.report.drive)
+            self.discrete.unknown.x.array[:] = state
+            self.discrete.set_drive(self.report.drive)
             found = f"the last good state is at {self.report.drive:.4g} of the driving forces"
         else:
             found = "not even at a small part of the driving forces"

@@ -61,7 +61,7 @@ def threshold(case: CaseLike, species: str, comm: MPI.Comm = MPI.COMM_WORLD) -> 
     threshold, `ConvergenceError` if the current keeps its sign up to `pnp_exclusion.studies.coupled.channel.FARTHEST`.
     """
     here = as_solution(case, comm)
-    path, reason = here.setup.case.path, why_not(here.weak_form)
+    path, reason = here.setup.case.path, why_not(here.discretisation)
     if reason:
         raise CaseError(path, [reason])
     drive, state = drive_of(here), steady_of(here)

@@ -12,7 +12,7 @@ from mpi4py import MPI
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case
 from pnp_exclusion.case.tables import Gmsh
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import flux_parts, sample
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.compilation import cache_folder
@@ -92,18 +92,18 @@ def warm(cases: Sequence[Case], comm: MPI.Comm, say: Callable[[str], None] = lam
 def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
     """Make every form and expression of a case on as coarse a mesh as it has, and solve nothing but the first guess."""
     setup = build(_coarsest(case), MPI.COMM_SELF)
-    weak_form = WeakForm(setup.problem, degree, quadrature_degree)
-    with OptionsLedger() as ledger, SteadySolver(weak_form, ledger, settings_of(case)) as solver:
+    discrete = Discretisation(setup.problem, degree, quadrature_degree)
+    with OptionsLedger() as ledger, SteadySolver(discrete, ledger, settings_of(case)) as solver:
         solver.guess.fill("densities")
-        solution = Solution(setup, weak_form, solver.report, True)
+        solution = Solution(setup, discrete, solver.report, True)
         solution.summary()
         _ = solution.flux_parts
-    flux_parts.flux_fields(weak_form)
+    flux_parts.flux_fields(discrete)
     if case.dimension == 1:
-        sample.profile(weak_form)
+        sample.profile(discrete)
         return
     with contextlib.suppress(NoKernel):
-        BatchedAssembly(weak_form).close()
+        BatchedAssembly(discrete).close()
 
 
 def _coarsest(case: Case) -> Case:

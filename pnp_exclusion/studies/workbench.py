@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 from mpi4py import MPI
 
-import numpy as np
-
 from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -32,14 +30,6 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "boundaries": ("potential", "concentration", "fraction", "flux"),
 }
 """Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
-
-
-@dataclass(frozen=True)
-class State:
-    """A state of a workbench, to start from later: unknowns of this rank, relative to a potential (kT/e)."""
-
-    values: np.ndarray
-    potential_reference: float
 
 
 class Workbench:
@@ -72,14 +62,14 @@ class Workbench:
         self._structure = structure_of(case)
         setup = build(case, comm, law, also)
         self._domain, self._length = setup.problem.domain, setup.scales.length
-        self.weak_form = WeakForm(setup.problem, case.solver.degree, case.solver.quadrature_degree)
+        self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._ledger = OptionsLedger(petsc_options)
         say = progress if comm.rank == 0 else (lambda line: None)
         settings = replace(settings_of(case), repeated=True)
         # options are in force while this bench builds or solves, so that several benches do not disturb each other
         with self._ledger:
-            self._solver = SteadySolver(self.weak_form, self._ledger, settings, say)
-        self._coarser = coarser_start(setup, self.weak_form, settings, petsc_options, say)
+            self._solver = SteadySolver(self.discrete, self._ledger, settings, say)
+        self._coarser = coarser_start(setup, self.discrete, settings, petsc_options, say)
         self._effective: dict[str, str] | None = None
         self._unused: list[str] = []
 
@@ -101,36 +91,32 @@ class Workbench:
         return structure_of(case) == self._structure
 
     def solve(self, case: Case, start: State | None = None) -> Solution:
-        """Return the steady state of a case that fits, starting from a state nearby if one is given.
+        """Return the steady state of a case that fits, starting from the state of a solution nearby if one is given.
 
-        The solution is a view of the workbench: read it before the next call. Raises `ConvergenceError` if there is
+        Raises `ConvergenceError` if there is
         none to be found, also not from the first guess, or the mesh cannot hold its layers; `ValueError` for a case
         that does not fit.
         """
         if not self.fits(case):
             raise ValueError("the case differs from that of the workbench in more than numbers")
         begun = time.perf_counter()
-        weak_form = self.weak_form
+        discrete = self.discrete
         setup = setup_on(self._domain, scales_of(case, self._length), case, self._law)
-        weak_form.take_numbers(setup.problem)
+        discrete.take(setup.problem)
         if start is not None:
-            weak_form.unknown.x.array[:] = start.values
-            self._shift_potentials(start.potential_reference - setup.problem.potential_reference)
+            discrete.unknown.x.array[:] = start.values
+            discrete.shift_potentials(start.problem.potential_reference - setup.problem.potential_reference)
         near = start is not None or (self._coarser is not None and self._coarser.fill(setup))
         with self._ledger:
             report = self._solver.solve(near)
             if self._effective is None:
                 self._effective, self._unused = self._ledger.effective(), self._ledger.unused()
         seconds = {"solve": time.perf_counter() - begun}
-        solution = Solution(setup, weak_form, report, True, seconds, self._effective, self._unused)
+        solution = Solution(setup, discrete, report, True, seconds, self._effective, self._unused)
         solution.refuse_unresolved()
         if not solution.converged:
             raise ConvergenceError("\n".join(solution.unresolved))
         return solution
-
-    def state(self) -> State:
-        """Return a copy of the present state, for a later start."""
-        return State(self.weak_form.unknown.x.array.copy(), self.weak_form.problem.potential_reference)
 
     def forget(self) -> None:
         """Make the next solve without a start independent of the former ones to the last bit."""
@@ -138,14 +124,6 @@ class Workbench:
             self._coarser.forget()
         with self._ledger:
             self._solver.forget()
-
-    def _shift_potentials(self, shift: float) -> None:
-        weak_form = self.weak_form
-        if not weak_form.problem.coupled:
-            return
-        values = weak_form.unknown.x.array.reshape(-1, weak_form.components)
-        charges = [species.charge for species in weak_form.problem.species]
-        values += shift * np.array([*charges, 1.0])
 
 
 def is_number(path: Sequence[str | int]) -> bool:

@@ -86,7 +86,7 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
     would be negative.
     """
     require_channel(solution)
-    problem = solution.weak_form.problem
+    problem = solution.discretisation.problem
     held = {boundary.where: boundary.held_fractions for boundary in problem.boundaries}
     left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
     kappa = kappa_of(solution)
@@ -125,7 +125,7 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
 
 def require_channel(solution: Solution) -> None:
     """Raise `UsageError` unless the case is an interval between two reservoirs with one diffusivity."""
-    problem, case = solution.weak_form.problem, solution.setup.case
+    problem, case = solution.discretisation.problem, solution.setup.case
     if problem.domain.dimension != 1 or case.domain.shape != "interval":
         raise UsageError('the lattice channel is one-dimensional: the case needs a domain of shape "interval"')
     kinds = [type(boundary) for boundary in problem.boundaries]
@@ -139,7 +139,7 @@ def require_channel(solution: Solution) -> None:
 
 def kappa_of(solution: Solution) -> float:
     """Return the exchange rate of unlike particles that belongs to the law; `UsageError` for laws of no lattice."""
-    law, model = solution.weak_form.problem.law, solution.setup.case.model
+    law, model = solution.discretisation.problem.law, solution.setup.case.model
     if law.name == "shdl":
         return 1.0
     if law.name == "vacancy":
@@ -152,13 +152,13 @@ def kappa_of(solution: Solution) -> float:
 
 def _units(solution: Solution) -> Units:
     _, length = _extent(solution)
-    diffusivity = solution.weak_form.problem.species[0].diffusivity
+    diffusivity = solution.discretisation.problem.species[0].diffusivity
     return Units(length**2 / diffusivity, diffusivity / length, solution.setup.scales)
 
 
 def _extent(solution: Solution) -> tuple[float, float]:
     """Left end and length of the channel in L."""
-    low, high = solution.weak_form.problem.domain.bounding_box()
+    low, high = solution.discretisation.problem.domain.bounding_box()
     return float(low[0]), float(high[0] - low[0])
 
 
@@ -171,21 +171,21 @@ def _points(solution: Solution, x: np.ndarray) -> np.ndarray:
 
 def _densities(solution: Solution, x: np.ndarray) -> np.ndarray:
     """Densities at positions from 0 to 1 along the channel, ``(N, len(x))``."""
-    weak_form = solution.weak_form
-    eta, _ = weak_form.nodal_potentials(values_at(_points(solution, x), [weak_form.unknown])[0])
-    return np.array(weak_form.problem.law.free_energy.densities(list(eta))[1:])
+    discrete = solution.discretisation
+    _, eta, _ = discrete.potentials(values_at(_points(solution, x), [discrete.unknown])[0])
+    return np.array(discrete.problem.law.free_energy.densities(list(eta))[1:])
 
 
 def _bond_fields(solution: Solution, sites: int) -> np.ndarray:
     """Field on every bond, ``(N, sites + 1)``: the work done along it, so that the sum over the channel is exact."""
-    problem = solution.weak_form.problem
+    problem = solution.discretisation.problem
     points = _points(solution, np.arange(sites + 2) / (sites + 1))
     work = np.zeros((len(problem.species), sites + 2))
     for a, species in enumerate(problem.species):
         if species.name in problem.fields:
             work[a] = problem.fields[species.name].work(points.T)
     if problem.coupled:
-        potential = values_at(points, [solution.weak_form.unknown])[0][:, -1]
+        potential = values_at(points, [solution.discretisation.unknown])[0][:, -1]
         work -= np.outer([species.charge for species in problem.species], potential)
     return np.diff(work, axis=1) * (sites + 1)
 

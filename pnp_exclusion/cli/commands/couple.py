@@ -113,11 +113,11 @@ def _draw(job: Job, coupling: Coupling) -> None:
         job.folder.draw("power_efficiency.png", "studies.coupled.plots.draw_power_efficiency", title, conversion, units)
     if coupling.at_equilibrium:
         return
-    if solution.weak_form.problem.domain.dimension == 1:
-        profile = entropy_profile(solution.weak_form)
+    if solution.discretisation.problem.domain.dimension == 1:
+        profile = entropy_profile(solution.discretisation)
         job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_profile", title, scales, profile)
     else:
-        cut = entropy_slice(solution.weak_form, solution.axis)
+        cut = entropy_slice(solution.discretisation, solution.axis)
         job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_slice", title, scales, cut)
 
 
@@ -125,6 +125,6 @@ def _write_entropy(job: Job, coupling: Coupling) -> None:
     from pnp_exclusion.studies.coupled.entropy import entropy_profile
     from pnp_exclusion.studies.coupled.report import entropy_csv
 
-    if coupling.solution.weak_form.problem.domain.dimension == 1:
-        profile = entropy_profile(coupling.solution.weak_form)
+    if coupling.solution.discretisation.problem.domain.dimension == 1:
+        profile = entropy_profile(coupling.solution.discretisation)
         job.folder.write("entropy.csv", lambda: entropy_csv(coupling, profile) if profile else "")

@@ -13,8 +13,8 @@ import ufl
 from dolfinx import cpp, fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import USUAL_CELLS
-from pnp_exclusion.discretisation.weak_form import WeakForm
 from pnp_exclusion.solver.assembly.places import Places, address
 from pnp_exclusion.solver.assembly.vectorise import NoKernel, cell_kernel
 
@@ -27,21 +27,23 @@ LEAST_REPEATED_WORK = 4_000
 class Assembly:
     """The Jacobian's matrix, and DOLFINx's way of filling it and of evaluating the residual."""
 
-    def __init__(self, weak_form: WeakForm) -> None:
-        self.weak_form = weak_form
+    def __init__(self, discrete: Discretisation) -> None:
+        self.discrete = discrete
         self.matrix = self._new_matrix()
 
     def _new_matrix(self) -> PETSc.Mat:
-        return fem_petsc.create_matrix(self.weak_form.jacobian_form.now)
+        return fem_petsc.create_matrix(self.discrete.forms.jacobian.now)
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
-        fem.assemble_vector(vector, self.weak_form.residual_form.now)
+        fem.assemble_vector(vector, self.discrete.forms.residual.now)
 
     def fill_jacobian(self) -> None:
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
         self.matrix.zeroEntries()
-        fem_petsc.assemble_matrix(self.matrix, self.weak_form.jacobian_form.now, bcs=self.weak_form.conditions)
+        fem_petsc.assemble_matrix(
+            self.matrix, self.discrete.forms.jacobian.now, bcs=self.discrete.constraints.conditions
+        )
         self.matrix.assemble()
 
     def close(self) -> None:
@@ -50,22 +52,22 @@ class Assembly:
 
 
 def assembly_of(
-    weak_form: WeakForm, say: Callable[[str], None] = lambda line: None, repeated: bool = False
+    discrete: Discretisation, say: Callable[[str], None] = lambda line: None, repeated: bool = False
 ) -> Assembly:
     """Return the faster way for a weak form; collective.
 
     repeated
         Whether many solves are to come.
     """
-    domain, nodes = weak_form.problem.domain, weak_form.space.dofmap.list.shape[1]
+    domain, nodes = discrete.problem.domain, discrete.space.dofmap.list.shape[1]
     least = LEAST_REPEATED_WORK if repeated else LEAST_WORK
     if domain.dimension == 1 or domain.cells * nodes**2 < least * domain.comm.size:
-        return Assembly(weak_form)
+        return Assembly(discrete)
     try:
-        return BatchedAssembly(weak_form)
+        return BatchedAssembly(discrete)
     except NoKernel as reason:
         say(f"  assembly cell by cell: {reason}")
-        return Assembly(weak_form)
+        return Assembly(discrete)
 
 
 class BatchedAssembly(Assembly):
@@ -74,25 +76,25 @@ class BatchedAssembly(Assembly):
     Raises `NoKernel` where the kernels cannot be had.
     """
 
-    def __init__(self, weak_form: WeakForm) -> None:
-        self._residual = _Parts(weak_form, weak_form.residual)
-        self._jacobian = _Parts(weak_form, ufl.derivative(weak_form.residual, weak_form.unknown))
-        self._owned = weak_form.space.dofmap.index_map.size_local
-        super().__init__(weak_form)
+    def __init__(self, discrete: Discretisation) -> None:
+        self._residual = _Parts(discrete, discrete.weak_form.residual)
+        self._jacobian = _Parts(discrete, ufl.derivative(discrete.weak_form.residual, discrete.unknown))
+        self._owned = discrete.space.dofmap.index_map.size_local
+        super().__init__(discrete)
         self._version = -1
 
     def _new_matrix(self) -> PETSc.Mat:
         """Make the matrix with all its places, and find those of every cell."""
-        space, cells = self.weak_form.space, len(self.weak_form.integration.is_steep)
+        space, cells = self.discrete.space, len(self.discrete.integration.is_steep)
         self._all_corners = np.ascontiguousarray(space.mesh.geometry.dofmaps[0][:cells], dtype=np.int32)
         self._all_nodes = np.ascontiguousarray(space.dofmap.list[:cells], dtype=np.int32)
-        self._places = Places(self.weak_form.jacobian_form.now, space.dofmap, self._jacobian.kernel)
+        self._places = Places(self.discrete.forms.jacobian.now, space.dofmap, self._jacobian.kernel)
         self._all_slots = self._places.slots(self._all_nodes)
         return self._places.matrix
 
     def _follow_marks(self) -> None:
         """Take the usual cells as they are marked now."""
-        integration = self.weak_form.integration
+        integration = self.discrete.integration
         if self._version != integration.version:
             self._version = integration.version
             every = slice(None) if not integration.is_steep.any() else integration.usual_cells
@@ -110,11 +112,11 @@ class BatchedAssembly(Assembly):
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
         part, owned = self._jacobian, ctypes.c_int(self._owned)
         self._follow_marks()
-        held = np.zeros(len(self.weak_form.unknown.x.array), dtype=bool)
-        for condition in self.weak_form.conditions:
+        held = np.zeros(len(self.discrete.unknown.x.array), dtype=bool)
+        for condition in self.discrete.constraints.conditions:
             held[condition.dof_indices()[0]] = True
         self.matrix.zeroEntries()
-        part.assemble_others(self.matrix, self.weak_form.conditions)
+        part.assemble_others(self.matrix, self.discrete.constraints.conditions)
         places = (address(held), owned, self._places.offsets, address(self._slots))
         self._places.add(lambda values: self._call(part.kernel.add_matrix, part, *places, values), held)
 
@@ -124,7 +126,7 @@ class BatchedAssembly(Assembly):
         packed = fem.pack_coefficients(form)
         coefficients = np.ascontiguousarray(next(iter(packed.values()), np.empty(0)))
         constants = np.ascontiguousarray(fem.pack_constants(form))
-        points = self.weak_form.space.mesh.geometry.x
+        points = self.discrete.space.mesh.geometry.x
         arrays = (self._corners, points, coefficients, constants, self._nodes)
         function(ctypes.c_int(len(self._nodes)), *map(address, arrays), *others)
 
@@ -132,15 +134,15 @@ class BatchedAssembly(Assembly):
 class _Parts:
     """A form in two: its integral over usual cells with the kernel for it, and those over steep cells and facets."""
 
-    def __init__(self, weak_form: WeakForm, form: ufl.Form) -> None:
+    def __init__(self, discrete: Discretisation, form: ufl.Form) -> None:
         usual: list[ufl.Integral] = []
         others: list[ufl.Integral] = []
         for integral in form.integrals():
             is_usual = integral.integral_type() == "cell" and integral.subdomain_id() == USUAL_CELLS
             (usual if is_usual else others).append(integral)
-        self.usual = weak_form.integration.form(ufl.Form(usual))
-        self.others = weak_form.integration.form(ufl.Form(others))
-        self.kernel = cell_kernel(self.usual, weak_form.space)
+        self.usual = discrete.integration.form(ufl.Form(usual))
+        self.others = discrete.integration.form(ufl.Form(others))
+        self.kernel = cell_kernel(self.usual, discrete.space)
 
     def assemble_others(self, matrix: PETSc.Mat, conditions: Sequence[fem.DirichletBC]) -> None:
         """Add the other integrals to a matrix, without the diagonal that DOLFINx would set."""

@@ -8,7 +8,7 @@ from petsc4py import PETSc
 
 import numpy as np
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.block_matrices import FieldMatrices
@@ -16,17 +16,11 @@ from pnp_exclusion.solver.linear.levels import Levels
 from pnp_exclusion.solver.linear.presets import OptionsLedger, Size, refusals_as_usage_errors
 
 
-def field_names(weak_form: WeakForm) -> list[str]:
-    """Names of the components, as in the prefixes of fieldsplit options: ``mu_<species>`` and ``phi``."""
-    names = [f"mu_{name}" for name in weak_form.problem.names]
-    return [*names, "phi"] if weak_form.problem.coupled else names
-
-
-def size_of(weak_form: WeakForm) -> Size:
+def size_of(discrete: Discretisation) -> Size:
     """Return what the choice of a linear solver depends on."""
-    dofmap, domain = weak_form.space.dofmap, weak_form.problem.domain
+    dofmap, domain = discrete.space.dofmap, discrete.problem.domain
     unknowns = dofmap.index_map.size_global * dofmap.index_map_bs
-    return Size(domain.dimension, unknowns, weak_form.degree, domain.comm.size, domain.grid is not None)
+    return Size(domain.dimension, unknowns, discrete.degree, domain.comm.size, domain.grid is not None)
 
 
 class Preconditioning:
@@ -38,16 +32,16 @@ class Preconditioning:
     def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: Levels, ledger: OptionsLedger) -> None:
         self._solver, self._matrix, self._levels = solver, matrix, levels
         self._parts: FieldMatrices | None = None
-        weak_form, preconditioner = levels.weak_form, solver.getPC()
-        names, is_split = field_names(weak_form), preconditioner.getType() == "fieldsplit"
+        discrete, preconditioner = levels.discrete, solver.getPC()
+        names, is_split = discrete.layout.names, preconditioner.getType() == "fieldsplit"
         if is_split:
             _name_fields(preconditioner, matrix, names)
             if len(names) > 1:
                 kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
                 whole = kind.lower() != "multiplicative"
-                self._parts = FieldMatrices(matrix, len(names), whole, _grid_of(weak_form))
+                self._parts = FieldMatrices(matrix, len(names), whole, _grid_of(discrete))
         elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.any:
-            levels.attach(preconditioner, 0)
+            levels.attach(preconditioner, names[0])
         self._wants_levels = is_split and levels.any
 
     @property
@@ -66,9 +60,10 @@ class Preconditioning:
             preconditioner = self._solver.getPC()
             with held_back(), refusals_as_usage_errors():
                 preconditioner.setUp()
-            for component, field in enumerate(preconditioner.getFieldSplitSubKSP()):
+            names = self._levels.discrete.layout.names
+            for name, field in zip(names, preconditioner.getFieldSplitSubKSP(), strict=True):
                 if field.getPC().getType() == "mg":
-                    self._levels.attach(field.getPC(), component)
+                    self._levels.attach(field.getPC(), name)
 
     def close(self) -> None:
         """Free PETSc's objects."""
@@ -76,10 +71,10 @@ class Preconditioning:
             self._parts.close()
 
 
-def _grid_of(weak_form: WeakForm) -> tuple[Grid, np.ndarray] | None:
+def _grid_of(discrete: Discretisation) -> tuple[Grid, np.ndarray] | None:
     """Return the grid whose nodes are those of linear elements, and the numbers of the own ones in it."""
-    grid, space = weak_form.problem.domain.grid, weak_form.space
-    if grid is None or weak_form.degree > 1:
+    grid, space = discrete.problem.domain.grid, discrete.space
+    if grid is None or discrete.degree > 1:
         return None
     return grid, grid.numbers(space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local])
 

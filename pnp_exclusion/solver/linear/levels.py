@@ -18,7 +18,7 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.solver.linear.coarser_grids import grid_interpolations
 
 
@@ -32,22 +32,22 @@ class Levels:
 
     Fields that the same boundaries hold share one.
 
-    A correction vanishes where a component is held, so nothing is interpolated to or from there, but between held nodes
+    A correction vanishes where an unknown is held, so nothing is interpolated to or from there, but between held nodes
     themselves, whose rows of the matrix are those of the unit matrix.
     """
 
-    def __init__(self, weak_form: WeakForm) -> None:
-        self.weak_form = weak_form
+    def __init__(self, discrete: Discretisation) -> None:
+        self.discrete = discrete
         self._interpolations: dict[tuple[int, ...], list[PETSc.Mat]] = {}
 
     @property
     def any(self) -> bool:
         """Whether there is more than algebraic multigrid could find out by itself."""
-        return self.weak_form.degree > 1 or self.weak_form.problem.domain.grid is not None
+        return self.discrete.degree > 1 or self.discrete.problem.domain.grid is not None
 
-    def attach(self, multigrid: PETSc.PC, component: int) -> None:
-        """Give the levels to the multigrid of one component; collective."""
-        tags = tuple(held.tag for held in self.weak_form.held if held.component == component)
+    def attach(self, multigrid: PETSc.PC, unknown: str) -> None:
+        """Give the levels to the multigrid of one unknown; collective."""
+        tags = tuple(held.tag for held in self.discrete.constraints.held_by(unknown))
         if tags not in self._interpolations:
             self._interpolations[tags] = [
                 *self._between_grids(tags),
@@ -70,14 +70,14 @@ class Levels:
     @cached_property
     def _spaces(self) -> list[fem.FunctionSpace]:
         """Of the degrees, the lowest first."""
-        domain, degrees = self.weak_form.problem.domain, degrees_below(self.weak_form.degree)
+        domain, degrees = self.discrete.problem.domain, degrees_below(self.discrete.degree)
         if domain.grid is not None and 2 in degrees:
             degrees.remove(1)
         return [fem.functionspace(domain.mesh, ("Lagrange", degree)) for degree in degrees]
 
     def _between_grids(self, tags: Sequence[int]) -> list[PETSc.Mat]:
         """Interpolation from every coarser grid to the next finer one, the coarsest first."""
-        domain, finest = self.weak_form.problem.domain, self._spaces[0]
+        domain, finest = self.discrete.problem.domain, self._spaces[0]
         if domain.grid is None:
             return []
         grid = domain.grid if finest.ufl_element().degree == 1 else domain.grid.halved()
@@ -101,10 +101,10 @@ class Levels:
 
     def _is_held(self, space: fem.FunctionSpace, tags: Sequence[int]) -> np.ndarray:
         """Return whether each owned node is on the boundaries of these numbers."""
-        domain = self.weak_form.problem.domain
+        domain = self.discrete.problem.domain
         flags = np.zeros(space.dofmap.index_map.size_local, dtype=bool)
         for tag in tags:
-            facets = domain.boundary_facets[self.weak_form.problem.boundaries[tag].where]
+            facets = domain.boundary_facets[self.discrete.problem.boundaries[tag].where]
             nodes = fem.locate_dofs_topological(space, domain.dimension - 1, facets)
             flags[nodes[nodes < len(flags)]] = True
         return flags

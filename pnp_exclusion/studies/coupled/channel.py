@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
+from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.studies.coupled.directions import Drive
 from pnp_exclusion.studies.coupled.ends import from_end_to_end, passing
 from pnp_exclusion.studies.coupled.knobs import Knob, force_knob, voltage_knob
-from pnp_exclusion.studies.workbench import State, Workbench
+from pnp_exclusion.studies.workbench import Workbench
 
 type Array = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def drive_of(solution: Solution) -> Drive:
     """Return the forces at a solution with two ends."""
     assert solution.ends is not None
     assert solution.forces is not None
-    names, problem = passing(solution.weak_form), solution.weak_form.problem
+    names, problem = passing(solution.discretisation), solution.discretisation.problem
     charges = {species.name: species.charge for species in problem.species}
     first, second = solution.ends
     return Drive(
@@ -75,8 +76,8 @@ def steady_of(solution: Solution, value: float = 0.0) -> Steady:
     """Return what is kept of a solution with two ends; collective."""
     assert solution.currents is not None
     assert solution.forces is not None
-    names = passing(solution.weak_form)
-    rows = [solution.weak_form.problem.names.index(name) for name in names]
+    names = passing(solution.discretisation)
+    rows = [solution.discretisation.problem.names.index(name) for name in names]
     return Steady(
         value,
         np.array([solution.currents[name] for name in names]),
@@ -92,10 +93,10 @@ def knob_of(solution: Solution, species: str) -> tuple[Knob, float]:
     assert solution.forces is not None
     case, scales = solution.setup.case, solution.setup.scales
     first, second = solution.ends
-    if solution.weak_form.problem.coupled:
+    if solution.discretisation.problem.coupled:
         return voltage_knob(case, scales, (first.name, second.name)), first.potential - second.potential
     now = solution.forces[species]
-    return force_knob(case, scales, species, now, from_end_to_end(solution.weak_form)), now
+    return force_knob(case, scales, species, now, from_end_to_end(solution.discretisation)), now
 
 
 def greatest[Point](
@@ -146,14 +147,15 @@ class Channel:
     def at(self, value: float) -> Steady:
         """Return the steady state at a value of the knob; raises `ConvergenceError`. Collective."""
         if value not in self._known:
-            self._known[value] = steady_of(self.solution_at(value), value)
-            self._starts[value] = self.bench.state()
+            solution = self.solution_at(value)
+            self._known[value] = steady_of(solution, value)
+            self._starts[value] = solution.state
             if len(self._starts) > STARTS:
                 del self._starts[next(iter(self._starts))]
         return self._known[value]
 
     def solution_at(self, value: float) -> Solution:
-        """Return the solution at a value, a view of the workbench that the next call changes. Collective."""
+        """Return the solution at a value. Collective."""
         nearest = min(self._starts, key=lambda known: abs(known - value), default=None)
         return self.bench.solve(self._knob(value), None if nearest is None else self._starts[nearest])
 

@@ -14,6 +14,7 @@ from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.forces import SAME
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_solution, settings_of
+from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, greatest, steady_of
 from pnp_exclusion.studies.coupled.conversion import Conversion
 from pnp_exclusion.studies.coupled.directions import (
@@ -30,7 +31,7 @@ from pnp_exclusion.studies.coupled.electrolyte import Electrolyte, electrolyte
 from pnp_exclusion.studies.coupled.ends import why_not
 from pnp_exclusion.studies.coupled.equilibrium import AT_REST, drive_knob, equilibrium
 from pnp_exclusion.studies.coupled.finite_drive import StirringConductances, conductances, stirring_conductances
-from pnp_exclusion.studies.coupled.tangents import Response, TangentSolver
+from pnp_exclusion.studies.coupled.response import Response, response
 
 type Array = NDArray[np.float64]
 
@@ -140,7 +141,7 @@ class Coupling:
     def stirring(self) -> StirringConductances | None:
         """The ``G`` of `shdl` in one dimension with two species or more, at the state's own profile."""
         resistance = self.steady.resistance
-        if resistance is None or len(resistance) < 2 or self.solution.weak_form.problem.law.name != "shdl":
+        if resistance is None or len(resistance) < 2 or self.solution.discretisation.problem.law.name != "shdl":
             return None
         return stirring_conductances(resistance)
 
@@ -177,27 +178,27 @@ def couple(
         raise UsageError(f"points is 0 or a whole number from 3 on, but it is {points}")
     solution = as_solution(case, comm, petsc_options)
     case = solution.setup.case
-    reason = why_not(solution.weak_form)
+    reason = why_not(solution.discretisation)
     if reason:
         raise CaseError(case.path, [reason])
     drive, steady = drive_of(solution), steady_of(solution)
     pair = _pair(solution, drive, load, driver)
-    with TangentSolver(solution.weak_form, settings_of(case), petsc_options) as tangents:
-        response = tangents.response()
+    with TangentSolver(solution.discretisation, settings_of(case), petsc_options) as tangents:
+        tangent = response(tangents)
     found = None
     if drive.voltage is not None and drive.charges.any():
         assert solution.ends is not None
         contents = solution.ends[0].rho
         rho, vacancy = np.array([contents[name] for name in drive.species]), 1.0 - sum(contents.values())
-        found = electrolyte(response, drive.charges, rho, vacancy, solution.weak_form.problem.law.free_energy)
-    coupling = Coupling(solution, drive, steady, response, found, None)
+        found = electrolyte(tangent, drive.charges, rho, vacancy, solution.discretisation.problem.law.free_energy)
+    coupling = Coupling(solution, drive, steady, tangent, found, None)
     if pair is None:
         return coupling
     strengths = _strengths(steady, pair)
     if load is None and driver is None and strengths[0] and not strengths[1]:
         pair = pair[1], pair[0]
     if points is None:
-        points = 21 if solution.weak_form.problem.domain.dimension == 1 else 0
+        points = 21 if solution.discretisation.problem.domain.dimension == 1 else 0
     return replace(coupling, conversion=_conversion(coupling, pair, points, petsc_options))
 
 
@@ -233,8 +234,8 @@ def _conversion(
         about_rest = coupling.onsager
     else:
         rest = equilibrium(solution, drive)
-        with TangentSolver(rest.weak_form, settings_of(rest.setup.case), petsc_options) as tangents:
-            about_rest = tangents.response().to_contents
+        with TangentSolver(rest.discretisation, settings_of(rest.setup.case), petsc_options) as tangents:
+            about_rest = response(tangents).to_contents
     here = None
     if steady.resistance is not None:
         here = _of_matrix(conductances(steady.resistance), pair)
@@ -277,7 +278,7 @@ def _with_curve(
     if knob is None:
         return conversion
     guess = conversion.reference.stopping_load(driver)
-    law, comm = solution.weak_form.problem.law, solution.weak_form.problem.domain.comm
+    law, comm = solution.discretisation.problem.law, solution.discretisation.problem.domain.comm
     with Channel(knob, sorted({0.0, guess}), comm, law, petsc_options) as channel:
         stop = channel.root(
             lambda steady: float(pair[0].vector @ steady.currents), guess, f"the current of the load ({pair[0].name})"

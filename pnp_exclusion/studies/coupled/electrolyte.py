@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas
-from pnp_exclusion.studies.coupled.tangents import Response
+from pnp_exclusion.studies.coupled.response import Response
 
 type Array = NDArray[np.float64]
 

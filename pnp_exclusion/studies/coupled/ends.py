@@ -6,47 +6,47 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.forces import ends_of
 
 
-def passing(weak_form: WeakForm) -> tuple[str, ...]:
+def passing(discrete: Discretisation) -> tuple[str, ...]:
     """Names of the species that pass from end to end: all but the closed ones, which no boundary holds."""
-    return tuple(name for name in weak_form.problem.names if name not in weak_form.closed)
+    return tuple(name for name in discrete.problem.names if name not in discrete.problem.closed)
 
 
-def end_tags(weak_form: WeakForm) -> tuple[int, int]:
+def end_tags(discrete: Discretisation) -> tuple[int, int]:
     """Numbers of the two boundaries between which species flow, first and second."""
-    ends = ends_of(weak_form)
+    ends = ends_of(discrete)
     assert ends is not None
-    names = [boundary.where for boundary in weak_form.problem.boundaries]
+    names = [boundary.where for boundary in discrete.problem.boundaries]
     return names.index(ends[0].name), names.index(ends[1].name)
 
 
-def from_end_to_end(weak_form: WeakForm) -> np.ndarray:
+def from_end_to_end(discrete: Discretisation) -> np.ndarray:
     """Vector ``(dimension,)`` from the first end to the second, between the means of their nodes; collective.
 
     A uniform field ``E`` adds ``E`` times this vector to the force, which averages over the same nodes.
     """
-    first, second = (_centre(weak_form, tag) for tag in end_tags(weak_form))
+    first, second = (_centre(discrete, tag) for tag in end_tags(discrete))
     return second - first
 
 
-def _centre(weak_form: WeakForm, tag: int) -> np.ndarray:
-    problem = weak_form.problem
-    nodes = weak_form.own_nodes(tag, 0)
-    points = weak_form.space.tabulate_dof_coordinates()[nodes, : problem.domain.dimension]
+def _centre(discrete: Discretisation, tag: int) -> np.ndarray:
+    problem = discrete.problem
+    nodes = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
+    points = discrete.space.tabulate_dof_coordinates()[nodes, : problem.domain.dimension]
     comm = problem.domain.comm
     return comm.allreduce(points.sum(axis=0), op=MPI.SUM) / comm.allreduce(len(points), op=MPI.SUM)
 
 
-def why_not(weak_form: WeakForm) -> str:
+def why_not(discrete: Discretisation) -> str:
     """Return a sentence that says why the currents of a state do not run between two reservoirs; empty if they do."""
-    problem = weak_form.problem
-    ends = ends_of(weak_form)
+    problem = discrete.problem
+    ends = ends_of(discrete)
     if ends is None:
         return "coupled transport is that between two boundaries that hold densities, and there are not just two"
-    open_species = passing(weak_form)
+    open_species = passing(discrete)
     if not open_species:
         return "no species can pass: no boundary holds any of them"
     for end in ends:
@@ -59,7 +59,7 @@ def why_not(weak_form: WeakForm) -> str:
             )
     for tag, boundary in enumerate(problem.boundaries):
         for name in problem.names:
-            if weak_form.outward_flux(tag, name) is not None:
+            if discrete.weak_form.outward_flux(tag, name) is not None:
                 return (
                     f'[[boundaries]] "{boundary.where}" lets {name} through at a given rate; for coupled transport '
                     'species pass at the two reservoirs only: make it a kind = "wall"'

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.weak_form import WeakForm
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.flux_parts import entropy_production_density
 from pnp_exclusion.observe.sample import central_plane, values_at
 from pnp_exclusion.runtime.compilation import compiled_expression
@@ -34,25 +34,25 @@ class EntropySlice:
     density: np.ndarray
 
 
-def entropy_field(weak_form: WeakForm) -> fem.Function:
+def entropy_field(discrete: Discretisation) -> fem.Function:
     """Return the density as a function of discontinuous elements; collective."""
-    mesh = weak_form.problem.domain.mesh
+    mesh = discrete.problem.domain.mesh
 
     def make() -> tuple[fem.Function, fem.Expression]:
-        space = fem.functionspace(mesh, ("Discontinuous Lagrange", max(2, weak_form.degree)))
+        space = fem.functionspace(mesh, ("Discontinuous Lagrange", max(2, discrete.degree)))
         points = space.element.interpolation_points
-        density = compiled_expression(entropy_production_density(weak_form), points)
+        density = compiled_expression(entropy_production_density(discrete), points)
         return fem.Function(space, name="entropy_production"), density
 
-    function, expression = weak_form.kept("entropy production as a field", make)
+    function, expression = discrete.forms.kept("entropy production as a field", make)
     function.interpolate(expression)
     return function
 
 
-def entropy_profile(weak_form: WeakForm) -> EntropyProfile | None:
+def entropy_profile(discrete: Discretisation) -> EntropyProfile | None:
     """Return the density along an interval on rank 0, None on the others; collective."""
-    function = entropy_field(weak_form)
-    space, comm = function.function_space, weak_form.problem.domain.comm
+    function = entropy_field(discrete)
+    space, comm = function.function_space, discrete.problem.domain.comm
     owned = space.mesh.topology.index_map(1).size_local
     dofs = space.dofmap.list[:owned]
     x = space.tabulate_dof_coordinates()[dofs, 0]
@@ -65,11 +65,11 @@ def entropy_profile(weak_form: WeakForm) -> EntropyProfile | None:
     return EntropyProfile(positions[order], density[order])
 
 
-def entropy_slice(weak_form: WeakForm, axis: int) -> EntropySlice | None:
+def entropy_slice(discrete: Discretisation, axis: int) -> EntropySlice | None:
     """Return the density in the plane of `observe.sample.central_slice` on rank 0, None on the others; collective."""
-    domain = weak_form.problem.domain
+    domain = discrete.problem.domain
     plane = central_plane(domain, axis)
-    values = values_at(plane.points, [entropy_field(weak_form)])[0]
+    values = values_at(plane.points, [entropy_field(discrete)])[0]
     if domain.comm.rank != 0:
         return None
     return EntropySlice(plane.axes, plane.grid, values.reshape(plane.shape))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import NoConvergence, broyden1
 
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.discretisation.weak_form import weakly_held
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve
@@ -32,7 +33,7 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
 
     Raises `ConvergenceError` if there is none to be found.
     """
-    problem, names = solution.weak_form.problem, drive.species
+    problem, names = solution.discretisation.problem, drive.species
 
     def solved(case: Case) -> Solution:
         return solve(case, problem.law, comm=problem.domain.comm)
@@ -40,7 +41,7 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
     def at(forces: Array) -> Solution:
         return solved(_with_forces(solution, dict(zip(names, forces.tolist(), strict=True))))
 
-    if problem.coupled or not solution.weak_form.weakly_held:
+    if problem.coupled or not weakly_held(solution.discretisation.problem):
         return solved(equilibrium_case(solution, drive))
     try:
         balancing = broyden1(
@@ -73,14 +74,14 @@ def drive_knob(solution: Solution, drive: Drive, pair: tuple[Direction, Directio
     between them. With imposed fields it is a uniform field on the load; forces on other species than the two are taken
     away.
     """
-    if solution.weak_form.weakly_held:
+    if weakly_held(solution.discretisation.problem):
         return None
     if drive.voltage is None:
         load = pair[0].name
         others = dict.fromkeys(drive.species, 0.0)
         others |= {load: solution.forces[load], pair[1].name: driver}  # type: ignore[index]
         base = _with_forces(solution, others)
-        return force_knob(base, solution.setup.scales, load, others[load], from_end_to_end(solution.weak_form))
+        return force_knob(base, solution.setup.scales, load, others[load], from_end_to_end(solution.discretisation))
     if VOLTAGE not in drive.directions:
         return None
     voltage, salinity = drive.directions[VOLTAGE], drive.directions[SALINITY]
@@ -110,7 +111,7 @@ def _ends(solution: Solution) -> tuple[str, str]:
 def _salinity_knob(solution: Solution, drive: Drive, direction: dict[str, float]) -> Knob:
     """Turn the contents of the reservoirs apart about what is half-way between them."""
     assert solution.ends is not None
-    energy, names = solution.weak_form.problem.law.free_energy, solution.weak_form.problem.names
+    energy, names = solution.discretisation.problem.law.free_energy, solution.discretisation.problem.names
     levels = [energy.chemical_potentials([end.rho[name] for name in names]) for end in solution.ends]
     middle = {name: 0.5 * (a + b) for name, a, b in zip(names, *levels, strict=True)}
     return contents_knob(solution.setup.case, solution.setup.scales, _ends(solution), energy, middle, direction)
@@ -119,7 +120,7 @@ def _salinity_knob(solution: Solution, drive: Drive, direction: dict[str, float]
 def _with_forces(solution: Solution, forces: dict[str, float]) -> Case:
     """Return the case with the forces on some species at given values, by uniform fields."""
     assert solution.forces is not None
-    case, apart = solution.setup.case, from_end_to_end(solution.weak_form)
+    case, apart = solution.setup.case, from_end_to_end(solution.discretisation)
     for name, force in forces.items():
         case = force_knob(case, solution.setup.scales, name, solution.forces[name], apart)(force)
     return case

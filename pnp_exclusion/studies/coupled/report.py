@@ -19,14 +19,14 @@ UNEQUAL = 1e-6
 
 def units_of(coupling: Coupling) -> Units:
     """Return the units in which a coupling is reported."""
-    return Units(coupling.solution.setup.scales, coupling.solution.weak_form.problem.domain.dimension)
+    return Units(coupling.solution.setup.scales, coupling.solution.discretisation.problem.domain.dimension)
 
 
 def as_json(coupling: Coupling) -> dict[str, Any]:
     """Return the contents of ``coupling.json``; collective. Currents and forces run from first end to second."""
     solution, drive, steady, units = coupling.solution, coupling.drive, coupling.steady, units_of(coupling)
     assert solution.ends is not None
-    case, law = solution.setup.case, solution.weak_form.problem.law
+    case, law = solution.setup.case, solution.discretisation.problem.law
     content: dict[str, Any] = {
         "title": case.title,
         "law": law.name,

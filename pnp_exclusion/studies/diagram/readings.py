@@ -10,13 +10,14 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.output.report import currents_in_units
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
-from pnp_exclusion.studies.workbench import State, Workbench
+from pnp_exclusion.studies.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Reading:
 
 def reading_of(solution: Solution) -> Reading:
     """Read a solution with two ends."""
-    names = solution.weak_form.problem.names
+    names = solution.discretisation.problem.names
     currents, unit = currents_in_units(solution)
     dimensionless, forces = solution.currents or {}, solution.forces or {}
     return Reading(
@@ -68,7 +69,7 @@ def _own_conductance(solution: Solution) -> dict[str, float]:
         return solution.mean_fluxes
     unit = np.sqrt(np.diagonal(solution.resistance))
     conductance = np.diagonal(np.linalg.inv(solution.resistance / np.outer(unit, unit))) / unit**2
-    return dict(zip(solution.weak_form.problem.names, conductance.tolist(), strict=True))
+    return dict(zip(solution.discretisation.problem.names, conductance.tolist(), strict=True))
 
 
 class Station:
@@ -111,7 +112,7 @@ class Station:
             return solve(case, comm=MPI.COMM_SELF, petsc_options=self._options)
         solution = bench.solve(case, self._nearest(point))
         self._places.append(point)
-        self._states.append(bench.state())
+        self._states.append(solution.state)
         return solution
 
     def _nearest(self, point: Array) -> State | None:

@@ -9,6 +9,7 @@ from mpi4py import MPI
 
 import numpy as np
 
+from pnp_exclusion.discretisation.weak_form import weakly_held
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_solution
@@ -56,7 +57,7 @@ class Engine:
     def units(self) -> Units:
         """Units of the totals."""
         first = self.solutions[0]
-        return Units(first.setup.scales, first.weak_form.problem.domain.dimension)
+        return Units(first.setup.scales, first.discretisation.problem.domain.dimension)
 
 
 def run_engine(
@@ -89,7 +90,7 @@ def run_engine(
     for solution in (first, second):
         _require_leg(solution)
     _require_same_reservoirs(first, second)
-    units = [Units(s.setup.scales, s.weak_form.problem.domain.dimension) for s in (first, second)]
+    units = [Units(s.setup.scales, s.discretisation.problem.domain.dimension) for s in (first, second)]
     with (
         Leg(first, 1.0, petsc_options) as a,
         Leg(second, area_ratio * units[1].flux[0] / units[0].flux[0], petsc_options) as b,
@@ -113,11 +114,11 @@ def run_engine(
 
 
 def _require_leg(solution: Solution) -> None:
-    path, problem = solution.setup.case.path, solution.weak_form.problem
-    reason = why_not(solution.weak_form)
-    if not reason and solution.weak_form.weakly_held:
+    path, problem = solution.setup.case.path, solution.discretisation.problem
+    reason = why_not(solution.discretisation)
+    if not reason and weakly_held(solution.discretisation.problem):
         reason = (
-            f"{' and '.join(solution.weak_form.closed)} cannot pass: beside closed species reservoirs do not fix the "
+            f"{' and '.join(problem.closed)} cannot pass: beside closed species reservoirs do not fix the "
             f'chemical potentials of law "{problem.law.name}" by themselves, as those of an engine must'
         )
     if not reason and not problem.coupled:
@@ -144,7 +145,7 @@ def _require_same_reservoirs(first: Solution, second: Solution) -> None:
         raise refuse(f"its species are {listed[1]}, but those of {paths[0]} are {listed[0]}")
     if first.setup.case.model.units != second.setup.case.model.units:
         raise refuse(f"its units are {second.setup.case.model.units}, but those of {paths[0]} are not")
-    if first.weak_form.problem.domain.dimension != second.weak_form.problem.domain.dimension:
+    if first.discretisation.problem.domain.dimension != second.discretisation.problem.domain.dimension:
         raise refuse(f"it has not as many dimensions as {paths[0]}")
     if not np.isclose(first.setup.scales.potential, second.setup.scales.potential, rtol=1e-12):
         raise refuse(f"its temperature is not that of {paths[0]}")

@@ -14,10 +14,11 @@ from scipy.optimize import brentq
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import settings_of
+from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, greatest, knob_of
 from pnp_exclusion.studies.coupled.directions import SALINITY, VOLTAGE, Drive, in_directions
 from pnp_exclusion.studies.coupled.equilibrium import equilibrium
-from pnp_exclusion.studies.coupled.tangents import TangentSolver
+from pnp_exclusion.studies.coupled.response import response
 from pnp_exclusion.studies.engine.linear import LinearEngine, LinearLeg
 
 type Array = NDArray[np.float64]
@@ -81,11 +82,11 @@ class Leg:
     def __init__(self, solution: Solution, area: float, petsc_options: Sequence[str] = ()) -> None:
         self.area = area
         self.drive: Drive = drive_of(solution)
-        problem = solution.weak_form.problem
+        problem = solution.discretisation.problem
         voltage, salinity = (self.drive.directions[name] for name in (VOLTAGE, SALINITY))
         rest = equilibrium(solution, self.drive)
-        with TangentSolver(rest.weak_form, settings_of(rest.setup.case), petsc_options) as tangents:
-            onsager = tangents.response().to_contents
+        with TangentSolver(rest.discretisation, settings_of(rest.setup.case), petsc_options) as tangents:
+            onsager = response(tangents).to_contents
         self.linear = LinearLeg(area * in_directions(onsager, (voltage, salinity)))
         knob, _ = knob_of(solution, self.drive.species[0])
         guess = -self.linear.voltage_by_salinity * self.drive.salinity

@@ -41,10 +41,10 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
     summary = solution.readings()
     record = _begin(point, drivings) | {"converged": True}
     if solution.ends is not None:
-        scales, dimension = solution.setup.scales, solution.weak_form.problem.domain.dimension
+        scales, dimension = solution.setup.scales, solution.discretisation.problem.domain.dimension
         unit = scales.flux * scales.length ** (dimension - 1)
         currents = {name: current * unit for name, current in (solution.currents or {}).items()}
-        charges = {species.name: species.charge for species in solution.weak_form.problem.species}
+        charges = {species.name: species.charge for species in solution.discretisation.problem.species}
         faraday = scales.current / scales.flux
         record |= {
             "ends": [end.name for end in solution.ends],

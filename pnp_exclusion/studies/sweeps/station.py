@@ -12,13 +12,14 @@ from petsc4py import PETSc
 
 import numpy as np
 
+from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.physics.laws import LawError
 from pnp_exclusion.solver.linear.presets import petsc_message
 from pnp_exclusion.studies.sweeps.coupling import analysed
 from pnp_exclusion.studies.sweeps.plan import Chunk, Point, Work
 from pnp_exclusion.studies.sweeps.record import Outcome, Record, failure, record_of
-from pnp_exclusion.studies.workbench import State, Workbench
+from pnp_exclusion.studies.workbench import Workbench
 
 MOST_BENCHES = 3
 """Kept by a process at a time: chunks of one group follow one another, but for the seams."""
@@ -83,7 +84,7 @@ class Station:
             bench.forget()
         solution = bench.solve(case, _nearest(point, solved))
         record = record_of(point, self._cases.drivings, solution)
-        solved.append((point.position, bench.state()))
+        solved.append((point.position, solution.state))
         if self._coupling is not None:
             record["coupling"] = analysed(solution, self._coupling, self._petsc_options)
         return record

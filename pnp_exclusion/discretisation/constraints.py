@@ -1,0 +1,123 @@
+"""Values that boundaries hold: at which nodes, of which unknown, and what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from dolfinx import fem
+
+from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
+from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.physics.problem import Problem
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nodes of a boundary at which one unknown is given, and the constant that gives it."""
+
+    tag: int
+    """Number of the boundary in the problem."""
+    name: str
+    """Of the unknown."""
+    dofs: np.ndarray
+    condition: fem.DirichletBC
+    value: fem.Constant
+
+
+class Constraints:
+    """The essential conditions of a problem on a blocked space.
+
+    claimed
+        By number of the boundary and name of the unknown: which it holds there, weakly or not, as numbers of unknowns,
+        owned and ghost. One shared by two boundaries belongs to the first, so that nothing is counted twice.
+    held
+        Those that are held by constant values.
+    """
+
+    def __init__(self, problem: Problem, layout: Layout, space: fem.FunctionSpace) -> None:
+        self._domain = problem.domain
+        self._layout = layout
+        self._space = space
+        self._wheres = [boundary.where for boundary in problem.boundaries]
+        self._nodes: dict[str, np.ndarray] = {}
+        self._own: dict[tuple[int, str], np.ndarray] = {}
+        self.claimed = self._claim(problem)
+        self.held = list(self._hold(problem))
+
+    @property
+    def conditions(self) -> list[fem.DirichletBC]:
+        """The essential conditions, for assembly."""
+        return [held.condition for held in self.held]
+
+    def held_by(self, name: str) -> list[Held]:
+        """Return what is held of one unknown."""
+        return [held for held in self.held if held.name == name]
+
+    def write(self, problem: Problem, drive: float) -> None:
+        """Give the constants the values of a problem at a drive."""
+        for held in self.held:
+            held.value.value = _value(problem, held.tag, held.name, drive)
+
+    def impose(self, unknown: fem.Function) -> None:
+        """Write the held values into a function of the space."""
+        for held in self.held:
+            held.condition.set(unknown.x.array)
+
+    def nodes_on(self, where: str) -> np.ndarray:
+        """Return the local nodes (owned and ghost) on a boundary; collective the first time."""
+        if where not in self._nodes:
+            facets = self._domain.boundary_facets[where]
+            self._nodes[where] = fem.locate_dofs_topological(self._space, self._domain.dimension - 1, facets)
+        return self._nodes[where]
+
+    def own_nodes(self, tag: int, name: str) -> np.ndarray:
+        """Return the owned nodes of a boundary at which no other boundary holds an unknown (as node numbers)."""
+        if (tag, name) not in self._own:
+            nodes = self.nodes_on(self._wheres[tag])
+            for (other, held), dofs in self.claimed.items():
+                if other != tag and held == name:
+                    nodes = np.setdiff1d(nodes, self._layout.nodes_of(dofs))
+            self._own[tag, name] = nodes[nodes < self._space.dofmap.index_map.size_local]
+        return self._own[tag, name]
+
+    def _claim(self, problem: Problem) -> dict[tuple[int, str], np.ndarray]:
+        taken = {name: np.empty(0, dtype=np.int32) for name in self._layout.names}
+        claimed = {}
+        for tag, boundary in enumerate(problem.boundaries):
+            held = [electrochemical_potential(species) for species in boundary.held_fractions]
+            if boundary.held_potential is not None and POTENTIAL in self._layout:
+                held.append(POTENTIAL)
+            for name in held:
+                dofs = np.setdiff1d(self._layout.dofs_at(self.nodes_on(boundary.where), name), taken[name])
+                taken[name] = np.union1d(taken[name], dofs)
+                claimed[tag, name] = dofs
+        return claimed
+
+    def _hold(self, problem: Problem) -> Iterator[Held]:
+        weak = {(tag, electrochemical_potential(species)) for tag, species, _ in weakly_held(problem)}
+        spaces: dict[str, fem.FunctionSpace] = {}
+        for (tag, name), dofs in self.claimed.items():
+            if (tag, name) in weak:
+                continue
+            if name not in spaces:
+                spaces[name] = self._space.sub(self._layout.index(name)) if self._layout.size > 1 else self._space
+            value = fem.Constant(self._domain.mesh, 0.0)
+            yield Held(tag, name, dofs, fem.dirichletbc(value, dofs.astype(np.int32), spaces[name]), value)
+
+
+def _value(problem: Problem, tag: int, name: str, drive: float) -> float:
+    """Return what a boundary holds an unknown at."""
+    boundary = problem.boundaries[tag]
+    potential = drive * (boundary.held_potential or 0.0)
+    if name == POTENTIAL:
+        return potential
+    held = boundary.held_fractions
+    a = next(a for a, species in enumerate(problem.names) if electrochemical_potential(species) == name)
+    species = problem.species[a]
+    if problem.law.crowded:
+        eta = problem.law.free_energy.chemical_potentials([held[other] for other in problem.names])[a]
+    else:
+        eta = problem.law.free_energy.chemical_potentials([held[species.name]])[0]
+    return eta + species.charge * potential

@@ -1,0 +1,206 @@
+"""A problem on its mesh: unknowns, equations, constraints, compiled forms, and the state that it has taken on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mpi4py import MPI
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from pnp_exclusion.discretisation.constraints import Constraints
+from pnp_exclusion.discretisation.integration import STEEP, CellwiseForm, Integration, changes_within
+from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
+from pnp_exclusion.discretisation.parameters import Parameters
+from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
+from pnp_exclusion.physics.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a discretisation takes on of a solution: it grows with the mesh, not with the forms.
+
+    values
+        The unknowns of this rank, owned and ghost.
+    problem
+        The numbers for which they are a solution.
+    drive
+        Share of the driving forces.
+    is_steep
+        ``(cells of this rank,)``: those integrated by the high rule.
+    """
+
+    values: np.ndarray
+    problem: Problem
+    drive: float
+    is_steep: np.ndarray
+
+
+class Discretisation:
+    """Finite elements for a problem and all that differ from it in numbers only.
+
+    problem
+        The problem whose numbers are in force.
+    degree
+        Of the elements.
+    layout, space, unknown
+        Names of the unknowns, the blocked space, and the function that holds their current values.
+    mu
+        Names of the unknowns ``mu_a``, in the order of the species.
+    reference
+        The state from which the storage term counts.
+    parameters, weak_form, constraints, integration, forms
+        The numbers, the equations, the values held at boundaries, the measures, what is compiled.
+    steep
+        `integration.STEEP`, or more where the solution is a start only.
+    """
+
+    def __init__(self, problem: Problem, degree: int = 2, quadrature_degree: int | None = None) -> None:
+        self.problem = problem
+        self.degree = degree
+        mesh = problem.domain.mesh
+        self.mu = [electrochemical_potential(name) for name in problem.names]
+        self.layout = Layout([*self.mu, *([POTENTIAL] if problem.coupled else [])])
+        shape = (self.layout.size,) if self.layout.size > 1 else None
+        self.space = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=shape))
+        self.unknown = fem.Function(self.space, name="unknown")
+        self.reference = fem.Function(self.space, name="reference")
+        for species in problem.species:
+            if species.name in problem.closed and species.mean_fraction is None:
+                raise ValueError(f"species {species.name} is held by no boundary and needs a mean_fraction")
+        names = [boundary.where for boundary in problem.boundaries]
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree, problem.cross_section)
+        self.parameters = Parameters(problem)
+        self.weak_form = WeakForm(problem, self.layout, self.unknown, self.reference, self.integration, self.parameters)
+        self.constraints = Constraints(problem, self.layout, self.space)
+        self.forms = Forms(self.integration, self.weak_form, self.unknown)
+        self.steep = STEEP
+        self._shown: State | None = None
+        self.set_drive(1.0)
+
+    @property
+    def fields(self) -> Fields:
+        """The physical fields of the unknown, as UFL."""
+        return self.weak_form.fields
+
+    # ---- numbers ----
+
+    def take(self, problem: Problem) -> None:
+        """Take the numbers of a problem that differs in nothing else; the unknown stays.
+
+        Potentials in the unknown are relative to ``potential_reference``, which may have changed.
+        """
+        self._shown = None
+        self.problem = problem
+        self.parameters.take(problem)
+        self.weak_form.take_numbers(problem)
+        self.set_drive(1.0)
+
+    def set_drive(self, drive: float) -> None:
+        """Scale potentials, imposed fields, fixed charge and given fluxes by ``drive`` and write the held values."""
+        self.parameters.drive.value = drive
+        self.constraints.write(self.problem, drive)
+        self.impose_held_values()
+
+    def set_debye_length(self, debye_length: float) -> None:
+        """Replace lambda, which a solver may do on its way to a solution."""
+        self.parameters.debye_squared.value = debye_length**2
+
+    def impose_held_values(self) -> None:
+        """Write the held values into the unknown."""
+        self.constraints.impose(self.unknown)
+
+    # ---- states ----
+
+    def state(self) -> State:
+        """Return a copy of the state that the unknown holds, for `show`."""
+        drive = float(self.parameters.drive.value)
+        self._shown = State(self.unknown.x.array.copy(), self.problem, drive, self.integration.is_steep)
+        return self._shown
+
+    def show(self, state: State) -> None:
+        """Take on a state of this discretisation, unless that is what it holds; `unknown_changes` ends that."""
+        if self._shown is state:
+            return
+        self.take(state.problem)
+        self.set_drive(state.drive)
+        self.unknown.x.array[:] = state.values
+        self.integration.mark(state.is_steep)
+        self._shown = state
+
+    def unknown_changes(self) -> None:
+        """Say that the unknown will be written: no state is shown from now on."""
+        self._shown = None
+
+    def potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Split unknowns, ``(nodes, size)`` or flat, into ``mu`` and ``eta`` (species, nodes) and ``phi`` (or None)."""
+        nodes = self.layout.at_nodes(values)
+        mu = nodes[:, self.layout.indices(self.mu)].T
+        if POTENTIAL not in self.layout:
+            return mu, mu, None
+        phi = nodes[:, self.layout.index(POTENTIAL)]
+        return mu, mu - self.problem.charges[:, None] * phi, phi
+
+    def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
+        mu, _, phi = self.potentials(values)
+        reference = self.problem.potential_reference
+        return (mu, None) if phi is None else (mu + reference * self.problem.charges[:, None], phi + reference)
+
+    def shift_potentials(self, shift: float) -> None:
+        """Add a constant to the electric potential in the unknown, all densities staying as they are."""
+        if POTENTIAL in self.layout:
+            nodes = self.layout.at_nodes(self.unknown.x.array)
+            nodes[:, self.layout.index(POTENTIAL)] += shift
+            nodes[:, self.layout.indices(self.mu)] += shift * self.problem.charges
+
+    # ---- integration ----
+
+    def mark_steep_cells(self) -> None:
+        """Integrate by the high rule where a potential in the unknown is steep within a cell."""
+        self.integration.mark(self.changes_within_cells() > self.steep)
+
+    def changes_within_cells(self) -> np.ndarray:
+        """Return the most that any ``mu_a`` or ``eta_a`` changes within each cell of this rank (kT)."""
+        mu, eta, _ = self.potentials(self.unknown.x.array)
+        cells = self.space.dofmap.list[: len(self.integration.is_steep)]
+        return changes_within([*mu] if eta is mu else [*mu, *eta], cells)
+
+
+class Forms:
+    """What is compiled of the equations, and of what others ask for, each once.
+
+    balance
+        What flows in and out of the neighbourhood of every node: the currents are read off it.
+    """
+
+    def __init__(self, integration: Integration, weak_form: WeakForm, unknown: fem.Function) -> None:
+        self._integration = integration
+        self._kept: dict[str, Any] = {}
+        self.balance = integration.form(weak_form.balance)
+        has_more = weak_form.residual != weak_form.balance
+        self.residual = integration.form(weak_form.residual) if has_more else self.balance
+        self.jacobian = integration.form(ufl.derivative(weak_form.residual, unknown))
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returns, made the first time only: for forms, expressions and nodes that are read often.
+
+        Numbers in forms must be those of the parameters, which follow the problem.
+        """
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    def integral(self, name: str, integrand: Callable[[], Any]) -> float:
+        """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
+        return self.total(self.kept(name, lambda: self._integration.form(integrand() * self._integration.dx)))
+
+    def total(self, functional: CellwiseForm) -> float:
+        """Return the value of a compiled functional over all ranks."""
+        comm = self._integration.domain.comm
+        return float(comm.allreduce(fem.assemble_scalar(functional.now), op=MPI.SUM))

@@ -1,0 +1,102 @@
+"""The numbers of a problem as constants and functions that compiled forms hold: others compile nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+
+from pnp_exclusion.physics.laws import LEAST_MOBILITY
+from pnp_exclusion.physics.problem import Problem
+
+MATERIALS = ("permittivity", "diffusivity_factor", "fixed_charge")
+
+
+class Parameters:
+    """What the forms of a problem depend on beside the unknown.
+
+    drive
+        0 to 1: potentials, imposed fields, fixed charge and given fluxes are scaled by it.
+    storage_rate
+        ``s = 1/dt`` of the storage term; 0 in a steady state.
+    reference_share
+        By species that are stored: what their reference is multiplied by.
+    least_mobility
+        `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
+    debye_squared
+        ``lambda^2``, likewise.
+    charges, charges_per_volume, diffusivities
+        In the order of the species.
+    law
+        Parameters of the law, by name.
+    permittivity, diffusivity_factor, fixed_charge
+        Functions that are constant on every cell.
+    fields
+        Imposed forces by species, as UFL vectors.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        domain = problem.domain
+        mesh = domain.mesh
+        constant = lambda value: fem.Constant(mesh, float(value))  # noqa: E731
+        self._domain = domain
+        self.drive = constant(1.0)
+        self.storage_rate = constant(0.0)
+        self.reference_share = {name: constant(1.0) for name in problem.names}
+        self.least_mobility = constant(LEAST_MOBILITY)
+        self.debye_squared = constant(0.0)
+        self.charges = [constant(0.0) for _ in problem.species]
+        self.charges_per_volume = [constant(0.0) for _ in problem.species]
+        self.diffusivities = [constant(0.0) for _ in problem.species]
+        self.law = {name: constant(value) for name, value in problem.law.parameters.items()}
+        self.permittivity, self.diffusivity_factor, self.fixed_charge = (
+            fem.Function(domain.cellwise_space, name=name) for name in MATERIALS
+        )
+        self._coefficients = {name: field.coefficient(domain) for name, field in problem.fields.items()}
+        self.fields: Mapping[str, Any] = {
+            name: field.vector(self._coefficients[name], domain) for name, field in problem.fields.items()
+        }
+        self._terms: dict[Hashable, list[fem.Constant]] = {}
+        self.take(problem)
+
+    def take(self, problem: Problem) -> None:
+        """Take the numbers of a problem that differs in nothing else, but for those of its boundaries."""
+        for a, species in enumerate(problem.species):
+            self.charges[a].value = species.charge
+            self.charges_per_volume[a].value = species.charge_per_volume
+            self.diffusivities[a].value = species.diffusivity
+        for name, value in problem.law.parameters.items():
+            self.law[name].value = value
+        self.debye_squared.value = (problem.debye_length or 0.0) ** 2
+        for name in MATERIALS:
+            getattr(self, name).x.array[:] = getattr(problem, name)
+        for name, field in problem.fields.items():
+            field.fill(self._coefficients[name], self._domain)
+
+    def of_term(self, term: Hashable) -> TermNumbers:
+        """Return the numbers of one term of one boundary, from the first on.
+
+        Writing the same term again, for a condition of the same kind with other numbers, gives the same constants their
+        new values: every form that holds them follows.
+        """
+        return TermNumbers(self._domain.mesh, self._terms.setdefault(term, []))
+
+
+class TermNumbers:
+    """The constants of one term, handed out in the order in which it asks for them."""
+
+    def __init__(self, mesh: Any, constants: list[fem.Constant]) -> None:
+        self._mesh = mesh
+        self._constants = constants
+        self._given = 0
+
+    def number(self, value: float) -> fem.Constant:
+        """Return the next constant, with this value."""
+        if self._given == len(self._constants):
+            self._constants.append(fem.Constant(self._mesh, float(value)))
+        constant = self._constants[self._given]
+        constant.value = np.float64(value)
+        self._given += 1
+        return constant

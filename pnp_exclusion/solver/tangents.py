@@ -1,0 +1,263 @@
+"""How the fluxes of a computed steady state answer to small changes of what drives it: exact tangents.
+
+The discrete equations ``R(U, p) = 0`` hold at the solution for every value of a parameter ``p``, so that
+
+    (dR/dU) dU/dp = -dR/dp ,
+
+one linear solve with the Jacobian for each parameter; no difference of two solutions is taken. For a value held at a
+boundary ``dU/dp`` is 1 at its nodes, and the right-hand side follows from the Jacobian's columns there. For an imposed
+field ``dR/dp`` is assembled: the flux is linear in the forces, so its derivative is the flux law itself at the force
+``-dE/dp``. Fluxes are differentiated as they are evaluated, from the same sums of the residual over the nodes that a
+boundary holds (`pnp_exclusion.observe.currents`), and so are as exact.
+
+Closed species, which no boundary holds, keep their amounts in every tangent. Beside them the ends of a crowded law hold
+the densities of the others and not their potentials, which then follow from the state; a tangent holds the potentials
+themselves all the same, because it is forces that it answers to, whatever exerts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import numpy as np
+import ufl
+from dolfinx import fem, la
+from dolfinx.fem import petsc as fem_petsc
+
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.integration import CellwiseForm
+from pnp_exclusion.discretisation.layout import electrochemical_potential
+from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.runtime.parallel import leaves_together
+from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
+from pnp_exclusion.solver.linear.levels import Levels
+from pnp_exclusion.solver.linear.presets import OptionsLedger, preset, refusals_as_usage_errors, with_pivots
+from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
+
+REFINEMENTS = 30
+"""Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
+SETTLED = 1e-13
+"""Relative to the tangent: a correction below it ends the refinement."""
+ACCEPTABLE = 1e-6
+"""Relative: corrections that stop shrinking above this are a failure. They do at 1e-7 where a membrane excludes an ion
+by ten orders of magnitude, whose potential in it is worth no more."""
+
+
+class TangentSolver:
+    """Tangents of the steady state in the unknown of a discretisation; a context that frees PETSc's objects.
+
+    Built once, it serves every state that the discretisation takes on, after `renew`. All methods are collective.
+    Derivatives are arrays ``(boundaries, N)`` of the fluxes out of the domain, for every species that a boundary
+    holds; 0 for the others, whose fluxes are given. They raise `ConvergenceError` if the linear system cannot be
+    solved.
+
+    settings
+        As the steady solver's: preset of linear solver and PETSc options.
+    """
+
+    def __init__(
+        self, discrete: Discretisation, settings: SolverSettings | None = None, petsc_options: Sequence[str] = ()
+    ) -> None:
+        self.discrete = discrete
+        settings = settings or SolverSettings()
+        self._comm = discrete.problem.domain.comm
+        self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
+        held = np.unique(np.concatenate(list(discrete.constraints.claimed.values())))
+        self._held = held[held < self._owned]
+        self._jacobian_form, self._conditions = _of_balance(discrete)
+        # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
+        self._jacobian = fem_petsc.create_matrix(discrete.forms.jacobian.now)
+        self._operator = fem_petsc.create_matrix(discrete.forms.jacobian.now)
+        self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
+        self._residual = self._operator.createVecLeft()
+        self._levels = Levels(discrete)
+        with OptionsLedger(petsc_options) as ledger:
+            # one elimination serves a handful of solves: digits count here, not its time
+            linear = with_pivots(settings.linear, size_of(discrete))
+            ledger.merge(preset(linear, size_of(discrete), discrete.layout.names), settings.petsc)
+            self._solver = PETSc.KSP().create(self._comm)
+            with refusals_as_usage_errors():
+                self._solver.setFromOptions()
+            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, ledger)
+            # set up while the options are in the database, which a fieldsplit reads late
+            self.renew()
+            with held_back(), refusals_as_usage_errors():
+                self._solver.setUp()
+                self._solver.getPC().setUpOnBlocks()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if leaves_together(kind, self._comm):
+            self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        for thing in (
+            self._solver,
+            self._operator,
+            self._jacobian,
+            self._tangent,
+            self._correction,
+            self._residual,
+        ):
+            thing.destroy()
+        self._preconditioning.close()
+        self._levels.close()
+
+    def renew(self) -> None:
+        """Take the tangents at the state that is in the unknown now."""
+        rate = self.discrete.parameters.storage_rate
+        try:
+            rate.value = 0.0
+            _assemble_into(self._jacobian, self._jacobian_form, [])
+            rate.value = CLOSED_STORAGE_RATE if self.discrete.problem.closed else 0.0
+            _assemble_into(self._operator, self._jacobian_form, self._conditions)
+            self._preconditioning.renew()
+        finally:
+            rate.value = 0.0
+
+    def by_held(self, tag: int, unknown: str) -> np.ndarray:
+        """Return the derivatives by the value at which a boundary holds an unknown."""
+        start = np.zeros(self._owned)
+        dofs = self.discrete.constraints.claimed[tag, unknown]
+        start[dofs[dofs < self._owned]] = 1.0
+        return self._solve(start, np.zeros(self._owned))
+
+    def by_field(self, species: str, direction: np.ndarray) -> np.ndarray:
+        """Return the derivatives by the strength of a uniform force ``direction`` ``(dimension,)`` on a species."""
+        column = self.discrete.forms.kept("residual by field", lambda: _FieldColumn(self.discrete))
+        values = column.assemble(self.discrete, species, direction)
+        return self._solve(np.zeros(self._owned), values[: self._owned])
+
+    # ---- one tangent ----
+
+    def _solve(self, start: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the fluxes off it.
+
+        Refining by the residual also takes out what the operator has too much: the storage term of closed species,
+        without which it would be singular; every correction keeps their amounts, and so must the start.
+        """
+        tangent, residual, correction = self._tangent, self._residual, self._correction
+        tangent.array_w[:] = self._with_amounts_kept(start)
+        last = np.inf
+        for _ in range(REFINEMENTS):
+            self._jacobian.mult(tangent, residual)
+            residual.array_w[:] = -(residual.array_r + column)
+            residual.array_w[self._held] = 0.0
+            with held_back(), refusals_as_usage_errors():
+                self._solver.solve(residual, correction)
+            tangent.axpy(1.0, correction)
+            size = correction.norm(PETSc.NormType.INFINITY) / max(tangent.norm(PETSc.NormType.INFINITY), 1e-300)
+            if not np.isfinite(size):
+                break
+            if size < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
+                return self._fluxes(column)
+            last = size
+        if self._solver.getType() == PETSc.KSP.Type.PREONLY:
+            why = "densities of some species may be too small beside others"
+        else:
+            why = 'try [solver] linear = "direct"'
+        raise ConvergenceError(f"the linear system of a tangent could not be solved; {why}")
+
+    def _with_amounts_kept(self, start: np.ndarray) -> np.ndarray:
+        """Return a start with the potential of every closed species shifted by a constant that keeps all amounts."""
+        closed = self.discrete.problem.closed
+        if not closed:
+            return start
+        changes = _amount_changes(self.discrete)
+        shifts = np.zeros((len(closed), self._owned))
+        for row, name in enumerate(closed):
+            self.discrete.layout.split(shifts[row])[electrochemical_potential(name)][:] = 1.0
+        products = np.array([[change[: self._owned] @ v for v in (*shifts, start)] for change in changes])
+        products = self._comm.allreduce(products, op=MPI.SUM)
+        kept: np.ndarray = start - np.linalg.solve(products[:, :-1], products[:, -1]) @ shifts
+        return kept
+
+    def _fluxes(self, column: np.ndarray) -> np.ndarray:
+        """Differentiate the fluxes out of the domain, as `pnp_exclusion.observe.currents` takes them."""
+        self._jacobian.mult(self._tangent, self._residual)
+        change = self._residual.array_r + column
+        problem = self.discrete.problem
+        fluxes = np.zeros((len(problem.boundaries), len(problem.species)))
+        for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
+            if unknown in self.discrete.mu:
+                fluxes[tag, self.discrete.mu.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
+        return np.asarray(self._comm.allreduce(fluxes, op=MPI.SUM))
+
+
+class _FieldColumn:
+    """The form of ``dR/dE_b``, compiled once; its numbers are those of the discretisation."""
+
+    def __init__(self, discrete: Discretisation) -> None:
+        problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
+        self.forces = [fem.Constant(problem.domain.mesh, np.zeros(problem.domain.dimension)) for _ in problem.species]
+        fluxes = problem.law.fluxes(
+            [fields.vacancy, *fields.rho.values()],
+            [-force for force in self.forces],
+            [d * parameters.diffusivity_factor for d in parameters.diffusivities],
+            parameters.law,
+        )
+        test = discrete.layout.parts(ufl.TestFunction(discrete.space))
+        form = ufl.Form([])
+        for flux, mu in zip(fluxes, discrete.mu, strict=True):
+            form -= ufl.inner(flux, ufl.grad(test[mu])) * discrete.integration.dx
+        self.form = discrete.integration.form(form)
+
+    def assemble(self, discrete: Discretisation, species: str, direction: np.ndarray) -> np.ndarray:
+        """Return the column of a field along ``direction`` on one species, ghosts included."""
+        for name, force in zip(discrete.problem.names, self.forces, strict=True):
+            force.value[:] = direction if name == species else 0.0
+        column = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+        fem.assemble_vector(column.array, self.form.now)
+        column.scatter_reverse(la.InsertMode.add)
+        return column.array
+
+
+def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
+    """Return the derivative of the balance, and the conditions that hold the unknowns wherever a boundary holds
+    anything; the discretisation's own but where it holds densities weakly."""
+    if not weakly_held(discrete.problem):
+        return discrete.forms.jacobian, discrete.constraints.conditions
+
+    def conditions() -> list[fem.DirichletBC]:
+        zero = fem.Constant(discrete.problem.domain.mesh, 0.0)
+        return [
+            fem.dirichletbc(zero, dofs.astype(np.int32), discrete.space.sub(discrete.layout.index(unknown)))
+            for (_, unknown), dofs in discrete.constraints.claimed.items()
+        ]
+
+    def form() -> CellwiseForm:
+        return discrete.integration.form(ufl.derivative(discrete.weak_form.balance, discrete.unknown))
+
+    jacobian = discrete.forms.kept("jacobian of the balance", form)
+    return jacobian, discrete.forms.kept("conditions on all claimed", conditions)
+
+
+def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
+    """Return the derivative of the amount of every closed species by the unknown, ghosts included; collective."""
+
+    def forms() -> list[CellwiseForm]:
+        amounts = (discrete.fields.rho[name] * discrete.integration.dx for name in discrete.problem.closed)
+        return [discrete.integration.form(ufl.derivative(one, discrete.unknown)) for one in amounts]
+
+    changes = []
+    for form in discrete.forms.kept("changes of the amounts", forms):
+        change = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+        fem.assemble_vector(change.array, form.now)
+        change.scatter_reverse(la.InsertMode.add)
+        changes.append(change.array)
+    return changes
+
+
+def _assemble_into(matrix: PETSc.Mat, form: CellwiseForm, conditions: list[fem.DirichletBC]) -> None:
+    matrix.zeroEntries()
+    fem_petsc.assemble_matrix(matrix, form.now, bcs=conditions)
+    matrix.assemble()
