@@ -1,4 +1,4 @@
-"""The weak form: the one place where the residual is written (NUMERICS, "Unknowns and weak form").
+"""The weak form: the one place where the residual is written (docs/numerics.md#weak-form).
 
 Unknowns are the electrochemical potentials ``mu_1 .. mu_N`` and, with Poisson, the potential ``phi``, all in one
 blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` and so never leave the simplex:

@@ -16,7 +16,7 @@ from pnp_exclusion.physics.laws import Law
 
 @dataclass(frozen=True)
 class Species:
-    """A kind of particle, in the units of PHYSICS.
+    """A kind of particle, in the units of docs/theory.md#scales.
 
     mean_fraction
         Mean density over the domain of a species that no boundary holds; conserved. None for the others.
@@ -66,7 +66,7 @@ class Problem:
     fields
         By species, with imposed electrostatics; a species without one feels no force.
     debye_length
-        lambda of PHYSICS; None with imposed fields.
+        lambda of Poisson's equation (docs/theory.md#poisson); None with imposed fields.
     permittivity, diffusivity_factor, fixed_charge
         Cell-wise constant material; relative, relative, and elementary charges a site.
     potential_reference
