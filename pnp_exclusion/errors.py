@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code each kind ends with (DESIGN, contract)."""
+"""What can go wrong, and the exit code each kind ends with (listed in README.md)."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _toml(value: object) -> str:
 
 
 def dimensionless_case(**model: object) -> dict:
-    """Two species between reservoirs (0.2, 0.5) and (0.6, 0.1), the setting of NUMERICS' table."""
+    """Two species between reservoirs (0.2, 0.5) and (0.6, 0.1), as in docs/numerics.md#reference-table."""
     return {
         "model": {"units": "dimensionless", "law": "shdl", "electrostatics": "imposed", **model},
         "species": [{"name": "A"}, {"name": "B"}],

@@ -95,7 +95,7 @@ def test_onsager_holds_at_every_equilibrium_of_a_sweep_beside_closed_ions(tmp_pa
 
 
 def test_particles_in_fields_are_coupled_by_species(tmp_path: Path):
-    """Uniform contents, no fields at one point: Z = rho_1 rho_2 / rho_0 (PHYSICS, section 4)."""
+    """Uniform contents, no fields at one point: Z = rho_1 rho_2 / rho_0 (docs/theory.md#coupled)."""
     tables = between([0.3, 0.25], [0.3, 0.25])
     axes = [{"key": "species.A.field", "values": [0.0, 1.0, 2.0]}]
     folder = couple_over(tables | {"sweep": {"axes": axes}}, tmp_path)

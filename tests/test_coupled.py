@@ -65,7 +65,7 @@ def tangents(solution: pnp.Solution):
 
 @pytest.mark.parametrize("rho", [(0.3, 0.25), (0.05, 0.9), (1e-3, 0.2), (0.49, 0.49)])
 def test_figure_of_merit_about_a_uniform_state_is_the_product_of_densities_over_the_vacancies(rho):
-    """PHYSICS, section 4: Z = rho_1 rho_2 / rho_0 from L = diag(rho) - rho rho^T; zero for diagonal mobilities."""
+    """docs/theory.md#coupled: Z = rho_1 rho_2 / rho_0 from L = diag(rho) - rho rho^T; zero for diagonal mobilities."""
     tables = between(list(rho), list(rho))
     conversion = couple(solve(tables)).conversion
     vacancy = 1.0 - sum(rho)
@@ -275,7 +275,7 @@ def test_inverse_wedge_of_stirring_begins_and_ends_where_it_must(other: float):
 
 
 def test_mutual_drag_at_any_drive_is_the_exact_formula():
-    """Z = G_1 G_2/(G_0 (G_0 + G_1 + G_2)) (PHYSICS, section 4), the G from multiple shooting; unlike equilibrium's."""
+    """Z = G_1 G_2/(G_0 (G_0 + G_1 + G_2)) (docs/theory.md#coupled), the G from shooting; unlike equilibrium's."""
     tables = between([0.2, 0.5], [0.6, 0.1])
     tables["species"][0]["field"], tables["species"][1]["field"] = 8.0, -5.0
     coupling = couple(solve(tables), points=0)
@@ -384,7 +384,10 @@ def test_rounding_is_no_coupling():
 
 @pytest.mark.parametrize("species", ["Na", "Cl"])
 def test_threshold_voltages_of_the_membrane_are_the_closed_forms(species: str):
-    """mpnp: F_a = 0, which the reservoirs fix. shdl: F_a = Fbar, the G from a fresh solve's profile (PHYSICS, 3)."""
+    """mpnp: F_a = 0, which the reservoirs fix. shdl: F_a = Fbar, the G from a fresh solve's profile.
+
+    See docs/theory.md#master-identity.
+    """
     tables = pnp.read_case(EXAMPLES / "membrane.toml").as_written()
     full = 1.0 / (6.02214076e23 * 0.7e-9**3)
     drop = float(np.log(2000.0 / (1.0 - 4000.0 / full)) - np.log(500.0 / (1.0 - 1000.0 / full)))

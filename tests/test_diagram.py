@@ -73,7 +73,7 @@ def uphill_shares_from_border_field() -> dict[str, float]:
     return {"A": share_a, "B": share_b, "both": share}
 
 
-# ---- Must show 1 ----
+# ---- the stirring law: borders, shares, common point ----
 
 
 def test_shdl_borders_shares_and_common_point_are_the_exact_ones():
@@ -130,7 +130,7 @@ def test_laws_of_diagonal_mobility_have_straight_borders(law: str):
     )
 
 
-# ---- Must show 2 ----
+# ---- inverse currents ----
 
 
 @pytest.mark.parametrize("law", ["mpnp", "vacancy"])
@@ -162,7 +162,7 @@ def test_shdl_is_inverse_in_the_exact_wedge_and_nowhere_else(species: int):
     assert 0.1 < drawn.mean() < 0.25
 
 
-# ---- Must show 3 ----
+# ---- number of solves ----
 
 
 def test_adaptive_border_needs_a_tenth_of_the_points_of_an_equally_accurate_grid():
@@ -188,7 +188,7 @@ def test_adaptive_border_needs_a_tenth_of_the_points_of_an_equally_accurate_grid
 
 
 def test_with_poisson_the_forces_and_the_common_point_are_those_of_the_imposed_fields():
-    """The work z_a V is the same, so F_a is; and so is the border of mpnp, by the master identity (PHYSICS 3)."""
+    """The work z_a V is the same, so F_a is; and so is the border of mpnp (docs/theory.md#master-identity)."""
     (plain,) = diagrams_of(fields_case("mpnp", "poisson"))
     for species, points in borders_in_kt(plain):
         np.testing.assert_allclose(points[:, species], [-np.log(3.0), np.log(3.0)][species], atol=1e-6)

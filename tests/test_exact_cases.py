@@ -11,8 +11,8 @@ from conftest import blocking_electrode, dimensionless_case, run_command, summar
 
 import pnp_exclusion as pnp
 
-# NUMERICS, "Exact 1D reference": currents of shdl between (0.2, 0.5) and (0.6, 0.1), by multiple shooting on the matrix
-# exponential, printed there to ten decimals.
+# docs/numerics.md#reference-table: currents of shdl between (0.2, 0.5) and (0.6, 0.1), by multiple shooting on
+# the matrix exponential, printed there to ten decimals.
 EXACT_CURRENTS = {
     (1.0, -1.0): (-0.0766157931, 0.1134176388),
     (10.0, -10.0): (2.2503761689, -1.4399607128),
@@ -61,7 +61,7 @@ def test_field_table_that_is_constant_gives_the_currents_of_the_constant_field()
 
 
 def test_without_fields_shdl_is_fickian_diffusion_with_linear_profiles():
-    """Exact: J = rho_L - rho_R (PHYSICS, section 3)."""
+    """Exact: J = rho_L - rho_R (docs/theory.md#exact-profile)."""
     solution = pnp.solve(pnp.make_case(dimensionless_case()))
     np.testing.assert_allclose(list(solution.currents.values()), [-0.4, 0.4], rtol=1e-8)
     assert set(solution.regimes.values()) == {"fickian"}
@@ -78,7 +78,7 @@ def test_diffusivity_factor_of_a_region_adds_resistances_in_series():
 @pytest.mark.parametrize("debye_length", [1e-2, 1e-3])
 @pytest.mark.parametrize("voltage", [1.0, 10.0, 40.0, 100.0])
 def test_blocking_electrode_holds_the_closed_form_charge_from_a_cold_start(voltage: float, debye_length: float):
-    """sigma = lambda sqrt(2 log(1 + 2 rho_b (cosh V - 1))) for every crowded law (NUMERICS; Kilic, Bazant, Ajdari)."""
+    """sigma = lambda sqrt(2 log(1 + 2 rho_b (cosh V - 1))) for every crowded law (docs/theory.md#equilibrium)."""
     bulk = 0.05
     exact = debye_length * np.sqrt(2.0 * np.log1p(2.0 * bulk * (np.cosh(voltage) - 1.0)))
     for law in ("mpnp", "shdl", "vacancy"):

@@ -70,7 +70,7 @@ def test_sphere_conserves_ions_in_three_dimensions(tmp_path: Path):
 
 
 def test_own_law_runs_from_a_script_and_lies_between_vacancy_hopping_and_stirring(tmp_path: Path):
-    """Exchange at half the rate is the family of PHYSICS at kappa = 1/2, which the case file offers by name."""
+    """Exchange at half the rate is `vacancy` at kappa = 1/2 (docs/theory.md#laws), which a case may name."""
     finished = subprocess.run(
         [sys.executable, EXAMPLES / "own_law.py"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
@@ -85,7 +85,7 @@ def test_own_law_runs_from_a_script_and_lies_between_vacancy_hopping_and_stirrin
 
 
 def test_sweep_finds_inverse_currents_in_the_stirring_law_alone():
-    """A diagonal mobility has ``sign J_a = sign F_a`` (PHYSICS, section 4); the membrane example itself is inverse."""
+    """A diagonal mobility has ``sign J_a = sign F_a`` (docs/theory.md#uphill); the membrane itself is inverse."""
     found = pnp.sweep(EXAMPLES / "voltage_and_salt.toml")
     inverse = {law: int((found.regime.sel(law=law) == "inverse").sum()) for law in ("mpnp", "shdl", "vacancy")}
     assert bool(found.converged.all())

@@ -1,4 +1,4 @@
-"""The laws against the written-out formulas of PHYSICS, section 1."""
+"""The laws against the written-out formulas of docs/theory.md#laws."""
 
 from __future__ import annotations
 

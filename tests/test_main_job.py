@@ -22,7 +22,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cation_flows_against_its_own_force_in_shdl_and_in_no_other_law(comparison: Path):
-    """With a diagonal mobility sign J_a = sign F_a (PHYSICS, section 4), so `inverse` can appear for shdl alone."""
+    """With a diagonal mobility sign J_a = sign F_a (docs/theory.md#inverse), so `inverse` can appear for shdl alone."""
     laws = summary_of(comparison)["laws"]
     assert {law: laws[law]["regime"]["Na"] == "inverse" for law in LAWS} == {law: law == "shdl" for law in LAWS}
     for law in LAWS:
@@ -37,7 +37,7 @@ def test_master_identity_and_balance_hold_for_every_law(comparison: Path):
 
 
 def test_entropy_production_is_the_sum_of_currents_times_forces_and_positive(comparison: Path):
-    """S = sum J_a F_a (PHYSICS, section 4), exactly so in the discrete equations: mu_a is one of the test functions."""
+    """S = sum J_a F_a (docs/theory.md#entropy), exact in the discrete equations: mu_a is one of the test functions."""
     for summary in summary_of(comparison)["laws"].values():
         flux, force = summary["flux"]["right"], summary["force"]
         expected = sum(flux[name]["value"] * force[name] for name in force)

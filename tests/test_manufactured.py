@@ -1,7 +1,7 @@
 """Orders of convergence by manufactured solutions, for every law, in one, two and three dimensions.
 
 Densities and potential are chosen (packing strictly inside (0, 0.95)), the sources follow from the fluxes *written out
-in densities* as in the table of PHYSICS, not from the mobility form that the package computes with. Expected orders:
+in densities* as in docs/theory.md#laws, not from the mobility form that the package computes with. Expected orders:
 P_k approximates a smooth profile to k + 1 in L2, and a variational boundary flux to 2 k.
 """
 
@@ -59,7 +59,7 @@ HELD = {"left": ((0.2, 0.45), 0.0), "right": ((0.5, 0.15), 1.2)}
 
 
 def written_out_fluxes(law: str, rho: list, phi: object) -> list:
-    """The fluxes in densities, as PHYSICS writes them out (D = 1)."""
+    """The fluxes in densities, as docs/theory.md#laws writes them out (D = 1)."""
     vacancy = 1.0 - sum(rho)
     drift = [-z * ufl.grad(phi) for z in CHARGES]
     match law:

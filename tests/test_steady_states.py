@@ -136,7 +136,7 @@ def test_equal_reservoirs_are_an_equilibrium_with_no_regime_and_a_voltage_makes_
 
 
 def test_steric_uphill_needs_no_field_and_is_mpnp_s_alone():
-    """PHYSICS, section 4: mpnp is uphill where rho^R/rho^L of a species lies between 1 and that of the vacancies.
+    """docs/theory.md#uphill: mpnp is uphill where rho^R/rho^L of a species lies between 1 and that of the vacancies.
 
     shdl flows down the gradient, -0.06 exactly, which here is against the species' own force.
     """

@@ -25,7 +25,7 @@ from pnp_exclusion.studies.sweeps.record import line_of
 
 
 def two_fields(first: int, second: int) -> dict:
-    """The setting of NUMERICS' table over both fields."""
+    """The reservoirs of docs/numerics.md#reference-table, over both fields."""
     axes = [
         {"key": "species.A.field", "from": -10.0, "to": 10.0, "count": first},
         {"key": "species.B.field", "from": -6.0, "to": 6.0, "count": second},

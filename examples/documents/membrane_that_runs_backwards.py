@@ -99,7 +99,7 @@ force = np.array([stirred.forces["Na"], stirred.forces["Cl"]])
 drag = conductance @ force / (1.0 / vacancy_resistance + conductance.sum())
 print(f"force on Na {force[0]:.3f} kT, drag {drag:.3f} kT, on Cl {force[1]:.3f} kT")
 current = np.array([stirred.currents["Na"], stirred.currents["Cl"]])
-assert np.allclose(current, conductance * (force - drag), rtol=1e-7)  # master identity (PHYSICS, section 3)
+assert np.allclose(current, conductance * (force - drag), rtol=1e-7)  # docs/theory.md#master-identity
 assert force[0] > 0.0 > current[0]
 assert current @ force > 0.0
 assert [law for law, solution in solutions.items() if "inverse" in solution.regimes.values()] == ["shdl"]
@@ -131,7 +131,7 @@ axis.set_ylabel("current of sodium [D/L]")
 axis.legend()
 
 # %%
-# exact: F_Na = 0, that is V = -(kT/e) log[rho^L rho_0^R / (rho^R rho_0^L)] (PHYSICS, section 4)
+# exact: F_Na = 0, that is V = -(kT/e) log[rho^L rho_0^R / (rho^R rho_0^L)] (docs/theory.md#uphill)
 KT_OVER_E, FULL = 1.380649e-23 * 298.15 / 1.602176634e-19 * 1e3, 1e-3 / (6.02214076e23 * 0.7e-9**3)
 left, right = 2.0 / FULL, 0.5 / FULL
 exact = -KT_OVER_E * np.log(left * (1.0 - 2.0 * right) / (right * (1.0 - 2.0 * left)))

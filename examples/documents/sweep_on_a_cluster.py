@@ -109,7 +109,7 @@ axis.legend()
 sodium = results.sel(species="Na")
 still = float(np.interp(0.0, sodium.current.sel(law="mpnp"), sodium.voltage))
 unforced = float(np.interp(0.0, sodium.force.sel(law="mpnp"), sodium.voltage))
-# exact: V = -(kT/e) log[rho^L rho_0^R / (rho^R rho_0^L)] (PHYSICS, section 4); the force is linear in V
+# exact: V = -(kT/e) log[rho^L rho_0^R / (rho^R rho_0^L)] (docs/theory.md#uphill); the force is linear in V
 KT_OVER_E, FULL = 1.380649e-23 * 298.15 / 1.602176634e-19 * 1e3, 1e-3 / (6.02214076e23 * 0.7e-9**3)
 exact = -KT_OVER_E * np.log(4.0 * (1.0 - 1.0 / FULL) / (1.0 - 4.0 / FULL))
 print(f"no current at {still:.3f} mV, no force at {unforced:.3f} mV, exactly {exact:.3f} mV")

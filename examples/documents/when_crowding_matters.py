@@ -100,7 +100,7 @@ for molar in (0.01, 0.1, 0.5, 1.0, 2.0):
     flows = {law: pnp.solve(gradient(fraction, 0.5 * fraction, law)).currents["cation"] for law in ("mpnp", "shdl")}
     ratio = flows["mpnp"] / flows["shdl"]
     print(f"{molar:22g}   {2 * fraction:7.3f}   {ratio:14.5f}")
-    # exact: the integral of -c'/(1 - 2c) over that of -c' (PHYSICS: shdl and mpnp with a net flux of volume)
+    # exact: the integral of -c'/(1 - 2c) over that of -c' (docs/theory.md#shdl-and-mpnp)
     assert np.isclose(ratio, 0.5 * np.log((1 - fraction) / (1 - 2 * fraction)) / (0.5 * fraction), rtol=1e-6)
 
 # %% [markdown]

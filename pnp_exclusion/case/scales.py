@@ -1,7 +1,7 @@
 """The units in which a case is computed, and the way back to SI.
 
-Everything behind this file is dimensionless as in PHYSICS: lengths in L, potentials in kT/e, densities as occupied
-fractions, diffusivities in the largest one, times in L^2/D. A dimensionless case has all scales equal to one.
+Everything behind this file is dimensionless (docs/theory.md#scales): lengths in L, potentials in kT/e, densities as
+occupied fractions, diffusivities in the largest one, times in L^2/D. A dimensionless case has all scales equal to one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Scales:
     diffusivity: float
     """m^2/s."""
     debye_length: float | None
-    """lambda of PHYSICS in units of ``length``; None with imposed fields."""
+    """lambda of Poisson's equation in units of ``length``; None with imposed fields."""
     length_unit: str = ""
     """The unit of lengths in results: that of the case's domain, or a handier one (`READABLE`)."""
     length_in_unit: float = 1.0

@@ -25,7 +25,7 @@ from pnp_exclusion.runtime.compilation import compiled_form
 
 QUADRATURE_PER_DEGREE = 2
 """Times the degree of the elements: the errors are those of degree 20, the cost a hundredth of UFL's own estimate's
-(NUMERICS)."""
+(docs/numerics.md#quadrature)."""
 STEEP = 1.9
 """kT: a cell over which a potential changes by more is integrated by the high rule."""
 STEEP_DEGREE = {1: (48, 48, 64, 64), 2: (24, 24, 36, 36), 3: (19, 19, 21, 21)}

@@ -2,7 +2,7 @@
 
 The residual of the species' equation, summed over the nodes that a boundary holds, is what must flow in there to keep
 them; this is exact to the order of the solution in the energy norm squared, and the sum over all boundaries vanishes to
-round-off (PHYSICS, section 5). Differentiating the solution at the wall instead is wrong by percents.
+round-off (docs/numerics.md#currents). Differentiating the solution at the wall instead is wrong by percents.
 """
 
 from __future__ import annotations

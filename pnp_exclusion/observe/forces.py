@@ -1,4 +1,4 @@
-"""Thermodynamic forces between two ends of the domain, and the regime of every species (PHYSICS, sections 3 and 4)."""
+"""Thermodynamic forces between two ends of the domain, and the regime of every species (docs/theory.md#regimes)."""
 
 from __future__ import annotations
 

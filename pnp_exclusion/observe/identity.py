@@ -1,4 +1,4 @@
-"""The master identity of one-dimensional steady states, ``F = <M^-1> J`` (PHYSICS, section 3).
+"""The master identity of one-dimensional steady states, ``F = <M^-1> J`` (docs/theory.md#master-identity).
 
 It checks a computed profile against its computed currents without any reference solution, for every law.
 """

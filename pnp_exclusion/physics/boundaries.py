@@ -1,4 +1,4 @@
-"""Boundary conditions: one class each, with what it holds and its term of the weak form (PHYSICS, section 5).
+"""Boundary conditions: one class each, with what it holds and its term of the weak form (docs/theory.md#boundaries).
 
 Dimensionless. A condition may hold densities and the potential (essential) and may add an outward flux ``J_a . n`` or a
 surface charge ``lambda^2 eps dphi/dn`` (natural). A new condition is one more class; nothing else changes.

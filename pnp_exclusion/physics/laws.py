@@ -1,6 +1,6 @@
 """Flux laws: a free energy and the rates at which neighbours change places.
 
-Every law of the package has the form (PHYSICS, section 1; Onsager's structure)
+Every law of the package has the form (docs/theory.md#laws; Onsager's structure)
 
     J_a = -sum_b w_ab (G_a - G_b) ,    G_a = grad mu_a - E_a ,    G_0 = 0 ,    b = 0..N, b != a
 
@@ -126,7 +126,7 @@ class Law:
     free_energy
         `LatticeGas` unless given. `require_fit` refuses one whose densities break the Maxwell relations
         ``d rho_a / d eta_b = d rho_b / d eta_a``, without which there is no free energy, no Onsager symmetry and no
-        bound on the entropy production (PHYSICS, section 6).
+        bound on the entropy production (docs/theory.md#free-energies).
     equal_diffusivities
         True for a law that is derived only for species of the same diffusivity.
     parameters

@@ -20,7 +20,7 @@ from pnp_exclusion.physics.laws import Law
 
 @dataclass(frozen=True)
 class Species:
-    """A kind of particle, dimensionless (docs/theory.md#units).
+    """A kind of particle, dimensionless (docs/theory.md#scales).
 
     charge
         Valence.

@@ -36,7 +36,7 @@ class Solution(SteadyState):
             self.converged = False
 
     def summary(self) -> dict[str, Any]:
-        """Return the contract's summary (DESIGN), in SI units for an SI case, with `warnings`; collective.
+        """Return what `summary.json` holds, in SI units for an SI case, with `warnings`; collective.
 
         Without any state (`has_state`) only what was tried is in it.
         """

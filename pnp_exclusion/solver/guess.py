@@ -1,4 +1,6 @@
-"""The first guess: from boundary values to a state from which Newton converges in a few steps (NUMERICS).
+"""The first guess: from boundary values to a state from which Newton converges in a few steps.
+
+See docs/numerics.md#first-guess:
 
 1. every ``mu_a`` harmonic between the boundaries that hold it, or (`Start`) such that the densities of the species
    which pass are; constant where one boundary holds it;
@@ -32,7 +34,7 @@ Start = Literal["densities", "potentials"]
 potentials where nothing does: equilibrium is then exact."""
 
 POISSON_STEPS = 60
-"""The damped iteration on a monotone problem: 5 steps as a rule, 11 at most in NUMERICS' trials."""
+"""The damped iteration on a monotone problem: 5 steps as a rule, 11 at most when it was tried."""
 POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6

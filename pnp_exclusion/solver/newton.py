@@ -1,4 +1,4 @@
-"""Newton's method on PETSc SNES, with the limits on a step and the test of a solution from NUMERICS."""
+"""Newton's method on PETSc SNES, with the limits on a step and the test of a solution (docs/numerics.md#newton)."""
 
 from __future__ import annotations
 

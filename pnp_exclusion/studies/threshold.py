@@ -1,8 +1,8 @@
 """The threshold of a species: the voltage, or the force on it, at which its current through a membrane vanishes.
 
 By bisection on the computed current, without the closed forms of the master identity, which then check it
-(PHYSICS, section 3): a law of diagonal mobility stops species ``a`` at ``F_a = 0``, `shdl` at ``F_a = Fbar``, the
-common drag at the threshold's own profile; in between the species runs against its own force.
+(docs/theory.md#master-identity): a law of diagonal mobility stops species ``a`` at ``F_a = 0``, `shdl` at
+``F_a = Fbar``, the common drag at the threshold's own profile; in between the species runs against its own force.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The lattice process beside its hydrodynamic limit: the same case as particles and as a continuum.
 
 The process runs in the field of the continuum solution (imposed, or self-consistent with Poisson) between the same
-reservoirs, at several sizes. Its densities and currents must come to those of `shdl` as 1/n falls (PHYSICS, section 2;
-Casini, Giardina, Nicolini, Selmi, Vernia, arXiv 2602.08583 (2026)). For other exchange rates than stirring the
-comparison is with a mean-field law, and what is measured is its departure from the process.
+reservoirs, at several sizes. Its densities and currents must come to those of `shdl` as 1/n falls
+(docs/theory.md#hydrodynamic-limit; Casini, Giardina, Nicolini, Selmi, Vernia, arXiv 2602.08583 (2026)). For other
+exchange rates than stirring the comparison is with a mean-field law, and what is measured is its departure from the
+process.
 """
 
 from __future__ import annotations

@@ -92,9 +92,9 @@ def _multigrid(size: Size) -> Options:
 
 
 def fieldsplit(fields: Sequence[str], size: Size) -> Options:
-    """Multiplicative fieldsplit with one scalar multigrid per field: Krylov counts that do not grow (NUMERICS).
+    """Multiplicative fieldsplit with one scalar multigrid per field (docs/numerics.md#linear-solvers).
 
-    A single field has nothing to split: its multigrid alone.
+    Krylov counts do not grow. A single field has nothing to split: its multigrid alone.
     """
     multigrid = _multigrid(size)
     options: Options = {

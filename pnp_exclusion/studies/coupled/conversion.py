@@ -6,8 +6,8 @@ Linear irreversible thermodynamics of a load (index 0) and a driver (index 1), a
 
 The driver's current runs down its force, which consumes the free energy ``J_1 X_1`` per time; the load's runs against
 its force, which delivers the power ``P = -J_0 X_0``; the difference is the entropy production. The efficiency is
-``eta = P / (J_1 X_1)``, at most 1. With ``Z = L_01^2 / det L`` (PHYSICS, section 4; Benenti, Casati, Saito, Whitney,
-Phys. Rep. 694, 1 (2017), with 1 in the place of Carnot's efficiency):
+``eta = P / (J_1 X_1)``, at most 1. With ``Z = L_01^2 / det L`` (docs/theory.md#coupled; Benenti, Casati, Saito,
+Whitney, Phys. Rep. 694, 1 (2017), with 1 in the place of Carnot's efficiency):
 
     eta_max = (sqrt(1 + Z) - 1) / (sqrt(1 + Z) + 1) ,   eta(P_max) = Z / (2 (Z + 2)) ,
     eta(P)  = x / (2 [1 + 2/Z -/+ sqrt(1 - x)]) ,   x = P / P_max   (minus: the efficient branch).

@@ -1,8 +1,9 @@
 """Coupling at any drive: the master identity turns the profile into a symmetric matrix, ``J = K F`` exactly.
 
-For a stationary state in one dimension ``F = <M^-1> J`` (PHYSICS, section 3), so that with ``K = <M^-1>^-1`` the
-formulas of linear theory hold for the state itself, however far from equilibrium: ``K`` is symmetric and positive, and
-depends on the drive through the profile alone. For `shdl`, with ``G_a = 1/<1/rho_a>``, ``G_0`` that of the vacancies,
+For a stationary state in one dimension ``F = <M^-1> J`` (docs/theory.md#master-identity), so that with
+``K = <M^-1>^-1`` the formulas of linear theory hold for the state itself, however far from equilibrium: ``K`` is
+symmetric and positive, and depends on the drive through the profile alone. For `shdl`, with ``G_a = 1/<1/rho_a>``,
+``G_0`` that of the vacancies,
 
     K_ab = G_a delta_ab - G_a G_b / sum_{c>=0} G_c ,    Z = G_1 G_2 / (G_0 (G_0 + G_1 + G_2))   (two species),
 

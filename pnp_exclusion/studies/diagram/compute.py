@@ -1,6 +1,6 @@
 """The phase diagram of a case over two drivings: borders, common points, regions and their shares of the plane.
 
-The lines are zeros of smooth functions of the drivings, for every species a (PHYSICS, section 4):
+The lines are zeros of smooth functions of the drivings, for every species a (docs/theory.md#uphill):
 
     current    J_a = 0           begins uphill transport; found by the solver
     force      F_a = 0           between it and the current's line the current is inverse; known exactly

@@ -35,7 +35,7 @@ class Ends:
 
 
 def ends_of(case: Case) -> Ends:
-    """Forces and contents between the two reservoirs of a case (PHYSICS, section 3)."""
+    """Forces and contents between the two reservoirs of a case (docs/theory.md#master-identity)."""
     scales = _scales(case)
     energy = law_of(case).free_energy
     charges = np.array([species.charge for species in case.species])

@@ -26,15 +26,15 @@ class Reading:
 
     excess
         Its current in units of what one kT more of its own force would drive through the same profile,
-        ``J_a / (<M^-1>^-1)_aa``: by the master identity (PHYSICS, section 3) that is the force beyond the one at which
-        the species stands still, in kT. It vanishes with the current and is a smoother function of the drivings; above
+        ``J_a / (<M^-1>^-1)_aa``: by docs/theory.md#master-identity that is the force beyond the one at which the
+        species stands still, in kT. It vanishes with the current and is a smoother function of the drivings; above
         one dimension the current over the mean flux. nan if the solve failed.
     current
         In ``unit``.
     force
         kT.
     regime
-        PHYSICS, section 4.
+        One of docs/theory.md#regimes.
     failure
         Why there is no state; empty if there is one.
     """
