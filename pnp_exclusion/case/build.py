@@ -15,14 +15,15 @@ from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.layers import grid_of, read_mesh_of
 from pnp_exclusion.case.mesh_checks import require_usable_mesh
+from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.physical_names import MeshFileError
-from pnp_exclusion.physics import boundaries
+from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
-from pnp_exclusion.physics.laws import Law, named_law
+from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import Problem, Species
 from pnp_exclusion.runtime.memory import estimate, require_memory
 from pnp_exclusion.solver.linear.presets import Size, resolved
@@ -57,7 +58,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
     if law is None:
         # checked when the case was read
-        law = law_of(case)
+        law = case.model.flux_law
     else:
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
@@ -77,12 +78,6 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
     return Setup(case, scales, problem)
-
-
-def law_of(case: Case) -> Law:
-    """Return the law that a case names."""
-    model = case.model
-    return named_law(model.law, model.kappa)
 
 
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
@@ -139,32 +134,35 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
-    given = [getattr(boundary, "potential", None) for boundary in case.boundaries]
+    given = [boundary.held_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
 
 
-def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[boundaries.BoundaryCondition]:
+@dataclass(frozen=True)
+class _Surroundings:
+    """Of a boundary, see `pnp_exclusion.case.boundary_tables.Surroundings`."""
+
+    scales: Scales
+    reference: float
+    held: Mapping[str, Mapping[str, float]]
+
+    def fractions(self, where: str) -> Mapping[str, float]:
+        return self.held[where]
+
+    def potential(self, given: Quantity | None) -> float | None:
+        return None if given is None else given.value / self.scales.potential - self.reference
+
+    def flux(self, given: Quantity) -> float:
+        return given.value / self.scales.flux
+
+
+def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    fractions = held_fractions(case, scales)
-    listed = [_condition(boundary, scales, reference, fractions[boundary.where]) for boundary in case.boundaries]
+    surroundings = _Surroundings(scales, reference, held_fractions(case, scales))
+    listed = [boundary.condition(surroundings) for boundary in case.boundaries]
     named = {boundary.where for boundary in case.boundaries}
-    return listed + [boundaries.Wall(name) for name in domain.boundary_facets if name not in named]
-
-
-def _condition(
-    table: tables.Boundary, scales: Scales, reference: float, fractions: Mapping[str, float]
-) -> boundaries.BoundaryCondition:
-    match table:
-        case tables.Reservoir():
-            return boundaries.Reservoir(table.where, fractions, _potential(table.potential, scales, reference))
-        case tables.Electrode():
-            return boundaries.Electrode(table.where, _potential(table.potential, scales, reference), fractions)
-        case tables.Flux():
-            fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
-            return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales, reference))
-        case _:
-            return boundaries.Wall(table.where)
+    return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
 
 def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
@@ -176,7 +174,6 @@ def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
     given = {
         boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
         for boundary in case.boundaries
-        if isinstance(boundary, tables.Contents)
     }
     largest: dict[str, float] = {}
     for name, fraction in (item for fractions in given.values() for item in fractions.items()):
@@ -190,10 +187,6 @@ def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
         for where, fractions in given.items()
     }
     return {boundary.where: held.get(boundary.where, {}) for boundary in case.boundaries}
-
-
-def _potential(potential: tables.Quantity | None, scales: Scales, reference: float) -> float | None:
-    return None if potential is None else potential.value / scales.potential - reference
 
 
 # ---- materials ----

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case.checks import check_law, check_tables
+from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.reading import Memory
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import CaseError
@@ -60,8 +61,7 @@ def read_case(path: str | Path, law: str | None = None) -> Case:
         raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
     if law is not None and isinstance(tables.get("model"), dict):
         tables["model"]["law"] = law
-        if law != "vacancy":
-            tables["model"].pop("kappa", None)
+        without_parameters_of_others(tables["model"])
     return checked_case(tables, path)
 
 

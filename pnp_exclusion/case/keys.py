@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from pydantic.fields import FieldInfo
 
 from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.reading import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
@@ -47,8 +48,8 @@ def set_key(tables: dict[str, Any], key: str, value: Any) -> None:
         # a table that the file leaves to its defaults
         node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
     node[place.path[-1]] = copy.deepcopy(value)
-    if place.path == ("model", "law") and value != "vacancy":
-        tables["model"].pop("kappa", None)  # which goes with "vacancy" only
+    if place.path == ("model", "law"):
+        without_parameters_of_others(tables["model"])
 
 
 def dimension_of_key(tables: dict[str, Any], key: str) -> Dimension | None:
@@ -210,8 +211,8 @@ def _table_meant(kinds: Sequence[Any], node: Any) -> type[Table] | None:
 
 
 def _is_meant(table: type[Table], node: dict[str, Any]) -> bool:
-    """Whether a node is this of several tables, which differ in their ``shape`` or ``kind``."""
-    for word in ("shape", "kind"):
+    """Whether a node is this of several tables, which differ in their ``shape``, ``kind`` or ``law``."""
+    for word in ("shape", "kind", "law"):
         if word in table.model_fields:
             annotation = table.model_fields[word].annotation
             return get_origin(annotation) is Literal and node.get(word) in get_args(annotation)

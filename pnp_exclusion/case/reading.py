@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.boundary_tables import AnyBoundary
+from pnp_exclusion.case.law_tables import AnyModel, Model, laws_with
 from pnp_exclusion.case.plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
-from pnp_exclusion.case.quantities import shown
+from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.tables import CaseTables, dimension_of
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
@@ -63,7 +65,7 @@ class Draft:
     memory: Memory | None = None
     mistakes: list[str] = field(default_factory=list)
     title: str = ""
-    model: tables.Model | None = None
+    model: Model | None = None
     species: dict[str, tables.Species] = field(default_factory=dict)
     all_species_read: bool = True
     domain: Any = None
@@ -95,7 +97,7 @@ class Draft:
         return lengths if lengths and min(lengths) > 0.0 else None
 
     @property
-    def written_size(self) -> list[tables.Quantity]:
+    def written_size(self) -> list[Quantity]:
         """The lengths of the domain as written."""
         match self.domain:
             case tables.Interval() as interval:
@@ -114,9 +116,9 @@ def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
     if not isinstance(draft.title, str):
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
     reader = Reader(draft, _units(raw.get("model")))
-    draft.model = reader.table(raw, "model", tables.Model, required=True)
+    draft.model = reader.table(raw, "model", AnyModel, required=True)
     if draft.model is None and "model" in raw:
-        draft.model = reader.without_mistakes(raw["model"], tables.Model)
+        draft.model = reader.without_mistakes(raw["model"], AnyModel)
     draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
     shape = raw["domain"].get("shape") if isinstance(raw.get("domain"), dict) else None
     draft.shape = shape if isinstance(shape, str) else ""
@@ -133,7 +135,7 @@ def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
             draft.species[species.name] = species
     draft.all_species_read &= bool(draft.species)
     draft.regions = [r for r in reader.array(raw, "regions", tables.Region) if r is not None]
-    boundaries = list(reader.array(raw, "boundaries", tables.AnyBoundary, required=True))
+    boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=True))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 
@@ -206,7 +208,8 @@ class Reader:
         try:
             return adapter.validate_python(entry, context=self._context)
         except ValidationError as error:
-            wrong = {finding["loc"][0] for finding in error.errors() if finding["loc"]}
+            in_union = not isinstance(kind, type)
+            wrong = {finding["loc"][in_union] for finding in error.errors() if len(finding["loc"]) > in_union}
         right = {key: value for key, value in entry.items() if key not in wrong} if isinstance(entry, dict) else {}
         try:
             return adapter.validate_python(right, context=self._context)
@@ -236,6 +239,9 @@ def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
         key = "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in location)[1:]
         prefix, context = f"{key}: " if key else "", finding.get("ctx", {})
         match finding["type"]:
+            case "extra_forbidden" if len(location) == 1 and laws_with(key) and "law" in entry:
+                laws = " or ".join(f'"{law}"' for law in laws_with(key))
+                yield f'{key} goes with law = {laws}, but the law is {shown(entry["law"])}'
             case "extra_forbidden":
                 known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
                 yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'
@@ -283,10 +289,14 @@ def _keys(kind: Any, entry: Any) -> list[str]:
     """The keys of the table that an entry means to be."""
     if isinstance(kind, type) and issubclass(kind, Table):
         return _names(kind)
-    chosen = [k for k in kind.__origin__.__args__ if _tag(k) in (entry.get("shape"), entry.get("kind"))]
+    annotated = get_args(get_args(kind)[0])
+    members = [get_args(one)[0] if get_origin(one) is Annotated else one for one in annotated]
+    meant = {entry.get(word) for word in ("shape", "kind", "law")}
+    chosen = [member for member in members if _tag(member) in meant] or members[-1:]
     return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
 
 
 def _tag(kind: type[Table]) -> str:
-    discriminator = kind.model_fields.get("shape") or kind.model_fields["kind"]
-    return str(discriminator.annotation.__args__[0])  # type: ignore[union-attr]
+    word = next(word for word in ("shape", "kind", "law") if word in kind.model_fields)
+    values = get_args(kind.model_fields[word].annotation)
+    return str(values[0]) if values else ""

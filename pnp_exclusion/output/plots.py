@@ -70,7 +70,7 @@ def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> N
         for position, (name, rho) in enumerate(zip(case.species_names, profile.rho, strict=True)):
             densities.plot(x, rho * scales.displayed_concentration, color=species_colour(position), label=name)
         densities.set_ylabel(_density_label(scales))
-        if case.model.law != "pnp":
+        if case.model.flux_law.crowded:
             _packing_axis(densities, scales)
         if profile.potential is not None:
             factor, label = _potential_in_display(scales)
@@ -108,7 +108,8 @@ def _shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> 
 
 
 def _title(case: Case) -> str:
-    law = case.model.law + (f" (kappa = {case.model.kappa:g})" if case.model.kappa else "")
+    parameters = ", ".join(f"{name} = {value:g}" for name, value in case.model.flux_law.parameters.items())
+    law = case.model.law + (f" ({parameters})" if parameters else "")
     return textwrap.fill(f"{plain(case.title)} — {law}", TITLE_WIDTH) if case.title else law
 
 
@@ -128,7 +129,7 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
     for name, rho, flux in zip(case.species_names, cut.rho, cut.flux, strict=True):
         unit = "[mol/L]" if scales.si else "(occupied fraction)"
         panels.append((f"{name} {unit}; lines: flux", rho * scales.displayed_concentration, flux))
-    if case.model.law != "pnp":
+    if case.model.flux_law.crowded:
         panels.append(("packing (occupied fraction)", cut.rho.sum(axis=0), None))
     across, up = (drawn_grid(grid * scales.length_in_unit) for grid in cut.grid)
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):

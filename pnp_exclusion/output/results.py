@@ -204,8 +204,8 @@ OUR_FILES = {
 """What this package writes; nothing else in a folder is ever removed."""
 
 
-OUR_FOLDERS = {*LAWS, "leg_a", "leg_b"}
-"""Folders of results within results: of a law, of a leg of an engine."""
+LEGS = {"leg_a", "leg_b"}
+"""Folders of the legs of an engine within its results; beside them those of laws."""
 
 
 def _remove_earlier(folder: Path, kept: set[str]) -> None:
@@ -213,7 +213,7 @@ def _remove_earlier(folder: Path, kept: set[str]) -> None:
     for entry in folder.iterdir():
         if entry.name in OUR_FILES and entry.name not in kept:
             _remove(entry)
-        elif entry.name in OUR_FOLDERS and (entry / "manifest.json").is_file():
+        elif entry.name in LEGS | set(LAWS) and (entry / "manifest.json").is_file():
             _remove_earlier(entry, set())
             with contextlib.suppress(OSError):
                 entry.rmdir()

@@ -11,7 +11,6 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
-from pnp_exclusion.case.tables import Flux
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
@@ -139,8 +138,7 @@ def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
         f'the flux of {name} through "{boundary.where}" can be carried up to {report.drive * flux.number:.5g} of the '
         f"{flux.text} given; at {report.failed_drive * flux.number:.5g} no steady state was found"
         for boundary in case.boundaries
-        if isinstance(boundary, Flux)
-        for name, flux in boundary.flux.items()
+        for name, flux in boundary.fluxes.items()
         if flux.number
     ]
 

@@ -12,7 +12,6 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
-from pnp_exclusion.case.tables import Contents
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import currents, flux_parts, forces, identity
 from pnp_exclusion.observe.currents import BoundaryTotals
@@ -135,7 +134,7 @@ class SteadyState:
 
     def _left_by_absence(self, name: str) -> float:
         """Return the current of a species that is only there because unknowns cannot hold a content of exactly 0."""
-        holding = [boundary for boundary in self.setup.case.boundaries if isinstance(boundary, Contents)]
+        holding = self.setup.case.boundaries
         amounts = [boundary.amounts[name] for boundary in holding if name in boundary.amounts]
         if 0.0 not in amounts or self.forces is None:
             return 0.0

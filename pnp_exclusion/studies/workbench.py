@@ -10,9 +10,12 @@ from typing import Any, Self
 
 from mpi4py import MPI
 
+from pnp_exclusion.case.boundary_tables import KINDS
 from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.law_tables import TABLES
 from pnp_exclusion.case.scales import scales_of
+from pnp_exclusion.case.tables import Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
@@ -23,11 +26,11 @@ from pnp_exclusion.solution.solve import settings_of
 from pnp_exclusion.solver.linear.presets import OptionsLedger
 from pnp_exclusion.solver.steady import SteadySolver
 
-NUMBERS: dict[str, tuple[str, ...]] = {
-    "model": ("kappa", "temperature", "permittivity", "lattice_spacing", "debye_length"),
-    "species": ("charge", "diffusivity", "mean_concentration", "mean_fraction"),
-    "regions": ("fixed_charge", "permittivity", "diffusivity"),
-    "boundaries": ("potential", "concentration", "fraction", "flux"),
+NUMBERS: dict[str, frozenset[str]] = {
+    "model": frozenset(key for table in TABLES.values() for key in table.numbers),
+    "species": frozenset(Species.numbers),
+    "regions": frozenset(Region.numbers),
+    "boundaries": frozenset(key for kind in KINDS for key in kind.numbers),
 }
 """Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
 

@@ -139,11 +139,9 @@ def require_channel(solution: Solution) -> None:
 
 def kappa_of(solution: Solution) -> float:
     """Return the exchange rate of unlike particles that belongs to the law; `UsageError` for laws of no lattice."""
-    law, model = solution.discretisation.problem.law, solution.setup.case.model
-    if law.name == "shdl":
-        return 1.0
-    if law.name == "vacancy":
-        return model.kappa
+    law = solution.discretisation.problem.law
+    if law.lattice_exchange is not None:
+        return law.lattice_exchange
     raise UsageError(
         f'law "{law.name}" is not the limit of a lattice process; use "shdl" (stirring), or "vacancy" to measure how '
         "far hopping is from its mean-field law"
