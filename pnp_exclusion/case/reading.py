@@ -241,7 +241,7 @@ def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
         match finding["type"]:
             case "extra_forbidden" if len(location) == 1 and laws_with(key) and "law" in entry:
                 laws = " or ".join(f'"{law}"' for law in laws_with(key))
-                yield f'{key} goes with law = {laws}, but the law is {shown(entry["law"])}'
+                yield f"{key} goes with law = {laws}, but the law is {shown(entry['law'])}"
             case "extra_forbidden":
                 known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
                 yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'

@@ -15,6 +15,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solver.linear.presets import OptionsLedger
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
@@ -118,13 +119,34 @@ def solve(
             if not keep_failure:
                 raise ConvergenceError("\n".join([str(error), *carried_fluxes(case, solver.report)])) from None
             report, converged = solver.report, False
-        clock.lap("solve")
         options = ledger.effective(), ledger.unused()
     solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
+    for _ in range(ROUNDS):
+        if is_too_coarse(solution):
+            solution = _on_finer_cells(solution, settings, petsc_options, say)
+    clock.lap("solve")
     solution.refuse_unresolved()
     if not (solution.converged or keep_failure):
         raise ConvergenceError("\n".join(solution.unresolved))
     return solution
+
+
+def _on_finer_cells(
+    coarse: Solution, settings: SolverSettings, petsc_options: Sequence[str], say: Callable[[str], None]
+) -> Solution:
+    """Solve again on an interval with finer cells where the solution is steep; the same if that fails."""
+    setup = refined(coarse)
+    discrete = Discretisation(setup.problem, setup.case.solver.degree, setup.case.solver.quadrature_degree)
+    say(f"  {setup.problem.domain.cells} cells instead of {coarse.setup.problem.domain.cells}, finer where it is steep")
+    transfer(coarse.discretisation, discrete)
+    with OptionsLedger(petsc_options) as ledger, SteadySolver(discrete, ledger, settings, say) as solver:
+        try:
+            report = solver.solve(near=True)
+        except ConvergenceError:
+            return coarse
+        options = ledger.effective(), ledger.unused()
+    report.add(coarse.report)
+    return Solution(setup, discrete, report, True, coarse.seconds, *options)
 
 
 def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
