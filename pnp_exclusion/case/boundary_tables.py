@@ -16,24 +16,54 @@ from pnp_exclusion.case.quantities import Concentration, MolarFlux, Potential, Q
 from pnp_exclusion.physics import boundaries
 
 
+class Scales(Protocol):
+    """What dimensionless numbers are multiplied by to give those of the case (`pnp_exclusion.case.scales.Scales`)."""
+
+    @property
+    def flux(self) -> float:
+        """Density of particle flux."""
+        ...
+
+    @property
+    def surface_charge(self) -> float:
+        """Charge per area."""
+        ...
+
+
 class Surroundings(Protocol):
-    """What a boundary must know of the rest of its case; lengths in L, potentials in kT/e."""
+    """What a boundary must know of the rest of its case."""
+
+    @property
+    def scales(self) -> Scales:
+        """Units."""
+        ...
 
     def fractions(self, where: str) -> Mapping[str, float]:
         """Occupied fractions that a boundary holds, above zero."""
         ...
 
     def potential(self, given: Quantity | None) -> float | None:
-        """A potential relative to the middle of those that the case holds."""
-        ...
-
-    def flux(self, given: Quantity) -> float:
-        """A flux in units of the case's scales."""
+        """A potential relative to the middle of those that the case holds, kT/e."""
         ...
 
 
 class LayerSizes(Protocol):
-    """Thicknesses of layers in a case, in L; infinite where there is none."""
+    """Thicknesses of layers in a case, in L."""
+
+    @property
+    def scales(self) -> Scales:
+        """Units."""
+        ...
+
+    @property
+    def debye_length(self) -> float:
+        """``lambda``."""
+        ...
+
+    @property
+    def largest_valence(self) -> float:
+        """Of the species, 1 at least."""
+        ...
 
     def at_potential(self) -> float:
         """Of the diffuse layer at a boundary that holds a potential and what is dissolved there."""
@@ -51,6 +81,8 @@ class Boundary(Table):
     """Keys whose values are numbers of a compiled form; whether they are given at all is structure."""
     needs_potential: ClassVar[bool] = False
     """Whether ``potential`` must be given with ``electrostatics = "poisson"``."""
+    electrostatic: ClassVar[tuple[str, ...]] = ("potential",)
+    """Keys that have no effect with ``electrostatics = "imposed"``."""
 
     kind: str
     where: GroupName
@@ -168,7 +200,7 @@ class Flux(Boundary):
 
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
-        fluxes = {name: surroundings.flux(flux) for name, flux in self.flux.items()}
+        fluxes = {name: flux.value / surroundings.scales.flux for name, flux in self.flux.items()}
         return boundaries.PrescribedFlux(self.where, fluxes, surroundings.potential(self.potential))
 
     @override

@@ -153,9 +153,6 @@ class _Surroundings:
     def potential(self, given: Quantity | None) -> float | None:
         return None if given is None else given.value / self.scales.potential - self.reference
 
-    def flux(self, given: Quantity) -> float:
-        return given.value / self.scales.flux
-
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""

@@ -304,8 +304,10 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
 
 def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
     potential = boundary.held_potential
-    if model.electrostatics == "imposed" and potential is not None:
-        draft.refuse(where, 'potential has no effect with electrostatics = "imposed"; give each species a field')
+    if model.electrostatics == "imposed":
+        for key in boundary.electrostatic:
+            if getattr(boundary, key, None) is not None:
+                draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; give each species a field')
     if model.electrostatics == "poisson" and potential is None and boundary.needs_potential:
         example = '"50 mV"' if model.si else "2.0"
         draft.refuse(where, f"the potential of this {boundary.kind} is missing, e.g. potential = {example}")

@@ -153,6 +153,14 @@ class _LayerSizes:
     case: Case
     scales: Scales
 
+    @property
+    def debye_length(self) -> float:
+        return self.scales.debye_length or math.inf
+
+    @property
+    def largest_valence(self) -> float:
+        return max([1.0, *(abs(species.charge) for species in self.case.species)])
+
     def at_potential(self) -> float:
         return debye_layer(self.case, self.scales)
 
