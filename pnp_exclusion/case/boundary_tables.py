@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Protocol, override
 from pydantic import Field
 
 from pnp_exclusion.case.base import GroupName, Number, Table
-from pnp_exclusion.case.quantities import Concentration, MolarFlux, Potential, Quantity
+from pnp_exclusion.case.quantities import Concentration, Dimension, MolarFlux, Potential, Quantity
 from pnp_exclusion.physics import boundaries
 
 
@@ -167,14 +167,32 @@ class Electrode(Contents):
         return math.inf if self.potential is None else sizes.at_blocking(self.potential)
 
 
+SurfaceCharge = Annotated[Quantity, Dimension("a charge per area", ("C/m^2",), "-0.05 C/m^2")]
+
+
 class Wall(Boundary):
-    """``kind = "wall"``: blocks every species and carries no charge, as do boundaries that are not named."""
+    """``kind = "wall"``: blocks every species; carries a given charge, or none, as boundaries that are not named."""
 
     kind: Literal["wall"]
+    surface_charge: SurfaceCharge | None = None
+    """Charge per area that does not move; dimensionless: elementary charges a site, times the length L."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("surface_charge",)
+    electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge",)
 
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
-        return boundaries.Wall(self.where)
+        if self.surface_charge is None:
+            return boundaries.Wall(self.where)
+        return boundaries.Wall(self.where, self.surface_charge.value / surroundings.scales.surface_charge)
+
+    @override
+    def layer(self, sizes: LayerSizes) -> float:
+        """Return the Debye length, or that of Gouy and Chapman, ``2 lambda^2/(z sigma)``, if it is less."""
+        if self.surface_charge is None or not self.surface_charge.value:
+            return math.inf
+        charge = abs(self.surface_charge.value) / sizes.scales.surface_charge
+        return min(sizes.at_potential(), 2.0 * sizes.debye_length**2 / (sizes.largest_valence * charge))
 
 
 class Flux(Boundary):
