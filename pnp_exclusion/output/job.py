@@ -13,6 +13,7 @@ from mpi4py import MPI
 from pnp_exclusion.case.case import Case, read_case
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import sample
+from pnp_exclusion.output.distances import distances
 from pnp_exclusion.output.report import currents_in_units
 from pnp_exclusion.output.results import LOG, ResultFolder, manifest, profile_csv, write_fields
 from pnp_exclusion.runtime.console import Console
@@ -128,8 +129,10 @@ class Job:
         case = next(iter(solutions.values())).setup.case
         summaries = {law: solution.summary() for law, solution in solutions.items()}
         converged = all(solution.converged for solution in solutions.values())
-        self.folder.write_json("summary.json", lambda: {"converged": converged, "laws": summaries})
         solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
+        apart = distances(solutions) if solutions else []
+        content = {"converged": converged, "laws": summaries, "distances": apart}
+        self.folder.write_json("summary.json", lambda: content)
         first = next(iter(solutions.values()), None)
         if first is None or first.ends is None or not case.output.pictures:
             return

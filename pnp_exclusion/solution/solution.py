@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +41,19 @@ class Solution(SteadyState):
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        return self.readings() | {"warnings": self.warnings()}
+        return self.readings() | self._mechanisms() | {"warnings": self.warnings()}
+
+    def _mechanisms(self) -> dict[str, Any]:
+        """Return what carries every flux, and where it runs uphill, which take more integrals than all readings."""
+        if not self.has_state:
+            return {}
+        scales = self.setup.scales
+        unit = "mol/m^2/s" if scales.si else ""
+        parts = {
+            name: {part: {"value": value * scales.flux, "unit": unit} for part, value in asdict(split).items()}
+            for name, split in self.flux_parts.items()
+        }
+        return {"flux_parts": parts, "uphill": {"global": self.is_globally_uphill, "local": self.uphill_shares}}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""

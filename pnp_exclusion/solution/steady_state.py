@@ -13,7 +13,7 @@ import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.observe import currents, flux_parts, forces, identity
+from pnp_exclusion.observe import currents, flux_parts, forces, identity, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.solver.steady import SteadyReport
 
@@ -168,6 +168,19 @@ class SteadyState:
     def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
         """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
         return flux_parts.flux_parts(self.discretisation, self.axis)
+
+    @cached_property
+    def is_globally_uphill(self) -> bool | None:
+        """Whether all particles together run uphill, see `pnp_exclusion.observe.uphill`; None if that means nothing."""
+        if self.ends is None or self.currents is None:
+            return None
+        none = forces.NO_CURRENT * sum(self.one_way.values())
+        return uphill.is_globally_uphill(self.ends, self.currents, none)
+
+    @cached_property
+    def uphill_shares(self) -> dict[str, float]:
+        """Share of the domain in which every species runs uphill; see `pnp_exclusion.observe.uphill`."""
+        return uphill.uphill_shares(self.discretisation)
 
     @cached_property
     def axis(self) -> int:
