@@ -140,7 +140,7 @@ class Contents(Boundary):
 class Reservoir(Contents):
     """``kind = "reservoir"``: every species and the potential are given."""
 
-    kind: Literal["reservoir"]
+    kind: Literal["reservoir"] = "reservoir"
 
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
@@ -155,7 +155,7 @@ class Reservoir(Contents):
 class Electrode(Contents):
     """``kind = "electrode"``: the potential is given; a species is blocked unless its amount is given."""
 
-    kind: Literal["electrode"]
+    kind: Literal["electrode"] = "electrode"
 
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
@@ -173,7 +173,7 @@ SurfaceCharge = Annotated[Quantity, Dimension("a charge per area", ("C/m^2",), "
 class Wall(Boundary):
     """``kind = "wall"``: blocks every species; carries a given charge, or none, as boundaries that are not named."""
 
-    kind: Literal["wall"]
+    kind: Literal["wall"] = "wall"
     surface_charge: SurfaceCharge | None = None
     """Charge per area that does not move; dimensionless: elementary charges a site, times the length L."""
 
@@ -198,7 +198,7 @@ class Wall(Boundary):
 class Flux(Boundary):
     """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
 
-    kind: Literal["flux"]
+    kind: Literal["flux"] = "flux"
     flux: dict[str, MolarFlux]
     """Per species, positive out of the domain."""
     potential: Potential | None = None

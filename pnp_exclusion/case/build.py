@@ -13,13 +13,15 @@ import numpy as np
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.layers import grid_of, read_mesh_of
+from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
+from pnp_exclusion.mesh.given_mesh import given_domain
+from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
@@ -81,13 +83,13 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
 
 
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
-    if not isinstance(case.domain, tables.Gmsh):
+    if not isinstance(case.domain, tables.Gmsh | tables.GivenMesh):
         scales = scales_of(case, domain_length(case) or 1.0)
         return _made_mesh(case, scales, comm, also), scales
     try:
-        domain = read_mesh_of(case, comm)
-    except MeshFileError as error:
-        raise CaseError(case.mesh_path, [str(error)]) from None
+        domain = _read_mesh(case, comm)
+    except (MeshFileError, ValueError) as error:
+        raise CaseError(case.path, [f"[domain]: {error}"]) from None
     vertices = domain.mesh.topology.index_map(0).size_global
     _require_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
     length = 1.0
@@ -96,6 +98,16 @@ def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tupl
         length = float((high - low).max()) * case.domain.unit.value
         domain.mesh.geometry.x[:] *= case.domain.unit.value / length
     return domain, scales_of(case, length)
+
+
+def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
+    """Return the domain of a mesh file, or of a mesh that Python has made, in the units of its coordinates."""
+    if isinstance(case.domain, tables.GivenMesh):
+        if comm.size != case.domain.mesh.comm.size:
+            ranks = case.domain.mesh.comm.size
+            raise UsageError(f"the mesh of the case is on {ranks} rank(s), but the case is solved on {comm.size}")
+        return given_domain(case.domain.mesh, case.domain.boundaries, case.domain.regions)
+    return gmsh_domain(comm, case.mesh_path)
 
 
 def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> Domain:

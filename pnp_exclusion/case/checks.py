@@ -25,10 +25,14 @@ EXTREME = 1e30
 """Sizes, in SI units or without, beyond this or below its inverse are mistakes, and would overflow."""
 
 
-def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None) -> Draft:
-    """Return what was read from a parsed file, or raise `CaseError` with every mistake in it."""
+def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None, plain: bool = False) -> Draft:
+    """Return what was read from a parsed file, or from objects, or raise `CaseError` with every mistake in it.
+
+    plain
+        Whether numbers without a unit are in SI units, as from Python.
+    """
     draft = Draft(path, memory)
-    read_tables(raw, draft)
+    read_tables(raw, draft, plain)
     if draft.model is not None:
         for check in (
             _check_model,
@@ -154,11 +158,13 @@ def _units_name(model: Model) -> str:
 def _check_domain(draft: Draft, model: Model) -> None:
     for length in draft.written_size:
         _check_positive(draft, "[domain]", "length" if draft.shape == "interval" else "size", length)
-    if not isinstance(draft.domain, tables.Gmsh):
+    if not isinstance(draft.domain, tables.Gmsh | tables.GivenMesh):
         return
     if model.si and draft.domain.unit is None:
-        draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh file, e.g. "1 nm"')
+        draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh, e.g. "1 nm"')
     _check_positive(draft, "[domain]", "unit", draft.domain.unit)
+    if isinstance(draft.domain, tables.GivenMesh):
+        return
     try:
         draft.groups = _groups(draft, draft.path.parent / draft.domain.file)
     except MeshFileError as error:

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag, create_model, field_validator
 
 from pnp_exclusion.case.base import Positive, Table, refusal
 from pnp_exclusion.case.quantities import Length, Quantity, Temperature
-from pnp_exclusion.physics.laws import BUILT_IN, LAWS, Law, Parameter, find_law
+from pnp_exclusion.physics.laws import BUILT_IN, LAWS, Law, Parameter, find_law, register_law
 
 
 class Model(Table):
@@ -114,3 +114,17 @@ def without_parameters_of_others(model: dict[str, Any]) -> None:
     table = TABLES.get(law, RegisteredLaw) if isinstance(law, str) else RegisteredLaw
     for key in {key for other in TABLES.values() for key in other.parameters} - set(table.parameters):
         model.pop(key, None)
+
+
+def model(law: str | Law, **keys: Any) -> Model:
+    """Return the ``[model]`` of a case.
+
+    law
+        Its name, or a law written in Python, which is registered under its own name (`register_law`).
+    keys
+        As in a case file: ``electrostatics``, ``lattice_spacing``, parameters of the law. Numbers are in SI units.
+    """
+    if isinstance(law, Law):
+        register_law(law)
+        law = law.name
+    return TABLES.get(law, RegisteredLaw)(law=law, **keys)

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mpi4py import MPI
-
 import numpy as np
 
 from pnp_exclusion.case.boundary_tables import Electrode
@@ -16,8 +14,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, scales_of
 from pnp_exclusion.case.tables import Box, FieldTable, Interval, Rectangle, Region
-from pnp_exclusion.mesh.domain import Domain, Grid
-from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
+from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
 
@@ -70,11 +67,6 @@ def _cells_per_layer(resolution: Resolution, degree: int) -> float:
     """Those of the resolution, but enough for `CELLS_IN_LAYER`, although cells grow away from the layer at once."""
     growth_in_first_cell = math.expm1(resolution.growth) / resolution.growth
     return max(resolution.cells_per_layer, 1.05 * CELLS_IN_LAYER[degree] * growth_in_first_cell)
-
-
-def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:
-    """Return the domain of a gmsh case, in the units of the file."""
-    return gmsh_domain(comm, case.mesh_path)
 
 
 def thinnest_layers(case: Case, scales: Scales) -> dict[str, float]:

@@ -100,8 +100,17 @@ class Dimension:
     example: str
     factors: tuple[float, ...] = (1.0,)
 
-    def parse(self, raw: Any, units: str) -> Quantity:
-        """Return the checked quantity; ``units`` is that of ``[model]``, "" if nobody knows what the case meant."""
+    def parse(self, raw: Any, units: str, plain: bool = False) -> Quantity:
+        """Return the checked quantity.
+
+        units
+            That of ``[model]``, "" if nobody knows what the case meant.
+        plain
+            Whether a number without a unit is one in SI units, as from Python.
+        """
+        if plain and units == "si" and isinstance(raw, int | float) and not isinstance(raw, bool):
+            pure = self._parse_pure_number(raw)
+            return Quantity(pure.value, f"{pure.text} {self.units[0]}", pure.number, self.units[0])
         if units == "dimensionless" or (not units and not isinstance(raw, str)):
             return self._parse_pure_number(raw)
         if not isinstance(raw, str):
@@ -150,7 +159,13 @@ class Dimension:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         def validate(raw: Any, info: ValidationInfo) -> Quantity:
-            return self.parse(raw, (info.context or {}).get("units", "si"))
+            if isinstance(raw, Quantity):
+                return raw
+            if info.context is None and not isinstance(raw, str):
+                # an object of Python that belongs to no case yet: what the number means is for the case to say
+                return self._parse_pure_number(raw)
+            context = info.context or {"units": "si"}
+            return self.parse(raw, context["units"], context.get("plain", False))
 
         return core_schema.with_info_plain_validator_function(
             validate, serialization=core_schema.plain_serializer_function_ser_schema(_as_written)

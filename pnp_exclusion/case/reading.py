@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.base import Table, as_written, name_of_number
 from pnp_exclusion.case.boundary_tables import AnyBoundary
 from pnp_exclusion.case.law_tables import AnyModel, Model, laws_with
 from pnp_exclusion.case.plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
@@ -107,21 +107,29 @@ class Draft:
         return []
 
 
-def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
-    """Read what can be read of a parsed case file into the draft."""
+def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> None:
+    """Read what can be read of a parsed case file, or of tables that are objects, into the draft.
+
+    plain
+        Whether numbers without a unit are in SI units, as from Python.
+    """
     for key in raw:
         if key not in CaseTables.model_fields:
             draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
     draft.title = raw.get("title", "")
     if not isinstance(draft.title, str):
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
-    reader = Reader(draft, _units(raw.get("model")))
+    reader = Reader(draft, _units(raw.get("model")), plain)
     draft.model = reader.table(raw, "model", AnyModel, required=True)
     if draft.model is None and "model" in raw:
         draft.model = reader.without_mistakes(raw["model"], AnyModel)
-    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
-    shape = raw["domain"].get("shape") if isinstance(raw.get("domain"), dict) else None
-    draft.shape = shape if isinstance(shape, str) else ""
+    given = raw.get("domain")
+    if isinstance(given, tables.GivenMesh):
+        draft.domain, draft.shape, draft.groups = given, given.shape, given.groups
+    else:
+        draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+        shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
+        draft.shape = shape if isinstance(shape, str) else ""
     draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
     draft.output = reader.table(raw, "output", tables.Output) or draft.output
     draft.sweep = reader.table(raw, "sweep", Sweep)
@@ -147,16 +155,16 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def _units(model: object) -> str:
     """The units of the case, or nothing where they cannot be known, so that every quantity is not told to be wrong."""
-    units = model.get("units", "si") if isinstance(model, dict) else ""
+    units = model.get("units", "si") if isinstance(model, dict) else getattr(model, "units", "")
     return units if units in ("si", "dimensionless") else ""
 
 
 class Reader:
     """Reads single tables; what is wrong with them goes into the draft."""
 
-    def __init__(self, draft: Draft, units: str) -> None:
+    def __init__(self, draft: Draft, units: str, plain: bool = False) -> None:
         self.draft = draft
-        self._context = {"units": units}
+        self._context: dict[str, Any] = {"units": units, "plain": plain}
 
     def table(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Any:
         """Return the checked table, or None."""
@@ -169,18 +177,21 @@ class Reader:
     def array(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Iterator[Any]:
         """Yield every table of an array, None for one that cannot be read."""
         entries = raw.get(key, [])
-        if not isinstance(entries, list):
+        if not isinstance(entries, list | tuple):
             self.draft.refuse(f"[{key}]", f"must be an array of tables: write [[{key}]]")
             yield None
             return
         if required and not entries:
             self.draft.refuse(f"[[{key}]]", "there must be at least one")
         for position, entry in enumerate(entries, start=1):
-            name = name_of_number(entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
+            written = as_written(entry) if isinstance(entry, Table) else entry
+            name = name_of_number(written.get("name") or written.get("where")) if isinstance(written, dict) else None
             named = isinstance(name, str) and name.isprintable() and len(name) <= 100
             yield self._read(entry, kind, f'[[{key}]] "{name}"' if named else f"[[{key}]] {position}")
 
     def _read(self, entry: Any, kind: Any, where: str) -> Any:
+        if isinstance(entry, Table):
+            entry = as_written(entry)
         table, mistakes = self._remembered(entry, kind, where) if self.draft.memory else self._read_anew(entry, kind)
         for mistake in mistakes:
             self.draft.refuse(where, mistake)

@@ -11,9 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
+    SerializeAsAny,
     Tag,
     field_validator,
     model_validator,
@@ -32,7 +34,7 @@ from pnp_exclusion.case.quantities import (
     Length,
     shown,
 )
-from pnp_exclusion.mesh.physical_names import MeshGroups
+from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
@@ -103,7 +105,7 @@ class Species(Table):
 class Interval(Table):
     """``[domain]`` with ``shape = "interval"``."""
 
-    shape: Literal["interval"]
+    shape: Literal["interval"] = "interval"
     length: Length
     cells: Count | None = None
     """Chosen and graded toward the layers of the case if absent."""
@@ -112,7 +114,7 @@ class Interval(Table):
 class Rectangle(Table):
     """``[domain]`` with ``shape = "rectangle"``, from the origin."""
 
-    shape: Literal["rectangle"]
+    shape: Literal["rectangle"] = "rectangle"
     size: Annotated[list[Length], Field(min_length=2, max_length=2)]
     cells: (
         Annotated[
@@ -127,7 +129,7 @@ class Rectangle(Table):
 class Box(Table):
     """``[domain]`` with ``shape = "box"``, from the origin."""
 
-    shape: Literal["box"]
+    shape: Literal["box"] = "box"
     size: Annotated[list[Length], Field(min_length=3, max_length=3)]
     cells: (
         Annotated[
@@ -142,13 +144,42 @@ class Box(Table):
 class Gmsh(Table):
     """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
-    shape: Literal["gmsh"]
+    shape: Literal["gmsh"] = "gmsh"
     file: str
     """Path of a ``.msh`` file, relative to the case file."""
     unit: Length | None = None
     """SI: the length of one unit of the file's coordinates, e.g. "1 nm"."""
     dimension: Literal[1, 2, 3] | None = None
     """Dimension of the cells; the highest in the file if absent."""
+
+
+class GivenMesh(Table):
+    """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
+
+    mesh
+        A dolfinx mesh; solved on its own ranks.
+    boundaries, regions
+        By name: local numbers of facets, or of cells; or a pair of dolfinx MeshTags and a value; or a function that
+        says of coordinates ``(3, n)`` which are there (boundaries: of exterior facets alone).
+    unit
+        SI: the length of one unit of its coordinates.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    shape: Literal["mesh"] = "mesh"
+    mesh: Any = Field(exclude=True)
+    boundaries: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    regions: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    unit: Length | None = None
+
+    @property
+    def groups(self) -> MeshGroups:
+        """Names of boundaries and regions, as of a mesh file."""
+        dimension = self.mesh.topology.dim
+        named = ((dimension - 1, self.boundaries), (dimension, self.regions))
+        groups = [Group(d, number, name, 0) for d, names in named for number, name in enumerate(names, start=1)]
+        return MeshGroups(dimension, tuple(groups))
 
 
 Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
@@ -234,7 +265,7 @@ class CaseTables(Table):
     title: str = ""
     model: AnyModel
     species: Annotated[list[Species], Field(min_length=1)]
-    domain: Domain
+    domain: SerializeAsAny[Domain]
     regions: list[Region] = Field(default_factory=list)
     boundaries: list[AnyBoundary]
     solver: Solver = Field(default_factory=Solver)

@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case
-from pnp_exclusion.case.tables import Gmsh
+from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import flux_parts, sample
 from pnp_exclusion.physics.laws import BUILT_IN
@@ -107,6 +107,6 @@ def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
 
 
 def _coarsest(case: Case) -> Case:
-    if isinstance(case.domain, Gmsh):
+    if isinstance(case.domain, Gmsh | GivenMesh):
         return case
     return case.model_copy(update={"domain": case.domain.model_copy(update={"cells": 1})})
