@@ -72,7 +72,7 @@ class Discretisation:
         self.reference = fem.Function(self.space, name="reference")
         for species in problem.species:
             if species.name in problem.closed and species.mean_fraction is None:
-                raise ValueError(f"species {species.name} is held by no boundary and needs a mean_fraction")
+                raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
         names = [boundary.where for boundary in problem.boundaries]
         self.integration = Integration(problem.domain, names, degree, quadrature_degree, problem.cross_section)
         self.parameters = Parameters(problem)

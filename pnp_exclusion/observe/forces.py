@@ -30,14 +30,14 @@ class End:
 def ends_of(discrete: Discretisation) -> tuple[End, End] | None:
     """Return the two ends between which the species flow, or None if there are not just two; collective.
 
-    In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that hold densities,
+    In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that supply species,
     in the case's order.
     """
     problem = discrete.problem
     if problem.domain.dimension == 1:
         tags = sorted(range(len(problem.boundaries)), key=lambda tag: _position(discrete, tag))
     else:
-        tags = [tag for tag, boundary in enumerate(problem.boundaries) if boundary.held_fractions]
+        tags = [tag for tag, b in enumerate(problem.boundaries) if any(b.supplies(name) for name in problem.names)]
     if len(tags) != 2:
         return None
     return _end(discrete, tags[0]), _end(discrete, tags[1])
