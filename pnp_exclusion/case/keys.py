@@ -42,13 +42,17 @@ def set_key(tables: dict[str, Any], key: str, value: Any) -> None:
 
     Raises `CaseKeyError` for a key that the case cannot have. Whether the value is right is for `make_case` to say.
     """
-    place = _find(tables, key)
+    put(tables, _find(tables, key).path, value)
+
+
+def put(tables: dict[str, Any], path: Sequence[str | int], value: Any) -> None:
+    """Set what is at the end of a way through the nested tables of a case (`path_of_key`), in place."""
     node: Any = tables
-    for step in place.path[:-1]:
+    for step in path[:-1]:
         # a table that the file leaves to its defaults
         node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
-    node[place.path[-1]] = copy.deepcopy(value)
-    if place.path == ("model", "law"):
+    node[path[-1]] = copy.deepcopy(value)
+    if tuple(path) == ("model", "law"):
         without_parameters_of_others(tables["model"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mpi4py import MPI
@@ -39,6 +39,12 @@ class State:
     problem: Problem
     drive: float
     is_steep: np.ndarray
+
+    def continued(self, earlier: State, factor: float) -> State:
+        """Return what lies ``factor`` times as far from this state as an earlier one, on the line through both."""
+        if self.problem.potential_reference != earlier.problem.potential_reference:
+            return self
+        return replace(self, values=self.values + factor * (self.values - earlier.values))
 
 
 class Discretisation:
