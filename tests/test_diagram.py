@@ -9,8 +9,10 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import contourpy
 import numpy as np
@@ -21,14 +23,14 @@ from scipy.interpolate import CubicSpline
 
 import pnp_exclusion as pnp
 from pnp_exclusion.exact import border_field, equilibrium_fields, inverse_interval, stationary_state
+from pnp_exclusion.runtime.pool import ProcessPool, WorkerDiedError
 from pnp_exclusion.studies.diagram import arrangement, job
 from pnp_exclusion.studies.diagram.compute import Diagram, diagrams_of, make_diagram
 from pnp_exclusion.studies.diagram.exact import exact_excess
 from pnp_exclusion.studies.diagram.plane import planes_of
-from pnp_exclusion.studies.diagram.readings import Reading
+from pnp_exclusion.studies.diagram.readings import Reading, reader_of
 from pnp_exclusion.studies.diagram.report import as_json, points_csv, shares
 from pnp_exclusion.studies.diagram.trace import trace
-from pnp_exclusion.studies.diagram.workers import WorkerError, Workers
 
 LEFT, RIGHT = (0.6, 0.2), (0.2, 0.6)
 SIDE = 20.0
@@ -237,10 +239,19 @@ def test_points_without_a_case_are_recorded_and_left_out():
     assert {r.regimes[0] for r in diagram.regions if r.uphill[0]} == {"uphill-steric"}
 
 
-def test_shared_out_among_processes_the_diagram_is_the_same():
-    (plane,) = planes_of(fields_case("mpnp"), accuracy=1e-3)
-    with Workers(1) as alone, Workers(2) as crew:
-        one, two = make_diagram(plane, alone.reader(plane)), make_diagram(plane, crew.reader(plane))
+EXECUTORS = {
+    "workers": lambda: ProcessPool(2),
+    "processes of the user's": lambda: ProcessPoolExecutor(2, multiprocessing.get_context("spawn")),
+    "threads of the user's": lambda: ThreadPoolExecutor(2),
+}
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_shared_out_over_an_executor_the_diagram_is_the_same(kind: str):
+    case = fields_case("mpnp")
+    (one,) = diagrams_of(case, accuracy=1e-3)
+    with EXECUTORS[kind]() as executor:
+        (two,) = diagrams_of(case, accuracy=1e-3, executor=executor)
     assert one.solves == two.solves
     assert shares(one)["uphill"] == pytest.approx(shares(two)["uphill"], abs=1e-8)
     np.testing.assert_allclose(one.borders[0].points, two.borders[0].points, atol=1e-7)
@@ -367,24 +378,28 @@ def test_variants_are_reported_with_their_own_electrostatics():
 
 
 def test_points_of_a_worker_that_is_killed_are_solved_again_once():
+    """By a new one, which is killed too where the points are to be given up."""
     (plane,) = planes_of(fields_case("shdl"), accuracy=1e-3)
     points = np.random.default_rng(3).uniform(size=(32, 2))
+    expected = [reading.excess for reading in reader_of(plane)(points)]
     others = set(multiprocessing.active_children())
-    with Workers(1) as alone, Workers(2) as crew:
-        expected = [reading.excess for reading in alone.reader(plane)(points)]
-        read = crew.reader(plane)
-        read(points[:9])
-        _kill_one(others)
-        np.testing.assert_allclose([reading.excess for reading in read(points)], expected, rtol=1e-6, atol=1e-9)
-        _kill_one(others)
-        with pytest.raises(WorkerError, match="twice"):
-            read(points)
+    with ProcessPool(2) as pool:
+        killed = threading.Event()
+
+        def kill(count: int) -> None:
+            if not killed.is_set():
+                killed.set()
+                min(set(multiprocessing.active_children()) - others, key=lambda child: child.pid).kill()
+
+        found = [reading.excess for reading in reader_of(plane, pool, tell=kill)(points)]
+        assert killed.is_set()
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+    with ProcessPool(2) as pool, pytest.raises(WorkerDiedError, match="ended 2 times at the same task"):
+        pool.submit(_die).result()
 
 
-def _kill_one(others: set) -> None:
-    worker = min(set(multiprocessing.active_children()) - others, key=lambda child: child.pid)
-    worker.kill()
-    worker.join()
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_interruption_that_a_callback_drops_ends_a_diagram_all_the_same(monkeypatch):

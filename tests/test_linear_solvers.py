@@ -18,7 +18,7 @@ from pnp_exclusion.runtime import fenicsx
 from pnp_exclusion.solution import coarse_start
 from pnp_exclusion.solution.solve import settings_of
 from pnp_exclusion.solver.assembly import assembly
-from pnp_exclusion.studies.sweeps.run import Crew
+from pnp_exclusion.studies.sweeps.run import Workers
 
 
 def box(dimension: int, cells: int, **solver) -> dict:
@@ -352,4 +352,4 @@ def test_banded_is_refused_where_it_does_not_serve(tmp_path: Path):
     assert finished.stderr.count('"banded" is for one rank, not 2') == 1 and "Traceback" not in finished.stderr
     # a sweep asks this before it touches earlier results
     with pytest.raises(UsageError, match="for one rank, not 2"):
-        Crew(ranks_per_point=2).require_fit(3, "banded")
+        Workers(ranks_per_point=2).require_fit(3, "banded")

@@ -270,7 +270,7 @@ WORDS = {
 
 @pytest.mark.parametrize("name", WORDS)
 def test_command_lines_that_cannot_be_followed(name: str, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pnp_exclusion.studies.sweeps.on_dask.PATIENCE", "1s")
+    monkeypatch.setattr("pnp_exclusion.studies.sweeps.executors.DASK_PATIENCE", "1s")
     words, sentence = WORDS[name]
     case = write_toml(membrane_over(VOLTAGE), tmp_path / "case.toml")
     assert main(["sweep", str(case), "-o", str(tmp_path / "out"), "--quiet", *words]) == 2

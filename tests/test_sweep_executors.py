@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import random
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,11 +27,10 @@ from conftest import BIN, dimensionless_case, run_command, write_toml
 import pnp_exclusion as pnp
 from pnp_exclusion.case.case import Case, make_case
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.runtime.interruption import Interruption
-from pnp_exclusion.studies.sweeps.on_dask import SchedulerLostError, over_dask
+from pnp_exclusion.runtime.pool import ExecutorLostError, ProcessPool
+from pnp_exclusion.studies.sweeps.executors import dask_executor, over_executor
+from pnp_exclusion.studies.sweeps.groups import groups_of
 from pnp_exclusion.studies.sweeps.plan import Chunk, PointCases, Work, plan_of
-from pnp_exclusion.studies.sweeps.processes import over_processes
-from pnp_exclusion.studies.sweeps.ranks import groups_of
 from pnp_exclusion.studies.sweeps.record import WORKER_DIED
 
 FILES = ("points.jsonl", "sweep.nc", "plan.json")
@@ -117,6 +118,66 @@ def test_dask_finds_the_same(short: Reference, tmp_path: Path):
     assert files_of(tmp_path) == short.files
 
 
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ThreadPoolExecutor(2), lambda: ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))],
+    ids=["threads", "processes"],
+)
+def test_executor_of_the_users_finds_the_same(make, short: Reference, tmp_path: Path):
+    with make() as executor:
+        results = pnp.sweep(short.case, tmp_path, executor=executor)
+    assert files_of(tmp_path) == short.files
+    assert results["converged"].all()
+    solved_by = json.loads((tmp_path / "manifest.json").read_text())["solved_by"]
+    assert solved_by["executor"] == type(executor).__name__
+
+
+def test_executor_of_a_dask_client_finds_the_same(short: Reference, tmp_path: Path):
+    """Two threads in this process, as many tasks at a time."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+        pnp.sweep(short.case, tmp_path, executor=client.get_executor())
+    assert files_of(tmp_path) == short.files
+
+
+RANKS = """
+import sys
+from mpi4py.futures import MPICommExecutor
+from pnp_exclusion import sweep
+with MPICommExecutor() as executor:
+    if executor is not None:
+        sweep(sys.argv[1], sys.argv[2], executor=executor)
+"""
+
+
+def test_executor_over_ranks_finds_the_same(short: Reference, tmp_path: Path):
+    """One of mpi4py's; the rank that hands out is the only one that sweeps. The import starts PETSc on all of them."""
+    command = [BIN / "mpiexec", "-n", "3", sys.executable, "-c", RANKS, short.case, tmp_path]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+    assert finished.returncode == 0, finished.stderr
+    assert files_of(tmp_path) == short.files
+
+
+def test_sweep_whose_executor_breaks_goes_on_from_what_is_on_disk(short: Reference, tmp_path: Path):
+    """The workers are killed once there are points."""
+
+    def kill() -> None:
+        while not size_of(tmp_path):
+            time.sleep(0.01)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    gone = pytest.raises(ExecutorLostError, match=r"are gone, .*; the same command goes on from what is on disk")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor, gone:
+        pnp.sweep(short.case, tmp_path, executor=executor)
+    killing.join()
+    assert 0 < len(lines_of(tmp_path)) < 28
+    pnp.sweep(short.case, tmp_path)
+    assert files_of(tmp_path) == short.files
+
+
 def test_scheduler_that_ends_meanwhile_is_told_in_a_sentence(tmp_path: Path):
     """It is killed once it has the first chunk, for which it has no worker."""
     distributed = pytest.importorskip("distributed")
@@ -136,8 +197,9 @@ def test_scheduler_that_ends_meanwhile_is_told_in_a_sentence(tmp_path: Path):
             yield next(plan.chunks(np.ones(8, dtype=bool)))
             scheduler.kill()
 
-        with pytest.raises(SchedulerLostError, match=r"is gone; the same command goes on from what is on disk"):
-            list(over_dask(plan.work, chunks(), address, Interruption()))
+        gone = r"is \(ClientExecutor\); the same command goes on from what is on disk"
+        with dask_executor(address) as executor, pytest.raises(ExecutorLostError, match=gone):
+            list(over_executor(plan.work, chunks(), executor, lambda: False))
     finally:
         scheduler.kill()
         scheduler.wait()
@@ -146,7 +208,6 @@ def test_scheduler_that_ends_meanwhile_is_told_in_a_sentence(tmp_path: Path):
 def test_something_else_at_the_address_of_a_scheduler_is_told_in_a_sentence():
     """A web server, say: its answer, read as lengths, asks for more memory than there is."""
     pytest.importorskip("distributed")
-    plan = plan_of(make_case(tables(8)))
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -157,8 +218,9 @@ def test_something_else_at_the_address_of_a_scheduler_is_told_in_a_sentence():
 
         threading.Thread(target=answer, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(UsageError, match=f'no Dask scheduler answers at "{address}"'):
-            next(over_dask(plan.work, iter(()), address, Interruption()))
+        refused = pytest.raises(UsageError, match=f'no Dask scheduler answers at "{address}"')
+        with refused, dask_executor(address):
+            pass
 
 
 def test_ranks_that_do_not_fit_are_told_once(short: Reference, tmp_path: Path):
@@ -257,7 +319,8 @@ def test_chunk_that_kills_its_worker_twice_is_recorded_as_failed(deaths: int, tm
     wanted = np.arange(160) < 20
     cases = Poisoned(**vars(plan.cases), poison=poison, deaths=tmp_path / "deaths", most=deaths)
     work: Work = replace(plan.work, cases=cases)
-    outcomes = list(over_processes(work, plan.chunks(wanted), 2, Interruption()))
+    with ProcessPool(2) as pool:
+        outcomes = list(over_executor(work, plan.chunks(wanted), pool, lambda: False))
     assert sorted(outcome.chunk for outcome in outcomes) == [0, 1, 2, 3, 4]
     records = {record["index"]: record for outcome in outcomes for record in outcome.records}
     assert len(records) == 20

@@ -38,7 +38,7 @@ def import_wheel() -> None:
 
 
 def initialise_petsc(options: Sequence[str] = ()) -> None:
-    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``."""
+    """Start PETSc with command-line options such as ``["-snes_monitor", "-ksp_type", "gmres"]``, unless it runs."""
     import_wheel()
     import petsc4py
 
@@ -46,7 +46,9 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
     # modules of nanobind, interrupted as they are imported, end the process with SIGSEGV
     with held_back():
         # PETSc's own handler would answer SLURM's SIGTERM with a page of advice for debugging
-        petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
+        # not again: at the end of the process that would wait for ranks that did not ask for it
+        if "petsc4py.PETSc" not in sys.modules:
+            petsc4py.init([sys.argv[0], "-no_signal_handler", *options])
         import_dolfinx()
 
 

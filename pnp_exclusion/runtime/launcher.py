@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 LAUNCHER_VARIABLES = ("PMI_", "PMIX_", "HYDRA_", "HYDI_", "OMPI_", "MPI_LOCAL", "MPIEXEC_")
 """Beginnings of the environment variables by which a launcher knows its ranks."""
@@ -17,3 +19,13 @@ def launched_rank() -> int | None:
     """Return the rank that a launcher gave this process, None if it has none."""
     said = (os.environ.get(variable, "") for variable in RANKS)
     return max((int(rank) for rank in said if rank.isdecimal()), default=None)
+
+
+@contextlib.contextmanager
+def no_rank() -> Iterator[None]:
+    """Start processes that are no ranks of a launcher."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(LAUNCHER_VARIABLES)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -27,8 +28,9 @@ class Killer:
 
     def __call__(self, progress):
         if self.left > 0 and progress.fraction > self.fraction:
-            self.left -= 1
-            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+            for worker in multiprocessing.active_children()[:1]:
+                self.left -= 1
+                os.kill(worker.pid, signal.SIGKILL)
 
 
 def run(**options):
@@ -46,10 +48,16 @@ def test_what_a_dead_worker_was_at_is_done_again():
 def test_workers_that_die_again_and_again_end_the_run_and_leave_none_behind():
     """The one that is left does not hear SIGTERM; a run must not wait for it."""
     begun = time.monotonic()
-    with pytest.raises(WorkerDiedError, match=r"ended 2 times at the same copy, the last by SIGKILL: .* fewer workers"):
+    with pytest.raises(WorkerDiedError, match=r"ended 2 times at the same task, the last by SIGKILL: .* fewer workers"):
         run(workers=2, report=Killer(100, -1.0))
     assert multiprocessing.active_children() == []
     assert time.monotonic() - begun < 60.0
+
+
+def test_replicas_over_an_executor_of_the_users_are_the_same():
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        spread = run(executor=executor)
+    assert np.array_equal(run().batches.densities, spread.batches.densities)
 
 
 def test_a_refusal_in_a_worker_is_that_of_the_run():

@@ -81,11 +81,11 @@ def _over_sweep(arguments: argparse.Namespace, case: Case, petsc_options: Sequen
     from mpi4py import MPI
 
     from pnp_exclusion.studies.sweeps.plan import CouplingChoice
-    from pnp_exclusion.studies.sweeps.run import Crew, Options, run
+    from pnp_exclusion.studies.sweeps.run import Options, Workers, run
 
     choice = CouplingChoice(arguments.load, arguments.driver, arguments.points or 0)
     options = Options(
-        Crew(arguments.workers),
+        Workers(arguments.workers),
         overwrite=arguments.overwrite,
         retry=arguments.retry,
         petsc_options=tuple(petsc_options),

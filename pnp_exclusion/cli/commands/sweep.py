@@ -41,12 +41,12 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from mpi4py import MPI
 
     from pnp_exclusion.output.job import read
-    from pnp_exclusion.studies.sweeps.run import Crew, Options, run
+    from pnp_exclusion.studies.sweeps.run import Options, Workers, run
     from pnp_exclusion.studies.sweeps.store import Part
 
-    crew = Crew(arguments.workers, arguments.ranks_per_point, arguments.dask)
+    workers = Workers(arguments.workers, arguments.ranks_per_point, arguments.dask)
     options = Options(
-        crew, task, Part(part, parts), arguments.overwrite, arguments.retry, tuple(petsc_options), arguments.quiet
+        workers, task, Part(part, parts), arguments.overwrite, arguments.retry, tuple(petsc_options), arguments.quiet
     )
     folder = arguments.output or Path(f"{arguments.case.stem}.results")
     report = run(read(arguments.case), folder, options)

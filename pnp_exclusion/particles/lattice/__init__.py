@@ -34,7 +34,7 @@ from pnp_exclusion.particles.lattice.stationary import (
     simulate_stationary,
     time_needed,
 )
-from pnp_exclusion.particles.lattice.workers import WorkerDiedError
+from pnp_exclusion.runtime.pool import WorkerDiedError
 
 __all__ = [
     "ChiSquare",

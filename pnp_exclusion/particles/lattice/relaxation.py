@@ -1,6 +1,7 @@
 """Relaxation in time: mean density profiles at given times, averaged over many short replicas."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -74,6 +75,7 @@ def simulate_relaxation(
     workers: int = 1,
     communicator: "MPI.Comm | None" = None,
     report: Report | None = None,
+    executor: Executor | None = None,
 ) -> RelaxationResult:
     """Follow the mean densities from a product measure.
 
@@ -98,7 +100,7 @@ def simulate_relaxation(
     seeds = root_seed(seed).spawn(replicas)
     bounds = np.linspace(0, replicas, 1 + min(SHARES, replicas)).astype(int)
     shares = [seeds[first:last] for first, last in pairwise(bounds)]
-    outcome = spread(partial(run_share, course), shares, workers, communicator, report)
+    outcome = spread(partial(run_share, course), shares, workers, communicator, report, executor)
     return _collect(process, moments, outcome.results, outcome.interrupted)
 
 

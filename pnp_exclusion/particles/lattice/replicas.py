@@ -1,21 +1,40 @@
-"""Replicas over processes or MPI ranks: the same answer however many there are.
+"""Replicas over processes, MPI ranks or the workers of an executor: the same answer however many there are.
 
 A replica depends on its own seed only, and results come back in the order of the items.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pnp_exclusion.particles.lattice.workers import Monitor, Task, run_in_processes
 from pnp_exclusion.runtime.interruption import Interruption
-from pnp_exclusion.runtime.workers import POLL_SECONDS
+from pnp_exclusion.runtime.pool import POLL_SECONDS, ProcessPool, executor_for, results_of
+from pnp_exclusion.runtime.worker import report_progress, stop_requested
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+PATIENCE = 30.0
+"""Seconds for replicas at work to return what they have: they look at their monitor once a second or so."""
+
+
+@dataclass
+class Monitor:
+    """What a replica is given: where to say how far it is, and whether it has been asked to stop.
+
+    ``say(fraction)`` may be called at any rate.
+    """
+
+    stopped: Callable[[], bool]
+    say: Callable[[float], None]
+
+
+Task = Callable[[Any, Monitor], Any]
 
 
 class Progress(NamedTuple):
@@ -51,28 +70,31 @@ def spread(
     workers: int = 1,
     communicator: "MPI.Comm | None" = None,
     report: Report | None = None,
+    executor: Executor | None = None,
 ) -> Spread:
     """Run ``task(item, monitor)`` for every item: the seed of a replica, or those of a few.
 
-    ``workers`` processes are started, unless ``communicator`` is given: then rank ``r`` of ``s``
-    takes the items ``r, r + s, ...``, the call is collective and every rank returns all results.
-    ``task`` must be picklable for more than one process. ``report`` is called in the calling
+    ``workers`` processes are started, unless there is an ``executor`` that takes the items, or a ``communicator``:
+    then rank ``r`` of ``s`` takes the items ``r, r + s, ...``, the call is collective and every rank returns all
+    results. ``task`` must be picklable for more than one process. ``report`` is called in the calling
     process a few times a second; on MPI by rank 0, for its own share.
 
     SIGINT and SIGTERM stop the run at the next look of each replica at its monitor; the replicas
-    return what they have, those not begun are left out, and a second signal acts as usual. On MPI
+    return what they have, those not begun are left out, and a second signal acts as usual. Replicas
+    over somebody's executor do not hear of it; those that are not done soon are left out too. On MPI
     each rank listens for itself. A `ValueError` of any replica is raised on all ranks; processes that
-    die are replaced, see `workers`.
+    die are replaced, see `pnp_exclusion.runtime.pool`.
     """
     if workers < 1:
         raise ValueError(f"workers = {workers} must be at least 1")
     with Interruption() as interruption:
         if communicator is not None:
             return _over_ranks(task, items, communicator, report, interruption)
-        if workers == 1 or len(items) == 1:
-            return Spread(_in_turn(task, items, report, interruption), interruption.stopped())
-        reporter = _Reporter(report, len(items))
-        results = run_in_processes(task, items, workers, interruption.stopped, reporter.tell)
+        with executor_for(min(workers, len(items)), executor) as chosen:
+            if chosen is None:
+                results = _in_turn(task, items, report, interruption)
+            else:
+                results = _over_executor(task, items, chosen, report, interruption)
         return Spread(results, interruption.stopped())
 
 
@@ -84,9 +106,12 @@ class _Reporter:
     replicas: int
     begun: float = field(default_factory=time.monotonic)
     last: float = -np.inf
+    furthest: float = 0.0
 
     def tell(self, done: float) -> None:
         now = time.monotonic()
+        # what a worker was at when it died is done again
+        self.furthest = done = max(done, self.furthest)
         if self.report is None or now - self.last < POLL_SECONDS:
             return
         self.last = now
@@ -109,6 +134,25 @@ def _in_turn(
             break
         results.append(task(item, monitor))
     return results
+
+
+def _over_executor(
+    task: Task, items: Sequence[Any], executor: Executor, report: Report | None, interruption: Interruption
+) -> list[Any]:
+    reporter = _Reporter(report, len(items))
+    results: dict[int, Any] = {}
+
+    def asked() -> bool:
+        reporter.tell(len(results) + (executor.progress() if isinstance(executor, ProcessPool) else 0.0))
+        return interruption.stopped()
+
+    for number, result in results_of(executor, partial(_run, task), items, asked=asked, patience=PATIENCE):
+        results[number] = result
+    return [results[number] for number in sorted(results)]
+
+
+def _run(task: Task, item: Any) -> Any:
+    return task(item, Monitor(stop_requested, report_progress))
 
 
 def _over_ranks(

@@ -7,6 +7,7 @@ time of the slowest density modes, which is estimated from all replicas together
 
 import time as clock
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -122,6 +123,7 @@ def simulate_stationary(
     workers: int = 1,
     communicator: "MPI.Comm | None" = None,
     report: Report | None = None,
+    executor: Executor | None = None,
 ) -> StationaryResult:
     """Measure the stationary state of a process.
 
@@ -130,7 +132,7 @@ def simulate_stationary(
         L^2/D of the continuum), beyond its burn-in.
     replicas
         Independent copies, seeded by `numpy.random.SeedSequence.spawn`. The result depends on
-        ``seed`` and ``replicas``, not on ``workers`` or ``communicator`` (see `replicas.spread`).
+        ``seed`` and ``replicas``, not on ``workers``, ``communicator`` or ``executor`` (see `replicas.spread`).
     burn_in
         Length of the first burn-in window, macroscopic; forty slowest relaxation times by default.
         A window passes if it is twenty correlation times long and shows no drift between its first
@@ -145,6 +147,8 @@ def simulate_stationary(
         numbers needs more than an error bar.
     report
         Called with `replicas.Progress`.
+    executor
+        Instead of ``workers`` a `concurrent.futures.Executor` that takes the replicas; it is left open.
 
     Raises `TooShortError` (a `ValueError`) when ``time`` does not hold enough decorrelated samples,
     `ValueError` for bad input, `NothingMeasuredError` when interrupted before the first batch was
@@ -154,7 +158,7 @@ def simulate_stationary(
     plan = _plan(process, time, replicas, burn_in, correlate, batches, fewest_batches)
     draw_start(process, np.random.default_rng(0))
     seeds = root_seed(seed).spawn(replicas)
-    outcome = spread(partial(run_replica, plan), seeds, workers, communicator, report)
+    outcome = spread(partial(run_replica, plan), seeds, workers, communicator, report, executor)
     records: list[Record] = outcome.results
     whole = [record for record in records if record.blocks.count > 0]
     if not whole:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -23,14 +24,15 @@ from scipy.spatial import cKDTree
 
 from pnp_exclusion.case.case import Case, read_case
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.runtime.fenicsx import initialise_petsc
+from pnp_exclusion.runtime.pool import executor_for
 from pnp_exclusion.studies.diagram import arrangement
 from pnp_exclusion.studies.diagram.ends import ends_of
 from pnp_exclusion.studies.diagram.exact import exact_lines
 from pnp_exclusion.studies.diagram.plane import Plane, planes_of
-from pnp_exclusion.studies.diagram.readings import Reading
+from pnp_exclusion.studies.diagram.readings import Reading, reader_of
 from pnp_exclusion.studies.diagram.samples import Array, parabolas
 from pnp_exclusion.studies.diagram.trace import Line, Tracing, trace
-from pnp_exclusion.studies.diagram.workers import Workers
 
 type Kind = Literal["current", "force", "contents"]
 type Label = tuple[tuple[str, ...], tuple[bool, ...]]
@@ -124,7 +126,11 @@ class Diagram:
 
 
 def diagrams_of(
-    case: Case | str | Path, workers: int = 1, resolution: int | None = None, accuracy: float | None = None
+    case: Case | str | Path,
+    workers: int = 1,
+    resolution: int | None = None,
+    accuracy: float | None = None,
+    executor: Executor | None = None,
 ) -> list[Diagram]:
     """The diagrams of a case with a ``[diagram]`` table, one for each of its variants.
 
@@ -134,16 +140,18 @@ def diagrams_of(
         Processes that solve; more than one only from under ``if __name__ == "__main__":``, as they import the script.
     resolution, accuracy
         Instead of those of the table.
+    executor
+        Instead of ``workers`` a `concurrent.futures.Executor`, as for `pnp_exclusion.sweep`; it is left open.
 
-    Raises `CaseError` if there is no such diagram.
+    Raises `CaseError` if there is no such diagram, and `WorkerDiedError` if processes die again and again.
     """
     case = case if isinstance(case, Case) else read_case(case)
-    with Workers(workers) as crew:
-        return [make_diagram(plane, crew.reader(plane)) for plane in planes_of(case, resolution, accuracy)]
+    with executor_for(workers, executor, initialise_petsc) as chosen:
+        return [make_diagram(plane, reader_of(plane, chosen)) for plane in planes_of(case, resolution, accuracy)]
 
 
 def make_diagram(plane: Plane, read: Callable[[Array], list[Reading]]) -> Diagram:
-    """Find the diagram of a plane; ``read`` solves points (n, 2) of the unit square, see `workers.Workers`."""
+    """Find the diagram of a plane; ``read`` solves points (n, 2) of the unit square, see `readings.reader_of`."""
     return _Maker(plane, read).make()
 
 

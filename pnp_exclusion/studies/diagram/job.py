@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pnp_exclusion.output.job import Job
 from pnp_exclusion.output.results import versions
+from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.interruption import Interruption
+from pnp_exclusion.runtime.pool import executor_for
 from pnp_exclusion.studies.diagram.compute import Diagram, make_diagram
 from pnp_exclusion.studies.diagram.plane import Plane
+from pnp_exclusion.studies.diagram.readings import reader_of
 from pnp_exclusion.studies.diagram.report import as_json, points_csv, table
-from pnp_exclusion.studies.diagram.workers import Workers
 
 TELL_SECONDS = 3.0
 FIRST_GUESS = 150
@@ -50,10 +53,11 @@ def _found(progress: _Progress, planes: Sequence[Plane], workers: int, petsc_opt
             if interruption.asked:
                 raise KeyboardInterrupt
 
-        with interruption.at_once(), Workers(workers, petsc_options) as crew:
+        initializer = partial(initialise_petsc, tuple(petsc_options))
+        with interruption.at_once(), executor_for(workers, None, initializer) as executor:
             for plane in planes:
                 progress.begin(_name(plane))
-                diagrams.append(make_diagram(plane, crew.reader(plane, tell)))
+                diagrams.append(make_diagram(plane, reader_of(plane, executor, petsc_options, tell)))
                 progress.end()
     return diagrams
 

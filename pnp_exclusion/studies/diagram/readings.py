@@ -1,9 +1,12 @@
-"""What is read off the steady state of one case of a diagram, and the solver of many of them in one process."""
+"""What is read off the steady state of one case of a diagram, and who solves many of them: this process, or others."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
 
 from mpi4py import MPI
 
@@ -13,11 +16,17 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.output.report import currents_in_units
+from pnp_exclusion.runtime.fenicsx import initialise_petsc
+from pnp_exclusion.runtime.pool import results_of
+from pnp_exclusion.runtime.worker import worker_state
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
 from pnp_exclusion.studies.workbench import Workbench
+
+BATCH = 8
+"""Points handed to a worker at a time: neighbours, which start from each other."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +81,8 @@ def _own_conductance(solution: Solution) -> dict[str, float]:
     return dict(zip(solution.discretisation.problem.names, conductance.tolist(), strict=True))
 
 
-class Station:
-    """Solves the cases of a plane one after the other on one workbench, each from the nearest state it has.
-
-    A context that frees PETSc's objects.
-    """
+class PlaneSolver:
+    """Solves the cases of a plane one after the other on one workbench, each from the nearest state it has."""
 
     def __init__(self, plane: Plane, petsc_options: tuple[str, ...] = ()) -> None:
         self._plane = plane
@@ -84,12 +90,6 @@ class Station:
         self._bench = self._workbench()
         self._places: list[Array] = []
         self._states: list[State] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free PETSc's objects."""
@@ -131,3 +131,40 @@ class Station:
         if not cases:
             return None
         return Workbench(cases[0], MPI.COMM_SELF, also=cases[1:], petsc_options=self._options)
+
+
+def reader_of(
+    plane: Plane,
+    executor: Executor | None = None,
+    petsc_options: Sequence[str] = (),
+    tell: Callable[[int], None] = lambda count: None,
+) -> Callable[[Array], list[Reading]]:
+    """Return a function that reads points (n, 2) of the unit square of a plane, in their order.
+
+    executor
+        Solves them; this process if there is none.
+    tell
+        Called with the number of new readings as they come in.
+    """
+    # no two diagrams have the same key, whichever processes they are made in
+    read_batch = partial(_read, uuid.uuid4().hex, plane, tuple(petsc_options))
+
+    def read(points: Array) -> list[Reading]:
+        batches = np.array_split(points, max(1, -(-len(points) // BATCH)))
+        coming = enumerate(map(read_batch, batches)) if executor is None else results_of(executor, read_batch, batches)
+        found: dict[int, list[Reading]] = {}
+        for number, readings in coming:
+            found[number] = readings
+            tell(len(readings))
+        return [reading for number in range(len(batches)) for reading in found[number]]
+
+    return read
+
+
+def _read(key: str, plane: Plane, petsc_options: tuple[str, ...], points: Array) -> list[Reading]:
+    def build() -> PlaneSolver:
+        initialise_petsc(petsc_options)
+        return PlaneSolver(plane, petsc_options)
+
+    with worker_state(key, build) as solver:
+        return [solver.read(point) for point in points]

@@ -8,8 +8,10 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,21 +25,21 @@ from pnp_exclusion.errors import PnpExclusionError, UsageError
 from pnp_exclusion.output.results import draw_or_say, versions
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.runtime.console import Console
+from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.interruption import Interruption
 from pnp_exclusion.runtime.parallel import on_rank_zero
+from pnp_exclusion.runtime.pool import executor_for
 from pnp_exclusion.solution.solve import as_case
 from pnp_exclusion.solver.linear.presets import require_ranks
 from pnp_exclusion.studies.sweeps.coupling import coupling_csv, coupling_json, coupling_rows
 from pnp_exclusion.studies.sweeps.dataset import dataset_of, write_netcdf
-from pnp_exclusion.studies.sweeps.interruption import SweepInterruptedError
+from pnp_exclusion.studies.sweeps.executors import dask_executor, over_executor
+from pnp_exclusion.studies.sweeps.groups import groups_of, in_turn, over_groups
 from pnp_exclusion.studies.sweeps.pictures import MOST_COLUMNS, Row, current_rows, draw_sweep
 from pnp_exclusion.studies.sweeps.plan import Chunk, CouplingChoice, Work, plan_of
-from pnp_exclusion.studies.sweeps.processes import over_processes
 from pnp_exclusion.studies.sweeps.progress import Progress
-from pnp_exclusion.studies.sweeps.ranks import groups_of, over_ranks
 from pnp_exclusion.studies.sweeps.record import Outcome
 from pnp_exclusion.studies.sweeps.store import POINTS, WHOLE, Part, Store
-from pnp_exclusion.studies.sweeps.team import in_turn
 
 MANIFEST, RESULTS, PICTURE = "manifest.json", "sweep.nc", "sweep.png"
 NO_PICTURE = (
@@ -47,21 +49,30 @@ NO_PICTURE = (
 Task = Literal["solve", "plan", "gather"]
 
 
-@dataclass(frozen=True)
-class Crew:
-    """Who solves: processes on this machine, the ranks of the job in groups, or the workers of a Dask scheduler."""
+class SweepInterruptedError(PnpExclusionError):
+    """A sweep was asked to stop; says how it goes on."""
 
-    workers: int = 1
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who solves: processes on this machine, the ranks of the job in groups, a Dask cluster, or a user's executor."""
+
+    processes: int = 1
     ranks_per_point: int = 1
     dask: str | None = None
+    executor: Executor | None = None
 
     def require_fit(self, ranks: int, linear: str) -> None:
         """Raise `UsageError` if these do not go together, or not with so many ranks or the preset of linear solver."""
-        for name, count in (("--workers", self.workers), ("--ranks-per-point", self.ranks_per_point)):
+        for name, count in (("--workers", self.processes), ("--ranks-per-point", self.ranks_per_point)):
             if count < 1:
                 raise UsageError(f"{name} must be 1 or more, but it is {count}")
-        if (self.dask is not None) + (self.workers > 1) + (ranks > 1) > 1:
-            raise UsageError("--workers, --dask and several ranks under mpiexec exclude each other; take one of them")
+        if (self.dask is not None) + (self.processes > 1) + (ranks > 1) + (self.executor is not None) > 1:
+            raise UsageError(
+                "--workers, --dask, an executor and several ranks under mpiexec exclude each other; take one of them"
+            )
         groups_of(ranks, self.ranks_per_point)
         require_ranks(linear, self.ranks_per_point)
 
@@ -69,25 +80,34 @@ class Crew:
         self, work: Work, chunks: Iterator[Chunk], comm: MPI.Intracomm, interruption: Interruption
     ) -> Generator[Outcome]:
         """Yield on rank 0 what comes of the chunks, as it comes in; collective."""
+        with self._executor(work) as executor:
+            if executor is not None:
+                yield from over_executor(work, chunks, executor, interruption.stopped)
+            elif groups_of(comm.size, self.ranks_per_point):
+                yield from over_groups(work, chunks, comm, self.ranks_per_point, interruption)
+            else:
+                yield from in_turn(work, chunks, comm, interruption)
+
+    def in_words(self, ranks: int) -> dict[str, Any]:
+        """Return what the manifest says of them."""
+        executor = None if self.executor is None else type(self.executor).__name__
+        counts = {"workers": self.processes, "ranks": ranks, "ranks_per_point": self.ranks_per_point}
+        return counts | {"dask": self.dask, "executor": executor}
+
+    def _executor(self, work: Work) -> AbstractContextManager[Executor | None]:
         if self.dask is not None:
-            from pnp_exclusion.studies.sweeps.on_dask import over_dask
-
-            return over_dask(work, chunks, self.dask, interruption)
-        if self.workers > 1:
-            return over_processes(work, chunks, self.workers, interruption)
-        if groups_of(comm.size, self.ranks_per_point):
-            return over_ranks(work, chunks, comm, self.ranks_per_point, interruption)
-        return in_turn(work, chunks, comm, interruption)
+            return dask_executor(self.dask)
+        return executor_for(self.processes, self.executor, partial(initialise_petsc, work.petsc_options))
 
 
-ALONE = Crew()
+ALONE = Workers()
 
 
 @dataclass(frozen=True)
 class Options:
     """How a sweep is run; see ``pnp-exclusion sweep --help``."""
 
-    crew: Crew = ALONE
+    workers: Workers = ALONE
     task: Task = "solve"
     part: Part = WHOLE
     overwrite: bool = False
@@ -104,13 +124,15 @@ def sweep(
     workers: int = 1,
     ranks_per_point: int = 1,
     dask: str | None = None,
+    executor: Executor | None = None,
     overwrite: bool = False,
     retry: bool = False,
     petsc_options: Sequence[str] = (),
     quiet: bool = True,
     comm: MPI.Intracomm = MPI.COMM_WORLD,
 ) -> xr.Dataset:
-    """Solve the sweep of a case and return its results; collective over ``comm``.
+    """Solve the sweep of a case and return its results; collective over ``comm``, but for this rank alone if an
+    executor is given.
 
     case
         With a ``[sweep]``: as from `read_case` or `make_case`, or the path of a case file, or its tables.
@@ -119,14 +141,20 @@ def sweep(
     workers, ranks_per_point, dask
         Processes on this machine (a script that asks for several needs ``if __name__ == "__main__":``), or how many
         ranks of an MPI job solve a point together, or the address of a Dask scheduler.
+    executor
+        Instead of these a `concurrent.futures.Executor`, which is left open: of processes (started by "spawn", as MPI
+        does not survive a fork), of the ranks of `mpi4py.futures`, of a Dask client, of executorlib, ...
     overwrite, retry
         Begin anew in a folder that holds another sweep; solve the points that failed again.
 
     Points without a solution are nan. Raises `CaseError` before anything runs if a point makes no case, `UsageError`
-    for a folder of another sweep, `DiskError`, and `SweepInterruptedError` after SIGINT or SIGTERM.
+    for a folder of another sweep, `DiskError`, `SweepInterruptedError` after SIGINT or SIGTERM, and `ExecutorLostError`
+    if an executor ends before the sweep does.
     """
-    crew = Crew(workers, ranks_per_point, dask)
-    options = Options(crew, overwrite=overwrite, retry=retry, petsc_options=tuple(petsc_options), quiet=quiet)
+    chosen = Workers(workers, ranks_per_point, dask, executor)
+    options = Options(chosen, overwrite=overwrite, retry=retry, petsc_options=tuple(petsc_options), quiet=quiet)
+    if executor is not None:
+        comm = MPI.COMM_SELF
     with tempfile.TemporaryDirectory(prefix="pnp-sweep-") as temporary:
         folder = Path(output) if output is not None else Path(temporary)
         return run(as_case(case), folder, options, comm).results
@@ -147,7 +175,7 @@ class Report:
 
 def run(case: Case, folder: Path, options: Options, comm: MPI.Intracomm = MPI.COMM_WORLD) -> Report:
     """Do what the options ask for; collective. The report is that of rank 0 on every rank."""
-    options.crew.require_fit(comm.size, case.solver.linear)
+    options.workers.require_fit(comm.size, case.solver.linear)
     session: _Session | None = None
 
     def begin() -> Work:
@@ -160,7 +188,7 @@ def run(case: Case, folder: Path, options: Options, comm: MPI.Intracomm = MPI.CO
         problem: PnpExclusionError | None = None
         with Interruption() as interruption:
             if options.task == "solve":
-                problem = _solve(session, work, options.crew, comm, interruption)
+                problem = _solve(session, work, options.workers, comm, interruption)
 
         def end() -> Report:
             assert session is not None
@@ -177,7 +205,7 @@ def run(case: Case, folder: Path, options: Options, comm: MPI.Intracomm = MPI.CO
 
 
 def _solve(
-    session: _Session | None, work: Work, crew: Crew, comm: MPI.Intracomm, interruption: Interruption
+    session: _Session | None, work: Work, workers: Workers, comm: MPI.Intracomm, interruption: Interruption
 ) -> PnpExclusionError | None:
     """Solve what is missing; what goes wrong is returned, because the other ranks do not know of it yet."""
     chunks = session.chunks() if session is not None else iter(())
@@ -185,7 +213,7 @@ def _solve(
     if not missing:
         return None
     try:
-        with closing(crew.solve(work, chunks, comm, interruption)) as outcomes:
+        with closing(workers.solve(work, chunks, comm, interruption)) as outcomes:
             for outcome in outcomes:
                 assert session is not None
                 session.take(outcome)
@@ -348,7 +376,7 @@ class _Session:
             "points": plan.size,
             "failed": int(store.failed.sum()),
             "petsc_options": plan.petsc_options,
-            "solved_by": asdict(self.options.crew) | {"ranks": self.ranks},
+            "solved_by": self.options.workers.in_words(self.ranks),
             "command_line": sys.argv[1:],
             "versions": versions(),
         }

@@ -1,11 +1,10 @@
-"""Where chunks are solved: the workbenches of one process, or of one group of ranks."""
+"""The solver of chunks: the workbenches of one process, or of one group of ranks; and the task of a worker."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Self
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -15,6 +14,8 @@ import numpy as np
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.physics.laws import LawError
+from pnp_exclusion.runtime.fenicsx import initialise_petsc
+from pnp_exclusion.runtime.worker import stop_requested, worker_state
 from pnp_exclusion.solver.linear.presets import petsc_message
 from pnp_exclusion.studies.sweeps.coupling import analysed
 from pnp_exclusion.studies.sweeps.plan import Chunk, Point, Work
@@ -29,8 +30,8 @@ ON_A_LINE = 1e-6
 """Of that distance."""
 
 
-class Station:
-    """Solves chunks, building each group's workbench once; a context that frees them.
+class ChunkSolver:
+    """Solves chunks, building each group's workbench once; `close` frees them.
 
     stopped
         Asked between points; once it says yes, a chunk returns what it has. Collective over ``comm``.
@@ -48,12 +49,6 @@ class Station:
         self._comm = comm
         self._stopped = stopped
         self._benches: OrderedDict[int, Workbench] = OrderedDict()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the workbenches."""
@@ -102,6 +97,17 @@ class Station:
             self._benches[group.number] = Workbench(first, self._comm, also=others, petsc_options=self._petsc_options)
         self._benches.move_to_end(group.number)
         return self._benches[group.number]
+
+
+def solve_chunk(work: Work, chunk: Chunk) -> Outcome:
+    """Solve a chunk in whichever process this is, which keeps its workbenches for the next one."""
+
+    def build() -> ChunkSolver:
+        initialise_petsc(work.petsc_options)
+        return ChunkSolver(work, stopped=stop_requested)
+
+    with worker_state(work.fingerprint, build) as solver:
+        return solver.solve(chunk)
 
 
 def _start(point: Point, solved: list[tuple[tuple[float, ...], State]]) -> State | None:
