@@ -69,7 +69,7 @@ def test_assembly_in_batches_equals_that_of_dolfinx_to_rounding(ranks: int):
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
-def test_matrices_of_fields_are_what_petsc_cuts_out_but_for_weak_couplings(ranks: int):
+def test_matrices_of_fields_are_what_petsc_cuts_out(ranks: int):
     is_equal("split_check.py", ranks)
 
 
@@ -143,29 +143,6 @@ def test_krylov_steps_do_not_grow_with_the_mesh(degree: int, meshes: tuple[int, 
         counts.append(report.linear_iterations / report.newton_iterations)
     assert max(counts) <= 16.0
     assert counts[1] <= 1.3 * counts[0]
-
-
-STRETCHED = {
-    "a long pore": ((20.0, 1.0, 1.0), None, 1.0),
-    "a slab": ((1.0, 1.0, 0.05), 10, 1.0),
-    "a needle": ((1.0, 0.02, 0.02), 12, 1.0),
-    "a slow membrane": ((1.0, 1.0, 1.0), 12, 1e-5),
-}
-
-
-@pytest.mark.parametrize("name", STRETCHED)
-def test_leaving_out_weak_couplings_costs_no_krylov_steps(name: str, monkeypatch: pytest.MonkeyPatch):
-    size, cells, diffusivity = STRETCHED[name]
-    tables = box(3, cells or 1, linear="fieldsplit")
-    tables["domain"] |= {"size": list(size)} | ({"cells": [cells] * 3} if cells else {})
-    if not cells:
-        del tables["domain"]["cells"]
-    tables["regions"] = [{"name": "m", "x": [0.25, 0.75], "fixed_charge": 0.3, "diffusivity": diffusivity}]
-    without = pnp.solve(tables).report
-    monkeypatch.setattr("pnp_exclusion.solver.linear.fields._grid_of", lambda discretisation: None)
-    with_all = pnp.solve(tables).report
-    assert without.tried == []
-    assert without.linear_iterations <= 1.2 * with_all.linear_iterations + 2
 
 
 def test_a_lagged_preconditioner_is_left_alone():

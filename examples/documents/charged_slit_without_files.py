@@ -23,8 +23,9 @@ from pnp_exclusion.runtime.fenicsx import initialise_petsc
 # loads DOLFINx in the order that every distribution of it needs
 initialise_petsc()
 
-from dolfinx import mesh as dmesh  # noqa: E402
 from mpi4py import MPI  # noqa: E402
+
+from dolfinx import mesh as dmesh  # noqa: E402
 
 # %% [markdown]
 # ## The mesh

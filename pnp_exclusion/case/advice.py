@@ -27,6 +27,7 @@ NEARLY_FULL = 0.95
 def advice(setup: Setup) -> list[str]:
     """Return one sentence for everything that the user should know before trusting the numbers; collective."""
     return [
+        *filter(None, [setup.memory]),
         *strong_fields(setup),
         *meeting_with_a_jump(setup),
         *_charged_reservoirs(setup),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -27,7 +27,7 @@ from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import Problem, Species
-from pnp_exclusion.runtime.memory import estimate, require_memory
+from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
 LEAST_SHARE = 1e-30
@@ -43,6 +43,8 @@ class Setup:
     case: Case
     scales: Scales
     problem: Problem
+    memory: str = ""
+    """A sentence where there may be too little of it, else empty."""
 
 
 def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, also: Sequence[Case] = ()) -> Setup:
@@ -52,8 +54,8 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, a
     ``also`` too. Raises `CaseError` if the mesh file cannot be used or a region has no cells, `LawError` if a given
     law does not fit the species.
     """
-    domain, scales = _domain_and_scales(case, comm, also)
-    return setup_on(domain, scales, case, law)
+    domain, scales, memory = _domain_and_scales(case, comm, also)
+    return replace(setup_on(domain, scales, case, law), memory=memory)
 
 
 def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
@@ -82,22 +84,24 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     return Setup(case, scales, problem)
 
 
-def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
+def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales, str]:
+    """Return also what is to be said of memory."""
     if not isinstance(case.domain, tables.Gmsh | tables.GivenMesh):
         scales = scales_of(case, domain_length(case) or 1.0)
-        return _made_mesh(case, scales, comm, also), scales
+        domain, memory = _made_mesh(case, scales, comm, also)
+        return domain, scales, memory
     try:
         domain = _read_mesh(case, comm)
     except (MeshFileError, ValueError) as error:
         raise CaseError(case.path, [f"[domain]: {error}"]) from None
     vertices = domain.mesh.topology.index_map(0).size_global
-    _require_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
+    memory = _check_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
     length = 1.0
     if case.domain.unit is not None:
         low, high = domain.bounding_box()
         length = float((high - low).max()) * case.domain.unit.value
         domain.mesh.geometry.x[:] *= case.domain.unit.value / length
-    return domain, scales_of(case, length)
+    return domain, scales_of(case, length), memory
 
 
 def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
@@ -110,18 +114,19 @@ def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
     return gmsh_domain(comm, case.mesh_path)
 
 
-def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> Domain:
-    """Make the mesh of an interval, rectangle or box, if there is the memory to solve on it and work for all ranks."""
+def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, str]:
+    """Make the mesh of an interval, rectangle or box, if there is hope of the memory for it and work for all ranks."""
     degree = case.solver.degree
     grid = grid_of(case, scales, also)
-    _require_memory(case, comm, math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes), on_grid=True)
+    nodes = math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes)
+    memory = _check_memory(case, comm, nodes, on_grid=True)
     if excess := too_many_ranks(comm.size, grid.cells):
         raise UsageError(excess)
-    return tensor_domain(comm, grid.nodes, grid.breakpoints)
+    return tensor_domain(comm, grid.nodes, grid.breakpoints), memory
 
 
-def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> None:
-    """Refuse what the nodes of this machine cannot hold; PETSc's ``pc_type`` overrules the case's preset."""
+def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> str:
+    """Return a sentence on what this machine may not hold, refuse the hopeless; ``pc_type`` overrules the preset."""
     components = len(case.species) + int(case.model.electrostatics == "poisson")
     linear = resolved(
         case.solver.linear, Size(case.dimension, nodes * components, case.solver.degree, comm.size, on_grid)
@@ -130,7 +135,7 @@ def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) ->
     if preconditioner:
         linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"
     needed = estimate(nodes, case.dimension, case.solver.degree, components, linear)
-    require_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
+    return check_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
 
 
 def _species(species: tables.Species, scales: Scales) -> Species:

@@ -104,6 +104,9 @@ def solve(
     quadrature_degree = case.solver.quadrature_degree
     discrete = Discretisation(setup.problem, case.solver.degree, quadrature_degree)
     say = progress if comm.rank == 0 else (lambda line: None)
+    if setup.memory:
+        # the solve may not live to tell its warnings
+        say(f"  {setup.memory}")
     settings = settings_of(case)
     clock.lap("forms")
     near = False
