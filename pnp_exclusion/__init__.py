@@ -69,5 +69,5 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if _HOME[name] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_wheel()
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
     return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)
