@@ -7,9 +7,9 @@
 # %% [markdown]
 # # A charged slit without any file
 #
-# A slit between two salt solutions, whose walls carry a surface charge, is the simplest nanopore. This document makes it
-# of objects alone: a mesh of one's own, a flux law of one's own, a loop over voltages, a table and a picture. Numbers
-# are in SI units; a text with a unit is taken as well.
+# A slit between two salt solutions, whose walls carry a surface charge, is the simplest nanopore. This document makes
+# it of objects alone: a mesh of one's own, a flux law of one's own, a loop over voltages, a table and a picture.
+# Numbers are in SI units; a text with a unit is taken as well.
 
 # %%
 """A slit with charged walls from Python objects: mesh, law, voltages, xarray, picture."""
