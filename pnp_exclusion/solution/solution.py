@@ -2,34 +2,131 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.observe import currents
-from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers
+from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solver.steady import SteadyReport
+
+_PER_EXTENT = ("/m^2", "/m", "")
+"""Of what is integrated over a boundary, by the dimension of the domain less one."""
 
 
-class Solution(SteadyState):
-    """A steady state and what its user should know of it; `summary` is in SI units for an SI case."""
+class Solution:
+    """A steady state in the units of its case, as `pnp_exclusion.solve` returns it.
 
-    def warnings(self) -> list[str]:
-        """Return one sentence for everything about this case and its solution that the user should know; collective.
+    Everything is in SI units for a case in SI units, and dimensionless otherwise. What is read off the solution is
+    collective over the ranks that share it, and computed when it is first asked for.
 
-        First what `pnp-exclusion check` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
-        """
-        return list(self._warnings)
+    Attributes
+    ----------
+    steady : SteadyState
+        The same state and its readings without units.
+    setup : Setup
+        The case, its scales, and the problem that they make.
+    report : SteadyReport
+        What the solve took.
+    converged : bool
+        False for the last good state of a solve that failed, which belongs to ``report.drive`` of the driving forces,
+        and for a state whose layers of charge the mesh cannot hold (then ``report.drive`` is 1).
+    seconds : Mapping[str, float]
+        What the parts of the solve took.
+    petsc_options : dict[str, str]
+        Options of PETSc in force.
+    unused_petsc_options : list[str]
+        Those of the user that had no effect.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        discretisation: Discretisation,
+        report: SteadyReport,
+        converged: bool,
+        seconds: Mapping[str, float] | None = None,
+        petsc_options: Mapping[str, str] | None = None,
+        unused_petsc_options: list[str] | None = None,
+    ) -> None:
+        self.steady = SteadyState(setup, discretisation, report)
+        self.setup = setup
+        self.report = report
+        self.converged = converged
+        self.seconds = dict(seconds or {})
+        self.petsc_options = dict(petsc_options or {})
+        self.unused_petsc_options = list(unused_petsc_options or [])
+
+    @property
+    def case(self) -> Case:
+        """The case that was solved."""
+        return self.setup.case
+
+    @property
+    def discretisation(self) -> Discretisation:
+        """The finite elements, holding the state of this solution; other solutions may share them."""
+        return self.steady.discretisation
+
+    @property
+    def state(self) -> State:
+        """The unknowns of this solution, for `Discretisation.show` and as a start for others."""
+        return self.steady.state
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to read: the solution, or the last good state before a failure."""
+        return self.steady.has_state
 
     @cached_property
-    def _warnings(self) -> list[str]:
-        return [*advice(self.setup), *beyond_limits(self)]
+    def currents(self) -> dict[str, float] | None:
+        """Flux of every species from the first end to the second, in `current_unit`; None without two ends.
+
+        mol/m^2/s in one dimension; in two and three integrated over the boundary.
+        """
+        if self.steady.currents is None:
+            return None
+        scales = self.setup.scales
+        factor = scales.flux * scales.length ** (self.steady.axes - 1)
+        return {name: current * factor for name, current in self.steady.currents.items()}
+
+    @property
+    def current_unit(self) -> str:
+        """Unit of `currents` and of fluxes through boundaries; empty for a dimensionless case."""
+        return f"mol{_PER_EXTENT[self.steady.axes - 1]}/s" if self.setup.scales.si else ""
+
+    @property
+    def forces(self) -> dict[str, float] | None:
+        """Thermodynamic force of every species from the first end to the second, kT; None without two ends."""
+        return self.steady.forces
+
+    @property
+    def regimes(self) -> dict[str, str | None]:
+        """Label of the transport of every species; None without two ends."""
+        return self.steady.regimes
+
+    @property
+    def identity_residual(self) -> float | None:
+        """How far the currents are from the master identity, relative; None above one dimension."""
+        return self.steady.identity_residual
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """One sentence for everything about the case and its solution that the user should know.
+
+        First what ``pnp-exclusion check`` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
+        """
+        return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
 
     @cached_property
     def unresolved(self) -> list[str]:
         """A sentence for every boundary whose charge the mesh cannot hold, see `checks.UNRESOLVED`; collective."""
-        return list(unresolved_layers(self))
+        return list(unresolved_layers(self.steady))
 
     def refuse_unresolved(self) -> None:
         """Take it as not converged if the mesh cannot hold its layers, unless the case wants to be warned only."""
@@ -41,7 +138,7 @@ class Solution(SteadyState):
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        return self.readings() | self._mechanisms() | {"warnings": self.warnings()}
+        return self.readings() | self._mechanisms() | {"warnings": self.warnings}
 
     def _mechanisms(self) -> dict[str, Any]:
         """Return what carries every flux, and where it runs uphill, which take more integrals than all readings."""
@@ -51,9 +148,10 @@ class Solution(SteadyState):
         unit = "mol/m^2/s" if scales.si else ""
         parts = {
             name: {part: {"value": value * scales.flux, "unit": unit} for part, value in asdict(split).items()}
-            for name, split in self.flux_parts.items()
+            for name, split in self.steady.flux_parts.items()
         }
-        return {"flux_parts": parts, "uphill": {"global": self.is_globally_uphill, "local": self.uphill_shares}}
+        uphill = {"global": self.steady.is_globally_uphill, "local": self.steady.uphill_shares}
+        return {"flux_parts": parts, "uphill": uphill}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
@@ -61,14 +159,14 @@ class Solution(SteadyState):
             return self._failure_summary()
         problem, scales = self.discretisation.problem, self.setup.scales
         extent = scales.length ** (problem.domain.dimension - 1)
-        per = ["/m^2", "/m", ""][problem.domain.dimension - 1]
+        per = _PER_EXTENT[problem.domain.dimension - 1]
         unit = (lambda name: name) if scales.si else (lambda name: "")
 
         def value(number: float, scale: float, name: str) -> dict[str, Any]:
             return {"value": number * scale * extent, "unit": unit(name)}
 
         charges = {species.name: species.charge for species in problem.species}
-        flux_unit, flux = f"mol{per}/s", self.totals.flux
+        totals, flux_unit = self.steady.totals, f"mol{per}/s"
         index_map = self.discretisation.space.dofmap.index_map
         summary: dict[str, Any] = {
             "converged": self.converged,
@@ -76,18 +174,20 @@ class Solution(SteadyState):
             "units": self.setup.case.model.units,
             "flux": {
                 where: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
-                for where, fluxes in flux.items()
+                for where, fluxes in totals.flux.items()
             },
             "current": {
                 where: value(sum(charges[name] * j for name, j in fluxes.items()), scales.current, f"A{per}")
-                for where, fluxes in flux.items()
+                for where, fluxes in totals.flux.items()
             },
-            "charge": {where: value(q, scales.surface_charge, f"C{per}") for where, q in self.totals.charge.items()},
+            "charge": {
+                where: value(q, scales.surface_charge, f"C{per}") for where, q in self.steady.totals.charge.items()
+            },
             "regime": self.regimes,
             "force": self.forces or dict.fromkeys(problem.names),
-            "balance": currents.balance(self.totals, self.mean_fluxes),
+            "balance": currents.balance(totals, self.steady.mean_fluxes),
             "identity_residual": self.identity_residual,
-            "entropy_production": value(self.entropy_production, scales.flux, f"kT {flux_unit}"),
+            "entropy_production": value(self.steady.entropy_production, scales.flux, f"kT {flux_unit}"),
             "newton_iterations": self.report.newton_iterations,
             "linear_iterations": self.report.linear_iterations,
             "ramp_steps": self.report.ramp_steps,

@@ -122,7 +122,7 @@ def solve(
         options = ledger.effective(), ledger.unused()
     solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
     for _ in range(ROUNDS):
-        if is_too_coarse(solution):
+        if solution.converged and is_too_coarse(solution.steady):
             solution = _on_finer_cells(solution, settings, petsc_options, say)
     clock.lap("solve")
     solution.refuse_unresolved()
@@ -135,7 +135,7 @@ def _on_finer_cells(
     coarse: Solution, settings: SolverSettings, petsc_options: Sequence[str], say: Callable[[str], None]
 ) -> Solution:
     """Solve again on an interval with finer cells where the solution is steep; the same if that fails."""
-    setup = refined(coarse)
+    setup = refined(coarse.steady)
     discrete = Discretisation(setup.problem, setup.case.solver.degree, setup.case.solver.quadrature_degree)
     say(f"  {setup.problem.domain.cells} cells instead of {coarse.setup.problem.domain.cells}, finer where it is steep")
     transfer(coarse.discretisation, discrete)
