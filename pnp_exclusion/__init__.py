@@ -6,7 +6,8 @@ For scripts::
 
     case = pnp.read_case("membrane.toml")
     solution = pnp.solve(case)
-    print(solution.summary()["regime"])
+    print(solution.currents, solution.regimes)
+    solution.plot()
 
 A law of one's own is a `Law`, given as ``pnp.solve(case, law=...)``; see ``examples/own_law.py``.
 """
@@ -17,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case, make_case, read_case
+    from pnp_exclusion.errors import SolutionWarning
     from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law
-    from pnp_exclusion.solution.solution import Solution
+    from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
     from pnp_exclusion.studies.engine.engine import run_engine
@@ -34,8 +36,10 @@ __all__ = [
     "LatticeGas",
     "Law",
     "Solution",
+    "SolutionWarning",
     "Workbench",
     "couple",
+    "load",
     "make_case",
     "read_case",
     "run_engine",
@@ -52,13 +56,15 @@ _HOME = {
     "LatticeGas": "physics.laws",
     "Law": "physics.laws",
     "Solution": "solution.solution",
+    "SolutionWarning": "errors",
+    "load": "solution.solution",
     "solve": "solution.solve",
     "sweep": "studies.sweeps.run",
     "couple": "studies.coupled.coupling",
     "run_engine": "studies.engine.engine",
     "Workbench": "studies.workbench",
 }
-WITHOUT_PETSC = ("case.case", "laws")
+WITHOUT_PETSC = ("case.case", "errors", "physics.laws")
 """Modules that do not need it started."""
 
 

@@ -20,7 +20,7 @@ from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import carried_fluxes, solve
+from pnp_exclusion.solution.solve import carried_fluxes, solve_quietly
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -69,7 +69,7 @@ class Job:
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
         options nobody asked for."""
-        solution = solve(
+        solution = solve_quietly(
             case,
             comm=comm or self.comm,
             petsc_options=self.petsc_options,

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpi4py import MPI
 
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import currents
+from pnp_exclusion.observe.sample import central_slice, profile
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.solution import fields, stored
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
+
+if TYPE_CHECKING:
+    import xarray
+
+    from pnp_exclusion.solution.figures import Picture
 
 _PER_EXTENT = ("/m^2", "/m", "")
 """Of what is integrated over a boundary, by the dimension of the domain less one."""
@@ -123,6 +136,185 @@ class Solution:
         """
         return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
 
+    # ---- fields ----
+
+    def profile(self) -> xarray.Dataset | None:
+        """Return the solution along an interval; collective.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, on rank 0; None on the others.
+
+        Raises
+        ------
+        ValueError
+            Above one dimension, where `to_xarray` has all nodes.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        if self.steady.axes > 1:
+            raise ValueError(f"a profile is of one dimension, and this case has {self.steady.axes}; see to_xarray()")
+        return self.to_xarray()
+
+    def to_xarray(self) -> xarray.Dataset | None:
+        """Return every field at all nodes of the solution; collective.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            On rank 0; None on the others. Along ``x`` (ascending) in one dimension, along ``node`` with coordinates
+            ``x``, ``y`` and ``z`` in more. With shapes by their dimensions, and units for a case in SI units:
+
+            ``potential (node)``
+                Electric potential in V; not there with imposed fields.
+            ``concentration (species, node)``
+                mol/m^3; in a dimensionless case occupied fractions.
+            ``electrochemical_potential (species, node)``
+                kT; with imposed fields chemical potentials.
+            ``packing (node)``
+                Occupied fraction of all species together.
+            ``flux (species, axis, node)``
+                Flux density in mol/m^2/s, averaged at the vertices of the mesh.
+
+            Coordinates are in m. Every variable has the attributes ``units`` and ``long_name``, the dataset ``title``,
+            ``law`` and ``version`` of this package.
+
+        Raises
+        ------
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        return fields.dataset_of(self.steady)
+
+    def to_pyvista(self) -> Any:
+        """Return every field on the cells of the solution; collective.
+
+        Returns
+        -------
+        pyvista.UnstructuredGrid or None
+            On rank 0; None on the others. One array at the points for each field of `to_xarray` and species, e.g.
+            ``concentration_Na``; fluxes are vectors ``(nodes, 3)``. Coordinates are in
+            ``field_data["length_unit"]``, that of tables and pictures: in metres a scene would be too small to draw.
+
+        Raises
+        ------
+        MissingLibraryError
+            pyvista, an optional library, is not installed.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        return fields.pyvista_grid_of(self.steady)
+
+    def plot(self) -> Picture | None:
+        """Return the picture that ``pnp-exclusion run`` writes: profiles in one dimension, else a slice; collective.
+
+        Returns
+        -------
+        matplotlib.figure.Figure or None
+            On rank 0; None on the others. A notebook shows it; ``figure.savefig(path)`` writes it.
+
+        Raises
+        ------
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        if self.steady.axes == 1:
+            along = profile(self.discretisation)
+            cut = None
+        else:
+            along = None
+            cut = central_slice(self.discretisation, self.steady.axis)
+
+        from pnp_exclusion.solution.figures import profiles_picture, slice_picture
+
+        if along is not None:
+            return profiles_picture(self.case, self.setup.scales, along)
+        return None if cut is None else slice_picture(self.case, self.setup.scales, cut)
+
+    def save(self, path: str | Path) -> None:
+        """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
+
+        Its case, its mesh, its unknowns and what its solve took: data without code. A law that was written in Python
+        is not in it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of the file; rank 0 writes it. A file that is there is replaced.
+
+        Raises
+        ------
+        DiskError
+            It cannot be written.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        outcome = stored.Outcome(
+            report=self.report,
+            converged=self.converged,
+            seconds=self.seconds,
+            petsc_options=self.petsc_options,
+            unused_petsc_options=self.unused_petsc_options,
+        )
+        stored.write(Path(path), self.steady, outcome)
+
+    def _require_state(self) -> None:
+        if not self.has_state:
+            raise ConvergenceError(f"{self.case.path}: this solve has found no state to read")
+
+    # ---- in words ----
+
+    def __repr__(self) -> str:
+        problem = self.steady.shared.problem
+        state = "" if self.converged else ", not converged"
+        title = f"{self.case.title!r}, " if self.case.title else ""
+        lines = [f"<Solution {title}law {problem.law.name}, {problem.domain.cells} cells{state}>"]
+        if self._is_readable:
+            lines += [
+                f"  {name}: current {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
+            ]
+            lines += [f"  warning: {sentence}" for sentence in self.warnings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        problem = self.steady.shared.problem
+        state = "" if self.converged else ", not converged"
+        title = f"<b>{escape(self.case.title)}</b><br>" if self.case.title else ""
+        parts = [f"{title}law {escape(problem.law.name)}, {problem.domain.cells} cells{state}"]
+        if self._is_readable:
+            ends = self.steady.ends
+            arrow = f" {escape(ends[0].name)} → {escape(ends[1].name)}" if ends else ""
+            rows = [["species", f"current{arrow}", "force", "regime"]]
+            rows += [[escape(cell) for cell in row] for row in self._rows()]
+            cells = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+            parts.append("<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>")
+            if self.warnings:
+                sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.warnings)
+                parts.append(f"<ul>{sentences}</ul>")
+        return "".join(f"<div>{part}</div>" for part in parts)
+
+    @property
+    def _is_readable(self) -> bool:
+        """Whether one rank can read the currents without the others, which may not be asked too."""
+        known = {*self.__dict__, *self.steady.__dict__}
+        alone = self.steady.shared.problem.domain.comm.size == 1
+        return self.has_state and (alone or {"currents", "forces", "regimes", "warnings"} <= known)
+
+    def _rows(self) -> list[list[str]]:
+        """Return name, current, force and regime of every species in words."""
+        if self.currents is None or self.forces is None:
+            return []
+        unit = f" {self.current_unit}".rstrip()
+        return [
+            [name, f"{current:.6g}{unit}", f"{self.forces[name]:.6g} kT", self.regimes[name] or "-"]
+            for name, current in self.currents.items()
+        ]
+
     @cached_property
     def unresolved(self) -> list[str]:
         """A sentence for every boundary whose charge the mesh cannot hold, see `checks.UNRESOLVED`; collective."""
@@ -205,3 +397,39 @@ class Solution:
             "drive": self.report.drive,
             "tried": self.report.tried,
         }
+
+
+def load(path: str | Path, law: Law | None = None, *, comm: MPI.Comm = MPI.COMM_WORLD) -> Solution:
+    """Return a solution that `Solution.save` has written, on any number of ranks; collective.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the file, which rank 0 reads.
+    law : Law, optional
+        The law of a solution that was computed with one written in Python: code is not in the file.
+    comm : MPI.Comm, optional
+        The ranks that share the solution.
+
+    Returns
+    -------
+    Solution
+        Its readings agree to rounding with those of the one that was saved.
+
+    Raises
+    ------
+    CaseError
+        The file is missing, damaged or none of a solution, or its law must be given.
+    UsageError
+        There are more ranks than cells.
+    """
+    setup, discretisation, outcome = stored.read(Path(path), law, comm)
+    return Solution(
+        setup,
+        discretisation,
+        outcome.report,
+        outcome.converged,
+        outcome.seconds,
+        outcome.petsc_options,
+        outcome.unused_petsc_options,
+    )

@@ -15,7 +15,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.weak_form import weakly_held
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import solve
+from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.coupled.channel import drive_of
 from pnp_exclusion.studies.coupled.directions import SALINITY, VOLTAGE, Direction, Drive, components, independent
 from pnp_exclusion.studies.coupled.ends import from_end_to_end
@@ -36,7 +36,7 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
     problem, names = solution.discretisation.problem, drive.species
 
     def solved(case: Case) -> Solution:
-        return solve(case, problem.law, comm=problem.domain.comm)
+        return solve_quietly(case, problem.law, comm=problem.domain.comm)
 
     def at(forces: Array) -> Solution:
         return solved(_with_forces(solution, dict(zip(names, forces.tolist(), strict=True))))

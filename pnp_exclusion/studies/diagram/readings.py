@@ -13,7 +13,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import solve
+from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
 from pnp_exclusion.studies.workbench import Workbench
@@ -108,7 +108,7 @@ class Station:
     def _solve(self, case: Case, point: Array) -> Solution:
         bench = self._bench
         if bench is None or not bench.fits(case):
-            return solve(case, comm=MPI.COMM_SELF, petsc_options=self._options)
+            return solve_quietly(case, comm=MPI.COMM_SELF, petsc_options=self._options)
         solution = bench.solve(case, self._nearest(point))
         self._places.append(point)
         self._states.append(solution.state)
