@@ -123,9 +123,11 @@ assert np.isclose(on_walls, 2.0 * CHARGE * LENGTH * 1e-9, rtol=1e-9)
 # %%
 fields = solutions[-1].to_xarray()
 print(fields["concentration"].attrs["units"], dict(fields.sizes))
-middle = fields.isel(node=np.abs(fields.x - 0.5 * LENGTH * 1e-9).argsort()[:49].values)
-excess = float((middle["concentration"].sel(species="K") - middle["concentration"].sel(species="Cl")).mean())
-print(f"excess of potassium across the middle: {excess:.1f} mol/m^3")
+middle = fields.isel(node=np.isclose(fields.x, 0.5 * LENGTH * 1e-9, atol=1e-12)).sortby("y")
+excess = middle["concentration"].sel(species="K") - middle["concentration"].sel(species="Cl")
+mean = float(np.trapezoid(excess, middle.y) / (HEIGHT * 1e-9))
+print(f"excess of potassium across the middle: {mean:.2f} mol/m^3")
+assert np.isclose(mean, -2.0 * CHARGE / (FARADAY * HEIGHT * 1e-9), rtol=1e-2)  # the slit is neutral
 
 figure = solutions[-1].plot()
 fig, axis = plt.subplots()
