@@ -6,9 +6,20 @@ For scripts::
 
     case = pnp.read_case("membrane.toml")
     solution = pnp.solve(case)
-    print(solution.summary()["regime"])
+    print(solution.currents, solution.regimes)
+    solution.plot()
 
-A law of one's own is a `Law`, given as ``pnp.solve(case, law=...)``; see ``examples/own_law.py``.
+A case is made of objects too, without a file; numbers are then in SI units, texts have units::
+
+    case = pnp.Case(
+        model=pnp.Model("mpnp", lattice_spacing="0.7 nm"),
+        species=[pnp.Species(name="Na", charge=1, diffusivity=1.33e-9), ...],
+        domain=pnp.Interval(length="5 nm"),
+        boundaries=[pnp.Reservoir(where="left", concentration={"Na": "2 mol/L", "Cl": "2 mol/L"}, potential=0.0), ...],
+    )
+
+A law of one's own is a `Law`, given as ``pnp.Model(law, ...)`` or ``pnp.solve(case, law=law)``; a mesh of one's own a
+`Mesh`; see ``docs/python.md``.
 """
 
 from __future__ import annotations
@@ -16,9 +27,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pnp_exclusion.case.boundary_tables import Electrode, Flux, Reservoir, Wall
     from pnp_exclusion.case.case import Case, make_case, read_case
-    from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law
-    from pnp_exclusion.solution.solution import Solution
+    from pnp_exclusion.case.law_tables import model as Model
+    from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
+    from pnp_exclusion.case.tables import GivenMesh as Mesh
+    from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning
+    from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law, register_law
+    from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
     from pnp_exclusion.studies.engine.engine import run_engine
@@ -28,38 +44,66 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Box",
     "Case",
+    "CaseError",
+    "ConvergenceError",
+    "Electrode",
+    "FieldTable",
+    "Flux",
     "FreeEnergy",
+    "Gmsh",
     "IdealGas",
+    "Interval",
     "LatticeGas",
     "Law",
+    "Mesh",
+    "Model",
+    "Output",
+    "Rectangle",
+    "Region",
+    "Reservoir",
     "Solution",
+    "SolutionWarning",
+    "Solver",
+    "Species",
+    "Wall",
     "Workbench",
     "couple",
+    "load",
     "make_case",
     "read_case",
+    "register_law",
     "run_engine",
     "solve",
     "sweep",
 ]
 
 _HOME = {
-    "Case": "case.case",
-    "make_case": "case.case",
-    "read_case": "case.case",
-    "FreeEnergy": "physics.laws",
-    "IdealGas": "physics.laws",
-    "LatticeGas": "physics.laws",
-    "Law": "physics.laws",
+    **dict.fromkeys(("Electrode", "Flux", "Reservoir", "Wall"), "case.boundary_tables"),
+    **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
+    **dict.fromkeys(
+        ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
+    ),
+    **dict.fromkeys(("CaseError", "ConvergenceError", "SolutionWarning"), "errors"),
+    **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas", "Law", "register_law"), "physics.laws"),
+    "Mesh": "case.tables.GivenMesh",
+    "Model": "case.law_tables.model",
     "Solution": "solution.solution",
+    "load": "solution.solution",
     "solve": "solution.solve",
     "sweep": "studies.sweeps.run",
     "couple": "studies.coupled.coupling",
     "run_engine": "studies.engine.engine",
     "Workbench": "studies.workbench",
 }
-WITHOUT_PETSC = ("case.case", "laws")
-"""Modules that do not need it started."""
+"""Where every name is; with its name there, if that is another one."""
+WITHOUT_PETSC = ("case", "errors", "physics")
+"""Rooms that do not need it started."""
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -68,6 +112,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    if _HOME[name] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_wheel()
-    return getattr(importlib.import_module(f"pnp_exclusion.{_HOME[name]}"), name)
+    module, _, other = _HOME[name].rpartition(".") if name in ("Mesh", "Model") else (_HOME[name], "", name)
+    if module.partition(".")[0] not in WITHOUT_PETSC:
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
+    return getattr(importlib.import_module(f"pnp_exclusion.{module}"), other)

@@ -16,7 +16,7 @@ from pnp_exclusion.case.layers import CELLS_IN_LAYER, field_jumps, thinnest_laye
 from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
 from pnp_exclusion.case.strong_fields import strong_fields
-from pnp_exclusion.case.tables import Gmsh, Region
+from pnp_exclusion.case.tables import GivenMesh, Gmsh, Region
 from pnp_exclusion.mesh.sizes import areas, cells_at, extents_across, facets_of_cells, heights, interfaces
 
 NEUTRAL = 1e-6
@@ -27,6 +27,7 @@ NEARLY_FULL = 0.95
 def advice(setup: Setup) -> list[str]:
     """Return one sentence for everything that the user should know before trusting the numbers; collective."""
     return [
+        *filter(None, [setup.memory]),
         *strong_fields(setup),
         *meeting_with_a_jump(setup),
         *_charged_reservoirs(setup),
@@ -124,8 +125,8 @@ def _too_coarse(setup: Setup, where: str, thickness: np.ndarray | float, sizes: 
 
 def cure(case: Case) -> str:
     """Return how to get smaller cells where a case needs them."""
-    if isinstance(case.domain, Gmsh):
-        return "refine the mesh file there"
+    if isinstance(case.domain, Gmsh | GivenMesh):
+        return "refine the mesh there" if isinstance(case.domain, GivenMesh) else "refine the mesh file there"
     return "leave out domain.cells" if case.domain.cells is not None else "give more domain.cells"
 
 
@@ -143,7 +144,7 @@ def _unresolved_edges(setup: Setup) -> Iterator[str]:
     middles = dmesh.compute_midpoints(domain.mesh, domain.dimension - 1, facets)
     told = np.zeros(len(facets), dtype=bool)
     for region in setup.case.regions:
-        if region.tag is not None or isinstance(setup.case.domain, Gmsh):
+        if region.tag is not None or isinstance(setup.case.domain, Gmsh | GivenMesh):
             at = np.isin(facets, _facets_of(setup, region)) & ~told
             yield from _too_coarse(setup, f'region "{region.name}"', layers[at], sizes[at])
             told |= at

@@ -29,6 +29,14 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, serialize_by_alias=True)
 
 
+def as_written(table: Table) -> dict[str, Any]:
+    """Return a table as it is written: the keys that are given, and what says which kind of table it is."""
+    kinds: dict[str, Any] = {
+        key: getattr(table, key) for key in ("kind", "shape", "law") if key in type(table).model_fields
+    }
+    return {**table.model_dump(exclude_unset=True), **kinds}
+
+
 def refusal(message: str) -> PydanticCustomError:
     """Return what a validator raises to refuse a value with a sentence of its own."""
     return PydanticCustomError("case", "{message}", {"message": message})

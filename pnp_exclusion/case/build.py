@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -13,18 +13,21 @@ import numpy as np
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.layers import grid_of, read_mesh_of
+from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_usable_mesh
+from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
+from pnp_exclusion.mesh.given_mesh import given_domain
+from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
-from pnp_exclusion.physics import boundaries
+from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
-from pnp_exclusion.physics.laws import Law, named_law
+from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import Problem, Species
-from pnp_exclusion.runtime.memory import estimate, require_memory
+from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
 LEAST_SHARE = 1e-30
@@ -40,6 +43,8 @@ class Setup:
     case: Case
     scales: Scales
     problem: Problem
+    memory: str = ""
+    """A sentence where there may be too little of it, else empty."""
 
 
 def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, also: Sequence[Case] = ()) -> Setup:
@@ -49,15 +54,15 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, a
     ``also`` too. Raises `CaseError` if the mesh file cannot be used or a region has no cells, `LawError` if a given
     law does not fit the species.
     """
-    domain, scales = _domain_and_scales(case, comm, also)
-    return setup_on(domain, scales, case, law)
+    domain, scales, memory = _domain_and_scales(case, comm, also)
+    return replace(setup_on(domain, scales, case, law), memory=memory)
 
 
 def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
     if law is None:
         # checked when the case was read
-        law = law_of(case)
+        law = case.model.flux_law
     else:
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
@@ -79,42 +84,49 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     return Setup(case, scales, problem)
 
 
-def law_of(case: Case) -> Law:
-    """Return the law that a case names."""
-    model = case.model
-    return named_law(model.law, model.kappa)
-
-
-def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales]:
-    if not isinstance(case.domain, tables.Gmsh):
+def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales, str]:
+    """Return also what is to be said of memory."""
+    if not isinstance(case.domain, tables.Gmsh | tables.GivenMesh):
         scales = scales_of(case, domain_length(case) or 1.0)
-        return _made_mesh(case, scales, comm, also), scales
+        domain, memory = _made_mesh(case, scales, comm, also)
+        return domain, scales, memory
     try:
-        domain = read_mesh_of(case, comm)
-    except MeshFileError as error:
-        raise CaseError(case.mesh_path, [str(error)]) from None
+        domain = _read_mesh(case, comm)
+    except (MeshFileError, ValueError) as error:
+        raise CaseError(case.path, [f"[domain]: {error}"]) from None
     vertices = domain.mesh.topology.index_map(0).size_global
-    _require_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
+    memory = _check_memory(case, comm, vertices * case.solver.degree**domain.dimension, on_grid=False)
     length = 1.0
     if case.domain.unit is not None:
         low, high = domain.bounding_box()
         length = float((high - low).max()) * case.domain.unit.value
         domain.mesh.geometry.x[:] *= case.domain.unit.value / length
-    return domain, scales_of(case, length)
+    return domain, scales_of(case, length), memory
 
 
-def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> Domain:
-    """Make the mesh of an interval, rectangle or box, if there is the memory to solve on it and work for all ranks."""
+def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
+    """Return the domain of a mesh file, or of a mesh that Python has made, in the units of its coordinates."""
+    if isinstance(case.domain, tables.GivenMesh):
+        if comm.size != case.domain.mesh.comm.size:
+            ranks = case.domain.mesh.comm.size
+            raise UsageError(f"the mesh of the case is on {ranks} rank(s), but the case is solved on {comm.size}")
+        return given_domain(case.domain.mesh, case.domain.boundaries, case.domain.regions)
+    return gmsh_domain(comm, case.mesh_path)
+
+
+def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, str]:
+    """Make the mesh of an interval, rectangle or box, if there is hope of the memory for it and work for all ranks."""
     degree = case.solver.degree
     grid = grid_of(case, scales, also)
-    _require_memory(case, comm, math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes), on_grid=True)
+    nodes = math.prod(degree * (len(axis) - 1) + 1 for axis in grid.nodes)
+    memory = _check_memory(case, comm, nodes, on_grid=True)
     if excess := too_many_ranks(comm.size, grid.cells):
         raise UsageError(excess)
-    return tensor_domain(comm, grid.nodes, grid.breakpoints)
+    return tensor_domain(comm, grid.nodes, grid.breakpoints), memory
 
 
-def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> None:
-    """Refuse what the nodes of this machine cannot hold; PETSc's ``pc_type`` overrules the case's preset."""
+def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> str:
+    """Return a sentence on what this machine may not hold, refuse the hopeless; ``pc_type`` overrules the preset."""
     components = len(case.species) + int(case.model.electrostatics == "poisson")
     linear = resolved(
         case.solver.linear, Size(case.dimension, nodes * components, case.solver.degree, comm.size, on_grid)
@@ -123,7 +135,7 @@ def _require_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) ->
     if preconditioner:
         linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"
     needed = estimate(nodes, case.dimension, case.solver.degree, components, linear)
-    require_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
+    return check_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
 
 
 def _species(species: tables.Species, scales: Scales) -> Species:
@@ -139,32 +151,32 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
-    given = [getattr(boundary, "potential", None) for boundary in case.boundaries]
+    given = [boundary.held_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
 
 
-def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[boundaries.BoundaryCondition]:
+@dataclass(frozen=True)
+class _Surroundings:
+    """Of a boundary, see `pnp_exclusion.case.boundary_tables.Surroundings`."""
+
+    scales: Scales
+    reference: float
+    held: Mapping[str, Mapping[str, float]]
+
+    def fractions(self, where: str) -> Mapping[str, float]:
+        return self.held[where]
+
+    def potential(self, given: Quantity | None) -> float | None:
+        return None if given is None else given.value / self.scales.potential - self.reference
+
+
+def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    fractions = held_fractions(case, scales)
-    listed = [_condition(boundary, scales, reference, fractions[boundary.where]) for boundary in case.boundaries]
+    surroundings = _Surroundings(scales, reference, held_fractions(case, scales))
+    listed = [boundary.condition(surroundings) for boundary in case.boundaries]
     named = {boundary.where for boundary in case.boundaries}
-    return listed + [boundaries.Wall(name) for name in domain.boundary_facets if name not in named]
-
-
-def _condition(
-    table: tables.Boundary, scales: Scales, reference: float, fractions: Mapping[str, float]
-) -> boundaries.BoundaryCondition:
-    match table:
-        case tables.Reservoir():
-            return boundaries.Reservoir(table.where, fractions, _potential(table.potential, scales, reference))
-        case tables.Electrode():
-            return boundaries.Electrode(table.where, _potential(table.potential, scales, reference), fractions)
-        case tables.Flux():
-            fluxes = {name: flux.value / scales.flux for name, flux in table.flux.items()}
-            return boundaries.PrescribedFlux(table.where, fluxes, _potential(table.potential, scales, reference))
-        case _:
-            return boundaries.Wall(table.where)
+    return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
 
 def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
@@ -176,7 +188,6 @@ def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
     given = {
         boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
         for boundary in case.boundaries
-        if isinstance(boundary, tables.Contents)
     }
     largest: dict[str, float] = {}
     for name, fraction in (item for fractions in given.values() for item in fractions.items()):
@@ -190,10 +201,6 @@ def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
         for where, fractions in given.items()
     }
     return {boundary.where: held.get(boundary.where, {}) for boundary in case.boundaries}
-
-
-def _potential(potential: tables.Quantity | None, scales: Scales, reference: float) -> float | None:
-    return None if potential is None else potential.value / scales.potential - reference
 
 
 # ---- materials ----

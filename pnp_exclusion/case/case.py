@@ -3,31 +3,64 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case.checks import check_law, check_tables
+from pnp_exclusion.case.keys import set_key
+from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.reading import Memory
-from pnp_exclusion.case.tables import CaseTables
+from pnp_exclusion.case.tables import CaseTables, GivenMesh
 from pnp_exclusion.errors import CaseError
 
 
 class Case(CaseTables):
-    """A whole case file, without mistakes."""
+    """A whole case, without mistakes; from objects, as here, or from a file by `read_case`.
+
+    model, species, domain, regions, boundaries, solver, output, sweep, diagram
+        Tables as objects (`pnp_exclusion.Model`, `pnp_exclusion.Species`, ...) or as dictionaries of what a case file
+        has. Quantities are texts with units, or numbers in SI units (in a dimensionless case just numbers).
+    title
+        Shown in pictures.
+    folder
+        Paths in the case are relative to it.
+
+    Raises `CaseError` with every mistake, each in one sentence.
+    """
+
+    def __init__(self, *, folder: str | Path = ".", **tables: Any) -> None:
+        checked = checked_case(tables, Path(folder) / "case", plain=True)
+        self.__setstate__(checked.__getstate__())
 
     def with_law(self, law: str) -> Case:
         """The same case with another law; `CaseError` if it does not fit."""
         return self.model_copy(update={"model": check_law(self, law)})
 
+    def varied(self, changes: Mapping[str, Any]) -> Case:
+        """The same case with other values, by their keys: ``{"boundaries.left.potential": "-80 mV"}``.
 
-def checked_case(tables: dict[str, Any], path: Path, memory: Memory | None = None) -> Case:
-    """Return the case of a parsed file, or raise `CaseError` with every mistake in it.
+        Raises `pnp_exclusion.case.keys.CaseKeyError` for a key that the case cannot have, and `CaseError` for a value
+        that it cannot take.
+        """
+        tables = self.as_written()
+        for key, value in changes.items():
+            set_key(tables, key, value)
+        if isinstance(self.domain, GivenMesh):
+            tables["domain"] = self.domain
+        return checked_case(tables, self.path, plain=True)
 
-    A ``memory`` that is handed over from case to case makes the checks of many that are alike cheap.
+
+def checked_case(tables: dict[str, Any], path: Path, memory: Memory | None = None, plain: bool = False) -> Case:
+    """Return the case of a parsed file, or of objects, or raise `CaseError` with every mistake in it.
+
+    memory
+        Handed over from case to case, it makes the checks of many that are alike cheap.
+    plain
+        Whether numbers without a unit are in SI units, as from Python.
     """
-    draft = check_tables(tables, path, memory)
-    assert draft.model is not None
-    case = Case(
+    draft = check_tables(tables, path, memory, plain)
+    case = Case.model_construct(
         title=draft.title,
         model=draft.model,
         species=list(draft.species.values()),
@@ -60,8 +93,7 @@ def read_case(path: str | Path, law: str | None = None) -> Case:
         raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
     if law is not None and isinstance(tables.get("model"), dict):
         tables["model"]["law"] = law
-        if law != "vacancy":
-            tables["model"].pop("kappa", None)
+        without_parameters_of_others(tables["model"])
     return checked_case(tables, path)
 
 

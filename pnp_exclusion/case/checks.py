@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case import tables
+from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir
+from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
-from pnp_exclusion.case.quantities import AVOGADRO
+from pnp_exclusion.case.quantities import AVOGADRO, Quantity
 from pnp_exclusion.case.reading import Draft, Memory, Reader, listed, nearest, read_tables
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups
 from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
-from pnp_exclusion.physics.laws import LawError, named_law
+from pnp_exclusion.physics.laws import LawError
 
 RESERVED = ("x", "phi", "potential", "packing", "fixed_charge")
 """Columns and fields of the results; no species can have such a name."""
@@ -23,10 +25,14 @@ EXTREME = 1e30
 """Sizes, in SI units or without, beyond this or below its inverse are mistakes, and would overflow."""
 
 
-def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None) -> Draft:
-    """Return what was read from a parsed file, or raise `CaseError` with every mistake in it."""
+def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None, plain: bool = False) -> Draft:
+    """Return what was read from a parsed file, or from objects, or raise `CaseError` with every mistake in it.
+
+    plain
+        Whether numbers without a unit are in SI units, as from Python.
+    """
     draft = Draft(path, memory)
-    read_tables(raw, draft)
+    read_tables(raw, draft, plain)
     if draft.model is not None:
         for check in (
             _check_model,
@@ -46,13 +52,12 @@ def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None) 
     return draft
 
 
-def check_law(case: CaseTables, law: str) -> tables.Model:
+def check_law(case: CaseTables, law: str) -> Model:
     """Return the model of a checked case with another law; only what depends on the law is checked, no file opened."""
     draft = Draft(case.path, species={s.name: s for s in case.species}, boundaries=list(case.boundaries))
     written = case.model.model_dump(include=case.model.model_fields_set | {"units"}) | {"law": law}
-    if law != "vacancy":
-        written.pop("kappa", None)
-    model: tables.Model | None = Reader(draft, case.model.units).table({"model": written}, "model", tables.Model)
+    without_parameters_of_others(written)
+    model: Model | None = Reader(draft, case.model.units).table({"model": written}, "model", AnyModel)
     if model is not None:
         for check in (_check_model, _check_fit, _check_packing):
             check(draft, model)
@@ -61,10 +66,10 @@ def check_law(case: CaseTables, law: str) -> tables.Model:
     return model
 
 
-def _check_model(draft: Draft, model: tables.Model) -> None:
+def _check_model(draft: Draft, model: Model) -> None:
     given = model.model_fields_set
     if model.si:
-        if model.lattice_spacing is None and model.law != "pnp":
+        if model.lattice_spacing is None and model.flux_law.crowded:
             draft.refuse(
                 "[model]", f'lattice_spacing is missing: law "{model.law}" needs the size of a particle, e.g. "0.7 nm"'
             )
@@ -81,11 +86,9 @@ def _check_model(draft: Draft, model: tables.Model) -> None:
             draft.refuse("[model]", 'debye_length has no meaning with electrostatics = "imposed"; remove it')
     _check_positive(draft, "[model]", "lattice_spacing", model.lattice_spacing)
     _check_positive(draft, "[model]", "temperature", model.temperature)
-    if "kappa" in given and model.law != "vacancy":
-        draft.refuse("[model]", f'kappa goes with law = "vacancy", but the law is "{model.law}"')
 
 
-def _check_positive(draft: Draft, where: str, key: str, quantity: tables.Quantity | None) -> bool:
+def _check_positive(draft: Draft, where: str, key: str, quantity: Quantity | None) -> bool:
     """Whether a quantity, if there is one, is positive and of a size that can be computed with."""
     if quantity is None:
         return True
@@ -98,7 +101,7 @@ def _check_positive(draft: Draft, where: str, key: str, quantity: tables.Quantit
     return False
 
 
-def _check_species(draft: Draft, model: tables.Model) -> None:
+def _check_species(draft: Draft, model: Model) -> None:
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
         if name in RESERVED or name.startswith(RESERVED_BEGINNINGS):
@@ -113,26 +116,27 @@ def _check_species(draft: Draft, model: tables.Model) -> None:
             draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right}")
 
 
-def _check_fit(draft: Draft, model: tables.Model) -> None:
+def _check_fit(draft: Draft, model: Model) -> None:
     diffusivities = [1.0 if s.diffusivity is None else s.diffusivity.value for s in draft.species.values()]
     if not draft.species or not draft.all_species_read or min(diffusivities) <= 0.0:
         return
-    known, pair = draft.memory.misfits if draft.memory else {}, (model.law, model.kappa, *diffusivities)
+    known = draft.memory.misfits if draft.memory else {}
+    pair = (model.law, *model.flux_law.parameters.values(), *diffusivities)
     if pair not in known:
         known[pair] = _misfit(model, diffusivities)
     if known[pair]:
         draft.refuse("[model]", known[pair])
 
 
-def _misfit(model: tables.Model, diffusivities: list[float]) -> str:
+def _misfit(model: Model, diffusivities: list[float]) -> str:
     try:
-        named_law(model.law, model.kappa).require_fit(diffusivities)
+        model.flux_law.require_fit(diffusivities)
     except LawError as error:
         return str(error)
     return ""
 
 
-def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) -> None:
+def _check_field(draft: Draft, model: Model, where: str, imposed: Any) -> None:
     if model.electrostatics == "poisson":
         draft.refuse(where, 'field goes with electrostatics = "imposed"; with "poisson" the field is solved for')
     if isinstance(imposed, list) and draft.dimension and len(imposed) != draft.dimension:
@@ -147,18 +151,20 @@ def _check_field(draft: Draft, model: tables.Model, where: str, imposed: Any) ->
             )
 
 
-def _units_name(model: tables.Model) -> str:
+def _units_name(model: Model) -> str:
     return "SI units" if model.si else "dimensionless units"
 
 
-def _check_domain(draft: Draft, model: tables.Model) -> None:
+def _check_domain(draft: Draft, model: Model) -> None:
     for length in draft.written_size:
         _check_positive(draft, "[domain]", "length" if draft.shape == "interval" else "size", length)
-    if not isinstance(draft.domain, tables.Gmsh):
+    if not isinstance(draft.domain, tables.Gmsh | tables.GivenMesh):
         return
     if model.si and draft.domain.unit is None:
-        draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh file, e.g. "1 nm"')
+        draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh, e.g. "1 nm"')
     _check_positive(draft, "[domain]", "unit", draft.domain.unit)
+    if isinstance(draft.domain, tables.GivenMesh):
+        return
     try:
         draft.groups = _groups(draft, draft.path.parent / draft.domain.file)
     except MeshFileError as error:
@@ -179,7 +185,7 @@ def _groups(draft: Draft, path: Path) -> MeshGroups:
     return known[path]
 
 
-def _check_regions(draft: Draft, model: tables.Model) -> None:
+def _check_regions(draft: Draft, model: Model) -> None:
     for region in draft.regions:
         where = f'[[regions]] "{region.name}"'
         if region.tag is not None:
@@ -224,7 +230,7 @@ def _check_range(draft: Draft, where: str, axis: int, limits: list[float]) -> No
             )
 
 
-def _check_boundaries(draft: Draft, model: tables.Model) -> None:
+def _check_boundaries(draft: Draft, model: Model) -> None:
     known: Sequence[str] | None = None
     if draft.dimension:
         known = SIDES[: 2 * draft.dimension] if draft.groups is None else draft.groups.facets()
@@ -240,19 +246,18 @@ def _check_boundaries(draft: Draft, model: tables.Model) -> None:
         if boundary.where in seen:
             draft.refuse(where, "two boundaries are given for one side; keep one of them")
         seen.add(boundary.where)
-        if isinstance(boundary, tables.Contents):
+        if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
-        if isinstance(boundary, tables.Flux):
-            _refuse_unknown_species(draft, where, "flux", boundary.flux)
+        _refuse_unknown_species(draft, where, "flux", boundary.fluxes)
         _check_potential(draft, model, where, boundary)
 
 
-def _check_contents(draft: Draft, model: tables.Model, where: str, boundary: tables.Contents) -> None:
+def _check_contents(draft: Draft, model: Model, where: str, boundary: Contents) -> None:
     wrong, right = ("fraction", "concentration") if model.si else ("concentration", "fraction")
     if getattr(boundary, wrong):
         draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right} = {{ ... }}")
     _refuse_unknown_species(draft, where, right, boundary.amounts)
-    if isinstance(boundary, tables.Reservoir) and draft.all_species_read:
+    if isinstance(boundary, Reservoir) and draft.all_species_read:
         missing = [name for name in draft.species if name not in boundary.amounts]
         if missing:
             draft.refuse(where, f"a reservoir gives every species, but {right} lacks {listed(missing)}")
@@ -261,12 +266,12 @@ def _check_contents(draft: Draft, model: tables.Model, where: str, boundary: tab
         draft.refuse(where, f"{right} of {listed(negative)} is negative; it must be 0 or more")
 
 
-def _check_packing(draft: Draft, model: tables.Model) -> None:
+def _check_packing(draft: Draft, model: Model) -> None:
     """Particles that take space must leave some."""
-    if model.law == "pnp":
+    if not model.flux_law.crowded:
         return
     for boundary in draft.boundaries:
-        amounts = boundary.amounts.values() if isinstance(boundary, tables.Contents) else []
+        amounts = boundary.amounts.values()
         packing = sum(amounts) * _site_volume(model)
         if packing >= 1.0 and min(amounts) >= 0.0:
             cure = (
@@ -288,7 +293,7 @@ def _mean(species: tables.Species) -> float | None:
     return species.mean_concentration.value if species.mean_concentration else species.mean_fraction
 
 
-def _site_volume(model: tables.Model) -> float:
+def _site_volume(model: Model) -> float:
     """Factor from an amount of `Contents` to an occupied fraction."""
     if not model.si:
         return 1.0
@@ -303,20 +308,18 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
             draft.refuse(where, f'{key} names an unknown species "{name}"; {nearest(name, draft.species)}')
 
 
-def _check_potential(draft: Draft, model: tables.Model, where: str, boundary: Any) -> None:
-    potential = getattr(boundary, "potential", None)
-    if model.electrostatics == "imposed" and potential is not None:
-        draft.refuse(where, 'potential has no effect with electrostatics = "imposed"; give each species a field')
-    if model.electrostatics == "poisson" and potential is None and _needs_potential(boundary):
+def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
+    potential = boundary.held_potential
+    if model.electrostatics == "imposed":
+        for key in boundary.electrostatic:
+            if getattr(boundary, key, None) is not None:
+                draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; give each species a field')
+    if model.electrostatics == "poisson" and potential is None and boundary.needs_potential:
         example = '"50 mV"' if model.si else "2.0"
         draft.refuse(where, f"the potential of this {boundary.kind} is missing, e.g. potential = {example}")
 
 
-def _needs_potential(boundary: Any) -> bool:
-    return isinstance(boundary, tables.Reservoir | tables.Electrode)
-
-
-def _check_solver(draft: Draft, model: tables.Model) -> None:
+def _check_solver(draft: Draft, model: Model) -> None:
     if draft.solver.linear == "banded" and draft.dimension not in (None, 1):
         draft.refuse("[solver]", 'linear = "banded" is for one dimension; "auto", "direct" or "fieldsplit" serve here')
     degree, given = draft.solver.degree, draft.solver.quadrature_degree
@@ -328,11 +331,11 @@ def _check_solver(draft: Draft, model: tables.Model) -> None:
         )
 
 
-def _check_supply(draft: Draft, model: tables.Model) -> None:
+def _check_supply(draft: Draft, model: Model) -> None:
     """Every unknown must be fixed somewhere, or the steady problem is singular."""
     if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
         return
-    held = any(getattr(b, "potential", None) is not None or _needs_potential(b) for b in draft.boundaries)
+    held = any(b.held_potential is not None or b.needs_potential for b in draft.boundaries)
     if model.electrostatics == "poisson" and not held:
         draft.refuse(
             "[[boundaries]]",
@@ -342,7 +345,7 @@ def _check_supply(draft: Draft, model: tables.Model) -> None:
         where = f'[[species]] "{name}"'
         key = "mean_concentration" if model.si else "mean_fraction"
         mean = _mean(species)
-        supplied = any(isinstance(b, tables.Contents) and name in b.amounts for b in draft.boundaries)
+        supplied = any(name in b.amounts for b in draft.boundaries)
         if supplied and mean is not None:
             draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
         if not supplied and mean is None:
@@ -354,7 +357,7 @@ def _check_supply(draft: Draft, model: tables.Model) -> None:
 
 
 def _check_closed_fluxes(draft: Draft, name: str, where: str) -> None:
-    fluxes = [b.flux[name].value for b in draft.boundaries if isinstance(b, tables.Flux) and name in b.flux]
+    fluxes = [b.fluxes[name].value for b in draft.boundaries if name in b.fluxes]
     if any(fluxes) and (draft.dimension != 1 or abs(sum(fluxes)) > 1e-12 * max(map(abs, fluxes))):
         draft.refuse(
             where,

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from pydantic.fields import FieldInfo
 
 from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.reading import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
@@ -41,14 +42,18 @@ def set_key(tables: dict[str, Any], key: str, value: Any) -> None:
 
     Raises `CaseKeyError` for a key that the case cannot have. Whether the value is right is for `make_case` to say.
     """
-    place = _find(tables, key)
+    put(tables, _find(tables, key).path, value)
+
+
+def put(tables: dict[str, Any], path: Sequence[str | int], value: Any) -> None:
+    """Set what is at the end of a way through the nested tables of a case (`path_of_key`), in place."""
     node: Any = tables
-    for step in place.path[:-1]:
+    for step in path[:-1]:
         # a table that the file leaves to its defaults
         node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
-    node[place.path[-1]] = copy.deepcopy(value)
-    if place.path == ("model", "law") and value != "vacancy":
-        tables["model"].pop("kappa", None)  # which goes with "vacancy" only
+    node[path[-1]] = copy.deepcopy(value)
+    if tuple(path) == ("model", "law"):
+        without_parameters_of_others(tables["model"])
 
 
 def dimension_of_key(tables: dict[str, Any], key: str) -> Dimension | None:
@@ -210,8 +215,8 @@ def _table_meant(kinds: Sequence[Any], node: Any) -> type[Table] | None:
 
 
 def _is_meant(table: type[Table], node: dict[str, Any]) -> bool:
-    """Whether a node is this of several tables, which differ in their ``shape`` or ``kind``."""
-    for word in ("shape", "kind"):
+    """Whether a node is this of several tables, which differ in their ``shape``, ``kind`` or ``law``."""
+    for word in ("shape", "kind", "law"):
         if word in table.model_fields:
             annotation = table.model_fields[word].annotation
             return get_origin(annotation) is Literal and node.get(word) in get_args(annotation)

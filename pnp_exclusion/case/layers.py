@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-
-from mpi4py import MPI
 
 import numpy as np
 
+from pnp_exclusion.case.boundary_tables import Electrode
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import Box, Electrode, FieldTable, Flux, Interval, Rectangle, Region
-from pnp_exclusion.mesh.domain import Domain, Grid
-from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
+from pnp_exclusion.case.tables import Box, FieldTable, Interval, Rectangle, Region
+from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
 
@@ -69,11 +69,6 @@ def _cells_per_layer(resolution: Resolution, degree: int) -> float:
     return max(resolution.cells_per_layer, 1.05 * CELLS_IN_LAYER[degree] * growth_in_first_cell)
 
 
-def read_mesh_of(case: Case, comm: MPI.Comm) -> Domain:
-    """Return the domain of a gmsh case, in the units of the file."""
-    return gmsh_domain(comm, case.mesh_path)
-
-
 def thinnest_layers(case: Case, scales: Scales) -> dict[str, float]:
     """Thickness of the thinnest layer that each boundary of the case makes, in units of L."""
     names = {boundary.where for boundary in case.boundaries}
@@ -115,7 +110,7 @@ def debye_layer(case: Case, scales: Scales) -> float:
     """
     valence = max((abs(species.charge) for species in case.species), default=0.0)
     strength = max(1.0, valence) ** 2
-    if case.model.law == "pnp":
+    if not case.model.flux_law.crowded:
         # the lattice is only a unit of concentration here
         strength = _ionic_strength(case, scales) or strength
     return (scales.debye_length or math.inf) / math.sqrt(strength)
@@ -124,7 +119,7 @@ def debye_layer(case: Case, scales: Scales) -> float:
 def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
     """The thinnest diffuse layer on either side of a region's edges, with its charge and its permittivity."""
     strength = ((scales.debye_length or 0.0) / debye_layer(case, scales)) ** 2
-    if case.model.law == "pnp" and region.fixed_charge is not None:
+    if not case.model.flux_law.crowded and region.fixed_charge is not None:
         valence = max(abs(species.charge) for species in case.species)
         strength = math.hypot(strength, valence * region.fixed_charge.value / scales.concentration)
     reference = case.model.permittivity if case.model.si else 1.0
@@ -139,36 +134,50 @@ def _ionic_strength(case: Case, scales: Scales) -> float:
         species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
         for species in case.species
     }
-    contents = [means, *(getattr(boundary, "amounts", {}) for boundary in case.boundaries)]
+    contents = [means, *(boundary.amounts for boundary in case.boundaries)]
     return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
+
+
+@dataclass(frozen=True)
+class _LayerSizes:
+    """See `pnp_exclusion.case.boundary_tables.LayerSizes`."""
+
+    case: Case
+    scales: Scales
+
+    @property
+    def debye_length(self) -> float:
+        return self.scales.debye_length or math.inf
+
+    @property
+    def largest_valence(self) -> float:
+        return max([1.0, *(abs(species.charge) for species in self.case.species)])
+
+    def at_potential(self) -> float:
+        return debye_layer(self.case, self.scales)
+
+    def at_blocking(self, potential: Quantity) -> float:
+        crowded = self.case.model.flux_law.crowded
+        return debye_layer(self.case, self.scales) * (1.0 if crowded else self._point_ion_contraction(potential))
+
+    def _point_ion_contraction(self, potential: Quantity) -> float:
+        """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
+        case = self.case
+        others = [b.held_potential.value for b in case.boundaries if b.held_potential is not None]
+        voltage = max(abs(potential.value - other) for other in others) / self.scales.potential
+        valence = max(abs(species.charge) for species in case.species)
+        if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
+            voltage /= 2.0
+        return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
 
 
 def _side_thickness(case: Case, scales: Scales, name: str) -> float:
     """Thickness of the layer at a boundary; infinite where none is expected."""
-    boundary = next((b for b in case.boundaries if b.where == name), None)
-    thickness = math.inf
     if scales.debye_length is not None:
-        if getattr(boundary, "potential", None) is not None:
-            thickness = debye_layer(case, scales)
-            if case.model.law == "pnp" and isinstance(boundary, Electrode | Flux):
-                thickness *= _point_ion_contraction(case, scales, boundary)
-    else:
-        largest = max((largest_field(species.field, scales) for species in case.species), default=0.0)
-        if largest > 0.0:
-            thickness = FIELD_LAYERS / largest
-    return thickness
-
-
-def _point_ion_contraction(case: Case, scales: Scales, boundary: Electrode | Flux) -> float:
-    """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
-    given = [getattr(b, "potential", None) for b in case.boundaries]
-    potentials = [potential.value for potential in given if potential is not None]
-    own = boundary.potential.value if boundary.potential else 0.0
-    voltage = max(abs(own - other) for other in potentials) / scales.potential
-    valence = max(abs(species.charge) for species in case.species)
-    if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
-        voltage /= 2.0
-    return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
+        boundary = next((b for b in case.boundaries if b.where == name), None)
+        return math.inf if boundary is None else boundary.layer(_LayerSizes(case, scales))
+    largest = max((largest_field(species.field, scales) for species in case.species), default=0.0)
+    return FIELD_LAYERS / largest if largest > 0.0 else math.inf
 
 
 def largest_field(imposed: object, scales: Scales) -> float:

@@ -1,4 +1,7 @@
-"""Numbers with units, as they are written in a case file. pint lives here and in nothing that computes."""
+"""Numbers with units, as they are written in a case file. pint lives here and in nothing that computes.
+
+It takes half of a short run to begin, so the units that nearly every case is written in are known without it.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,29 @@ VACUUM_PERMITTIVITY = 8.8541878128e-12
 FARADAY = ELEMENTARY_CHARGE * AVOGADRO
 """C/mol."""
 
+_PER_LITRE = 0.1**-3
+"""1/m^3, rounded as pint does."""
+_COMMON_UNITS: dict[str, tuple[float, str]] = {
+    "m": (1.0, "m"),
+    "cm": (1e-2, "m"),
+    "mm": (1e-3, "m"),
+    "um": (1e-6, "m"),
+    "nm": (1e-9, "m"),
+    "V": (1.0, "V"),
+    "mV": (1e-3, "V"),
+    "K": (1.0, "K"),
+    "m^2/s": (1.0, "m^2/s"),
+    "cm^2/s": (1e-4, "m^2/s"),
+    "mol/m^3": (1.0, "mol/m^3"),
+    "mol/L": (_PER_LITRE, "mol/m^3"),
+    "mmol/L": (1e-3 * _PER_LITRE, "mol/m^3"),
+    "C/m^3": (1.0, "C/m^3"),
+    "N": (1.0, "N"),
+    "eV/m": (ELEMENTARY_CHARGE, "N"),
+    "mol/m^2/s": (1.0, "mol/m^2/s"),
+}
+"""Their values in SI units: those that pint gives."""
+
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 _UNIT = re.compile(
     r"(1\s*/)?(\s|[*/·()]|[A-Za-zµμΩÅ°%][\w°]*+|(\^|\*\*)\s*-?\d(?!\s*(\d|\^|\*\*)))+",
@@ -41,7 +67,7 @@ _UNREADABLE = (ValueError, TypeError, SyntaxError, ArithmeticError, AttributeErr
 
 @cache
 def unit_registry() -> pint.UnitRegistry:
-    """Return what knows all units; made at the first call, which takes a tenth of a second."""
+    """Return what knows all units; made at the first call, which takes a third of a second."""
     # it imports dask where it is found, for arrays that we have none of
     with without("dask"):
         import pint
@@ -100,8 +126,17 @@ class Dimension:
     example: str
     factors: tuple[float, ...] = (1.0,)
 
-    def parse(self, raw: Any, units: str) -> Quantity:
-        """Return the checked quantity; ``units`` is that of ``[model]``, "" if nobody knows what the case meant."""
+    def parse(self, raw: Any, units: str, plain: bool = False) -> Quantity:
+        """Return the checked quantity.
+
+        units
+            That of ``[model]``, "" if nobody knows what the case meant.
+        plain
+            Whether a number without a unit is one in SI units, as from Python.
+        """
+        if plain and units == "si" and isinstance(raw, int | float) and not isinstance(raw, bool):
+            pure = self._parse_pure_number(raw)
+            return Quantity(pure.value, f"{pure.text} {self.units[0]}", pure.number, self.units[0])
         if units == "dimensionless" or (not units and not isinstance(raw, str)):
             return self._parse_pure_number(raw)
         if not isinstance(raw, str):
@@ -131,6 +166,12 @@ class Dimension:
             raise self._error(f'"{raw}" has no unit; {self.name} is written with one')
         if not _UNIT.fullmatch(unit):
             raise self._error(f'"{unit}" is not a unit')
+        factor, target = _COMMON_UNITS.get(unit, (math.nan, ""))
+        if target in self.units:
+            return number * factor * self.factors[self.units.index(target)]
+        return self._convert_by_pint(number, unit, raw)
+
+    def _convert_by_pint(self, number: float, unit: str, raw: str) -> float:
         registry = unit_registry()
         import pint
 
@@ -150,7 +191,13 @@ class Dimension:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         def validate(raw: Any, info: ValidationInfo) -> Quantity:
-            return self.parse(raw, (info.context or {}).get("units", "si"))
+            if isinstance(raw, Quantity):
+                return raw
+            if info.context is None and not isinstance(raw, str):
+                # an object of Python that belongs to no case yet: what the number means is for the case to say
+                return self._parse_pure_number(raw)
+            context = info.context or {"units": "si"}
+            return self.parse(raw, context["units"], context.get("plain", False))
 
         return core_schema.with_info_plain_validator_function(
             validate, serialization=core_schema.plain_serializer_function_ser_schema(_as_written)

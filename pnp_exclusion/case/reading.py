@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.base import Table, as_written, name_of_number
+from pnp_exclusion.case.boundary_tables import AnyBoundary
+from pnp_exclusion.case.law_tables import AnyModel, Model, laws_with
 from pnp_exclusion.case.plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
-from pnp_exclusion.case.quantities import shown
+from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.tables import CaseTables, dimension_of
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
@@ -63,7 +65,7 @@ class Draft:
     memory: Memory | None = None
     mistakes: list[str] = field(default_factory=list)
     title: str = ""
-    model: tables.Model | None = None
+    model: Model | None = None
     species: dict[str, tables.Species] = field(default_factory=dict)
     all_species_read: bool = True
     domain: Any = None
@@ -95,7 +97,7 @@ class Draft:
         return lengths if lengths and min(lengths) > 0.0 else None
 
     @property
-    def written_size(self) -> list[tables.Quantity]:
+    def written_size(self) -> list[Quantity]:
         """The lengths of the domain as written."""
         match self.domain:
             case tables.Interval() as interval:
@@ -105,21 +107,29 @@ class Draft:
         return []
 
 
-def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
-    """Read what can be read of a parsed case file into the draft."""
+def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> None:
+    """Read what can be read of a parsed case file, or of tables that are objects, into the draft.
+
+    plain
+        Whether numbers without a unit are in SI units, as from Python.
+    """
     for key in raw:
         if key not in CaseTables.model_fields:
             draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
     draft.title = raw.get("title", "")
     if not isinstance(draft.title, str):
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
-    reader = Reader(draft, _units(raw.get("model")))
-    draft.model = reader.table(raw, "model", tables.Model, required=True)
+    reader = Reader(draft, _units(raw.get("model")), plain)
+    draft.model = reader.table(raw, "model", AnyModel, required=True)
     if draft.model is None and "model" in raw:
-        draft.model = reader.without_mistakes(raw["model"], tables.Model)
-    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
-    shape = raw["domain"].get("shape") if isinstance(raw.get("domain"), dict) else None
-    draft.shape = shape if isinstance(shape, str) else ""
+        draft.model = reader.without_mistakes(raw["model"], AnyModel)
+    given = raw.get("domain")
+    if isinstance(given, tables.GivenMesh):
+        draft.domain, draft.shape, draft.groups = given, given.shape, given.groups
+    else:
+        draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+        shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
+        draft.shape = shape if isinstance(shape, str) else ""
     draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
     draft.output = reader.table(raw, "output", tables.Output) or draft.output
     draft.sweep = reader.table(raw, "sweep", Sweep)
@@ -133,7 +143,7 @@ def read_tables(raw: Mapping[str, Any], draft: Draft) -> None:
             draft.species[species.name] = species
     draft.all_species_read &= bool(draft.species)
     draft.regions = [r for r in reader.array(raw, "regions", tables.Region) if r is not None]
-    boundaries = list(reader.array(raw, "boundaries", tables.AnyBoundary, required=True))
+    boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=True))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 
@@ -145,16 +155,16 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def _units(model: object) -> str:
     """The units of the case, or nothing where they cannot be known, so that every quantity is not told to be wrong."""
-    units = model.get("units", "si") if isinstance(model, dict) else ""
+    units = model.get("units", "si") if isinstance(model, dict) else getattr(model, "units", "")
     return units if units in ("si", "dimensionless") else ""
 
 
 class Reader:
     """Reads single tables; what is wrong with them goes into the draft."""
 
-    def __init__(self, draft: Draft, units: str) -> None:
+    def __init__(self, draft: Draft, units: str, plain: bool = False) -> None:
         self.draft = draft
-        self._context = {"units": units}
+        self._context: dict[str, Any] = {"units": units, "plain": plain}
 
     def table(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Any:
         """Return the checked table, or None."""
@@ -167,18 +177,21 @@ class Reader:
     def array(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Iterator[Any]:
         """Yield every table of an array, None for one that cannot be read."""
         entries = raw.get(key, [])
-        if not isinstance(entries, list):
+        if not isinstance(entries, list | tuple):
             self.draft.refuse(f"[{key}]", f"must be an array of tables: write [[{key}]]")
             yield None
             return
         if required and not entries:
             self.draft.refuse(f"[[{key}]]", "there must be at least one")
         for position, entry in enumerate(entries, start=1):
-            name = name_of_number(entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
+            written = as_written(entry) if isinstance(entry, Table) else entry
+            name = name_of_number(written.get("name") or written.get("where")) if isinstance(written, dict) else None
             named = isinstance(name, str) and name.isprintable() and len(name) <= 100
             yield self._read(entry, kind, f'[[{key}]] "{name}"' if named else f"[[{key}]] {position}")
 
     def _read(self, entry: Any, kind: Any, where: str) -> Any:
+        if isinstance(entry, Table):
+            entry = as_written(entry)
         table, mistakes = self._remembered(entry, kind, where) if self.draft.memory else self._read_anew(entry, kind)
         for mistake in mistakes:
             self.draft.refuse(where, mistake)
@@ -206,7 +219,8 @@ class Reader:
         try:
             return adapter.validate_python(entry, context=self._context)
         except ValidationError as error:
-            wrong = {finding["loc"][0] for finding in error.errors() if finding["loc"]}
+            in_union = not isinstance(kind, type)
+            wrong = {finding["loc"][in_union] for finding in error.errors() if len(finding["loc"]) > in_union}
         right = {key: value for key, value in entry.items() if key not in wrong} if isinstance(entry, dict) else {}
         try:
             return adapter.validate_python(right, context=self._context)
@@ -236,6 +250,9 @@ def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
         key = "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in location)[1:]
         prefix, context = f"{key}: " if key else "", finding.get("ctx", {})
         match finding["type"]:
+            case "extra_forbidden" if len(location) == 1 and laws_with(key) and "law" in entry:
+                laws = " or ".join(f'"{law}"' for law in laws_with(key))
+                yield f"{key} goes with law = {laws}, but the law is {shown(entry['law'])}"
             case "extra_forbidden":
                 known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
                 yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'
@@ -283,10 +300,14 @@ def _keys(kind: Any, entry: Any) -> list[str]:
     """The keys of the table that an entry means to be."""
     if isinstance(kind, type) and issubclass(kind, Table):
         return _names(kind)
-    chosen = [k for k in kind.__origin__.__args__ if _tag(k) in (entry.get("shape"), entry.get("kind"))]
+    annotated = get_args(get_args(kind)[0])
+    members = [get_args(one)[0] if get_origin(one) is Annotated else one for one in annotated]
+    meant = {entry.get(word) for word in ("shape", "kind", "law")}
+    chosen = [member for member in members if _tag(member) in meant] or members[-1:]
     return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
 
 
 def _tag(kind: type[Table]) -> str:
-    discriminator = kind.model_fields.get("shape") or kind.model_fields["kind"]
-    return str(discriminator.annotation.__args__[0])  # type: ignore[union-attr]
+    word = next(word for word in ("shape", "kind", "law") if word in kind.model_fields)
+    values = get_args(kind.model_fields[word].annotation)
+    return str(values[0]) if values else ""

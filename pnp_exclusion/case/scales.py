@@ -16,7 +16,7 @@ from pnp_exclusion.case.quantities import (
     FARADAY,
     VACUUM_PERMITTIVITY,
 )
-from pnp_exclusion.case.tables import Gmsh, Interval
+from pnp_exclusion.case.tables import GivenMesh, Gmsh, Interval
 
 POINT_ION_REFERENCE = 1000.0
 """mol/m^3: the unit of ``pnp`` without a lattice spacing, where a fraction is just a scaled concentration."""
@@ -90,7 +90,7 @@ def domain_length(case: Case) -> float | None:
     match case.domain:
         case Interval(length=length):
             return length.value
-        case Gmsh():
+        case Gmsh() | GivenMesh():
             return None
         case box:
             return max(length.value for length in box.size)
@@ -127,8 +127,8 @@ def _length_unit(case: Case, length: float) -> tuple[str, float]:
     match case.domain:
         case Interval(length=length_as_written):
             written = length_as_written
-        case Gmsh(unit=unit) if unit is not None:
-            written = unit
+        case Gmsh() | GivenMesh() as mesh if mesh.unit is not None:
+            written = mesh.unit
         case box:
             written = box.size[0]  # type: ignore[union-attr]
     least, most = READABLE

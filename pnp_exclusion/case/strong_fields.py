@@ -9,7 +9,6 @@ from mpi4py import MPI
 
 import numpy as np
 from dolfinx import mesh as dmesh
-from scipy.special import logsumexp
 
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.layers import largest_field
@@ -24,6 +23,7 @@ the double layers of real electrodes do not reach more; beyond it this theory sa
 LEAST_DISTANCE = 1e-6
 """Of the domain: boundaries with the same box around them, whose distance that does not tell."""
 LARGEST_EXPONENT = 700.0
+"""Its exponential is still a number."""
 
 
 def strong_fields(setup: Setup) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _wall_field(problem: Problem, contents: np.ndarray, charges: np.ndarray, vol
     exponents = np.clip(-charges * voltage, -LARGEST_EXPONENT, LARGEST_EXPONENT)
     if problem.law.crowded:
         vacant = max(1.0 - float(contents.sum()), 0.0)
-        pressure = float(logsumexp([0.0, *exponents], b=[vacant, *contents]))
+        pressure = float(np.log(vacant + contents @ np.exp(exponents)))
     else:
         pressure = float(contents @ np.expm1(exponents))
     return float(np.sqrt(2.0 * max(pressure, 0.0))) / (problem.debye_length or 1.0)

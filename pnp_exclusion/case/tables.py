@@ -7,19 +7,23 @@ How tables are read is in ``reading.py``, their consistency with each other in `
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
+    SerializeAsAny,
     Tag,
     field_validator,
     model_validator,
 )
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case.boundary_tables import AnyBoundary
+from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
@@ -28,13 +32,9 @@ from pnp_exclusion.case.quantities import (
     FixedCharge,
     Force,
     Length,
-    MolarFlux,
-    Potential,
-    Quantity,
-    Temperature,
     shown,
 )
-from pnp_exclusion.mesh.physical_names import MeshGroups
+from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
@@ -58,32 +58,6 @@ def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
 
 
-class Model(Table):
-    """``[model]``: the physics."""
-
-    units: Literal["si", "dimensionless"] = "si"
-    """Texts with units, or plain numbers: lengths in L, energies in kT, times in L^2/D."""
-    law: Literal["pnp", "mpnp", "shdl", "vacancy"]
-    """The flux law: point ions, Bikerman's steric law, stirring, or hopping into vacancies."""
-    kappa: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 0.0
-    """With ``vacancy`` only: the rate at which unlike particles change places, relative to hops into vacancies."""
-    electrostatics: Literal["poisson", "imposed"] = "poisson"
-    """"poisson": the potential is solved for. "imposed": every species has a given ``field``."""
-    temperature: Temperature = Quantity(298.15, "298.15 K", 298.15, "K")
-    """SI only."""
-    permittivity: Positive = 78.5
-    """Relative permittivity of the reference medium. SI only."""
-    lattice_spacing: Length | None = None
-    """SI only: a; one particle blocks the volume a^3. Needed by every law but ``pnp``."""
-    debye_length: Positive | None = None
-    """Dimensionless with ``poisson`` only: lambda, with lambda^2 = eps kT v/(e^2 L^2)."""
-
-    @property
-    def si(self) -> bool:
-        """Whether the case is written in units."""
-        return self.units == "si"
-
-
 class FieldTable(Table):
     """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
 
@@ -103,6 +77,8 @@ class FieldTable(Table):
 
 class Species(Table):
     """``[[species]]``: a kind of particle."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("charge", "diffusivity", "mean_concentration", "mean_fraction")
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
     """Used in results and in the other tables."""
@@ -129,7 +105,7 @@ class Species(Table):
 class Interval(Table):
     """``[domain]`` with ``shape = "interval"``."""
 
-    shape: Literal["interval"]
+    shape: Literal["interval"] = "interval"
     length: Length
     cells: Count | None = None
     """Chosen and graded toward the layers of the case if absent."""
@@ -138,7 +114,7 @@ class Interval(Table):
 class Rectangle(Table):
     """``[domain]`` with ``shape = "rectangle"``, from the origin."""
 
-    shape: Literal["rectangle"]
+    shape: Literal["rectangle"] = "rectangle"
     size: Annotated[list[Length], Field(min_length=2, max_length=2)]
     cells: (
         Annotated[
@@ -153,7 +129,7 @@ class Rectangle(Table):
 class Box(Table):
     """``[domain]`` with ``shape = "box"``, from the origin."""
 
-    shape: Literal["box"]
+    shape: Literal["box"] = "box"
     size: Annotated[list[Length], Field(min_length=3, max_length=3)]
     cells: (
         Annotated[
@@ -168,7 +144,7 @@ class Box(Table):
 class Gmsh(Table):
     """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
-    shape: Literal["gmsh"]
+    shape: Literal["gmsh"] = "gmsh"
     file: str
     """Path of a ``.msh`` file, relative to the case file."""
     unit: Length | None = None
@@ -177,12 +153,43 @@ class Gmsh(Table):
     """Dimension of the cells; the highest in the file if absent."""
 
 
+class GivenMesh(Table):
+    """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
+
+    mesh
+        A dolfinx mesh; solved on its own ranks.
+    boundaries, regions
+        By name: local numbers of facets, or of cells; or a pair of dolfinx MeshTags and a value; or a function that
+        says of coordinates ``(3, n)`` which are there (boundaries: of exterior facets alone).
+    unit
+        SI: the length of one unit of its coordinates.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    shape: Literal["mesh"] = "mesh"
+    mesh: Any = Field(exclude=True)
+    boundaries: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    regions: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    unit: Length | None = None
+
+    @property
+    def groups(self) -> MeshGroups:
+        """Names of boundaries and regions, as of a mesh file."""
+        dimension = self.mesh.topology.dim
+        named = ((dimension - 1, self.boundaries), (dimension, self.regions))
+        groups = [Group(d, number, name, 0) for d, names in named for number, name in enumerate(names, start=1)]
+        return MeshGroups(dimension, tuple(groups))
+
+
 Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
 Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
 
 
 class Region(Table):
     """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity")
 
     name: Name
     x: Range | None = None
@@ -202,63 +209,6 @@ class Region(Table):
     def ranges(self) -> list[Range | None]:
         """The ranges along x, y and z."""
         return [self.x, self.y, self.z]
-
-
-class Boundary(Table):
-    """What every ``[[boundaries]]`` has."""
-
-    where: GroupName
-    """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
-    none."""
-
-
-class Contents(Boundary):
-    """A boundary that holds species at given amounts."""
-
-    concentration: dict[str, Concentration] = Field(default_factory=dict)
-    """SI: per species."""
-    fraction: dict[str, Number] = Field(default_factory=dict)
-    """Occupied fraction per species, in a dimensionless case."""
-
-    @property
-    def amounts(self) -> dict[str, float]:
-        """What is held, per species: SI concentrations (mol/m^3), or fractions in a dimensionless case."""
-        return {**{name: c.value for name, c in self.concentration.items()}, **self.fraction}
-
-
-class Reservoir(Contents):
-    """``kind = "reservoir"``: every species and the potential are given."""
-
-    kind: Literal["reservoir"]
-    potential: Potential | None = None
-    """Needed with ``electrostatics = "poisson"``."""
-
-
-class Electrode(Contents):
-    """``kind = "electrode"``: the potential is given; a species is blocked unless its amount is given."""
-
-    kind: Literal["electrode"]
-    potential: Potential | None = None
-    """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
-
-
-class Wall(Boundary):
-    """``kind = "wall"``: blocks every species and carries no charge, as do boundaries that are not named."""
-
-    kind: Literal["wall"]
-
-
-class Flux(Boundary):
-    """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
-
-    kind: Literal["flux"]
-    flux: dict[str, MolarFlux]
-    """Per species, positive out of the domain."""
-    potential: Potential | None = None
-    """Held if given; otherwise the boundary carries no charge."""
-
-
-AnyBoundary = Annotated[Reservoir | Electrode | Wall | Flux, Field(discriminator="kind")]
 
 
 class Solver(Table):
@@ -313,9 +263,9 @@ class CaseTables(Table):
     """The tables of a whole case file; `pnp_exclusion.case.case.Case` once they are checked together."""
 
     title: str = ""
-    model: Model
+    model: AnyModel
     species: Annotated[list[Species], Field(min_length=1)]
-    domain: Domain
+    domain: SerializeAsAny[Domain]
     regions: list[Region] = Field(default_factory=list)
     boundaries: list[AnyBoundary]
     solver: Solver = Field(default_factory=Solver)
@@ -353,8 +303,7 @@ class CaseTables(Table):
     def as_written(self) -> dict[str, Any]:
         """The case with defaults filled in, quantities as texts: a case file again, once written as TOML."""
         written = self.model_dump(mode="json", exclude_none=True)
-        without_meaning = [] if self.model.law == "vacancy" else ["kappa"]
-        without_meaning += [] if self.model.si else ["temperature", "permittivity"]
-        for key in without_meaning:
-            del written["model"][key]
+        if not self.model.si:
+            for key in ("temperature", "permittivity"):
+                del written["model"][key]
         return written

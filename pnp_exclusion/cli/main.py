@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -26,7 +27,8 @@ exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did n
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(line: Sequence[str]) -> argparse.ArgumentParser:
+    """Return what reads a line: of all commands, or of the one that it begins with, so that no other is imported."""
     parser = argparse.ArgumentParser(
         prog="pnp-exclusion",
         description="Crowded ions: modified Poisson-Nernst-Planck with volume exclusion, by finite elements.",
@@ -35,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in commands.NAMES:
+    for name in [name for name in commands.NAMES if line[:1] == [name]] or commands.NAMES:
         module = _command(name)
         module.add_to(subparsers.add_parser(name, help=module.HELP))
     return parser
@@ -62,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if own:
             # there is nothing more to lose then, and Python and MPI are to end in their own way
             at_the_end.callback(ignore_interruptions)
+            # to look for garbage once more would take longer than a short solve
+            at_the_end.callback(gc.freeze)
         try:
             if own:
                 hear_interruptions()
@@ -75,7 +79,7 @@ def _execute(line: list[str]) -> int:
     try:
         words, petsc_options = _split_petsc_options(line)
         with _mute_but_first():
-            arguments = _parser().parse_args(words)
+            arguments = _parser(words).parse_args(words)
         return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
         return _tell(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mpi4py import MPI
@@ -40,6 +40,12 @@ class State:
     drive: float
     is_steep: np.ndarray
 
+    def continued(self, earlier: State, factor: float) -> State:
+        """Return what lies ``factor`` times as far from this state as an earlier one, on the line through both."""
+        if self.problem.potential_reference != earlier.problem.potential_reference:
+            return self
+        return replace(self, values=self.values + factor * (self.values - earlier.values))
+
 
 class Discretisation:
     """Finite elements for a problem and all that differ from it in numbers only.
@@ -72,7 +78,7 @@ class Discretisation:
         self.reference = fem.Function(self.space, name="reference")
         for species in problem.species:
             if species.name in problem.closed and species.mean_fraction is None:
-                raise ValueError(f"species {species.name} is held by no boundary and needs a mean_fraction")
+                raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
         names = [boundary.where for boundary in problem.boundaries]
         self.integration = Integration(problem.domain, names, degree, quadrature_degree, problem.cross_section)
         self.parameters = Parameters(problem)

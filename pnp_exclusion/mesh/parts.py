@@ -9,8 +9,6 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import la
 from dolfinx import mesh as dmesh
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,10 @@ class Parts:
 
 def connected_parts(mesh: dmesh.Mesh) -> Parts:
     """Return the parts of a mesh; collective. What travels is one number for every facet between ranks."""
+    # not for every run: it takes longer to import than a case in one dimension to solve, and only mesh files come here
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     topology, dimension, comm = mesh.topology, mesh.topology.dim, mesh.comm
     topology.create_connectivity(dimension, dimension - 1)
     facets_of_cells = topology.connectivity(dimension, dimension - 1)

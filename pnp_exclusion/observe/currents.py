@@ -83,23 +83,20 @@ class BoundaryTotals:
 
 
 def boundary_totals(discrete: Discretisation) -> BoundaryTotals:
-    """Evaluate fluxes and charges of the solution in the unknown of a weak form; collective."""
-    problem = discrete.problem
-    at_nodes = _balance(discrete)
+    """Evaluate fluxes and charges of the solution in the unknown of a discretisation; collective."""
+    problem, weak_form = discrete.problem, discrete.weak_form
+    held = _sums_over_claimed(discrete, _balance(discrete))
     flux: dict[str, dict[str, float]] = {}
     charge: dict[str, float] = {}
-    rounding = {boundary.where: _rounding(discrete, tag) for tag, boundary in enumerate(problem.boundaries)}
+    rounding = _rounding(discrete)
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
         for name in problem.names:
-            imposed = partial(discrete.weak_form.outward_flux, tag, name)
-            held = _sum_over_claimed(discrete, at_nodes, tag, electrochemical_potential(name))
-            flux[boundary.where][name] = _integral(discrete, tag, f"flux of {name}", imposed) - held
+            imposed = _integral(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
+            flux[boundary.where][name] = imposed - held.get((tag, electrochemical_potential(name)), 0.0)
         if problem.coupled:
-            fields = discrete.fields
-            natural = partial(discrete.weak_form.surface_charge, tag, fields.rho, fields.potential)
-            held = _sum_over_claimed(discrete, at_nodes, tag, POTENTIAL)
-            charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held
+            natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
+            charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
     return BoundaryTotals(flux, charge, rounding)
 
 
@@ -140,27 +137,33 @@ def mean_densities(discrete: Discretisation) -> dict[str, float]:
     }
 
 
-def _rounding(discrete: Discretisation, tag: int) -> dict[str, float]:
-    """Return what rounding leaves of the flux of every species that a boundary holds; 0 for the others.
+def _rounding(discrete: Discretisation) -> dict[str, dict[str, float]]:
+    """Return what rounding leaves of the flux of every species, by boundaries; 0 where they do not hold it.
 
     ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
     """
-    problem = discrete.problem
-    nodes = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
-    cells, shares = discrete.forms.kept(f"area over height at {tag}", lambda: _area_over_height(discrete, tag))
-    own = float(shares @ problem.diffusivity_factor[cells])
-    conductance = float(problem.domain.comm.allreduce(own, op=MPI.SUM))
-    mu, eta, _ = discrete.potentials(discrete.layout.at_nodes(discrete.unknown.x.array)[nodes])
-    densities = problem.law.free_energy.densities(list(eta))[1:]
-    # a potential of its own size carries rounding, also where mu is nearly zero
-    sizes = [1.0 + np.abs(mu[a]) + np.abs(eta[a]) for a in range(len(problem.species))]
-    most = np.array([(rho * size).max(initial=0.0) for rho, size in zip(densities, sizes, strict=True)])
+    problem, tags = discrete.problem, range(len(discrete.problem.boundaries))
+    values = discrete.layout.at_nodes(discrete.unknown.x.array)
+    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.species)))
+    for tag in tags:
+        cells, shares = discrete.forms.kept(f"area over height at {tag}", partial(_area_over_height, discrete, tag))
+        conductances[tag] = shares @ problem.diffusivity_factor[cells]
+        mu, eta, _ = discrete.potentials(values[discrete.constraints.own_nodes(tag, discrete.layout.names[0])])
+        densities = problem.law.free_energy.densities(list(eta))[1:]
+        for a, rho in enumerate(densities):
+            # a potential of its own size carries rounding, also where mu is nearly zero
+            most[tag, a] = (rho * (1.0 + np.abs(mu[a]) + np.abs(eta[a]))).max(initial=0.0)
+    problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
+    claimed = discrete.constraints.claimed
     return {
-        species.name: ROUNDING * conductance * species.diffusivity * float(most[a])
-        if (tag, electrochemical_potential(species.name)) in discrete.constraints.claimed
-        else 0.0
-        for a, species in enumerate(problem.species)
+        boundary.where: {
+            species.name: ROUNDING * float(conductances[tag] * most[tag, a]) * species.diffusivity
+            if (tag, discrete.mu[a]) in claimed
+            else 0.0
+            for a, species in enumerate(problem.species)
+        }
+        for tag, boundary in enumerate(problem.boundaries)
     }
 
 
@@ -178,10 +181,13 @@ def _balance(discrete: Discretisation) -> np.ndarray:
     return residual.array
 
 
-def _sum_over_claimed(discrete: Discretisation, at_nodes: np.ndarray, tag: int, unknown: str) -> float:
-    dofs = discrete.constraints.claimed.get((tag, unknown), np.empty(0, dtype=np.int32))
-    owned = dofs[dofs < discrete.space.dofmap.index_map.size_local * discrete.layout.size]
-    return float(discrete.problem.domain.comm.allreduce(at_nodes[owned].sum(), op=MPI.SUM))
+def _sums_over_claimed(discrete: Discretisation, at_nodes: np.ndarray) -> dict[tuple[int, str], float]:
+    """Return the sums over the nodes that every boundary holds of every unknown, over all ranks."""
+    claimed = discrete.constraints.claimed
+    owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
+    sums = np.array([at_nodes[dofs[dofs < owned]].sum() for dofs in claimed.values()])
+    discrete.problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
+    return dict(zip(claimed, sums.tolist(), strict=True))
 
 
 def _integral(discrete: Discretisation, tag: int, what: str, density: Callable[[], Any | None]) -> float:

@@ -9,7 +9,7 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.layout import POTENTIAL
 
 NO_CURRENT = 1e-9
 """Of the one-way flux: a current below it is none."""
@@ -30,14 +30,17 @@ class End:
 def ends_of(discrete: Discretisation) -> tuple[End, End] | None:
     """Return the two ends between which the species flow, or None if there are not just two; collective.
 
-    In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that hold densities,
+    In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that supply species,
     in the case's order.
     """
     problem = discrete.problem
     if problem.domain.dimension == 1:
-        tags = sorted(range(len(problem.boundaries)), key=lambda tag: _position(discrete, tag))
+        tags = discrete.forms.kept(
+            "boundaries from left to right",
+            lambda: sorted(range(len(problem.boundaries)), key=lambda tag: _position(discrete, tag)),
+        )
     else:
-        tags = [tag for tag, boundary in enumerate(problem.boundaries) if boundary.held_fractions]
+        tags = [tag for tag, b in enumerate(problem.boundaries) if any(b.supplies(name) for name in problem.names)]
     if len(tags) != 2:
         return None
     return _end(discrete, tags[0]), _end(discrete, tags[1])
@@ -96,22 +99,26 @@ def is_driven(discrete: Discretisation, ends: tuple[End, End]) -> bool:
 
 def _end(discrete: Discretisation, tag: int) -> End:
     problem = discrete.problem
-    comm, drive = problem.domain.comm, float(discrete.parameters.drive.value)
-    mu, eta, phi = discrete.potentials(discrete.unknown.x.array)
-    rho = problem.law.free_energy.densities(list(eta))[1:]
-    positions = discrete.space.tabulate_dof_coordinates().T
-
-    def mean(unknown: str, at_nodes: np.ndarray) -> float:
+    drive = float(discrete.parameters.drive.value)
+    values = discrete.layout.at_nodes(discrete.unknown.x.array)
+    positions = discrete.forms.kept("positions of nodes", discrete.space.tabulate_dof_coordinates)
+    # sums of density, mu without the work of fields and phi, each with the number of nodes that it is over
+    sums = np.zeros((2 * len(problem.names) + 1, 2))
+    for a, (name, unknown) in enumerate(zip(problem.names, discrete.mu, strict=True)):
         nodes = discrete.constraints.own_nodes(tag, unknown)
-        total = comm.allreduce(float(at_nodes[nodes].sum()), op=MPI.SUM)
-        return total / comm.allreduce(len(nodes), op=MPI.SUM)
-
-    densities, potentials = {}, {}
-    for a, name in enumerate(problem.names):
+        mu, eta, _ = discrete.potentials(values[nodes])
+        rho = problem.law.free_energy.densities(list(eta))[1 + a]
         field = problem.fields.get(name)
-        work = drive * field.work(positions) if field else 0.0
-        held = problem.boundaries[tag].held_fractions
-        densities[name] = held[name] if name in held else mean(electrochemical_potential(name), rho[a])
-        potentials[name] = mean(electrochemical_potential(name), mu[a] - work)
-    potential = 0.0 if phi is None else mean(POTENTIAL, phi)
-    return End(problem.boundaries[tag].where, densities, potentials, potential)
+        work = drive * field.work(positions[nodes].T) if field else 0.0
+        sums[2 * a] = np.sum(rho), len(nodes)
+        sums[2 * a + 1] = np.sum(mu[a] - work), len(nodes)
+    if problem.coupled:
+        nodes = discrete.constraints.own_nodes(tag, POTENTIAL)
+        sums[-1] = values[nodes, discrete.layout.index(POTENTIAL)].sum(), len(nodes)
+    problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
+    means = (sums[:, 0] / np.maximum(sums[:, 1], 1.0)).tolist()
+    held = problem.boundaries[tag].held_fractions
+    densities = {name: held.get(name, mean) for name, mean in zip(problem.names, means[:-1:2], strict=True)}
+    return End(
+        problem.boundaries[tag].where, densities, dict(zip(problem.names, means[1:-1:2], strict=True)), means[-1]
+    )

@@ -16,7 +16,6 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import STEEP
-from pnp_exclusion.runtime.compilation import compiled_expression
 
 LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15
@@ -88,8 +87,9 @@ def _by_unknown(discrete: Discretisation, cells: np.ndarray) -> np.ndarray:
     """Return ``int M^-1 dx`` over some cells, by the densities of the unknown itself."""
     mesh = discrete.problem.domain.mesh
     points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
-    expression = discrete.forms.kept("unknown at Gauss points", lambda: compiled_expression(discrete.unknown, points))
-    _, eta, _ = discrete.potentials(expression.eval(mesh, cells))
+    basis = discrete.forms.kept("basis at Gauss points", lambda: _basis(discrete, points))
+    at_nodes = discrete.layout.at_nodes(discrete.unknown.x.array)[discrete.space.dofmap.list[cells]]
+    _, eta, _ = discrete.potentials(np.matmul(basis, at_nodes))
     measure = (mesh.h(1, cells)[:, None] * weights[None, :]).ravel()
     return np.einsum("p,pab->ab", measure, _inverse(_mobility(discrete, cells, eta)))
 
@@ -138,9 +138,7 @@ def _ends_and_energies(
     at_nodes, _, phi = discrete.potentials(discrete.unknown.x.array)
     mu = at_nodes[:, nodes[:, :2]]
     if phi is not None:
-        element = discrete.space.element.basix_element
-        basis = element.tabulate(0, points[:, None])[0, :, :, 0]
-        potential = phi[nodes] @ basis.T
+        potential = phi[nodes] @ _basis(discrete, points[:, None]).T
         return mu, np.array([species.charge * potential for species in problem.species])
     x = discrete.space.mesh.geometry.x[discrete.space.mesh.geometry.dofmaps[0][cells], 0]
     shares = np.concatenate([[0.0, 1.0], points])
@@ -152,6 +150,12 @@ def _ends_and_energies(
     ]
     energy = -float(discrete.parameters.drive.value) * np.array(works).reshape(count, len(cells), -1)
     return mu + energy[:, :, :2], energy[:, :, 2:]
+
+
+def _basis(discrete: Discretisation, points: np.ndarray) -> np.ndarray:
+    """Return the values of the elements' basis at points of the reference cell, ``(points, nodes of a cell)``."""
+    values: np.ndarray = discrete.space.element.basix_element.tabulate(0, points)[0, :, :, 0]
+    return values
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.physics.laws import LAWS
+from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solution.solution import Solution
@@ -101,8 +102,10 @@ class ResultFolder:
         """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
 
         def work(path: Path) -> None:
-            module, function = picture.rsplit(".", 1)
-            getattr(importlib.import_module(f"pnp_exclusion.{module}"), function)(path, *content)
+            name, function = picture.rsplit(".", 1)
+            with uncollected():
+                module = importlib.import_module(f"pnp_exclusion.{name}")
+            getattr(module, function)(path, *content)
 
         self._pictures.append((name, work))
 
@@ -204,8 +207,8 @@ OUR_FILES = {
 """What this package writes; nothing else in a folder is ever removed."""
 
 
-OUR_FOLDERS = {*LAWS, "leg_a", "leg_b"}
-"""Folders of results within results: of a law, of a leg of an engine."""
+LEGS = {"leg_a", "leg_b"}
+"""Folders of the legs of an engine within its results; beside them those of laws."""
 
 
 def _remove_earlier(folder: Path, kept: set[str]) -> None:
@@ -213,7 +216,7 @@ def _remove_earlier(folder: Path, kept: set[str]) -> None:
     for entry in folder.iterdir():
         if entry.name in OUR_FILES and entry.name not in kept:
             _remove(entry)
-        elif entry.name in OUR_FOLDERS and (entry / "manifest.json").is_file():
+        elif entry.name in LEGS | set(LAWS) and (entry / "manifest.json").is_file():
             _remove_earlier(entry, set())
             with contextlib.suppress(OSError):
                 entry.rmdir()
@@ -412,8 +415,14 @@ def versions() -> dict[str, str]:
         "matplotlib",
         "gmsh",
     ):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = _version(name)
     return found
+
+
+def _version(name: str) -> str:
+    """Return the version of an installed package; `PackageNotFoundError` without one."""
+    # importlib.metadata.version reads the whole file, with its long description, as an e-mail: longer than a solve
+    distribution = importlib.metadata.distribution(name)
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    return text.partition("\nVersion: ")[2].partition("\n")[0]

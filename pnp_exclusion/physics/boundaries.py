@@ -72,7 +72,13 @@ class BoundaryCondition:
 
 @dataclass(frozen=True)
 class Wall(BoundaryCondition):
-    """Blocks every species and carries no charge."""
+    """Blocks every species and carries a given charge ``sigma = lambda^2 eps dphi/dn`` per area, or none."""
+
+    charge: float | None = None
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        return None if self.charge is None else state.drive * state.number(self.charge)
 
 
 @dataclass(frozen=True)

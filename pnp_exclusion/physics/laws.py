@@ -15,6 +15,7 @@ written, for the weak form and for the observables alike.
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,9 @@ class Law:
         True for a law that is derived only for species of the same diffusivity.
     parameters
         Numbers passed to ``exchange`` by name; changing one compiles nothing anew.
+    lattice_exchange
+        Rate at which unlike particles change places, relative to hops into vacancies, in the lattice process to which
+        the law belongs: 1 for the stirring process, whose limit is exact. None where there is no such process.
     """
 
     name: str
@@ -138,6 +142,13 @@ class Law:
     free_energy: FreeEnergy = field(default_factory=LatticeGas)
     equal_diffusivities: bool = False
     parameters: Mapping[str, float] = field(default_factory=dict)
+    lattice_exchange: float | None = None
+
+    @property
+    def diagonal_mobility(self) -> bool:
+        """Whether unlike particles never change places, so that every flux follows its own force alone."""
+        thirds = [1.0 / 3.0] * 3
+        return (2, 1) not in self.coefficients(thirds, [1.0, 1.0])
 
     @property
     def crowded(self) -> bool:
@@ -153,7 +164,8 @@ class Law:
                 f"diffusivities only, but they are {listed}; give all species the same diffusivity, or use "
                 '"mpnp" or "vacancy" (kappa = 0), which take any'
             )
-        states = np.random.default_rng(0).normal(-1.0, 1.5, size=(20, len(diffusivities)))
+        # as if drawn at random, without what draws: it takes a while to import
+        states = 3.0 * np.sin(np.arange(20.0 * len(diffusivities)).reshape(20, -1) ** 2) - 1.0
         if type(self.free_energy) not in (LatticeGas, IdealGas):
             for eta in states:
                 _require_free_energy(self.name, self.free_energy, eta)
@@ -282,7 +294,7 @@ def shdl() -> Law:
 
     Casini, Giardina, Nicolini, Selmi, Vernia, arXiv 2602.08583 (2026). Equal diffusivities only.
     """
-    return Law("shdl", _stirring, equal_diffusivities=True)
+    return Law("shdl", _stirring, equal_diffusivities=True, lattice_exchange=1.0)
 
 
 def vacancy(kappa: float = 0.0) -> Law:
@@ -294,8 +306,14 @@ def vacancy(kappa: float = 0.0) -> Law:
     if not kappa >= 0.0:
         raise LawError(f"kappa is an exchange rate and must be 0 or more, but it is {kappa:g}")
     if kappa == 0.0:
-        return Law("vacancy", _into_vacancies)
-    return Law("vacancy", _into_vacancies_and_swapping, equal_diffusivities=True, parameters={"kappa": kappa})
+        return Law("vacancy", _into_vacancies, lattice_exchange=0.0)
+    return Law(
+        "vacancy",
+        _into_vacancies_and_swapping,
+        equal_diffusivities=True,
+        parameters={"kappa": kappa},
+        lattice_exchange=kappa,
+    )
 
 
 def _into_vacancies(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
@@ -308,10 +326,57 @@ def _into_vacancies_and_swapping(
     return diffusivity[a] * rho[a] * rho[b] * (1.0 if b == 0 else kappa)
 
 
-LAWS: Mapping[str, Callable[..., Law]] = {"pnp": pnp, "mpnp": mpnp, "shdl": shdl, "vacancy": vacancy}
-"""The laws that a case file can name."""
+@dataclass(frozen=True)
+class Parameter:
+    """A number of a law: what it is if a case does not say, the least it may be, and what it means."""
+
+    default: float
+    least: float
+    meaning: str
 
 
-def named_law(name: str, kappa: float = 0.0) -> Law:
-    """Return the law that a case names; ``kappa`` counts for `vacancy` only."""
-    return vacancy(kappa) if name == "vacancy" else LAWS[name]()
+@dataclass(frozen=True)
+class NamedLaw:
+    """A law that cases can name.
+
+    make
+        Returns it; takes its parameters by name.
+    """
+
+    make: Callable[..., Law]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+LAWS: dict[str, NamedLaw] = {
+    "pnp": NamedLaw(pnp),
+    "mpnp": NamedLaw(mpnp),
+    "shdl": NamedLaw(shdl),
+    "vacancy": NamedLaw(
+        vacancy,
+        {"kappa": Parameter(0.0, 0.0, "Rate at which unlike particles change places, relative to hops into vacancies")},
+    ),
+}
+"""The laws that a case can name: those of this file, and `register_law`'s."""
+BUILT_IN = tuple(LAWS)
+"""Names of those of this file."""
+ENTRY_POINTS = "pnp_exclusion.laws"
+"""Group of entry points by which an installed package offers laws to cases: each a `Law`, under its name."""
+
+
+def register_law(law: Law) -> None:
+    """Let cases name a law that was written in Python, in this process.
+
+    Processes that start others, for sweeps with workers, do so at the top of their script. An installed package offers
+    its laws to every process by entry points of the group `ENTRY_POINTS`. Raises `LawError` if the name is taken.
+    """
+    if law.name in BUILT_IN:
+        raise LawError(f'the name "{law.name}" is that of a law of pnp_exclusion; give the law another one')
+    LAWS[law.name] = NamedLaw(lambda: law)
+
+
+def find_law(name: str) -> NamedLaw | None:
+    """Return the law that a case names, also one that an installed package offers; None if there is none."""
+    if name not in LAWS:
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+            register_law(entry.load())
+    return LAWS.get(name)

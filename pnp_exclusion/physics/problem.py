@@ -27,7 +27,7 @@ class Species:
     diffusivity
         In the largest one.
     mean_fraction
-        Mean density over the domain of a species that no boundary holds; conserved. None for the others.
+        Mean density over the domain of a species that no boundary supplies; conserved. None for the others.
     volume
         Of a particle, in that of a lattice site: ``rho / volume`` counts particles.
     """
@@ -100,8 +100,8 @@ class Problem:
 
     @property
     def closed(self) -> list[str]:
-        """Species that no boundary holds, whose amounts are conserved."""
-        return [name for name in self.names if not any(name in b.held_fractions for b in self.boundaries)]
+        """Species that no boundary holds or exchanges, whose amounts are conserved."""
+        return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
 
     def charge_density(self, rho: Sequence[Any], fixed_charge: Any) -> Any:
         """Return ``sum_a (z_a/v_a) rho_a + q`` for densities in the order of the species."""

@@ -13,6 +13,8 @@ from pnp_exclusion.errors import UsageError
 from pnp_exclusion.runtime.heap import freed_memory, give_back_freed_memory
 
 GB = 1e9
+HOPELESS = 3.0
+"""Times more than is available is refused; less is warned of: the estimate may err by a third, and others may end."""
 MOST_KEPT = 2.0
 """Of freed memory, times what is needed next: others on the machine may need the rest."""
 
@@ -48,20 +50,26 @@ def estimate(nodes: float, dimension: int, degree: int, components: int, linear:
     return nodes * components * each * (1 + components) / (1 + FITTED_COMPONENTS)
 
 
-def require_memory(comm: MPI.Comm, needed: float, linear: str, what: str) -> None:
-    """Raise `UsageError` on every rank if some node has not the memory for its ranks' shares of ``needed`` bytes."""
+def check_memory(comm: MPI.Comm, needed: float, linear: str, what: str) -> str:
+    """Return a sentence if some node has not the memory for its ranks' shares of ``needed`` bytes, else nothing.
+
+    Raises `UsageError` on every rank if it is `HOPELESS` times too little.
+    """
     share = needed / comm.size
     there = available_per_rank(comm, share)
     if share <= there:
-        return
+        return ""
     ways = ["a coarser mesh (`cells`)", "more nodes"]
     if linear == "direct":
         ways.insert(1, '`linear = "fieldsplit"` in [solver]')
     ranks = f" on each of {comm.size} ranks" if comm.size > 1 else ""
-    raise UsageError(
+    sentence = (
         f"{what} would take about {share / GB:.3g} GB{ranks}, but {there / GB:.3g} GB are available there; "
         f"take {', '.join(ways[:-1])} or {ways[-1]}"
     )
+    if share > HOPELESS * there:
+        raise UsageError(sentence)
+    return sentence
 
 
 def available_per_rank(comm: MPI.Comm, wanted: float) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from mpi4py import MPI
@@ -12,9 +11,8 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
-from pnp_exclusion.case.tables import Contents
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.observe import currents, flux_parts, forces, identity
+from pnp_exclusion.observe import currents, flux_parts, forces, identity, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.solver.steady import SteadyReport
 
@@ -23,22 +21,15 @@ from pnp_exclusion.solver.steady import SteadyReport
 class SteadyState:
     """A steady state and what can be read off it.
 
-    ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
-    driving forces (0: no state at all was found, and what is read off it means nothing), and for a solution whose
-    layers the mesh cannot hold (``report.drive`` is 1, see `checks.UNRESOLVED`). All values are dimensionless.
-    Reading is collective over the ranks of the problem.
+    After a solve that failed it is the last good state, which belongs to ``report.drive`` of the driving forces (0: no
+    state at all was found, and what is read off it means nothing). All values are dimensionless. Reading is collective
+    over the ranks of the problem.
     """
 
     setup: Setup
     shared: Discretisation
     """Which other solutions may share; `discretisation` is it at this state."""
     report: SteadyReport
-    converged: bool
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    petsc_options: dict[str, str] = field(default_factory=dict)
-    """The options in force."""
-    unused_petsc_options: list[str] = field(default_factory=list)
-    """Those of the case or the command line that had no effect."""
 
     @property
     def has_state(self) -> bool:
@@ -135,7 +126,7 @@ class SteadyState:
 
     def _left_by_absence(self, name: str) -> float:
         """Return the current of a species that is only there because unknowns cannot hold a content of exactly 0."""
-        holding = [boundary for boundary in self.setup.case.boundaries if isinstance(boundary, Contents)]
+        holding = self.setup.case.boundaries
         amounts = [boundary.amounts[name] for boundary in holding if name in boundary.amounts]
         if 0.0 not in amounts or self.forces is None:
             return 0.0
@@ -169,6 +160,19 @@ class SteadyState:
     def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
         """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
         return flux_parts.flux_parts(self.discretisation, self.axis)
+
+    @cached_property
+    def is_globally_uphill(self) -> bool | None:
+        """Whether all particles together run uphill, see `pnp_exclusion.observe.uphill`; None if that means nothing."""
+        if self.ends is None or self.currents is None:
+            return None
+        none = forces.NO_CURRENT * sum(self.one_way.values())
+        return uphill.is_globally_uphill(self.ends, self.currents, none)
+
+    @cached_property
+    def uphill_shares(self) -> dict[str, float]:
+        """Share of the domain in which every species runs uphill; see `pnp_exclusion.observe.uphill`."""
+        return uphill.uphill_shares(self.discretisation)
 
     @cached_property
     def axis(self) -> int:

@@ -309,7 +309,7 @@ class NewtonSolver:
         elif self._fresh_krylov_steps is None:
             self._fresh_krylov_steps = steps
             self._first_krylov_steps = self._first_krylov_steps or steps
-            # levels and weak couplings are those of the first state that this solver met
+            # levels are those of the first state that this solver met
             self._is_outgrown |= steps > KRYLOV_GROWTH * self._first_krylov_steps
         elif steps > KRYLOV_GROWTH * self._fresh_krylov_steps:
             self._fresh_krylov_steps = None

@@ -82,6 +82,13 @@ class SteadyReport:
     failed_drive: float = math.inf
     """After a failure, the share next to it at which the ramp has found no solution."""
 
+    def add(self, earlier: SteadyReport) -> None:
+        """Count what an earlier solve took, from which this one started."""
+        self.newton_iterations += earlier.newton_iterations
+        self.linear_iterations += earlier.linear_iterations
+        self.ramp_steps += earlier.ramp_steps
+        self.tried = [*earlier.tried, *self.tried]
+
 
 class SteadySolver:
     """Solves a weak form for its steady state and leaves it in the unknown; a context that frees PETSc's objects."""

@@ -11,10 +11,10 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case
-from pnp_exclusion.case.tables import Gmsh
+from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import flux_parts, sample
-from pnp_exclusion.physics.laws import LAWS
+from pnp_exclusion.physics.laws import BUILT_IN
 from pnp_exclusion.runtime.compilation import cache_folder
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.solution import Solution
@@ -58,7 +58,7 @@ def standard_case(law: str, dimension: int, degree: int) -> Case:
 
 def standard_cases() -> Iterator[Case]:
     """Yield the standard case for every law, dimension and degree."""
-    for dimension, law, degree in product(SHAPES, LAWS, DEGREES):
+    for dimension, law, degree in product(SHAPES, BUILT_IN, DEGREES):
         yield standard_case(law, dimension, degree)
 
 
@@ -97,7 +97,7 @@ def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
         solver.guess.fill("densities")
         solution = Solution(setup, discrete, solver.report, True)
         solution.summary()
-        _ = solution.flux_parts
+        _ = solution.steady.flux_parts
     flux_parts.flux_fields(discrete)
     if case.dimension == 1:
         sample.profile(discrete)
@@ -107,6 +107,6 @@ def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
 
 
 def _coarsest(case: Case) -> Case:
-    if isinstance(case.domain, Gmsh):
+    if isinstance(case.domain, Gmsh | GivenMesh):
         return case
     return case.model_copy(update={"domain": case.domain.model_copy(update={"cells": 1})})

@@ -112,7 +112,7 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
         driven=problem.coupled or any(field.largest > 0.0 for field in problem.fields.values()),
         left=left,
         right=right,
-        currents=np.array(list((solution.currents or {}).values())) / units.current,
+        currents=np.array(list((solution.steady.currents or {}).values())) / units.current,
         forces=solution.forces or {},
         curve_x=x,
         curve=_densities(solution, x),
@@ -139,11 +139,9 @@ def require_channel(solution: Solution) -> None:
 
 def kappa_of(solution: Solution) -> float:
     """Return the exchange rate of unlike particles that belongs to the law; `UsageError` for laws of no lattice."""
-    law, model = solution.discretisation.problem.law, solution.setup.case.model
-    if law.name == "shdl":
-        return 1.0
-    if law.name == "vacancy":
-        return model.kappa
+    law = solution.discretisation.problem.law
+    if law.lattice_exchange is not None:
+        return law.lattice_exchange
     raise UsageError(
         f'law "{law.name}" is not the limit of a lattice process; use "shdl" (stirring), or "vacancy" to measure how '
         "far hopping is from its mean-field law"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pnp_exclusion.cli.commands.words import LAW_NAMES, add_case, add_output
-from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.cli.commands.words import add_case, add_output, laws
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime import fenicsx
 
 HELP = "solve a case under several laws, side by side"
@@ -16,7 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--laws", default=",".join(LAW_NAMES), help="separated by commas (default: %(default)s)")
+    parser.add_argument("--laws", help="separated by commas (default: all that are built in)")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
@@ -24,9 +24,10 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, failure, read
     from pnp_exclusion.output.report import comparison_table
+    from pnp_exclusion.physics.laws import BUILT_IN
 
-    laws = _laws(arguments.laws)
-    cases = {law: read(arguments.case, law) for law in laws}
+    names = list(BUILT_IN) if arguments.laws is None else laws("--laws", arguments.laws)
+    cases = {law: read(arguments.case, law) for law in names}
     solutions = {}
     with Job(arguments, petsc_options) as job:
         for law, one in cases.items():
@@ -40,15 +41,3 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     if failed:
         raise ConvergenceError("\n".join(failure(solution, job.folder.path) for solution in failed))
     return 0
-
-
-def _laws(text: str) -> list[str]:
-    from pnp_exclusion.case.reading import nearest
-
-    laws = [word.strip() for word in text.split(",") if word.strip()]
-    for law in laws:
-        if law not in LAW_NAMES:
-            raise UsageError(f'--laws: there is no law "{law}"; {nearest(law, LAW_NAMES)}')
-    if not laws:
-        raise UsageError("--laws: name at least one law, e.g. mpnp,shdl")
-    return list(dict.fromkeys(laws))

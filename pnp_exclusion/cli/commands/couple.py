@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pnp_exclusion.cli.commands.words import LAW_NAMES, add_case, add_output
+from pnp_exclusion.cli.commands.words import add_case, add_output
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.runtime import fenicsx
 
@@ -28,7 +28,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--law", choices=LAW_NAMES, help="instead of the law of the case")
+    parser.add_argument("--law", help="instead of the law of the case")
     parser.add_argument(
         "--load",
         metavar="FORCE",
@@ -117,7 +117,7 @@ def _draw(job: Job, coupling: Coupling) -> None:
         profile = entropy_profile(solution.discretisation)
         job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_profile", title, scales, profile)
     else:
-        cut = entropy_slice(solution.discretisation, solution.axis)
+        cut = entropy_slice(solution.discretisation, solution.steady.axis)
         job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_slice", title, scales, cut)
 
 

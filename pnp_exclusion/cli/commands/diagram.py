@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pnp_exclusion.cli.commands.words import LAW_NAMES, add_output
+from pnp_exclusion.cli.commands.words import add_output, laws
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.runtime import fenicsx
 
@@ -66,12 +66,4 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _laws(text: str | None) -> list[str | None]:
     """The laws to draw, None for that of each case."""
-    if text is None:
-        return [None]
-    laws = [word.strip() for word in text.split(",") if word.strip()]
-    for law in laws:
-        if law not in LAW_NAMES:
-            raise UsageError(f'--law: there is no law "{law}"; there is {", ".join(LAW_NAMES)}')
-    if not laws:
-        raise UsageError("--law: name at least one law, e.g. shdl,mpnp")
-    return list(dict.fromkeys(laws))
+    return [None] if text is None else [*laws("--law", text)]

@@ -21,7 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Make the mesh and say how many cells it has, on rank 0 alone."""
-    fenicsx.import_wheel()
+    fenicsx.import_mpi()
     from mpi4py import MPI
 
     from pnp_exclusion.mesh.make import write_mesh

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pnp_exclusion.cli.commands.words import LAW_NAMES, add_case, add_output
+from pnp_exclusion.cli.commands.words import add_case, add_output
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime import fenicsx
 
@@ -16,7 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--law", choices=LAW_NAMES, help="instead of the law of the case")
+    parser.add_argument("--law", help="instead of the law of the case")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:

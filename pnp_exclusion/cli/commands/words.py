@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-LAW_NAMES = ("pnp", "mpnp", "shdl", "vacancy")
-"""The laws that a case file can name, as in `pnp_exclusion.physics.laws.LAWS`, without importing numpy."""
+from pnp_exclusion.errors import UsageError
 
 
 def add_case(parser: argparse.ArgumentParser) -> None:
@@ -30,3 +29,17 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def numbers(text: str, kind: type[int] | type[float]) -> list[int] | list[float]:
     """Read numbers separated by commas; `ValueError` if one is none."""
     return [kind(word) for word in text.split(",") if word.strip()]
+
+
+def laws(option: str, text: str) -> list[str]:
+    """Read names of laws separated by commas, each once; `UsageError` with the option if there is none of a name."""
+    from pnp_exclusion.case.reading import nearest
+    from pnp_exclusion.physics.laws import LAWS, find_law
+
+    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for name in names:
+        if find_law(name) is None:
+            raise UsageError(f'{option}: there is no law "{name}"; {nearest(name, LAWS)}')
+    if not names:
+        raise UsageError(f"{option}: name at least one law, e.g. mpnp,shdl")
+    return names

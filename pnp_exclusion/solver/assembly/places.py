@@ -17,7 +17,7 @@ from petsc4py import PETSc
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.solver.assembly.rows import Rows, matrix_of_rows, rows_of, sort_rows
+from pnp_exclusion.solver.assembly.rows import Rows, matrix_of_rows, rows_of
 from pnp_exclusion.solver.assembly.vectorise import NoKernel
 
 LARGEST_SLOT = int(np.iinfo(np.uint16).max)
@@ -96,9 +96,9 @@ class Places:
             Whether an unknown of this rank, own or not, is held: own ones get a diagonal entry of 1.
         """
         matrix, sent = self.matrix, np.zeros(self._block**2 * len(self._sent.columns))
-        with rows_of(matrix) as (own, beside):
-            add(_pointers([own.values, beside.values, sent]))
-            own.values[self._diagonal[held[: len(self._diagonal)]]] = 1.0
+        own, beside, _ = rows_of(matrix)
+        add(_pointers([own.values, beside.values, sent]))
+        own.values[self._diagonal[held[: len(self._diagonal)]]] = 1.0
         matrix.setValuesLocalIJV(*self._entries_sent, sent, PETSc.InsertMode.ADD_VALUES, self._rows_sent)
         matrix.assemble()
 
@@ -163,8 +163,20 @@ def _pattern(form: fem.Form) -> tuple[np.ndarray, np.ndarray, Blocks]:
     offsets, columns = offsets[: owned + 1], columns[:end]
     numbers = blocks.index_map(1).local_to_global(columns)
     # columns of other ranks come last in their rows, and in no order
-    sort_rows(numbers, offsets, np.bincount(_rows(offsets)[columns >= owned], minlength=owned) > 0)
+    _sort_rows(numbers, offsets, np.bincount(_rows(offsets)[columns >= owned], minlength=owned) > 0)
     return offsets, numbers, sent
+
+
+def _sort_rows(columns: np.ndarray, offsets: np.ndarray, chosen: np.ndarray) -> None:
+    """Let the columns of some rows ascend.
+
+    chosen
+        Whether to treat a row.
+    """
+    counts = np.diff(offsets)
+    entries = np.flatnonzero(np.repeat(chosen, counts))
+    row = np.repeat(np.flatnonzero(chosen), counts[chosen])
+    columns[entries] = columns[entries][np.lexsort((columns[entries], row))]
 
 
 def _rows(offsets: np.ndarray) -> np.ndarray:

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from petsc4py import PETSc
 
-import numpy as np
-
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.block_matrices import FieldMatrices
 from pnp_exclusion.solver.linear.levels import Levels
@@ -39,7 +36,7 @@ class Preconditioning:
             if len(names) > 1:
                 kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
                 whole = kind.lower() != "multiplicative"
-                self._parts = FieldMatrices(matrix, len(names), whole, _grid_of(discrete))
+                self._parts = FieldMatrices(matrix, len(names), whole)
         elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.any:
             levels.attach(preconditioner, names[0])
         self._wants_levels = is_split and levels.any
@@ -69,14 +66,6 @@ class Preconditioning:
         """Free PETSc's objects."""
         if self._parts:
             self._parts.close()
-
-
-def _grid_of(discrete: Discretisation) -> tuple[Grid, np.ndarray] | None:
-    """Return the grid whose nodes are those of linear elements, and the numbers of the own ones in it."""
-    grid, space = discrete.problem.domain.grid, discrete.space
-    if grid is None or discrete.degree > 1:
-        return None
-    return grid, grid.numbers(space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local])
 
 
 def _name_fields(preconditioner: PETSc.PC, matrix: PETSc.Mat, names: Sequence[str]) -> None:

@@ -22,7 +22,6 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from pnp_exclusion.case.build import law_of
 from pnp_exclusion.case.case import Case, read_case
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
@@ -45,8 +44,6 @@ MARGIN = 3.0
 """Times the accuracy: what is nearer to a border than this is not asked for its regime."""
 NO_FORCE = 1e-9
 """kT: forces below this vanish."""
-DIAGONAL = ("pnp", "mpnp", "vacancy")
-"""Laws of diagonal mobility, ``vacancy`` if no unlike particles change places."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,8 +211,7 @@ class _Maker:
         return rows
 
     def _exact(self, borders: list[Border]) -> list[Border]:
-        law = law_of(self.plane.changed)
-        if law.name in DIAGONAL and not law.parameters.get("kappa"):
+        if self.plane.changed.model.flux_law.diagonal_mobility:
             return [replace(border, kind="current") for border in borders if border.kind == "force"]
         return [_border(line, line.function, "current") for line in exact_lines(self.plane)]
 

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pnp_exclusion.case.build import held_fractions, law_of
+from pnp_exclusion.case.boundary_tables import Boundary
+from pnp_exclusion.case.build import held_fractions
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
-from pnp_exclusion.case.tables import Contents, FieldTable, Interval
+from pnp_exclusion.case.tables import FieldTable, Interval
 from pnp_exclusion.studies.diagram.samples import Array
 
 
-def reservoirs(case: Case) -> list[Contents]:
+def reservoirs(case: Case) -> list[Boundary]:
     """The boundaries that hold every species, in the order in which currents are counted from one to the other."""
     species = set(case.species_names)
-    found: list[Contents] = [b for b in case.boundaries if isinstance(b, Contents) and set(b.amounts) == species]
+    found: list[Boundary] = [b for b in case.boundaries if set(b.amounts) == species]
     return sorted(found, key=lambda b: b.where != "left") if case.dimension == 1 else found
 
 
@@ -37,11 +38,11 @@ class Ends:
 def ends_of(case: Case) -> Ends:
     """Forces and contents between the two reservoirs of a case (docs/theory.md#master-identity)."""
     scales = _scales(case)
-    energy = law_of(case).free_energy
+    energy = case.model.flux_law.free_energy
     charges = np.array([species.charge for species in case.species])
     first, second = contents_of(case)
     potential = [np.array(energy.chemical_potentials(list(rho))) for rho in (first, second)]
-    voltages = [getattr(reservoir, "potential", None) for reservoir in reservoirs(case)]
+    voltages = [reservoir.held_potential for reservoir in reservoirs(case)]
     phi = [0.0 if voltage is None else voltage.value / scales.potential for voltage in voltages]
     force = works_of(case) - (potential[1] - potential[0]) - charges * (phi[1] - phi[0])
     return Ends(force, np.log(second / first))

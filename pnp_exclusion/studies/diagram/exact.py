@@ -42,9 +42,8 @@ def exact_excess(plane: Plane, points: Array) -> Array:
 
 
 def _applies(case: Case) -> bool:
-    shdl = case.model.law == "shdl" or (case.model.law == "vacancy" and case.model.kappa == 1.0)
+    stirring = case.model.flux_law.lattice_exchange == 1.0
     constant = not any(isinstance(species.field, FieldTable) for species in case.species)
     uniform = all(region.diffusivity is None for region in case.regions)
-    return (
-        shdl and constant and uniform and case.model.electrostatics == "imposed" and isinstance(case.domain, Interval)
-    )
+    plain = constant and uniform and isinstance(case.domain, Interval)
+    return stirring and plain and case.model.electrostatics == "imposed"

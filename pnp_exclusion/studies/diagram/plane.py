@@ -12,7 +12,7 @@ import numpy as np
 from pnp_exclusion.case.axes import Driving, read_axis
 from pnp_exclusion.case.case import Case, make_case
 from pnp_exclusion.case.keys import CaseKeyError, set_key
-from pnp_exclusion.case.tables import Contents, Flux, Interval
+from pnp_exclusion.case.tables import Interval
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.studies.diagram.ends import reservoirs
 from pnp_exclusion.studies.diagram.samples import Array, lattice
@@ -89,8 +89,8 @@ def _require_two_reservoirs(case: Case, path: Path) -> None:
     if len(reservoirs(case)) != 2:
         raise CaseError(path, ["[diagram]: species must flow between two boundaries that hold all of them"])
     for boundary in case.boundaries:
-        partly = isinstance(boundary, Contents) and 0 < len(boundary.amounts) < len(case.species)
-        if partly or isinstance(boundary, Flux):
+        partly = 0 < len(boundary.amounts) < len(case.species)
+        if partly or boundary.fluxes:
             mistake = f'[diagram]: species must not pass a third boundary, but "{boundary.where}" lets some through'
             raise CaseError(path, [mistake])
     if case.model.electrostatics == "imposed" and not isinstance(case.domain, Interval):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -25,6 +24,10 @@ from pnp_exclusion.studies.workbench import Workbench
 
 MOST_BENCHES = 3
 """Kept by a process at a time: chunks of one group follow one another, but for the seams."""
+FARTHEST = 2.0
+"""Times the distance of the two last points, to which their states are continued."""
+ON_A_LINE = 1e-6
+"""Of that distance."""
 
 
 class ChunkSolver:
@@ -78,7 +81,7 @@ class ChunkSolver:
         if not solved:
             # what the bench remembers of other chunks must leave no trace
             bench.forget()
-        solution = bench.solve(case, _nearest(point, solved))
+        solution = bench.solve(case, _start(point, solved))
         record = record_of(point, self._cases.drivings, solution)
         solved.append((point.position, solution.state))
         if self._coupling is not None:
@@ -107,10 +110,20 @@ def solve_chunk(work: Work, chunk: Chunk) -> Outcome:
         return solver.solve(chunk)
 
 
-def _nearest(point: Point, solved: list[tuple[tuple[float, ...], State]]) -> State | None:
-    """The state of the nearest point, of equally near ones the last."""
+def _start(point: Point, solved: list[tuple[tuple[float, ...], State]]) -> State | None:
+    """The state of the nearest point, of equally near ones the last; continued from the one before it if the three
+    points are on a line."""
     if not solved:
         return None
-    apart = np.array([position for position, _ in solved]) - np.array(point.position)
-    distances: Any = np.einsum("pa,pa->p", apart, apart)
-    return solved[len(solved) - 1 - int(np.argmin(distances[::-1]))][1]
+    positions = np.array([position for position, _ in solved])
+    target = np.array(point.position)
+    apart = positions - target
+    nearest = len(solved) - 1 - int(np.argmin(np.einsum("pa,pa->p", apart, apart)[::-1]))
+    state = solved[nearest][1]
+    if nearest == 0:
+        return state
+    step, ahead = positions[nearest] - positions[nearest - 1], target - positions[nearest]
+    factor = float(step @ ahead) / float(step @ step)
+    if not 0.0 < factor <= FARTHEST or np.abs(ahead - factor * step).max() > ON_A_LINE * np.abs(step).max():
+        return state
+    return state.continued(solved[nearest - 1][1], factor)

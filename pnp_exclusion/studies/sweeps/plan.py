@@ -18,7 +18,7 @@ import numpy as np
 
 from pnp_exclusion.case.axes import Coordinate, Driving
 from pnp_exclusion.case.case import Case, checked_case
-from pnp_exclusion.case.keys import path_of_key
+from pnp_exclusion.case.keys import path_of_key, put
 from pnp_exclusion.case.reading import Memory
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.studies.sweeps.design import Design, corners, design_of
@@ -72,6 +72,11 @@ class PointCases:
     drivings: tuple[Driving, ...]
     _memory: Memory = field(default_factory=Memory, repr=False)
 
+    def __post_init__(self) -> None:
+        # axes change values and not where they are
+        keys = (key for driving in self.drivings for key in driving.keys)
+        self._paths = {key: path_of_key(self.tables, key) for key in keys}
+
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the memory."""
         return self.__dict__ | {"_memory": Memory()}
@@ -83,7 +88,8 @@ class PointCases:
             if key in tables:
                 tables[key] = _copy(tables[key])
         for driving, coordinate in zip(self.drivings, coordinates, strict=True):
-            driving.apply(tables, coordinate)
+            for key, value in driving.settings(coordinate).items():
+                put(tables, self._paths[key], value)
         return checked_case(tables, self.path, self._memory)
 
 

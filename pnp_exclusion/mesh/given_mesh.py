@@ -1,0 +1,58 @@
+"""Domains from meshes that Python has made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import cpp
+from dolfinx import mesh as dmesh
+
+from pnp_exclusion.mesh.domain import Domain
+
+
+def given_domain(mesh: dmesh.Mesh, boundaries: Mapping[str, Any], regions: Mapping[str, Any]) -> Domain:
+    """Return the domain of a dolfinx mesh, with a copy of its coordinates; collective.
+
+    boundaries, regions
+        By name: local numbers of facets or of cells, a pair of MeshTags and a value, or a function that says of
+        coordinates ``(3, n)`` which are there.
+
+    Raises `ValueError` for a name that marks nothing on any rank.
+    """
+    dimension = mesh.topology.dim
+    mesh.topology.create_connectivity(dimension - 1, dimension)
+    facets = {name: _marked(mesh, dimension - 1, name, mark, _on_the_outside) for name, mark in boundaries.items()}
+    cells = {name: _marked(mesh, dimension, name, mark, dmesh.locate_entities) for name, mark in regions.items()}
+    return Domain(_with_own_coordinates(mesh), facets, cells)
+
+
+def _with_own_coordinates(mesh: dmesh.Mesh) -> dmesh.Mesh:
+    """Return the same mesh, entities numbered alike, whose coordinates can be changed without changing those given."""
+    given = mesh.geometry
+    points = given.x[:, : given.dim].copy()
+    geometry = dmesh.create_geometry(
+        given.index_map(), given.dofmaps[0], given.cmaps[0], points, given.input_global_indices
+    )
+    own = cpp.mesh.Mesh_float64(mesh.comm, mesh.topology._cpp_object, geometry._cpp_object)
+    return dmesh.Mesh(own, ufl.Mesh(mesh.ufl_domain().ufl_coordinate_element()))
+
+
+def _on_the_outside(mesh: dmesh.Mesh, dimension: int, marker: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    return dmesh.locate_entities_boundary(mesh, dimension, marker)
+
+
+def _marked(mesh: dmesh.Mesh, dimension: int, name: str, mark: Any, locate: Callable[..., np.ndarray]) -> np.ndarray:
+    match mark:
+        case tags, int(value):
+            found = tags.find(value)
+        case _ if callable(mark):
+            found = locate(mesh, dimension, mark)
+        case _:
+            found = mark
+    local: np.ndarray = np.unique(np.asarray(found, dtype=np.int32))
+    if mesh.comm.allreduce(len(local)) == 0:
+        raise ValueError(f'"{name}" marks nothing in the mesh')
+    return local
