@@ -230,7 +230,7 @@ def test_workers_that_are_killed_again_and_again_end_the_run_with_a_sentence(tmp
     _, told = job.communicate(timeout=60)
     assert job.returncode == 1
     assert told.startswith(
-        "pnp-exclusion: n = 256: worker processes ended 2 times at the same copy, the last by SIGKILL"
+        "pnp-exclusion: n = 256: worker processes ended 2 times at the same task, the last by SIGKILL"
     )
     assert len(told.splitlines()) == 1
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["log.txt"]

@@ -186,7 +186,7 @@ def test_log_on_a_full_disk_ends_in_one_sentence_with_exit_code_4(ranks: int, tm
 def test_second_signal_ends_at_once_what_compiled_code_is_at(after: float, rounds: int, code: int):
     """Long arithmetic stands for a long elimination; one that a launcher passes on within a moment is no second one."""
     program = (
-        "import hashlib\nfrom pnp_exclusion import signals\nsignals.hear_interruptions()\n"
+        "import hashlib\nfrom pnp_exclusion.runtime import signals\nsignals.hear_interruptions()\n"
         f"with signals.held_back():\n    print('begun', flush=True)\n"
         f"    hashlib.pbkdf2_hmac('sha1', b'', b'', {rounds})\n    print('done', flush=True)\n"
     )
