@@ -25,7 +25,7 @@ def currents_of(tables: dict, cells: int | None) -> tuple[np.ndarray, pnp.Soluti
     """Return the currents of a case, on so many equal cells or on the automatic mesh, and the solution."""
     domain = tables["domain"] | ({"cells": cells} if cells else {})
     solution = pnp.solve(pnp.make_case(tables | {"domain": domain}))
-    return np.array(list(solution.currents.values())), solution
+    return np.array(list(solution.steady.currents.values())), solution
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
             if solution.report.newton_iterations > LONG:
                 left_out += 1
                 continue
-            if not any(solution.totals.passes(name) for name in solution.currents):
+            if not any(solution.steady.totals.passes(name) for name in solution.steady.currents):
                 # blocked by an electrode: there is no current to be wrong
                 continue
             right, _ = currents_of(tables, arguments.cells)
@@ -54,7 +54,7 @@ def main() -> None:
         error = float(np.abs(found - right).max() / np.abs(right).max())
         errors.append(error)
         if error > TELLING:
-            told = solution.warnings()
+            told = solution.warnings
             silent += not told
             print(f"{error:.1e}: {tables}\n  {told or 'no warning'}", flush=True)
     sorted_errors = np.sort(errors)

@@ -64,10 +64,11 @@ def measure(dimension: int, cells: int) -> Row | None:
     from mpi4py import MPI
 
     import pnp_exclusion as pnp
+    from pnp_exclusion.solution.solve import solve_quietly
     from pnp_exclusion.solver.linear.presets import OptionsLedger
     from pnp_exclusion.solver.newton import NewtonSolver
 
-    comm, solve = MPI.COMM_WORLD, pnp.solve
+    comm = MPI.COMM_WORLD
     parts: dict[str, float] = {}
 
     def least(name: str, part: Callable[[], Any], before: Callable[[], Any] = lambda: None, times: int = 3) -> None:
@@ -81,7 +82,7 @@ def measure(dimension: int, cells: int) -> Row | None:
             parts[name] = min(parts.get(name, spent), spent)
 
     solutions: list[pnp.Solution] = []
-    least("solve", lambda: solutions.append(solve(case(dimension, cells))), solutions.clear, REPEATS)
+    least("solve", lambda: solutions.append(solve_quietly(case(dimension, cells))), solutions.clear, REPEATS)
     (solution,) = solutions
     discrete = solution.discretisation
     index_map = discrete.space.dofmap.index_map

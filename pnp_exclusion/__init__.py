@@ -6,7 +6,8 @@ For scripts::
 
     case = pnp.read_case("membrane.toml")
     solution = pnp.solve(case)
-    print(solution.summary()["regime"])
+    print(solution.currents, solution.regimes)
+    solution.plot()
 
 A case is made of objects too, without a file; numbers are then in SI units, texts have units::
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
     from pnp_exclusion.case.tables import GivenMesh as Mesh
-    from pnp_exclusion.errors import CaseError, ConvergenceError
+    from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning
     from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law, register_law
-    from pnp_exclusion.solution.solution import Solution
+    from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
     from pnp_exclusion.studies.engine.engine import run_engine
@@ -63,11 +64,13 @@ __all__ = [
     "Region",
     "Reservoir",
     "Solution",
+    "SolutionWarning",
     "Solver",
     "Species",
     "Wall",
     "Workbench",
     "couple",
+    "load",
     "make_case",
     "read_case",
     "register_law",
@@ -82,11 +85,12 @@ _HOME = {
     **dict.fromkeys(
         ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
     ),
-    **dict.fromkeys(("CaseError", "ConvergenceError"), "errors"),
+    **dict.fromkeys(("CaseError", "ConvergenceError", "SolutionWarning"), "errors"),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas", "Law", "register_law"), "physics.laws"),
     "Mesh": "case.tables.GivenMesh",
     "Model": "case.law_tables.model",
     "Solution": "solution.solution",
+    "load": "solution.solution",
     "solve": "solution.solve",
     "sweep": "studies.sweeps.run",
     "couple": "studies.coupled.coupling",

@@ -39,6 +39,10 @@ class CaseError(PnpExclusionError):
         return CaseError, (self.path, self.mistakes)
 
 
+class SolutionWarning(UserWarning):
+    """Something about a case or its solution that its user should know; all of them are in ``Solution.warnings``."""
+
+
 class ConvergenceError(PnpExclusionError):
     """No acceptable solution was found; says what was tried."""
 

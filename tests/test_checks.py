@@ -54,8 +54,8 @@ def test_charge_that_the_mesh_cannot_hold_is_refused(law: str, voltage: float, c
         pnp.solve(electrode(law, voltage, cells, degree))
     assert "leave out domain.cells" in str(caught.value)
     accepted = pnp.solve(electrode(law, voltage, cells, degree, "warn"))
-    assert abs(accepted.totals.charge["left"] / exact_charge(law, voltage) - 1.0) > 0.4
-    assert any("cannot hold the layer" in warning for warning in accepted.warnings())
+    assert abs(accepted.steady.totals.charge["left"] / exact_charge(law, voltage) - 1.0) > 0.4
+    assert any("cannot hold the layer" in warning for warning in accepted.warnings)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def test_charge_that_the_mesh_cannot_hold_is_refused(law: str, voltage: float, c
 def test_charge_that_is_somewhat_off_is_told_of_only(law: str, voltage: float, cells: int, degree: int):
     """Cells several times too large, charges within 5 % of the closed forms: a warning that the layer is thin."""
     solution = pnp.solve(electrode(law, voltage, cells, degree))
-    assert abs(solution.totals.charge["left"] / exact_charge(law, voltage) - 1.0) < 0.05
-    assert any('boundary "left": the layer there is about' in warning for warning in solution.warnings())
-    assert not any("cannot hold" in warning for warning in solution.warnings())
+    assert abs(solution.steady.totals.charge["left"] / exact_charge(law, voltage) - 1.0) < 0.05
+    assert any('boundary "left": the layer there is about' in warning for warning in solution.warnings)
+    assert not any("cannot hold" in warning for warning in solution.warnings)
 
 
 def test_neutral_reservoirs_need_no_cells_for_layers(membrane: dict):
     """Cells of 0.8 nm beside Debye lengths of 0.2 nm, where no charge is: no layer, nothing to refuse."""
     membrane["domain"]["cells"] = 6
-    assert not any("cannot hold" in warning for warning in pnp.solve(membrane).warnings())
+    assert not any("cannot hold" in warning for warning in pnp.solve(membrane).warnings)
 
 
 def test_refused_layer_ends_with_exit_code_3_and_keeps_the_state(tmp_path: Path):
@@ -113,7 +113,7 @@ def test_terminal_summary_and_python_say_the_same(tmp_path: Path, membrane: dict
     assert finished.returncode == 0
     told = [line.removeprefix("warning: ") for line in finished.stderr.splitlines() if line.startswith("warning: ")]
     solution = pnp.solve(membrane)
-    assert told == solution.warnings() == summary_of(tmp_path / "out")["warnings"] == solution.summary()["warnings"]
+    assert told == solution.warnings == summary_of(tmp_path / "out")["warnings"] == solution.summary()["warnings"]
     for part in ("does not balance the fixed charge", "edge x = 1.25 nm", "identity_residual; limit 1e-05"):
         assert sum(part in warning for warning in told) == 1, part
     assert told[: len(advice(solution.setup))] == advice(solution.setup)
@@ -121,7 +121,7 @@ def test_terminal_summary_and_python_say_the_same(tmp_path: Path, membrane: dict
 
 @pytest.mark.parametrize("name", ["membrane", "imposed_fields", "no_field", "two_electrodes", "membrane_at_rest"])
 def test_examples_give_no_warning(name: str):
-    assert pnp.solve(example(name)).warnings() == []
+    assert pnp.solve(example(name)).warnings == []
 
 
 # ---- the checks one by one ----
@@ -130,14 +130,14 @@ def test_examples_give_no_warning(name: str):
 def test_state_that_is_not_steady_breaks_every_check(membrane: dict):
     """A thousandth of a kT, now up, now down, between the ends: currents no longer agree along the membrane."""
     solution = pnp.solve(membrane)
-    assert solution.warnings() == []
-    disturbed = replace(solution)
+    assert solution.warnings == []
+    disturbed = pnp.Solution(solution.setup, solution.discretisation, solution.report, True)
     values, layout = solution.state.values.copy(), solution.discretisation.layout
     x = solution.discretisation.space.tabulate_dof_coordinates()[:, 0]
     for name in ("mu_Na", "mu_Cl"):
         layout.split(values)[name][:] += 1e-3 * np.sin(7.0 * np.pi * x)
-    disturbed.state = replace(solution.state, values=values)
-    told = disturbed.warnings()
+    disturbed.steady.state = replace(solution.state, values=values)
+    told = disturbed.warnings
     for part in ("the fluxes of Na do not balance", "the currents differ from those", "differs from sum J F"):
         assert any(part in warning for warning in told), part
 
@@ -149,8 +149,8 @@ def test_currents_on_a_mesh_that_is_too_coarse_are_told_of():
     tables["domain"]["cells"] = 4
     tables["solver"] = {"degree": 1}
     solution = pnp.solve(tables)
-    assert abs(solution.currents["A"] / (100.0 * 0.2) - 1.0) > 0.5
-    told = [warning for warning in solution.warnings() if "identity_residual; limit 0.1 at degree 1" in warning]
+    assert abs(solution.steady.currents["A"] / (100.0 * 0.2) - 1.0) > 0.5
+    told = [warning for warning in solution.warnings if "identity_residual; limit 0.1 at degree 1" in warning]
     assert len(told) == 1
 
 
@@ -160,15 +160,15 @@ def test_entropy_production_is_compared_only_where_forces_are_all_there_is():
     tables["domain"] = {"shape": "rectangle", "size": [1.0, 0.5], "cells": [6, 4]}
     tables["boundaries"].append({"where": "top", "kind": "flux", "flux": {"A": 0.1}})
     solution = pnp.solve(tables)
-    powers = sum(solution.currents[name] * solution.forces[name] for name in ("A", "B"))
-    assert abs(solution.entropy_production / powers - 1.0) > 1e-3
-    assert not any("sum J F" in warning for warning in solution.warnings())
+    powers = sum(solution.steady.currents[name] * solution.forces[name] for name in ("A", "B"))
+    assert abs(solution.steady.entropy_production / powers - 1.0) > 1e-3
+    assert not any("sum J F" in warning for warning in solution.warnings)
 
 
 def test_point_ions_beyond_the_lattice_are_told_of(membrane: dict):
     membrane["model"]["law"] = "pnp"
     membrane["regions"][0]["fixed_charge"] = "6 mol/L"
-    assert any("point ions overlap" in warning for warning in pnp.solve(membrane).warnings())
+    assert any("point ions overlap" in warning for warning in pnp.solve(membrane).warnings)
 
 
 # ---- what is asked about before ----

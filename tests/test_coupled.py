@@ -148,7 +148,7 @@ def test_tangents_are_what_central_differences_converge_to(kind: str):
                 weights = np.exp(eta)
                 left["fraction"] = dict(zip("AB", (weights / (1.0 + weights.sum())).tolist(), strict=True))
                 left["potential"] += step if kind == "potential" else 0.0
-            return np.array(list(bench.solve(pnp.make_case(changed)).currents.values()))
+            return np.array(list(bench.solve(pnp.make_case(changed)).steady.currents.values()))
 
         errors = [
             np.abs((currents(step) - currents(-step)) / (2.0 * step) - expected).max() for step in (0.2, 0.1, 0.05)
@@ -170,7 +170,7 @@ def test_tangents_keep_the_amount_of_closed_ions():
     currents = []
     for sign in (1.0, -1.0):
         tables["boundaries"][0]["fraction"]["A"] = float(0.3 * np.exp(sign * 0.01))
-        currents.append(np.array([solve(tables).currents[name] for name in "AB"]))
+        currents.append(np.array([solve(tables).steady.currents[name] for name in "AB"]))
     np.testing.assert_allclose((currents[0] - currents[1]) / 0.02, response.to_contents[:, 0], rtol=1e-4)
 
 
@@ -248,7 +248,7 @@ def test_dissipation_as_a_field_is_nowhere_negative_and_adds_up():
     density = entropy_profile(solution.discretisation)
     assert density.density.min() > -1e-14 * density.density.max()
     total = float(np.trapezoid(density.density, density.x))
-    assert total == pytest.approx(solution.entropy_production, rel=1e-3)
+    assert total == pytest.approx(solution.steady.entropy_production, rel=1e-3)
 
 
 @pytest.mark.parametrize("other", [-6.0, 4.0])
@@ -270,7 +270,7 @@ def test_inverse_wedge_of_stirring_begins_and_ends_where_it_must(other: float):
     ):
         tables["species"][0]["field"] = float(field)
         solution = solve(tables)
-        assert np.sign(solution.currents["A"] * solution.forces["A"]) == regime
+        assert np.sign(solution.steady.currents["A"] * solution.forces["A"]) == regime
         assert (solution.regimes["A"] == "inverse") == (regime < 0)
 
 
@@ -408,7 +408,7 @@ def test_threshold_voltages_of_the_membrane_are_the_closed_forms(species: str):
     charge = sum(own[name] * z for name, z in charges.items())
     closed_form = drop * (ions - total) / (total * charges[species] - charge)
     assert shdl.value == pytest.approx(closed_form, rel=1e-4)
-    assert abs(fresh.currents[species]) < 1e-6 * max(map(abs, fresh.currents.values()))
+    assert abs(fresh.steady.currents[species]) < 1e-6 * max(map(abs, fresh.steady.currents.values()))
     assert shdl.identity_force == pytest.approx(shdl.state.forces[shdl.position], rel=1e-6)
 
 
@@ -419,4 +419,4 @@ def test_channel_remembers_what_it_solved():
     with Channel(knob, (0.0, 2.0), MPI.COMM_WORLD) as channel:
         first = channel.at(1.0)
         assert channel.at(1.0) is first
-        np.testing.assert_allclose(channel.at(2.0).currents, list(solution.currents.values()), rtol=1e-5)
+        np.testing.assert_allclose(channel.at(2.0).currents, list(solution.steady.currents.values()), rtol=1e-5)

@@ -74,8 +74,8 @@ def test_tangents_beside_closed_ions_are_what_differences_of_whole_solutions_say
     changed = []
     for sign in (1.0, -1.0):
         found = solve(beside_closed(law, kappa, [0.3 + sign * 1e-3, 0.25], contents[1], 1.5))
-        mu = [np.array([end.mu[name] for name in "AB"]) for end in found.ends]
-        changed.append((np.array([found.currents[name] for name in "AB"]), *mu))
+        mu = [np.array([end.mu[name] for name in "AB"]) for end in found.steady.ends]
+        changed.append((np.array([found.steady.currents[name] for name in "AB"]), *mu))
     current, at_first, at_second = (a - b for a, b in zip(*changed, strict=True))
     assert np.abs(at_second).max() > 1e-3 * np.abs(at_first).max()  # what no boundary says
     np.testing.assert_allclose(first @ at_first + second @ at_second, current, rtol=1e-4)
@@ -92,7 +92,7 @@ def test_potential_of_an_end_moves_closed_ions_and_leaves_their_amount():
         return tables
 
     expected = response_of(with_potential(0.0)).to_potential
-    up, down = ([solve(with_potential(step)).currents[name] for name in "AB"] for step in (0.01, -0.01))
+    up, down = ([solve(with_potential(step)).steady.currents[name] for name in "AB"] for step in (0.01, -0.01))
     np.testing.assert_allclose((np.array(up) - np.array(down)) / 0.02, expected, rtol=1e-3)
 
 

@@ -210,7 +210,7 @@ def test_on_the_border_of_a_membrane_a_single_solve_finds_no_current():
     assert diagram.plane.x.unit == "mV"
     (sodium,) = (border for border in diagram.borders if border.kind == "current" and border.species == 0)
     solution = pnp.solve(diagram.plane.case_at(sodium.points[len(sodium.points) // 2]))
-    assert abs(solution.currents["Na"]) < 1e-3 * abs(solution.currents["Cl"])
+    assert abs(solution.steady.currents["Na"]) < 1e-3 * abs(solution.steady.currents["Cl"])
     slope = solution.forces["Na"]
     assert slope > 0.5  # though its own force is more than half a kT
     (force,) = (points for species, points in borders_in_kt(diagram, "force") if species == 0)

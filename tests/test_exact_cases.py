@@ -57,13 +57,13 @@ def test_field_table_that_is_constant_gives_the_currents_of_the_constant_field()
     tables = imposed((10.0, -10.0))
     tables["species"][0]["field"] = {"x": [0.0, 0.3, 1.0], "values": [10.0, 10.0, 10.0]}
     solution = pnp.solve(pnp.make_case(tables))
-    np.testing.assert_allclose(list(solution.currents.values()), EXACT_CURRENTS[10.0, -10.0], rtol=1e-6)
+    np.testing.assert_allclose(list(solution.steady.currents.values()), EXACT_CURRENTS[10.0, -10.0], rtol=1e-6)
 
 
 def test_without_fields_shdl_is_fickian_diffusion_with_linear_profiles():
     """Exact: J = rho_L - rho_R (docs/theory.md#exact-profile)."""
     solution = pnp.solve(pnp.make_case(dimensionless_case()))
-    np.testing.assert_allclose(list(solution.currents.values()), [-0.4, 0.4], rtol=1e-8)
+    np.testing.assert_allclose(list(solution.steady.currents.values()), [-0.4, 0.4], rtol=1e-8)
     assert set(solution.regimes.values()) == {"fickian"}
 
 
@@ -72,7 +72,7 @@ def test_diffusivity_factor_of_a_region_adds_resistances_in_series():
     tables = dimensionless_case()
     tables["regions"] = [{"name": "slow", "x": [0.5, 1.0], "diffusivity": 0.25}]
     solution = pnp.solve(pnp.make_case(tables))
-    np.testing.assert_allclose(list(solution.currents.values()), [-0.4 / 2.5, 0.4 / 2.5], rtol=1e-7)
+    np.testing.assert_allclose(list(solution.steady.currents.values()), [-0.4 / 2.5, 0.4 / 2.5], rtol=1e-7)
 
 
 @pytest.mark.parametrize("debye_length", [1e-2, 1e-3])
@@ -83,8 +83,8 @@ def test_blocking_electrode_holds_the_closed_form_charge_from_a_cold_start(volta
     exact = debye_length * np.sqrt(2.0 * np.log1p(2.0 * bulk * (np.cosh(voltage) - 1.0)))
     for law in ("mpnp", "shdl", "vacancy"):
         solution = pnp.solve(pnp.make_case(blocking_electrode(law, voltage, debye_length, bulk)))
-        assert solution.totals.charge["left"] == pytest.approx(exact, rel=1e-5)
-        assert abs(solution.totals.flux["left"]["cation"]) < 1e-12
+        assert solution.steady.totals.charge["left"] == pytest.approx(exact, rel=1e-5)
+        assert abs(solution.steady.totals.flux["left"]["cation"]) < 1e-12
         print(f"{law} V={voltage:g} lambda={debye_length:g}: {solution.report.newton_iterations} Newton steps")
 
 
@@ -108,13 +108,13 @@ def test_point_ions_hold_the_charge_of_gouy_and_chapman(voltage: float):
     bulk, debye_length = 0.05, 1e-2
     solution = pnp.solve(pnp.make_case(blocking_electrode("pnp", voltage, debye_length, bulk)))
     exact = 2.0 * debye_length * np.sqrt(2.0 * bulk) * np.sinh(0.5 * voltage)
-    assert solution.totals.charge["left"] == pytest.approx(exact, rel=1e-5)
+    assert solution.steady.totals.charge["left"] == pytest.approx(exact, rel=1e-5)
 
 
 def test_first_degree_elements_give_the_same_charge_to_their_accuracy():
     tables = blocking_electrode("mpnp", 10.0, 1e-2) | {"solver": {"degree": 1}}
     exact = 1e-2 * np.sqrt(2.0 * np.log1p(0.1 * (np.cosh(10.0) - 1.0)))
-    assert pnp.solve(pnp.make_case(tables)).totals.charge["left"] == pytest.approx(exact, rel=2e-4)
+    assert pnp.solve(pnp.make_case(tables)).steady.totals.charge["left"] == pytest.approx(exact, rel=2e-4)
 
 
 def test_closed_cell_keeps_its_ions_and_charges_are_opposite():
@@ -126,9 +126,9 @@ def test_closed_cell_keeps_its_ions_and_charges_are_opposite():
         tables["boundaries"][0]["potential"] = applied
         solution = pnp.solve(pnp.make_case(tables))
         means = list(solution.discretisation.problem.species)
-        for species, contents in zip(means, solution.mean_fluxes.values(), strict=True):
+        for species, contents in zip(means, solution.steady.mean_fluxes.values(), strict=True):
             assert contents / species.diffusivity == pytest.approx(species.mean_fraction, rel=1e-9)
-        left, right = solution.totals.charge["left"], solution.totals.charge["right"]
+        left, right = solution.steady.totals.charge["left"], solution.steady.totals.charge["right"]
         assert left == pytest.approx(-right, rel=1e-9)
         assert left > 0.0
 
@@ -139,14 +139,14 @@ def test_prescribed_flux_comes_out_as_the_same_flux_and_reproduces_the_reservoir
     tables = dimensionless_case(law=law)
     tables["species"][0]["field"] = 1.0
     reference = pnp.solve(pnp.make_case(tables))
-    fluxes = reference.totals.flux["right"]
+    fluxes = reference.steady.totals.flux["right"]
     tables["boundaries"][1] = {"where": "right", "kind": "flux", "flux": fluxes}
     solution = pnp.solve(pnp.make_case(tables))
-    assert solution.ends[1].rho["A"] == pytest.approx(0.6, rel=1e-6)
-    assert solution.ends[1].rho["B"] == pytest.approx(0.1, rel=1e-6)
+    assert solution.steady.ends[1].rho["A"] == pytest.approx(0.6, rel=1e-6)
+    assert solution.steady.ends[1].rho["B"] == pytest.approx(0.1, rel=1e-6)
     for name, flux in fluxes.items():
-        assert solution.totals.flux["right"][name] == pytest.approx(flux, rel=1e-12)
-        assert solution.totals.flux["left"][name] == pytest.approx(-flux, rel=1e-9)
+        assert solution.steady.totals.flux["right"][name] == pytest.approx(flux, rel=1e-12)
+        assert solution.steady.totals.flux["left"][name] == pytest.approx(-flux, rel=1e-9)
 
 
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
@@ -155,8 +155,8 @@ def test_electrode_can_hold_one_species_and_block_the_other(law: str):
     tables = blocking_electrode(law, 2.0, 0.05)
     tables["boundaries"][0]["fraction"] = {"cation": 0.2}
     solution = pnp.solve(pnp.make_case(tables))
-    assert solution.ends[0].rho["cation"] == pytest.approx(0.2, rel=1e-8)
-    flux = solution.totals.flux
+    assert solution.steady.ends[0].rho["cation"] == pytest.approx(0.2, rel=1e-8)
+    flux = solution.steady.totals.flux
     assert abs(flux["left"]["cation"]) > 1e-3
     assert flux["left"]["cation"] == pytest.approx(-flux["right"]["cation"], rel=1e-8)
     assert abs(flux["left"]["anion"]) < 1e-10
@@ -168,7 +168,7 @@ def test_ramp_reaches_the_state_of_the_direct_solve():
     direct = pnp.solve(pnp.make_case(tables))
     ramped = pnp.solve(pnp.make_case(tables | {"solver": {"strategy": "ramp"}}))
     assert ramped.report.ramp_steps > 1
-    assert ramped.totals.charge["left"] == pytest.approx(direct.totals.charge["left"], rel=1e-10)
+    assert ramped.steady.totals.charge["left"] == pytest.approx(direct.steady.totals.charge["left"], rel=1e-10)
 
 
 def test_empty_reservoir_is_a_sink():
@@ -182,4 +182,4 @@ def test_empty_reservoir_is_a_sink():
             {"where": "right", "kind": "reservoir", "fraction": {"A": 0.0}},
         ],
     }
-    assert pnp.solve(pnp.make_case(tables)).currents["A"] == pytest.approx(-np.log(0.5), rel=1e-4)
+    assert pnp.solve(pnp.make_case(tables)).steady.currents["A"] == pytest.approx(-np.log(0.5), rel=1e-4)

@@ -81,7 +81,7 @@ def test_own_law_runs_from_a_script_and_lies_between_vacancy_hopping_and_stirrin
     tables = pnp.read_case(EXAMPLES / "membrane.toml").as_written()
     tables["model"] |= {"law": "vacancy", "kappa": 0.5}
     named = pnp.solve(pnp.make_case(tables))
-    assert own.currents == pytest.approx(named.currents, rel=1e-10)
+    assert own.steady.currents == pytest.approx(named.steady.currents, rel=1e-10)
 
 
 def test_sweep_finds_inverse_currents_in_the_stirring_law_alone():

@@ -72,7 +72,7 @@ def test_fronts_inside_the_domain_get_cells_once_they_are_known(front: tuple):
             {"where": "right", "kind": "reservoir", "fraction": right, "potential": 0.0},
         ],
     }
-    found = np.array(list(pnp.solve(tables).currents.values()))
+    found = np.array(list(pnp.solve(tables).steady.currents.values()))
     tables["domain"]["cells"] = 20_000
-    right_ones = np.array(list(pnp.solve(tables).currents.values()))
+    right_ones = np.array(list(pnp.solve(tables).steady.currents.values()))
     assert np.abs(found - right_ones).max() < 2e-5 * np.abs(right_ones).max()

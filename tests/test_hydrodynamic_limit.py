@@ -42,7 +42,7 @@ def test_finite_elements_agree_with_the_exact_solution_for_three_and_five_specie
     exact = stationary_state(left, right, fields)
     solution = pnp.solve(pnp.make_case(channel(left, right, fields)))
     np.testing.assert_allclose(
-        list(solution.currents.values()), exact.currents, atol=1e-7 * np.abs(exact.currents).max()
+        list(solution.steady.currents.values()), exact.currents, atol=1e-7 * np.abs(exact.currents).max()
     )
     from pnp_exclusion.observe.sample import profile
 
@@ -58,7 +58,7 @@ def test_finite_elements_agree_with_the_exact_solution_in_pieces_of_field_and_di
         [0.2, 0.5], [0.6, 0.1], [[8.0, -3.0], [0.0, 0.0]], edges=(0.0, 0.4, 1.0), diffusivity=[1.0, 0.5]
     )
     solution = pnp.solve(pnp.make_case(tables))
-    np.testing.assert_allclose(list(solution.currents.values()), exact.currents, rtol=1e-6)
+    np.testing.assert_allclose(list(solution.steady.currents.values()), exact.currents, rtol=1e-6)
 
 
 def lattice(case: Path, folder: Path, *words: str, ranks: int = 1) -> dict:

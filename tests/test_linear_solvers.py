@@ -163,7 +163,7 @@ def test_a_fieldsplit_of_a_single_field_is_that_field():
         del end["potential"]
         end["fraction"] = {"a": amount}
     direct = {**tables, "solver": {"degree": 1, "linear": "direct"}}
-    currents = [pnp.solve(case).totals.through("a", "left", "right") for case in (tables, direct)]
+    currents = [pnp.solve(case).steady.totals.through("a", "left", "right") for case in (tables, direct)]
     assert currents[0] == pytest.approx(currents[1], rel=1e-9)
 
 
@@ -184,7 +184,7 @@ def test_a_start_from_coarser_meshes_leads_to_the_same_currents(
     assert coarse[0] == 0
     assert coarse[1] >= 1
     cold, warm = found
-    assert warm.currents == pytest.approx(cold.currents, rel=1e-8)
+    assert warm.steady.currents == pytest.approx(cold.steady.currents, rel=1e-8)
     assert jacobians[1] <= min(2, jacobians[0])
 
 
@@ -205,7 +205,7 @@ def test_without_a_compiler_cells_are_assembled_one_by_one(monkeypatch: pytest.M
     monkeypatch.setenv("CC", "/nonexistent")
     plain = pnp.solve(tables, progress=lines.append)
     assert any("assembly cell by cell: /nonexistent could not run" in line for line in lines)
-    assert plain.currents == pytest.approx(batched.currents, rel=1e-9)
+    assert plain.steady.currents == pytest.approx(batched.steady.currents, rel=1e-9)
 
 
 def test_kept_eliminations_save_jacobians_and_leave_as_little():
@@ -219,7 +219,7 @@ def test_kept_eliminations_save_jacobians_and_leave_as_little():
     for solution in (kept, renewed):
         # the law of conservation, which holds to rounding for a converged state
         assert solution.summary()["balance"] < 1e-10
-    assert kept.currents == pytest.approx(renewed.currents, rel=1e-10)
+    assert kept.steady.currents == pytest.approx(renewed.steady.currents, rel=1e-10)
 
 
 def test_steps_with_a_kept_jacobian_do_not_count_against_the_limit():
@@ -249,7 +249,7 @@ def test_few_cells_of_a_high_degree_give_the_currents_of_many_of_a_low_one(law: 
     tables["model"]["law"] = law
     fine = pnp.solve(tables)
     coarse = pnp.solve(tables | {"domain": tables["domain"] | {"cells": 10}, "solver": {"degree": degree}})
-    assert coarse.currents == pytest.approx(fine.currents, rel=1e-4)
+    assert coarse.steady.currents == pytest.approx(fine.steady.currents, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_banded_elimination_needs_no_pivots_where_densities_vanish(law: str, deg
     tables = with_solver(blocking_electrode(law, 40.0 if law != "pnp" else 10.0, 1e-2), degree=degree)
     banded, direct = (pnp.solve(with_solver(tables, linear=linear)) for linear in ("auto", "direct"))
     assert (banded.report.linear, banded.report.tried) == ("banded", [])
-    assert banded.totals.charge == pytest.approx(direct.totals.charge, rel=1e-9)
+    assert banded.steady.totals.charge == pytest.approx(direct.steady.totals.charge, rel=1e-9)
     assert banded.report.linear_iterations == banded.report.newton_iterations
 
 
@@ -300,7 +300,7 @@ def test_banded_elimination_needs_no_pivots_where_densities_vanish(law: str, deg
 def test_banded_elimination_finds_the_currents_of_the_direct_solver(law: str, voltage: float):
     banded, direct = (pnp.solve(with_solver(membrane(law, voltage), linear=linear)) for linear in ("banded", "direct"))
     assert (banded.report.linear, banded.report.tried) == ("banded", [])
-    assert banded.currents == pytest.approx(direct.currents, rel=1e-8)
+    assert banded.steady.currents == pytest.approx(direct.steady.currents, rel=1e-8)
 
 
 def test_the_direct_solver_takes_over_from_a_banded_elimination_that_fails():
@@ -309,7 +309,7 @@ def test_the_direct_solver_takes_over_from_a_banded_elimination_that_fails():
     solution = pnp.solve(failing, progress=lines.append)
     (told,) = solution.report.tried
     assert solution.report.linear == "direct" and "banded" in told and any(told in line for line in lines)
-    assert solution.currents == pytest.approx(pnp.solve(membrane("mpnp", 10.0)).currents, rel=1e-8)
+    assert solution.steady.currents == pytest.approx(pnp.solve(membrane("mpnp", 10.0)).steady.currents, rel=1e-8)
 
 
 @pytest.mark.parametrize("petsc", [{"pc_factor_mat_solver_type": "mumps"}, {"ksp_type": "preonly"}])
@@ -317,7 +317,7 @@ def test_what_the_user_wants_instead_of_the_banded_elimination_is_done(petsc: di
     solution = pnp.solve(with_solver(membrane("mpnp", 1.0), petsc=petsc))
     assert solution.report.tried == [] and solution.unused_petsc_options == []
     assert solution.petsc_options.items() >= petsc.items()
-    assert solution.currents == pytest.approx(pnp.solve(membrane("mpnp", 1.0)).currents, rel=1e-8)
+    assert solution.steady.currents == pytest.approx(pnp.solve(membrane("mpnp", 1.0)).steady.currents, rel=1e-8)
 
 
 def test_banded_is_refused_where_it_does_not_serve(tmp_path: Path):

@@ -47,7 +47,7 @@ def growth(tables: dict, what: str, cells: tuple[int, int] = (32, 64)) -> float:
     totals = []
     for count in cells:
         tables["domain"]["cells"] = count
-        found = pnp.solve(tables).totals
+        found = pnp.solve(tables).steady.totals
         totals.append(found.charge["bottom"] if what == "charge" else found.flux["bottom"][what])
     return totals[1] - totals[0]
 

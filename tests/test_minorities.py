@@ -40,7 +40,7 @@ def test_scarce_species_has_the_current_and_force_of_a_dilute_one(law: str, volt
         goldman = voltage * (first * math.exp(voltage) - second) / math.expm1(voltage) if voltage else first - second
         if law == "vacancy":
             goldman *= 1.0 - 2.0 * SALT
-        assert solution.currents["few"] == pytest.approx(goldman, rel=1e-6), share
+        assert solution.steady.currents["few"] == pytest.approx(goldman, rel=1e-6), share
         assert solution.forces["few"] == pytest.approx(voltage - math.log(3.0), rel=1e-6)
         assert solution.regimes["few"] != "none"
         assert solution.report.newton_iterations <= 12
@@ -55,7 +55,7 @@ def test_iterative_solvers_see_scarce_species_too(shape: str):
     solution = pnp.solve(tables)
     first, second = SALT * 1e-20, 3.0 * SALT * 1e-20
     goldman = 2.0 * (first * math.exp(2.0) - second) / math.expm1(2.0)
-    assert solution.currents["few"] == pytest.approx(goldman, rel=1e-4)
+    assert solution.steady.currents["few"] == pytest.approx(goldman, rel=1e-4)
     assert solution.report.newton_iterations <= 8
     assert solution.report.tried == []
     assert solution.regimes["few"] == "uphill-field"
@@ -74,8 +74,8 @@ def test_current_between_two_ends_is_their_mean_where_a_third_boundary_feeds_it(
     }
     # diffusion is linear: 0.9 pass, and what the top takes is missing at both sides alike
     solution = pnp.solve(tables)
-    assert solution.currents["A"] == pytest.approx(0.9, rel=1e-6)
-    assert solution.totals.flux["right"]["A"] == pytest.approx(0.9 - 0.25, rel=1e-4)
+    assert solution.steady.currents["A"] == pytest.approx(0.9, rel=1e-6)
+    assert solution.steady.totals.flux["right"]["A"] == pytest.approx(0.9 - 0.25, rel=1e-4)
 
 
 def test_species_that_is_absent_has_no_current():
@@ -174,9 +174,9 @@ def test_minorities_of_a_reverse_biased_junction_have_the_currents_that_the_prof
         ],
     }
     solution = pnp.solve(tables)
-    for name, current in solution.currents.items():
-        assert current == pytest.approx(solution.currents_of_profile[name], rel=1e-5)
-        assert solution.totals.uncertainty(name) < 1e-6 * abs(current)
+    for name, current in solution.steady.currents.items():
+        assert current == pytest.approx(solution.steady.currents_of_profile[name], rel=1e-5)
+        assert solution.steady.totals.uncertainty(name) < 1e-6 * abs(current)
     # the smallest current by the saturation current of a short diode, D n_i^2/(N W), W somewhat less than 2 um
     hole = -solution.summary()["flux"]["right"]["hole"]["value"]
     least = 12e-4 * minority_content * 1e6 / 6.02214e23 / 2e-6
@@ -197,6 +197,6 @@ def test_current_below_rounding_is_told():
     solution = pnp.solve(tables)
     # J int exp(psi) = 0.2 - 0.1 with psi rising by 160 a length to the middle: int = 2 (e^80 - 1)/160
     expected = 0.1 * 80.0 / math.expm1(80.0)
-    assert solution.currents_of_profile["a"] == pytest.approx(expected, rel=1e-3)
+    assert solution.steady.currents_of_profile["a"] == pytest.approx(expected, rel=1e-3)
     assert solution.regimes["a"] == "none"
-    assert any("below what rounding leaves" in sentence for sentence in solution.warnings())
+    assert any("below what rounding leaves" in sentence for sentence in solution.warnings)

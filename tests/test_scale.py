@@ -164,7 +164,7 @@ def test_a_single_species_solves_with_fieldsplit():
     iterative = solve(make_case(tables))
     direct = solve(make_case(change(tables, "solver", "linear", to="direct")))
     assert iterative.petsc_options["pc_type"] == "mg"
-    assert iterative.currents == pytest.approx(direct.currents, rel=1e-8)
+    assert iterative.steady.currents == pytest.approx(direct.steady.currents, rel=1e-8)
 
 
 def test_the_direct_solver_takes_over_from_a_failing_one():
@@ -175,7 +175,7 @@ def test_the_direct_solver_takes_over_from_a_failing_one():
     assert solution.report.linear == "direct"
     (told,) = solution.report.tried
     assert "fieldsplit" in told and any(told in line for line in lines)
-    assert solution.currents == pytest.approx(solve(make_case(square(8))).currents, rel=1e-8)
+    assert solution.steady.currents == pytest.approx(solve(make_case(square(8))).steady.currents, rel=1e-8)
 
 
 def test_the_direct_solver_does_not_take_over_without_the_memory_or_against_the_user(monkeypatch: pytest.MonkeyPatch):

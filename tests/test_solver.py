@@ -57,7 +57,7 @@ def test_fieldsplit_finds_the_currents_of_the_direct_solver(name: str, degree: i
     for linear in ("direct", "fieldsplit"):
         tables["solver"]["linear"] = linear
         solution = pnp.solve(pnp.make_case(tables, EXAMPLES))
-        currents[linear] = solution.currents
+        currents[linear] = solution.steady.currents
     assert solution.report.linear_iterations > solution.report.newton_iterations
     assert currents["fieldsplit"] == pytest.approx(currents["direct"], rel=1e-8)
 
@@ -77,6 +77,6 @@ def test_what_interrupts_a_solve_ends_it(interruption: BaseException | type[Base
 def test_case_may_be_given_as_a_file_or_as_tables():
     """A case read by hand gives the same currents."""
     path = EXAMPLES / "membrane.toml"
-    currents = pnp.solve(pnp.read_case(path)).currents
-    assert pnp.solve(path).currents == currents
-    assert pnp.solve(pnp.read_case(path).as_written()).currents == currents
+    currents = pnp.solve(pnp.read_case(path)).steady.currents
+    assert pnp.solve(path).steady.currents == currents
+    assert pnp.solve(pnp.read_case(path).as_written()).steady.currents == currents

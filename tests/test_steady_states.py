@@ -37,8 +37,8 @@ def test_electrode_that_holds_one_species_beside_a_reservoir_conserves_both():
     tables["boundaries"][1]["where"] = "left"
     solution = solve(tables)
     assert solution.summary()["balance"] < 1e-9
-    assert abs(solution.totals.flux["top"]["cation"]) > 1e-3
-    assert abs(solution.totals.flux["top"]["anion"]) < 1e-12
+    assert abs(solution.steady.totals.flux["top"]["cation"]) > 1e-3
+    assert abs(solution.steady.totals.flux["top"]["anion"]) < 1e-12
 
 
 @pytest.mark.parametrize("shape", ["rectangle", "box"])
@@ -53,9 +53,9 @@ def test_case_that_varies_along_x_only_has_the_currents_of_the_interval(shape: s
     tables["domain"] = {"shape": shape, "size": [1.0, 0.5, 0.25][: len(across)], "cells": across}
     solid = solve(tables)
     area = {"rectangle": 0.5, "box": 0.125}[shape]
-    for name, current in interval.currents.items():
-        assert solid.currents[name] == pytest.approx(area * current, rel=1e-5)
-    assert solid.totals.charge["left"] == pytest.approx(area * interval.totals.charge["left"], rel=1e-3)
+    for name, current in interval.steady.currents.items():
+        assert solid.steady.currents[name] == pytest.approx(area * current, rel=1e-5)
+    assert solid.steady.totals.charge["left"] == pytest.approx(area * interval.steady.totals.charge["left"], rel=1e-3)
     assert solid.regimes == interval.regimes
 
 
@@ -66,7 +66,7 @@ def test_imposed_field_vector_across_the_flow_carries_what_it_must():
     for boundary in tables["boundaries"]:
         boundary["fraction"] = {"A": 0.3}
     solution = solve(tables)
-    assert solution.currents["A"] == pytest.approx(0.3 * 0.7 * 2.0, rel=1e-9)
+    assert solution.steady.currents["A"] == pytest.approx(0.3 * 0.7 * 2.0, rel=1e-9)
     assert solution.regimes["A"] == "drift"
 
 
@@ -74,8 +74,8 @@ def test_prescribed_flux_through_a_side_leaves_through_the_reservoir():
     tables = rectangle(dimensionless_case(law="mpnp"), [8, 8])
     tables["boundaries"][1] = {"where": "top", "kind": "flux", "flux": {"A": -0.1}}
     solution = solve(tables)
-    assert solution.totals.flux["top"]["A"] == pytest.approx(-0.1, rel=1e-12)
-    assert solution.totals.flux["left"]["A"] == pytest.approx(0.1, rel=1e-9)
+    assert solution.steady.totals.flux["top"]["A"] == pytest.approx(-0.1, rel=1e-12)
+    assert solution.steady.totals.flux["left"]["A"] == pytest.approx(0.1, rel=1e-9)
 
 
 def test_closed_ions_in_two_dimensions_keep_their_amount():
@@ -84,8 +84,8 @@ def test_closed_ions_in_two_dimensions_keep_their_amount():
     for species in tables["species"]:
         species["mean_fraction"] = 0.15
     solution = solve(tables)
-    assert solution.mean_fluxes == pytest.approx({"cation": 0.15, "anion": 0.15}, rel=1e-9)
-    assert solution.totals.charge["left"] == pytest.approx(-solution.totals.charge["right"], rel=1e-9)
+    assert solution.steady.mean_fluxes == pytest.approx({"cation": 0.15, "anion": 0.15}, rel=1e-9)
+    assert solution.steady.totals.charge["left"] == pytest.approx(-solution.steady.totals.charge["right"], rel=1e-9)
 
 
 def test_two_dielectrics_in_series_are_two_capacitors():
@@ -93,7 +93,7 @@ def test_two_dielectrics_in_series_are_two_capacitors():
     tables = blocking_electrode("pnp", 3.0, 1.0, bulk=1e-12)
     tables["regions"] = [{"name": "oil", "x": [0.4, 1.0], "permittivity": 0.05}]
     expected = 3.0 / (0.4 + 0.6 / 0.05)
-    assert solve(tables).totals.charge["left"] == pytest.approx(expected, rel=1e-6)
+    assert solve(tables).steady.totals.charge["left"] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("law", ["mpnp", "vacancy", "pnp"])
@@ -116,7 +116,7 @@ def test_two_like_ions_in_a_saturated_layer_hold_the_closed_form_charge(law: str
     tables["boundaries"][1]["fraction"] = {"cation": 0.02, "other": 0.03, "anion": 0.05}
     solution = solve(tables)
     exact = -0.02 * np.sqrt(2.0 * np.log1p(0.1 * (np.cosh(voltage) - 1.0)))
-    assert solution.totals.charge["left"] == pytest.approx(exact, rel=1e-5)
+    assert solution.steady.totals.charge["left"] == pytest.approx(exact, rel=1e-5)
     assert solution.identity_residual < 1e-6
     assert set(solution.regimes.values()) == {"none"}
 
@@ -146,7 +146,7 @@ def test_steric_uphill_needs_no_field_and_is_mpnp_s_alone():
     assert solve(tables).regimes == {"A": "uphill-steric", "B": "fickian"}
     tables["model"]["law"] = "shdl"
     stirred = solve(tables)
-    assert stirred.currents["A"] == pytest.approx(-0.06, rel=1e-7)
+    assert stirred.steady.currents["A"] == pytest.approx(-0.06, rel=1e-7)
     assert stirred.regimes["A"] == "inverse"
 
 
@@ -158,7 +158,7 @@ def test_slow_membrane_passes_a_small_current_that_is_still_one():
         changed = copy.deepcopy(tables)
         changed["regions"][0]["diffusivity"] = factor
         solution = solve(changed)
-        currents[factor] = solution.currents["Cl"]
+        currents[factor] = solution.steady.currents["Cl"]
         assert solution.regimes["Na"] == "inverse"
         assert solution.identity_residual < 1e-6
     assert currents[1e-8] == pytest.approx(1e-2 * currents[1e-6], rel=1e-4)
@@ -171,7 +171,7 @@ def test_only_differences_of_potential_matter():
     for low, high in (("0 V", "0.2 V"), ("100 V", "100.2 V")):
         tables["boundaries"][0]["potential"], tables["boundaries"][1]["potential"] = high, low
         found.append(solve(tables))
-    assert found[1].totals.charge == pytest.approx(found[0].totals.charge, rel=1e-9)
+    assert found[1].steady.totals.charge == pytest.approx(found[0].steady.totals.charge, rel=1e-9)
     _, phi = found[1].discretisation.reported_potentials(found[1].discretisation.unknown.x.array.reshape(-1, 3))
     assert np.ptp(phi) * 0.0256926 == pytest.approx(0.2, rel=1e-5)
     assert phi.min() * 0.0256926 == pytest.approx(100.0, rel=1e-5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from pnp_exclusion.solver.steady import SteadyReport
 from pnp_exclusion.studies.threshold import threshold
 
 USES: dict[str, Callable[[Any], float]] = {
-    "solve": lambda case: pnp.solve(case).currents["A"],
+    "solve": lambda case: pnp.solve(case).steady.currents["A"],
     "couple": lambda case: pnp.couple(case, points=0).steady.currents[0],
     "threshold": lambda case: threshold(case, "A").value,
 }
@@ -59,8 +58,8 @@ def test_solution_stands_for_its_law_too():
     own = Law("own", lambda a, b, rho, d: 2.0 * base.exchange(a, b, rho, d), free_energy=base.free_energy)
     tables = charged_membrane(0.3, 0.1, 1.0)
     once = pnp.solve(tables, own)
-    assert pnp.solve(once).currents == pytest.approx(once.currents, rel=1e-9)
-    assert once.currents["A"] == pytest.approx(2.0 * pnp.solve(tables, base).currents["A"], rel=1e-6)
+    assert pnp.solve(once).steady.currents == pytest.approx(once.steady.currents, rel=1e-9)
+    assert once.steady.currents["A"] == pytest.approx(2.0 * pnp.solve(tables, base).steady.currents["A"], rel=1e-6)
 
 
 @pytest.mark.parametrize("use", [*USES, "sweep"])
@@ -114,7 +113,7 @@ def test_commands_that_need_a_solution_do_not_claim_to_keep_part_of_one(command:
 
 def test_last_good_state_is_said_to_be_kept_only_where_it_is(tmp_path: Path):
     solution = pnp.solve(charged_membrane(0.3, 0.1, 1.0))
-    part = replace(solution, converged=False, report=SteadyReport(drive=0.5))
+    part = pnp.Solution(solution.setup, solution.discretisation, SteadyReport(drive=0.5), converged=False)
     assert f"{tmp_path} holds the last good state, at 0.5 of the driving forces" in failure(part, tmp_path)
     assert "the last good state (which run would keep) was at 0.5 of the driving forces" in failure(part)
 

@@ -57,7 +57,7 @@ def test_warm_starts_reach_the_exact_currents_over_a_range_of_fields():
     with Workbench(cases[0], also=cases) as bench:
         for strength, case in zip(strengths, cases, strict=True):
             solution = bench.solve(case, state)
-            currents, state = list(solution.currents.values()), solution.state
+            currents, state = list(solution.steady.currents.values()), solution.state
             exact = stationary_state([0.2, 0.5], [0.6, 0.1], [strength, -0.5 * strength]).currents
             assert currents == pytest.approx(exact, abs=1e-6 * max(1.0, np.abs(exact).max()))
 
@@ -74,7 +74,7 @@ def test_a_path_may_begin_where_nothing_drives_the_species():
         state = None
         for strength, case in zip((0.0, 1.0, 2.0), cases, strict=True):
             solution = bench.solve(case, state)
-            currents, state = list(solution.currents.values()), solution.state
+            currents, state = list(solution.steady.currents.values()), solution.state
             exact = stationary_state([0.2, 0.5], [0.2, 0.5], [strength, strength]).currents
             assert currents == pytest.approx(exact, abs=1e-7)
 
@@ -142,7 +142,7 @@ def test_given_fluxes_and_means_follow_too():
     with Workbench(cell(-0.1, 0.3)) as bench:
         for flux, mean in [(-0.1, 0.3), (0.1, 0.3), (-0.3, 0.1)]:
             solution = bench.solve(cell(flux, mean))
-            assert solution.totals.flux["right"]["A"] == pytest.approx(-flux, rel=1e-8)
+            assert solution.steady.totals.flux["right"]["A"] == pytest.approx(-flux, rel=1e-8)
             rho = bench.discrete.fields.rho["B"]
             assert bench.discrete.forms.integral("amount of B", lambda rho=rho: rho) == pytest.approx(mean, rel=1e-8)
 
@@ -156,7 +156,7 @@ def test_history_leaves_no_trace_after_forgetting():
         state, found = None, []
         for case in cases:
             solution = bench.solve(case, state)
-            found.append(tuple(solution.currents.values()))
+            found.append(tuple(solution.steady.currents.values()))
             state = solution.state
         return found
 
@@ -171,12 +171,12 @@ def test_benches_do_not_disturb_each_others_options():
     """Reference: the currents of the first bench before the second, with other PETSc options, came and went."""
     case = membrane("-40 mV")
     with Workbench(case) as bench:
-        before = bench.solve(case).currents
+        before = bench.solve(case).steady.currents
         written = case.as_written() | {"solver": {"petsc": {"ksp_type": "gmres", "ksp_rtol": 1e-3}}}
         with Workbench(make_case(written)) as other:
             other.solve(make_case(written))
         bench.forget()
-        assert bench.solve(case).currents == before
+        assert bench.solve(case).steady.currents == before
 
 
 def test_what_differs_in_more_than_numbers_does_not_fit():

@@ -69,8 +69,8 @@ def prepare(task: Task) -> Prepared:
 
     def measure(solution: pnp.Solution) -> list[float]:
         if task.problem == "P2":
-            return [solution.totals.charge["left"]]
-        return [solution.totals.through(name, "left", "right") for name in ("plus", "minus")]
+            return [solution.steady.totals.charge["left"]]
+        return [solution.steady.totals.through(name, "left", "right") for name in ("plus", "minus")]
 
     index_map = bench.discrete.unknown.x.index_map
 

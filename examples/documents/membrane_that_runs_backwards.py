@@ -93,12 +93,12 @@ for law, solution in solutions.items():
 
 # %%
 stirred = solutions["shdl"]
-vacancy_resistance = stirred.resistance[0, 1]
-conductance = 1.0 / (np.diagonal(stirred.resistance) - vacancy_resistance)
+vacancy_resistance = stirred.steady.resistance[0, 1]
+conductance = 1.0 / (np.diagonal(stirred.steady.resistance) - vacancy_resistance)
 force = np.array([stirred.forces["Na"], stirred.forces["Cl"]])
 drag = conductance @ force / (1.0 / vacancy_resistance + conductance.sum())
 print(f"force on Na {force[0]:.3f} kT, drag {drag:.3f} kT, on Cl {force[1]:.3f} kT")
-current = np.array([stirred.currents["Na"], stirred.currents["Cl"]])
+current = np.array([stirred.steady.currents["Na"], stirred.steady.currents["Cl"]])
 assert np.allclose(current, conductance * (force - drag), rtol=1e-7)  # docs/theory.md#master-identity
 assert force[0] > 0.0 > current[0]
 assert current @ force > 0.0
@@ -113,7 +113,7 @@ assert [law for law, solution in solutions.items() if "inverse" in solution.regi
 
 # %%
 def sodium(law: str, millivolts: float) -> float:
-    """The current of sodium to the right, in units of D/L."""
+    """The current of sodium to the right, mol/m^2/s."""
     return pnp.solve(membrane(law, millivolts)).currents["Na"]
 
 
@@ -127,7 +127,7 @@ for law in ("mpnp", "shdl"):
 axis.axvspan(thresholds["mpnp"], thresholds["shdl"], alpha=0.15, label="shdl: against its own force")
 axis.axhline(0.0, color="black", linewidth=0.8)
 axis.set_xlabel("voltage on the left [mV]")
-axis.set_ylabel("current of sodium [D/L]")
+axis.set_ylabel("current of sodium [mol/m²/s]")
 axis.legend()
 
 # %%

@@ -51,7 +51,7 @@ voltages = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
 print("V [kT/e]   charge: point ions   crowded   solver (mpnp)")
 charges = []
 for voltage in voltages:
-    charges.append(pnp.solve(electrode(float(voltage), "mpnp")).totals.charge["left"])
+    charges.append(pnp.solve(electrode(float(voltage), "mpnp")).steady.totals.charge["left"])
     exact = float(points.surface_charge(voltage)), float(crowded.surface_charge(voltage))
     print(f"{voltage:8g}   {exact[0]:18.5g}   {exact[1]:7.5g}   {charges[-1]:12.7g}")
 

@@ -22,7 +22,7 @@ def distances(solutions: Mapping[str, Solution]) -> list[dict[str, Any]]:
     two ends. ``profile``: root of the mean square of the difference of concentrations (fractions in a dimensionless
     case) over the interval, or over the central slice.
     """
-    axis = next(iter(solutions.values())).axis
+    axis = next(iter(solutions.values())).steady.axis
     sampled = {law: _sampled(solution, axis) for law, solution in solutions.items()}
     found = []
     for (first, one), (second, other) in combinations(solutions.items(), 2):
@@ -44,12 +44,8 @@ def distances(solutions: Mapping[str, Solution]) -> list[dict[str, Any]]:
 def _differences(one: Solution, other: Solution) -> dict[str, Any] | None:
     if one.currents is None or other.currents is None:
         return None
-    scales, dimension = one.setup.scales, one.discretisation.problem.domain.dimension
-    per = ["/m^2", "/m", ""][dimension - 1]
-    factor = scales.flux * scales.length ** (dimension - 1)
-    unit = f"mol{per}/s" if scales.si else ""
     return {
-        name: {"value": (other.currents[name] - current) * factor, "unit": unit}
+        name: {"value": other.currents[name] - current, "unit": one.current_unit}
         for name, current in one.currents.items()
     }
 

@@ -14,14 +14,13 @@ from pnp_exclusion.case.case import Case, read_case
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.output.distances import distances
-from pnp_exclusion.output.report import currents_in_units
 from pnp_exclusion.output.results import LOG, ResultFolder, manifest, profile_csv, write_fields
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import carried_fluxes, solve
+from pnp_exclusion.solution.solve import carried_fluxes, solve_quietly
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -70,14 +69,14 @@ class Job:
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
         options nobody asked for."""
-        solution = solve(
+        solution = solve_quietly(
             case,
             comm=comm or self.comm,
             petsc_options=self.petsc_options,
             progress=self.console.say,
             keep_failure=True,
         )
-        for warning in solution.warnings():
+        for warning in solution.warnings:
             self.console.warn(warning)
         return solution
 
@@ -119,9 +118,9 @@ class Job:
             profile = sample.profile(solution.discretisation)
             folder.draw(f"{prefix}profiles.png", "output.plots.draw_profiles", case, scales, profile)
         else:
-            cut = sample.central_slice(solution.discretisation, solution.axis)
+            cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
-        parts, letter = solution.flux_parts, "xyz"[solution.axis]
+        parts, letter = solution.steady.flux_parts, "xyz"[solution.steady.axis]
         folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
 
     def write_comparison(self, solutions: dict[str, Solution]) -> None:
@@ -134,22 +133,21 @@ class Job:
         content = {"converged": converged, "laws": summaries, "distances": apart}
         self.folder.write_json("summary.json", lambda: content)
         first = next(iter(solutions.values()), None)
-        if first is None or first.ends is None or not case.output.pictures:
+        if first is None or first.steady.ends is None or not case.output.pictures:
             return
         one_dimensional = first.discretisation.problem.domain.dimension == 1
         profiles = {law: sample.profile(s.discretisation) for law, s in solutions.items()} if one_dimensional else {}
-        currents = {law: currents_in_units(solution) for law, solution in solutions.items()}
         self.folder.draw(
             "comparison.png",
             "output.plots.draw_comparison",
             case.title,
             first.setup.scales,
             case.species_names,
-            {law: values for law, (values, _) in currents.items()},
+            {law: solution.currents for law, solution in solutions.items()},
             {law: solution.regimes for law, solution in solutions.items()},
             profiles,
-            tuple(end.name for end in first.ends),
-            next(unit for _, unit in currents.values()),
+            tuple(end.name for end in first.steady.ends),
+            first.current_unit,
         )
 
     def print_lines(self, lines: Sequence[str]) -> None:

@@ -11,23 +11,15 @@ from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.solution.solution import Solution
 
 
-def currents_in_units(solution: Solution) -> tuple[dict[str, float], str]:
-    """Return the flux of every species from the first end to the second in the case's units, and the unit."""
-    scales, dimension = solution.setup.scales, solution.discretisation.problem.domain.dimension
-    factor = scales.flux * scales.length ** (dimension - 1)
-    unit = f"mol{['/m^2', '/m', ''][dimension - 1]}/s" if scales.si else ""
-    return {name: value * factor for name, value in (solution.currents or {}).items()}, unit
-
-
 def run_table(solution: Solution) -> list[str]:
     """Return the lines that ``run`` prints: currents, forces and regimes, or fluxes without two ends."""
     if not solution.has_state:
         return []
     summary = solution.readings()
     lines = []
-    if solution.ends is not None:
-        currents, unit = currents_in_units(solution)
-        first, second = (end.name for end in solution.ends)
+    if solution.steady.ends is not None:
+        currents, unit = solution.currents or {}, solution.current_unit
+        first, second = (end.name for end in solution.steady.ends)
         rows = [
             [name, f"{currents[name]:.6g}", f"{solution.forces[name]:.6g}", solution.regimes[name] or "-"]  # type: ignore[index]
             for name in currents
@@ -60,13 +52,13 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
     if not solutions:
         return []
     for law, solution in solutions.items():
-        currents, unit = currents_in_units(solution)
+        currents, unit = solution.currents, solution.current_unit
         identity = "-" if solution.identity_residual is None else f"{solution.identity_residual:.1e}"
         for name in solution.discretisation.problem.names:
             current = f"{currents[name]:.6g}" if currents else "-"
             force = f"{solution.forces[name]:.5g}" if solution.forces else "-"
             rows.append([law, name, current, force, solution.regimes[name] or "-", identity])
-    ends = next(iter(solutions.values())).ends
+    ends = next(iter(solutions.values())).steady.ends
     arrow = f" {ends[0].name} -> {ends[1].name}" if ends else ""
     head = [
         "law",

@@ -51,24 +51,21 @@ at degree 4 (at degree 1 it may be 2.6 times what is right); at 200 times it is 
 thousandth."""
 
 
-def beyond_limits(solution: SteadyState) -> list[str]:
-    """Return what the checks say of a solution, nothing if all is within the limits; collective."""
-    return [
-        sentence for check in CHECKS if solution.has_state or check is unused_options for sentence in check(solution)
-    ]
+def beyond_limits(steady: SteadyState) -> list[str]:
+    """Return what the checks say of a steady state, nothing if all is within the limits; collective."""
+    return [sentence for check in CHECKS if steady.has_state for sentence in check(steady)]
 
 
-def unused_options(solution: SteadyState) -> Iterator[str]:
-    """Options of the user that nobody asked for: none may be left."""
-    for name in solution.unused_petsc_options:
-        yield f"PETSc's option -{name} had no effect in this solve"
+def without_effect(petsc_options: Sequence[str]) -> list[str]:
+    """Return a sentence for each of the user's options that nobody asked for."""
+    return [f"PETSc's option -{name} had no effect in this solve" for name in petsc_options]
 
 
-def balance(solution: SteadyState) -> Iterator[str]:
+def balance(steady: SteadyState) -> Iterator[str]:
     """What flows in minus what flows out, beyond `BALANCE`, or `STILL` where nothing passes."""
-    for name, mean_flux in solution.mean_fluxes.items():
-        share = currents.balance(solution.totals, {name: mean_flux})
-        limit = BALANCE if solution.totals.passes(name) else STILL
+    for name, mean_flux in steady.mean_fluxes.items():
+        share = currents.balance(steady.totals, {name: mean_flux})
+        limit = BALANCE if steady.totals.passes(name) else STILL
         if not share <= limit:
             yield (
                 f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out "
@@ -76,18 +73,18 @@ def balance(solution: SteadyState) -> Iterator[str]:
             )
 
 
-def digits(solution: SteadyState) -> Iterator[str]:
+def digits(steady: SteadyState) -> Iterator[str]:
     """Currents of which rounding leaves no digits, although their thermodynamic force is not zero."""
-    if solution.currents is None or solution.forces is None:
+    if steady.currents is None or steady.forces is None:
         return
-    predicted = solution.currents_of_profile or {}
-    for name, current in solution.currents.items():
-        uncertainty = solution.totals.uncertainty(name)
-        asked = predicted[name] if predicted else solution.one_way[name] * min(1.0, abs(solution.forces[name]))
+    predicted = steady.currents_of_profile or {}
+    for name, current in steady.currents.items():
+        uncertainty = steady.totals.uncertainty(name)
+        asked = predicted[name] if predicted else steady.one_way[name] * min(1.0, abs(steady.forces[name]))
         wanted = max(abs(asked), abs(current))
-        moved = abs(solution.forces[name]) > NO_FORCE and wanted > NO_FLUX * solution.one_way[name]
+        moved = abs(steady.forces[name]) > NO_FORCE and wanted > NO_FLUX * steady.one_way[name]
         if moved and not uncertainty <= DIGITS * wanted:
-            scale = solution.setup.scales.flux * solution.setup.scales.length ** (solution.axes - 1)
+            scale = steady.setup.scales.flux * steady.setup.scales.length ** (steady.axes - 1)
             asks = f"; the computed profile itself asks for {predicted[name] * scale:.6g}" if predicted else ""
             yield (
                 f"the current of {name} is below what rounding leaves of its exchange at the boundaries "
@@ -95,28 +92,28 @@ def digits(solution: SteadyState) -> Iterator[str]:
             )
 
 
-def identity(solution: SteadyState) -> Iterator[str]:
+def identity(steady: SteadyState) -> Iterator[str]:
     """Currents against the exact relation of any steady state in one dimension, beyond `IDENTITY`."""
-    residual, limit = solution.identity_residual, IDENTITY[solution.discretisation.degree]
-    if solution.has_steep_cells:
+    residual, limit = steady.identity_residual, IDENTITY[steady.discretisation.degree]
+    if steady.has_steep_cells:
         limit *= BESIDE_STEEP
     if residual is not None and not residual <= limit:
         yield (
             f"the currents differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
-            f"(identity_residual; limit {limit:g} at degree {solution.discretisation.degree}): the mesh is too coarse "
+            f"(identity_residual; limit {limit:g} at degree {steady.discretisation.degree}): the mesh is too coarse "
             "somewhere; give more cells, or a higher degree"
         )
 
 
-def entropy(solution: SteadyState) -> Iterator[str]:
+def entropy(steady: SteadyState) -> Iterator[str]:
     """Entropy production against ``sum J_a F_a``, beyond `ENTROPY`, where the two must be equal."""
-    if solution.currents is None or solution.forces is None or not _forces_are_all(solution):
+    if steady.currents is None or steady.forces is None or not _forces_are_all(steady):
         return
-    if not any(solution.totals.passes(name) for name in solution.currents):
+    if not any(steady.totals.passes(name) for name in steady.currents):
         return
-    powers = [solution.currents[name] * solution.forces[name] for name in solution.currents]
-    scale = sum(map(abs, powers)) + NO_DISSIPATION * sum(solution.mean_fluxes.values())
-    difference = abs(solution.entropy_production - sum(powers)) / scale
+    powers = [steady.currents[name] * steady.forces[name] for name in steady.currents]
+    scale = sum(map(abs, powers)) + NO_DISSIPATION * sum(steady.mean_fluxes.values())
+    difference = abs(steady.entropy_production - sum(powers)) / scale
     if not difference <= ENTROPY:
         yield (
             f"the entropy production differs from sum J F by {difference:.1e} of it (limit {ENTROPY:g}): "
@@ -124,13 +121,13 @@ def entropy(solution: SteadyState) -> Iterator[str]:
         )
 
 
-def _forces_are_all(solution: SteadyState) -> bool:
+def _forces_are_all(steady: SteadyState) -> bool:
     """Whether all that flows flows between two ends, each with one electrochemical potential.
 
     Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
     crowded law are held, and where two boundaries that hold different values meet.
     """
-    discrete = solution.discretisation
+    discrete = steady.discretisation
     problem = discrete.problem
     if problem.domain.dimension == 1:
         return True
@@ -140,31 +137,30 @@ def _forces_are_all(solution: SteadyState) -> bool:
     return not weakly_held(problem) and not given and not meeting_boundaries(problem.domain, holding)
 
 
-def overlap(solution: SteadyState) -> Iterator[str]:
+def overlap(steady: SteadyState) -> Iterator[str]:
     """Point ions that take more space than there is, where the case says how large they are."""
-    problem = solution.discretisation.problem
-    if problem.law.crowded or solution.setup.case.model.lattice_spacing is None:
+    problem = steady.discretisation.problem
+    if problem.law.crowded or steady.setup.case.model.lattice_spacing is None:
         return
-    _, eta, _ = solution.discretisation.potentials(solution.discretisation.unknown.x.array)
+    _, eta, _ = steady.discretisation.potentials(steady.discretisation.unknown.x.array)
     filled = float(np.sum(problem.law.free_energy.densities(list(eta))[1:], axis=0).max(initial=0.0))
     filled = problem.domain.comm.allreduce(filled, op=MPI.MAX)
     if filled > OVERLAP:
         yield f"point ions overlap: they would fill {filled:.3g} times the space there is; use a crowded law"
 
 
-def unresolved_layers(solution: SteadyState) -> Iterator[str]:
+def unresolved_layers(steady: SteadyState) -> Iterator[str]:
     """Cells at a boundary beyond `UNRESOLVED`: its charge is wrong."""
-    for coarse in coarsest_cells(solution.discretisation):
-        if CELLS_IN_LAYER[solution.discretisation.degree] * coarse.size > UNRESOLVED * coarse.layer:
-            size, layer = (length_in_words(solution.setup, length) for length in (coarse.size, coarse.layer))
+    for coarse in coarsest_cells(steady.discretisation):
+        if CELLS_IN_LAYER[steady.discretisation.degree] * coarse.size > UNRESOLVED * coarse.layer:
+            size, layer = (length_in_words(steady.setup, length) for length in (coarse.size, coarse.layer))
             yield (
                 f'boundary "{coarse.where}": cells of {size} cannot hold the layer there, which is {layer} thick; '
-                f"its charge is wrong, and so may be what depends on it; {cure(solution.setup.case)}"
+                f"its charge is wrong, and so may be what depends on it; {cure(steady.setup.case)}"
             )
 
 
 CHECKS: Sequence[Callable[[SteadyState], Iterator[str]]] = (
-    unused_options,
     balance,
     digits,
     identity,

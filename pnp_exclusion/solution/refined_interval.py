@@ -25,18 +25,18 @@ ROUNDS = 2
 """The second one cuts what the first one has found to be steeper than its coarse cells said."""
 
 
-def is_too_coarse(solution: SteadyState) -> bool:
+def is_too_coarse(steady: SteadyState) -> bool:
     """Return whether a solution on an automatic mesh of an interval misses the identity; collective."""
-    domain = solution.setup.case.domain
-    if not isinstance(domain, Interval) or domain.cells is not None or not solution.converged:
+    domain = steady.setup.case.domain
+    if not isinstance(domain, Interval) or domain.cells is not None:
         return False
-    residual = solution.identity_residual
-    return residual is not None and residual > INACCURATE[solution.setup.case.solver.degree]
+    residual = steady.identity_residual
+    return residual is not None and residual > INACCURATE[steady.setup.case.solver.degree]
 
 
-def refined(solution: SteadyState) -> Setup:
+def refined(steady: SteadyState) -> Setup:
     """Return the case on a finer mesh; collective."""
-    discrete, setup = solution.discretisation, solution.setup
+    discrete, setup = steady.discretisation, steady.setup
     domain = discrete.problem.domain
     assert domain.grid is not None
     changes = discrete.changes_within_cells()

@@ -2,34 +2,323 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpi4py import MPI
 
 from pnp_exclusion.case.advice import advice
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.discretisation.discretisation import Discretisation, State
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import currents
-from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers
+from pnp_exclusion.observe.sample import central_slice, profile
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.solution import fields, stored
+from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solver.steady import SteadyReport
+
+if TYPE_CHECKING:
+    import xarray
+
+    from pnp_exclusion.solution.figures import Picture
+
+_PER_EXTENT = ("/m^2", "/m", "")
+"""Of what is integrated over a boundary, by the dimension of the domain less one."""
 
 
-class Solution(SteadyState):
-    """A steady state and what its user should know of it; `summary` is in SI units for an SI case."""
+class Solution:
+    """A steady state in the units of its case, as `pnp_exclusion.solve` returns it.
 
-    def warnings(self) -> list[str]:
-        """Return one sentence for everything about this case and its solution that the user should know; collective.
+    Everything is in SI units for a case in SI units, and dimensionless otherwise. What is read off the solution is
+    collective over the ranks that share it, and computed when it is first asked for.
 
-        First what `pnp-exclusion check` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
-        """
-        return list(self._warnings)
+    Attributes
+    ----------
+    steady : SteadyState
+        The same state and its readings without units.
+    setup : Setup
+        The case, its scales, and the problem that they make.
+    report : SteadyReport
+        What the solve took.
+    converged : bool
+        False for the last good state of a solve that failed, which belongs to ``report.drive`` of the driving forces,
+        and for a state whose layers of charge the mesh cannot hold (then ``report.drive`` is 1).
+    seconds : Mapping[str, float]
+        What the parts of the solve took.
+    petsc_options : dict[str, str]
+        Options of PETSc in force.
+    unused_petsc_options : list[str]
+        Those of the user that had no effect.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        discretisation: Discretisation,
+        report: SteadyReport,
+        converged: bool,
+        seconds: Mapping[str, float] | None = None,
+        petsc_options: Mapping[str, str] | None = None,
+        unused_petsc_options: list[str] | None = None,
+    ) -> None:
+        self.steady = SteadyState(setup, discretisation, report)
+        self.setup = setup
+        self.report = report
+        self.converged = converged
+        self.seconds = dict(seconds or {})
+        self.petsc_options = dict(petsc_options or {})
+        self.unused_petsc_options = list(unused_petsc_options or [])
+
+    @property
+    def case(self) -> Case:
+        """The case that was solved."""
+        return self.setup.case
+
+    @property
+    def discretisation(self) -> Discretisation:
+        """The finite elements, holding the state of this solution; other solutions may share them."""
+        return self.steady.discretisation
+
+    @property
+    def state(self) -> State:
+        """The unknowns of this solution, for `Discretisation.show` and as a start for others."""
+        return self.steady.state
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to read: the solution, or the last good state before a failure."""
+        return self.steady.has_state
 
     @cached_property
-    def _warnings(self) -> list[str]:
-        return [*advice(self.setup), *beyond_limits(self)]
+    def currents(self) -> dict[str, float] | None:
+        """Flux of every species from the first end to the second, in `current_unit`; None without two ends.
+
+        mol/m^2/s in one dimension; in two and three integrated over the boundary.
+        """
+        if self.steady.currents is None:
+            return None
+        scales = self.setup.scales
+        factor = scales.flux * scales.length ** (self.steady.axes - 1)
+        return {name: current * factor for name, current in self.steady.currents.items()}
+
+    @property
+    def current_unit(self) -> str:
+        """Unit of `currents` and of fluxes through boundaries; empty for a dimensionless case."""
+        return f"mol{_PER_EXTENT[self.steady.axes - 1]}/s" if self.setup.scales.si else ""
+
+    @property
+    def forces(self) -> dict[str, float] | None:
+        """Thermodynamic force of every species from the first end to the second, kT; None without two ends."""
+        return self.steady.forces
+
+    @property
+    def regimes(self) -> dict[str, str | None]:
+        """Label of the transport of every species; None without two ends."""
+        return self.steady.regimes
+
+    @property
+    def identity_residual(self) -> float | None:
+        """How far the currents are from the master identity, relative; None above one dimension."""
+        return self.steady.identity_residual
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """One sentence for everything about the case and its solution that the user should know.
+
+        First what ``pnp-exclusion check`` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
+        """
+        return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
+
+    # ---- fields ----
+
+    def profile(self) -> xarray.Dataset | None:
+        """Return the solution along an interval; collective.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, on rank 0; None on the others.
+
+        Raises
+        ------
+        ValueError
+            Above one dimension, where `to_xarray` has all nodes.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        if self.steady.axes > 1:
+            raise ValueError(f"a profile is of one dimension, and this case has {self.steady.axes}; see to_xarray()")
+        return self.to_xarray()
+
+    def to_xarray(self) -> xarray.Dataset | None:
+        """Return every field at all nodes of the solution; collective.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            On rank 0; None on the others. Along ``x`` (ascending) in one dimension, along ``node`` with coordinates
+            ``x``, ``y`` and ``z`` in more. With shapes by their dimensions, and units for a case in SI units:
+
+            ``potential (node)``
+                Electric potential in V; not there with imposed fields.
+            ``concentration (species, node)``
+                mol/m^3; in a dimensionless case occupied fractions.
+            ``electrochemical_potential (species, node)``
+                kT; with imposed fields chemical potentials.
+            ``packing (node)``
+                Occupied fraction of all species together.
+            ``flux (species, axis, node)``
+                Flux density in mol/m^2/s, averaged at the vertices of the mesh.
+
+            Coordinates are in m. Every variable has the attributes ``units`` and ``long_name``, the dataset ``title``,
+            ``law`` and ``version`` of this package.
+
+        Raises
+        ------
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        return fields.dataset_of(self.steady)
+
+    def to_pyvista(self) -> Any:
+        """Return every field on the cells of the solution; collective.
+
+        Returns
+        -------
+        pyvista.UnstructuredGrid or None
+            On rank 0; None on the others. One array at the points for each field of `to_xarray` and species, e.g.
+            ``concentration_Na``; fluxes are vectors ``(nodes, 3)``. Coordinates are in
+            ``field_data["length_unit"]``, that of tables and pictures: in metres a scene would be too small to draw.
+
+        Raises
+        ------
+        MissingLibraryError
+            pyvista, an optional library, is not installed.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        return fields.pyvista_grid_of(self.steady)
+
+    def plot(self) -> Picture | None:
+        """Return the picture that ``pnp-exclusion run`` writes: profiles in one dimension, else a slice; collective.
+
+        Returns
+        -------
+        matplotlib.figure.Figure or None
+            On rank 0; None on the others. A notebook shows it; ``figure.savefig(path)`` writes it.
+
+        Raises
+        ------
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        if self.steady.axes == 1:
+            along = profile(self.discretisation)
+            cut = None
+        else:
+            along = None
+            cut = central_slice(self.discretisation, self.steady.axis)
+
+        from pnp_exclusion.solution.figures import profiles_picture, slice_picture
+
+        if along is not None:
+            return profiles_picture(self.case, self.setup.scales, along)
+        return None if cut is None else slice_picture(self.case, self.setup.scales, cut)
+
+    def save(self, path: str | Path) -> None:
+        """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
+
+        Its case, its mesh, its unknowns and what its solve took: data without code. A law that was written in Python
+        is not in it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of the file; rank 0 writes it. A file that is there is replaced.
+
+        Raises
+        ------
+        DiskError
+            It cannot be written.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        outcome = stored.Outcome(
+            report=self.report,
+            converged=self.converged,
+            seconds=self.seconds,
+            petsc_options=self.petsc_options,
+            unused_petsc_options=self.unused_petsc_options,
+        )
+        stored.write(Path(path), self.steady, outcome)
+
+    def _require_state(self) -> None:
+        if not self.has_state:
+            raise ConvergenceError(f"{self.case.path}: this solve has found no state to read")
+
+    # ---- in words ----
+
+    def __repr__(self) -> str:
+        problem = self.steady.shared.problem
+        state = "" if self.converged else ", not converged"
+        title = f"{self.case.title!r}, " if self.case.title else ""
+        lines = [f"<Solution {title}law {problem.law.name}, {problem.domain.cells} cells{state}>"]
+        if self._is_readable:
+            lines += [
+                f"  {name}: current {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
+            ]
+            lines += [f"  warning: {sentence}" for sentence in self.warnings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        problem = self.steady.shared.problem
+        state = "" if self.converged else ", not converged"
+        title = f"<b>{escape(self.case.title)}</b><br>" if self.case.title else ""
+        parts = [f"{title}law {escape(problem.law.name)}, {problem.domain.cells} cells{state}"]
+        if self._is_readable:
+            ends = self.steady.ends
+            arrow = f" {escape(ends[0].name)} → {escape(ends[1].name)}" if ends else ""
+            rows = [["species", f"current{arrow}", "force", "regime"]]
+            rows += [[escape(cell) for cell in row] for row in self._rows()]
+            cells = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+            parts.append("<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>")
+            if self.warnings:
+                sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.warnings)
+                parts.append(f"<ul>{sentences}</ul>")
+        return "".join(f"<div>{part}</div>" for part in parts)
+
+    @property
+    def _is_readable(self) -> bool:
+        """Whether one rank can read the currents without the others, which may not be asked too."""
+        known = {*self.__dict__, *self.steady.__dict__}
+        alone = self.steady.shared.problem.domain.comm.size == 1
+        return self.has_state and (alone or {"currents", "forces", "regimes", "warnings"} <= known)
+
+    def _rows(self) -> list[list[str]]:
+        """Return name, current, force and regime of every species in words."""
+        if self.currents is None or self.forces is None:
+            return []
+        unit = f" {self.current_unit}".rstrip()
+        return [
+            [name, f"{current:.6g}{unit}", f"{self.forces[name]:.6g} kT", self.regimes[name] or "-"]
+            for name, current in self.currents.items()
+        ]
 
     @cached_property
     def unresolved(self) -> list[str]:
         """A sentence for every boundary whose charge the mesh cannot hold, see `checks.UNRESOLVED`; collective."""
-        return list(unresolved_layers(self))
+        return list(unresolved_layers(self.steady))
 
     def refuse_unresolved(self) -> None:
         """Take it as not converged if the mesh cannot hold its layers, unless the case wants to be warned only."""
@@ -41,7 +330,7 @@ class Solution(SteadyState):
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        return self.readings() | self._mechanisms() | {"warnings": self.warnings()}
+        return self.readings() | self._mechanisms() | {"warnings": self.warnings}
 
     def _mechanisms(self) -> dict[str, Any]:
         """Return what carries every flux, and where it runs uphill, which take more integrals than all readings."""
@@ -51,9 +340,10 @@ class Solution(SteadyState):
         unit = "mol/m^2/s" if scales.si else ""
         parts = {
             name: {part: {"value": value * scales.flux, "unit": unit} for part, value in asdict(split).items()}
-            for name, split in self.flux_parts.items()
+            for name, split in self.steady.flux_parts.items()
         }
-        return {"flux_parts": parts, "uphill": {"global": self.is_globally_uphill, "local": self.uphill_shares}}
+        uphill = {"global": self.steady.is_globally_uphill, "local": self.steady.uphill_shares}
+        return {"flux_parts": parts, "uphill": uphill}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
@@ -61,14 +351,14 @@ class Solution(SteadyState):
             return self._failure_summary()
         problem, scales = self.discretisation.problem, self.setup.scales
         extent = scales.length ** (problem.domain.dimension - 1)
-        per = ["/m^2", "/m", ""][problem.domain.dimension - 1]
+        per = _PER_EXTENT[problem.domain.dimension - 1]
         unit = (lambda name: name) if scales.si else (lambda name: "")
 
         def value(number: float, scale: float, name: str) -> dict[str, Any]:
             return {"value": number * scale * extent, "unit": unit(name)}
 
         charges = {species.name: species.charge for species in problem.species}
-        flux_unit, flux = f"mol{per}/s", self.totals.flux
+        totals, flux_unit = self.steady.totals, f"mol{per}/s"
         index_map = self.discretisation.space.dofmap.index_map
         summary: dict[str, Any] = {
             "converged": self.converged,
@@ -76,18 +366,20 @@ class Solution(SteadyState):
             "units": self.setup.case.model.units,
             "flux": {
                 where: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
-                for where, fluxes in flux.items()
+                for where, fluxes in totals.flux.items()
             },
             "current": {
                 where: value(sum(charges[name] * j for name, j in fluxes.items()), scales.current, f"A{per}")
-                for where, fluxes in flux.items()
+                for where, fluxes in totals.flux.items()
             },
-            "charge": {where: value(q, scales.surface_charge, f"C{per}") for where, q in self.totals.charge.items()},
+            "charge": {
+                where: value(q, scales.surface_charge, f"C{per}") for where, q in self.steady.totals.charge.items()
+            },
             "regime": self.regimes,
             "force": self.forces or dict.fromkeys(problem.names),
-            "balance": currents.balance(self.totals, self.mean_fluxes),
+            "balance": currents.balance(totals, self.steady.mean_fluxes),
             "identity_residual": self.identity_residual,
-            "entropy_production": value(self.entropy_production, scales.flux, f"kT {flux_unit}"),
+            "entropy_production": value(self.steady.entropy_production, scales.flux, f"kT {flux_unit}"),
             "newton_iterations": self.report.newton_iterations,
             "linear_iterations": self.report.linear_iterations,
             "ramp_steps": self.report.ramp_steps,
@@ -105,3 +397,39 @@ class Solution(SteadyState):
             "drive": self.report.drive,
             "tried": self.report.tried,
         }
+
+
+def load(path: str | Path, law: Law | None = None, *, comm: MPI.Comm = MPI.COMM_WORLD) -> Solution:
+    """Return a solution that `Solution.save` has written, on any number of ranks; collective.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the file, which rank 0 reads.
+    law : Law, optional
+        The law of a solution that was computed with one written in Python: code is not in the file.
+    comm : MPI.Comm, optional
+        The ranks that share the solution.
+
+    Returns
+    -------
+    Solution
+        Its readings agree to rounding with those of the one that was saved.
+
+    Raises
+    ------
+    CaseError
+        The file is missing, damaged or none of a solution, or its law must be given.
+    UsageError
+        There are more ranks than cells.
+    """
+    setup, discretisation, outcome = stored.read(Path(path), law, comm)
+    return Solution(
+        setup,
+        discretisation,
+        outcome.report,
+        outcome.converged,
+        outcome.seconds,
+        outcome.petsc_options,
+        outcome.unused_petsc_options,
+    )

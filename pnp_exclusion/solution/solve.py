@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from mpi4py import MPI
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
 from pnp_exclusion.solution.solution import Solution
@@ -46,7 +48,7 @@ def as_case(case: CaseLike) -> Case:
         case Case():
             return case
         case Solution():
-            return case.setup.case
+            return case.case
         case str() | Path():
             return read_case(case)
         case Mapping():
@@ -63,42 +65,106 @@ def as_solution(case: CaseLike, comm: MPI.Comm = MPI.COMM_WORLD, petsc_options: 
     Raises as `solve` does.
     """
     if not isinstance(case, Solution):
-        return solve(case, comm=comm, petsc_options=petsc_options)
+        return solve_quietly(case, comm=comm, petsc_options=petsc_options)
     if not case.converged:
         raise ConvergenceError(
-            f"{case.setup.case.path}: this solution did not converge, and what is read off it would mean nothing"
+            f"{case.case.path}: this solution did not converge, and what is read off it would mean nothing"
         )
     return case
+
+
+def with_petsc(case: Case, petsc: Mapping[str, Any]) -> Case:
+    """Return a case with PETSc options beside those of its ``[solver]``, over which they win.
+
+    Unlike a case file, which is data, Python may give any option.
+    """
+    given = {name.lstrip("-"): value for name, value in petsc.items()}
+    solver = case.solver.model_copy(update={"petsc": {**case.solver.petsc, **given}})
+    return case.model_copy(update={"solver": solver})
 
 
 def solve(
     case: CaseLike,
     law: Law | None = None,
     *,
+    petsc: Mapping[str, str | float | int | bool] | None = None,
     comm: MPI.Comm = MPI.COMM_WORLD,
-    petsc_options: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
     keep_failure: bool = False,
 ) -> Solution:
     """Solve a case for its steady state; collective over ``comm``.
 
-    case
-        As from `read_case` or `make_case`, or the path of a case file, or its tables, or a solution of it, which is
-        solved anew with its law.
-    law
+    What the user should know of the case and its solution is in `Solution.warnings`, and each sentence is given once as
+    a `SolutionWarning` on rank 0.
+
+    Parameters
+    ----------
+    case : Case, str, Path, Mapping or Solution
+        A case, the path of its file, its tables, or a solution of it, which is solved anew with its law.
+    law : Law, optional
         A law written in Python, instead of the one that the case names.
+    petsc : Mapping[str, str | float | int | bool], optional
+        Options of PETSc for this solve, e.g. ``{"pc_type": "lu"}``, which win over ``[solver] petsc`` of the case.
+        True stands for an option without a value, False for one that is left out.
+    comm : MPI.Comm, optional
+        The ranks that share the solution.
+    progress : Callable[[str], None], optional
+        Called on rank 0 with one line per Newton or ramp step.
+    keep_failure : bool, optional
+        Return the last good state, marked as not converged, instead of raising `ConvergenceError`.
+
+    Returns
+    -------
+    Solution
+        In the units of the case.
+
+    Raises
+    ------
+    CaseError
+        The case has mistakes, or its mesh cannot be used.
+    LawError
+        The law does not fit the species.
+    UsageError
+        PETSc refuses an option, or there are more ranks than cells.
+    ConvergenceError
+        No steady state was found, or the mesh cannot hold its layers of charge.
+    """
+    solution = solve_quietly(case, law, petsc=petsc, comm=comm, progress=progress, keep_failure=keep_failure)
+    sentences = solution.warnings
+
+    def tell() -> None:
+        for sentence in sentences:
+            warnings.warn(sentence, SolutionWarning, skip_file_prefixes=_OWN_FILES)
+
+    # a filter may turn them into errors, which all ranks must meet
+    on_rank_zero(comm, tell)
+    return solution
+
+
+_OWN_FILES = (str(Path(__file__).parents[1]),)
+"""A warning is about the first line outside of these."""
+
+
+def solve_quietly(
+    case: CaseLike,
+    law: Law | None = None,
+    *,
+    petsc: Mapping[str, str | float | int | bool] | None = None,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    petsc_options: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda line: None,
+    keep_failure: bool = False,
+) -> Solution:
+    """Solve as `solve` does, without a word: for commands and studies, which tell of warnings themselves.
+
     petsc_options
         The options that PETSc was started with (`pnp_exclusion.runtime.fenicsx.initialise_petsc`), to know what is the
-        user's.
-    progress
-        Called on rank 0 with one line per Newton or ramp step.
-    keep_failure
-        Return the last good state, marked as not converged, instead of raising `ConvergenceError`.
+        user's: they are in PETSc's database, and what is ours is left out of it where they speak.
     """
     clock = _Clock()
     if law is None and isinstance(case, Solution):
         law = case.discretisation.problem.law
-    case = as_case(case)
+    case = with_petsc(as_case(case), petsc or {})
     setup = build(case, comm, law)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree
@@ -125,7 +191,7 @@ def solve(
         options = ledger.effective(), ledger.unused()
     solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
     for _ in range(ROUNDS):
-        if is_too_coarse(solution):
+        if solution.converged and is_too_coarse(solution.steady):
             solution = _on_finer_cells(solution, settings, petsc_options, say)
     clock.lap("solve")
     solution.refuse_unresolved()
@@ -138,7 +204,7 @@ def _on_finer_cells(
     coarse: Solution, settings: SolverSettings, petsc_options: Sequence[str], say: Callable[[str], None]
 ) -> Solution:
     """Solve again on an interval with finer cells where the solution is steep; the same if that fails."""
-    setup = refined(coarse)
+    setup = refined(coarse.steady)
     discrete = Discretisation(setup.problem, setup.case.solver.degree, setup.case.solver.quadrature_degree)
     say(f"  {setup.problem.domain.cells} cells instead of {coarse.setup.problem.domain.cells}, finer where it is steep")
     transfer(coarse.discretisation, discrete)

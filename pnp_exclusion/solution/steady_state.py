@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from mpi4py import MPI
@@ -22,22 +21,15 @@ from pnp_exclusion.solver.steady import SteadyReport
 class SteadyState:
     """A steady state and what can be read off it.
 
-    ``converged`` is False for the last good state of a solve that failed; it then belongs to ``report.drive`` of the
-    driving forces (0: no state at all was found, and what is read off it means nothing), and for a solution whose
-    layers the mesh cannot hold (``report.drive`` is 1, see `checks.UNRESOLVED`). All values are dimensionless.
-    Reading is collective over the ranks of the problem.
+    After a solve that failed it is the last good state, which belongs to ``report.drive`` of the driving forces (0: no
+    state at all was found, and what is read off it means nothing). All values are dimensionless. Reading is collective
+    over the ranks of the problem.
     """
 
     setup: Setup
     shared: Discretisation
     """Which other solutions may share; `discretisation` is it at this state."""
     report: SteadyReport
-    converged: bool
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    petsc_options: dict[str, str] = field(default_factory=dict)
-    """The options in force."""
-    unused_petsc_options: list[str] = field(default_factory=list)
-    """Those of the case or the command line that had no effect."""
 
     @property
     def has_state(self) -> bool:

@@ -97,7 +97,7 @@ def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
         solver.guess.fill("densities")
         solution = Solution(setup, discrete, solver.report, True)
         solution.summary()
-        _ = solution.flux_parts
+        _ = solution.steady.flux_parts
     flux_parts.flux_fields(discrete)
     if case.dimension == 1:
         sample.profile(discrete)

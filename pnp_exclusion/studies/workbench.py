@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import settings_of
+from pnp_exclusion.solution.solve import settings_of, with_petsc
 from pnp_exclusion.solver.linear.presets import OptionsLedger
 from pnp_exclusion.solver.steady import SteadySolver
 
@@ -44,8 +44,10 @@ class Workbench:
         Cases for which the mesh is made fine enough too: all, or those with the strongest driving forces.
     law
         A law written in Python, instead of the one that the cases name.
-    petsc_options, progress
-        As for `pnp_exclusion.solve`.
+    petsc, progress
+        As for `pnp_exclusion.solve`; no warnings are given, they are in `Solution.warnings`.
+    petsc_options
+        The options that PETSc was started with, as for `pnp_exclusion.solution.solve.solve_quietly`.
 
     Raises as `pnp_exclusion.case.build.build` does. All methods are collective over ``comm``.
     """
@@ -57,12 +59,14 @@ class Workbench:
         *,
         also: Sequence[Case] = (),
         law: Law | None = None,
+        petsc: Mapping[str, str | float | int | bool] | None = None,
         petsc_options: Sequence[str] = (),
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._comm = comm
         self._law = law
         self._structure = structure_of(case)
+        case = with_petsc(case, petsc or {})
         setup = build(case, comm, law, also)
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)

@@ -112,7 +112,7 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
         driven=problem.coupled or any(field.largest > 0.0 for field in problem.fields.values()),
         left=left,
         right=right,
-        currents=np.array(list((solution.currents or {}).values())) / units.current,
+        currents=np.array(list((solution.steady.currents or {}).values())) / units.current,
         forces=solution.forces or {},
         curve_x=x,
         curve=_densities(solution, x),

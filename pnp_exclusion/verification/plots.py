@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.plots import STYLE, plain, save, species_colour
 from pnp_exclusion.particles.lattice import Distance, Order
+from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
 from pnp_exclusion.verification.compare import HydrodynamicComparison, LatticeRun
 from pnp_exclusion.verification.continuum import Continuum
 from pnp_exclusion.verification.relax import Relaxation

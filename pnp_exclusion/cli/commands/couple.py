@@ -117,7 +117,7 @@ def _draw(job: Job, coupling: Coupling) -> None:
         profile = entropy_profile(solution.discretisation)
         job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_profile", title, scales, profile)
     else:
-        cut = entropy_slice(solution.discretisation, solution.axis)
+        cut = entropy_slice(solution.discretisation, solution.steady.axis)
         job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_slice", title, scales, cut)
 
 

@@ -59,11 +59,11 @@ class Steady:
 
 def drive_of(solution: Solution) -> Drive:
     """Return the forces at a solution with two ends."""
-    assert solution.ends is not None
+    assert solution.steady.ends is not None
     assert solution.forces is not None
     names, problem = passing(solution.discretisation), solution.discretisation.problem
     charges = {species.name: species.charge for species in problem.species}
-    first, second = solution.ends
+    first, second = solution.steady.ends
     return Drive(
         names,
         np.array([solution.forces[name] for name in names]),
@@ -74,25 +74,25 @@ def drive_of(solution: Solution) -> Drive:
 
 def steady_of(solution: Solution, value: float = 0.0) -> Steady:
     """Return what is kept of a solution with two ends; collective."""
-    assert solution.currents is not None
+    assert solution.steady.currents is not None
     assert solution.forces is not None
     names = passing(solution.discretisation)
     rows = [solution.discretisation.problem.names.index(name) for name in names]
     return Steady(
         value,
-        np.array([solution.currents[name] for name in names]),
+        np.array([solution.steady.currents[name] for name in names]),
         np.array([solution.forces[name] for name in names]),
-        solution.entropy_production,
-        None if solution.resistance is None else solution.resistance[np.ix_(rows, rows)],
+        solution.steady.entropy_production,
+        None if solution.steady.resistance is None else solution.steady.resistance[np.ix_(rows, rows)],
     )
 
 
 def knob_of(solution: Solution, species: str) -> tuple[Knob, float]:
     """Return what turns the force on a species, and its present value: the voltage with Poisson, else its own force."""
-    assert solution.ends is not None
+    assert solution.steady.ends is not None
     assert solution.forces is not None
     case, scales = solution.setup.case, solution.setup.scales
-    first, second = solution.ends
+    first, second = solution.steady.ends
     if solution.discretisation.problem.coupled:
         return voltage_knob(case, scales, (first.name, second.name)), first.potential - second.potential
     now = solution.forces[species]

@@ -187,8 +187,8 @@ def couple(
         tangent = response(tangents)
     found = None
     if drive.voltage is not None and drive.charges.any():
-        assert solution.ends is not None
-        contents = solution.ends[0].rho
+        assert solution.steady.ends is not None
+        contents = solution.steady.ends[0].rho
         rho, vacancy = np.array([contents[name] for name in drive.species]), 1.0 - sum(contents.values())
         found = electrolyte(tangent, drive.charges, rho, vacancy, solution.discretisation.problem.law.free_energy)
     coupling = Coupling(solution, drive, steady, tangent, found, None)

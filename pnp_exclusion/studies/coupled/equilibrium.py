@@ -15,7 +15,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.weak_form import weakly_held
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import solve
+from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.coupled.channel import drive_of
 from pnp_exclusion.studies.coupled.directions import SALINITY, VOLTAGE, Direction, Drive, components, independent
 from pnp_exclusion.studies.coupled.ends import from_end_to_end
@@ -36,7 +36,7 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
     problem, names = solution.discretisation.problem, drive.species
 
     def solved(case: Case) -> Solution:
-        return solve(case, problem.law, comm=problem.domain.comm)
+        return solve_quietly(case, problem.law, comm=problem.domain.comm)
 
     def at(forces: Array) -> Solution:
         return solved(_with_forces(solution, dict(zip(names, forces.tolist(), strict=True))))
@@ -104,15 +104,15 @@ def _spanned(one: Direction, voltage: Direction, salinity: Direction) -> bool:
 
 
 def _ends(solution: Solution) -> tuple[str, str]:
-    assert solution.ends is not None
-    return solution.ends[0].name, solution.ends[1].name
+    assert solution.steady.ends is not None
+    return solution.steady.ends[0].name, solution.steady.ends[1].name
 
 
 def _salinity_knob(solution: Solution, drive: Drive, direction: dict[str, float]) -> Knob:
     """Turn the contents of the reservoirs apart about what is half-way between them."""
-    assert solution.ends is not None
+    assert solution.steady.ends is not None
     energy, names = solution.discretisation.problem.law.free_energy, solution.discretisation.problem.names
-    levels = [energy.chemical_potentials([end.rho[name] for name in names]) for end in solution.ends]
+    levels = [energy.chemical_potentials([end.rho[name] for name in names]) for end in solution.steady.ends]
     middle = {name: 0.5 * (a + b) for name, a, b in zip(names, *levels, strict=True)}
     return contents_knob(solution.setup.case, solution.setup.scales, _ends(solution), energy, middle, direction)
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.case.scales import Scales
-from pnp_exclusion.output.plots import STYLE, drawn_grid, plain, save
+from pnp_exclusion.solution.figures import STYLE, drawn_grid, plain, save
 from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.studies.coupled.coupling import EnergyConversion
 from pnp_exclusion.studies.coupled.entropy import EntropyProfile, EntropySlice

@@ -25,14 +25,14 @@ def units_of(coupling: Coupling) -> Units:
 def as_json(coupling: Coupling) -> dict[str, Any]:
     """Return the contents of ``coupling.json``; collective. Currents and forces run from first end to second."""
     solution, drive, steady, units = coupling.solution, coupling.drive, coupling.steady, units_of(coupling)
-    assert solution.ends is not None
+    assert solution.steady.ends is not None
     case, law = solution.setup.case, solution.discretisation.problem.law
     content: dict[str, Any] = {
         "title": case.title,
         "law": law.name,
         "units": case.model.units,
-        "from": solution.ends[0].name,
-        "to": solution.ends[1].name,
+        "from": solution.steady.ends[0].name,
+        "to": solution.steady.ends[1].name,
         "equilibrium": coupling.at_equilibrium,
         "force": _by_species(drive.species, drive.forces),
         "current": {name: in_units(j, units.flux) for name, j in zip(drive.species, steady.currents, strict=True)},
@@ -128,8 +128,8 @@ def _conversion(coupling: Coupling, conversion: EnergyConversion, units: Units) 
 def table(coupling: Coupling) -> list[str]:
     """Return the lines that ``couple`` prints; collective."""
     solution, drive, steady, units = coupling.solution, coupling.drive, coupling.steady, units_of(coupling)
-    assert solution.ends is not None
-    first, second = (end.name for end in solution.ends)
+    assert solution.steady.ends is not None
+    first, second = (end.name for end in solution.steady.ends)
     in_unit = f" [{units.flux[1]}]" if units.flux[1] else ""
     head = ["species", f"current {first} -> {second}{in_unit}", "force [kT]", "regime"]
     rows = [

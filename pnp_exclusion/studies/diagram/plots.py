@@ -18,7 +18,7 @@ from matplotlib.transforms import Affine2D
 
 from pnp_exclusion.case.axes import Driving
 from pnp_exclusion.case.keys import dimension_of_key
-from pnp_exclusion.output.plots import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
 from pnp_exclusion.studies.diagram import arrangement
 from pnp_exclusion.studies.diagram.compute import Diagram, Region
 from pnp_exclusion.studies.diagram.report import failed, shares

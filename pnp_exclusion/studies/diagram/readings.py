@@ -15,12 +15,11 @@ import numpy as np
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
-from pnp_exclusion.output.report import currents_in_units
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.pool import results_of
 from pnp_exclusion.runtime.worker import worker_state
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import solve
+from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
 from pnp_exclusion.studies.workbench import Workbench
@@ -60,24 +59,24 @@ class Reading:
 def reading_of(solution: Solution) -> Reading:
     """Read a solution with two ends."""
     names = solution.discretisation.problem.names
-    currents, unit = currents_in_units(solution)
-    dimensionless, forces = solution.currents or {}, solution.forces or {}
+    currents, forces = solution.currents or {}, solution.forces or {}
+    dimensionless = solution.steady.currents or {}
     return Reading(
         excess=tuple(float(dimensionless[name] / drive) for name, drive in _own_conductance(solution).items()),
         current=tuple(float(currents[name]) for name in names),
         force=tuple(float(forces[name]) for name in names),
         regime=tuple(solution.regimes[name] or "" for name in names),
         identity_residual=solution.identity_residual,
-        unit=unit,
+        unit=solution.current_unit,
     )
 
 
 def _own_conductance(solution: Solution) -> dict[str, float]:
     """``(<M^-1>^-1)_aa``: the current of a species for one kT more of its own force, the profile being what it is."""
-    if solution.resistance is None:
-        return solution.mean_fluxes
-    unit = np.sqrt(np.diagonal(solution.resistance))
-    conductance = np.diagonal(np.linalg.inv(solution.resistance / np.outer(unit, unit))) / unit**2
+    if solution.steady.resistance is None:
+        return solution.steady.mean_fluxes
+    unit = np.sqrt(np.diagonal(solution.steady.resistance))
+    conductance = np.diagonal(np.linalg.inv(solution.steady.resistance / np.outer(unit, unit))) / unit**2
     return dict(zip(solution.discretisation.problem.names, conductance.tolist(), strict=True))
 
 
@@ -109,7 +108,7 @@ class PlaneSolver:
     def _solve(self, case: Case, point: Array) -> Solution:
         bench = self._bench
         if bench is None or not bench.fits(case):
-            return solve(case, comm=MPI.COMM_SELF, petsc_options=self._options)
+            return solve_quietly(case, comm=MPI.COMM_SELF, petsc_options=self._options)
         solution = bench.solve(case, self._nearest(point))
         self._places.append(point)
         self._states.append(solution.state)

@@ -162,7 +162,7 @@ def _require_same_reservoirs(first: Solution, second: Solution) -> None:
 
 def _contents(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
     """Concentrations of the species that pass at the two ends, in the units of the case."""
-    assert solution.ends is not None
+    assert solution.steady.ends is not None
     names, scale = drive_of(solution).species, solution.setup.scales.concentration
-    first, second = (np.array([end.rho[name] for name in names]) * scale for end in solution.ends)
+    first, second = (np.array([end.rho[name] for name in names]) * scale for end in solution.steady.ends)
     return first, second

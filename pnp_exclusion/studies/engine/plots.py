@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.plots import STYLE, plain, save
+from pnp_exclusion.solution.figures import STYLE, plain, save
 from pnp_exclusion.studies.coupled.plots import COMPUTED, LINEAR, draw_branches
 from pnp_exclusion.studies.engine.engine import Engine
 

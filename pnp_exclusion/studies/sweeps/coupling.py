@@ -50,7 +50,7 @@ def analysed(solution: Solution, choice: CouplingChoice, petsc_options: Sequence
     from pnp_exclusion.studies.coupled.report import as_json
 
     load, driver = choice.load, choice.driver
-    if load is None and driver is None and solution.ends is not None:
+    if load is None and driver is None and solution.steady.ends is not None:
         load, driver = _usual_pair(drive_of(solution))
     content = as_json(couple(solution, load, driver, choice.points, petsc_options))
     return {key: value for key, value in content.items() if key not in LEFT_OUT}

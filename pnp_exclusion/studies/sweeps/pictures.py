@@ -17,7 +17,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.plots import LAWSTYLES, STYLE, plain, save, species_colour
+from pnp_exclusion.output.plots import LAWSTYLES
+from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
 
 MOST_LINES = 8
 """In a panel: values of an axis that is drawn as lines."""

@@ -40,21 +40,19 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
     """
     summary = solution.readings()
     record = _begin(point, drivings) | {"converged": True}
-    if solution.ends is not None:
-        scales, dimension = solution.setup.scales, solution.discretisation.problem.domain.dimension
-        unit = scales.flux * scales.length ** (dimension - 1)
-        currents = {name: current * unit for name, current in (solution.currents or {}).items()}
+    if solution.steady.ends is not None:
+        scales, currents = solution.setup.scales, solution.currents or {}
         charges = {species.name: species.charge for species in solution.discretisation.problem.species}
         faraday = scales.current / scales.flux
         record |= {
-            "ends": [end.name for end in solution.ends],
+            "ends": [end.name for end in solution.steady.ends],
             "current": currents,
             "electric_current": faraday * sum(charges[name] * current for name, current in currents.items()),
             "force": summary["force"],
             "regime": summary["regime"],
             "density": {
                 end.name: {name: rho * scales.displayed_concentration for name, rho in end.rho.items()}
-                for end in solution.ends
+                for end in solution.steady.ends
             },
         }
     record |= {

@@ -1,0 +1,64 @@
+"""Fields of a solution at all of its nodes, gathered on rank 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import basix.ufl
+import numpy as np
+from dolfinx import fem
+
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.observe.flux_parts import flux_fields
+
+
+@dataclass(frozen=True)
+class NodalFields:
+    """Fields at the nodes of the elements, without units; those of an interval ascend in ``x``.
+
+    points
+        ``(nodes, dimension)``.
+    rho, mu
+        ``(N, nodes)``: fractions, and electrochemical potentials in kT (with imposed fields: chemical potentials).
+    potential
+        ``(nodes,)``, from the user's zero; None with imposed fields.
+    flux
+        ``(N, dimension, nodes)``: flux densities, averaged at the vertices and linear between them.
+    order
+        ``(nodes,)``: the global number of every node in the solution.
+    """
+
+    points: np.ndarray
+    rho: np.ndarray
+    mu: np.ndarray
+    potential: np.ndarray | None
+    flux: np.ndarray
+    order: np.ndarray
+
+
+def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
+    """Return the fields on rank 0, None on the others; collective."""
+    problem, layout, space = discrete.problem, discrete.layout, discrete.space
+    dimension, species = problem.domain.dimension, len(problem.species)
+    averaged = flux_fields(discrete)
+    element = basix.ufl.element(
+        "Lagrange", problem.domain.mesh.basix_cell(), discrete.degree, shape=(species * dimension,)
+    )
+    flux = fem.Function(fem.functionspace(problem.domain.mesh, element))
+    flux.interpolate(averaged)
+    owned = space.dofmap.index_map.size_local
+    parts = (
+        space.tabulate_dof_coordinates()[:owned, :dimension],
+        layout.at_nodes(discrete.unknown.x.array)[:owned],
+        flux.x.array.reshape(-1, species * dimension)[:owned],
+    )
+    gathered = problem.domain.comm.gather(parts, root=0)
+    if gathered is None:
+        return None
+    points, values, fluxes = (np.concatenate(part) for part in zip(*gathered, strict=True))
+    order = np.argsort(points[:, 0]) if dimension == 1 else np.arange(len(points))
+    points, values, fluxes = points[order], values[order], fluxes[order]
+    _, eta, _ = discrete.potentials(values)
+    mu, potential = discrete.reported_potentials(values)
+    rho = np.array(problem.law.free_energy.densities(list(eta))[1:])
+    return NodalFields(points, rho, mu, potential, fluxes.T.reshape(species, dimension, -1), order)

@@ -1,0 +1,305 @@
+"""A solution as one file of numbers and text, and back on any number of ranks: an archive of numpy, without code.
+
+The file holds the case, the mesh, and the unknowns by node, with the nodes of every cell. Cells are in an order that
+does not depend on ranks (DOLFINx' ``original_cell_index``), and within a cell nodes are found by where they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from mpi4py import MPI
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pnp_exclusion.case.build import Setup, setup_on
+from pnp_exclusion.case.case import Case, checked_case
+from pnp_exclusion.case.petsc_options import why_not
+from pnp_exclusion.case.reading import Memory
+from pnp_exclusion.case.scales import scales_of
+from pnp_exclusion.case.tables import Gmsh
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.errors import CaseError, DiskError, UsageError
+from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_of
+from pnp_exclusion.mesh.domain import Grid, tensor_domain, too_many_ranks
+from pnp_exclusion.mesh.physical_names import Group, MeshGroups
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.parallel import largest_over_ranks, on_rank_zero
+from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solver.steady import SteadyReport
+
+FORMAT: Literal["pnp_exclusion solution"] = "pnp_exclusion solution"
+NODE_FOUND = 1e-6
+"""Of a cell: how far a node may be from where the file has it. Rounding leaves 1e-10 in the thinnest cells."""
+
+
+class Outcome(BaseModel):
+    """What a solve was, beside its state; as in `pnp_exclusion.solution.solution.Solution`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+    report: SteadyReport
+    converged: bool
+    seconds: dict[str, float]
+    petsc_options: dict[str, str]
+    unused_petsc_options: list[str]
+
+
+class Heading(BaseModel):
+    """What of a file is text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+    format: Literal["pnp_exclusion solution"]
+    version: Literal[1]
+    case: dict[str, Any]
+    path: str
+    """Of the case file, for messages and what lies beside it."""
+    own_law: str
+    """Name of the law if it was written in Python; empty for one that the case names."""
+    length: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """SI value of the unit of lengths."""
+    breakpoints: list[list[float]]
+    """Of a grid (`pnp_exclusion.mesh.domain.Grid`)."""
+    shape: str
+    """Of the cells of a mesh that is no grid; else empty."""
+    order: int
+    boundaries: list[str]
+    regions: list[str]
+    drive: Annotated[float, Field(gt=0, le=1)]
+    outcome: Outcome
+
+
+# ---- writing ----
+
+
+def write(path: Path, steady: SteadyState, outcome: Outcome) -> None:
+    """Write a steady state into one file, complete or not at all; collective.
+
+    Raises `DiskError` if it cannot be written.
+    """
+    discrete = steady.discretisation
+    domain = discrete.problem.domain
+    arrays = _unknowns(discrete)
+    mesh = None
+    if domain.grid:
+        arrays |= {f"axis_{i}": np.asarray(axis) for i, axis in enumerate(domain.grid.nodes)}
+    else:
+        mesh = arrays_of(domain)
+    if mesh is not None:
+        arrays |= {"points": mesh.points, "cells": mesh.cells}
+        arrays |= {f"boundary_{i}": facets for i, facets in enumerate(mesh.facets.values())}
+        arrays |= {f"region_{i}": cells for i, cells in enumerate(mesh.regions.values())}
+    arrays["heading"] = np.array(_heading(steady, mesh, outcome).model_dump_json())
+
+    def save() -> None:
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        try:
+            with unfinished.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(unfinished, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise DiskError(f"cannot write {path}: {error.strerror or error}") from None
+
+    on_rank_zero(domain.comm, save)
+
+
+def _heading(steady: SteadyState, mesh: MeshArrays | None, outcome: Outcome) -> Heading:
+    case, problem = steady.setup.case, steady.discretisation.problem
+    written = case.as_written()
+    # what only Python or the command line may give is not taken from a file
+    given = written["solver"].get("petsc", {})
+    written["solver"]["petsc"] = {name: value for name, value in given.items() if not why_not(name, value)}
+    law, named, grid = problem.law, case.model.flux_law, problem.domain.grid
+    return Heading(
+        format=FORMAT,
+        version=1,
+        case=written,
+        path=str(case.path),
+        own_law="" if (law.name, law.exchange) == (named.name, named.exchange) else law.name,
+        length=steady.setup.scales.length,
+        breakpoints=[[float(x) for x in axis] for axis in grid.breakpoints] if grid else [],
+        shape=mesh.shape if mesh else "",
+        order=mesh.order if mesh else 1,
+        boundaries=list(problem.domain.boundary_facets),
+        regions=list(problem.domain.region_cells),
+        drive=steady.state.drive,
+        outcome=outcome,
+    )
+
+
+def _unknowns(discrete: Discretisation) -> dict[str, np.ndarray]:
+    """Return the unknowns with their nodes and cells on rank 0, nothing on the others; collective."""
+    space, nodes = discrete.space, discrete.space.dofmap.index_map
+    cells = space.dofmap.list[: len(discrete.integration.is_steep)]
+    parts = (
+        discrete.layout.at_nodes(discrete.unknown.x.array)[: nodes.size_local],
+        space.tabulate_dof_coordinates()[: nodes.size_local, : discrete.problem.domain.dimension],
+        nodes.local_to_global(cells.ravel()).reshape(cells.shape),
+        discrete.integration.is_steep,
+    )
+    order = cell_order(discrete.problem.domain)
+    gathered = discrete.problem.domain.comm.gather(parts, root=0)
+    if gathered is None or order is None:
+        return {}
+    values, points, cell_nodes, is_steep = (np.concatenate(part) for part in zip(*gathered, strict=True))
+    return {"values": values, "nodes": points, "cell_nodes": cell_nodes[order], "is_steep": is_steep[order]}
+
+
+# ---- reading ----
+
+
+def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisation, Outcome]:
+    """Return what `write` has written, the state in the unknown of the discretisation; collective.
+
+    Raises as `pnp_exclusion.solution.solution.load` does.
+    """
+    arrays: dict[str, np.ndarray] = {}
+
+    def begin() -> tuple[Heading, Case, list[np.ndarray]]:
+        nonlocal arrays
+        heading, arrays = _read(path)
+        if heading.own_law and law is None:
+            raise CaseError(path, [f'was computed with a law of its own, "{heading.own_law}": load(path, law=...)'])
+        if excess := too_many_ranks(comm.size, len(arrays["cell_nodes"])):
+            raise UsageError(excess)
+        return heading, _case(path, heading, arrays), [arrays[f"axis_{i}"] for i in range(len(heading.breakpoints))]
+
+    heading, case, axes = on_rank_zero(comm, begin)
+    if axes:
+        domain = tensor_domain(comm, axes, heading.breakpoints)
+    else:
+        domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
+    setup = setup_on(domain, scales_of(case, heading.length), case, law)
+    discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
+    discrete.set_drive(heading.drive)
+    _fill(path, discrete, arrays)
+    return setup, discrete, heading.outcome
+
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, OverflowError)
+"""What an archive raises whose bytes are not those that were written."""
+
+
+def _read(path: Path) -> tuple[Heading, dict[str, np.ndarray]]:
+    """Return the content of a file, as far as it can be known without its case; `CaseError` if it is none of ours."""
+    try:
+        with path.open("rb") as stream:
+            if zipfile.is_zipfile(stream) and (broken := zipfile.ZipFile(stream).testzip()):
+                raise ValueError(f"{broken} is not what was written")
+            stream.seek(0)
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile) or "heading" not in archive:
+                raise CaseError(path, ["is not a saved solution"])
+            heading = Heading.model_validate_json(str(archive["heading"]))
+            arrays = {name: archive[name] for name in archive if name != "heading"}
+            _require_consistent(heading, arrays)
+    except FileNotFoundError:
+        raise CaseError(path, ["there is no such file"]) from None
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise CaseError(path, [f"is not a saved solution, or one of another version ({place})"]) from None
+    except (*_DAMAGE, OSError, ValueError, KeyError, EOFError, MemoryError) as error:
+        raise CaseError(path, [f"is not a saved solution, or damaged: {str(error).splitlines()[0]}"]) from None
+    return heading, arrays
+
+
+def _require_consistent(heading: Heading, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise `ValueError` or `KeyError` if arrays are missing or do not fit each other."""
+    axes = [f"axis_{i}" for i in range(len(heading.breakpoints))]
+    regions = [f"region_{i}" for i in range(len(heading.regions))]
+    rows = {"cell_nodes": "nodes"}
+    if not axes:
+        rows |= {"cells": "points"} | {f"boundary_{i}": "points" for i in range(len(heading.boundaries))}
+        rows |= dict.fromkeys(regions, "cells")
+    for name in ("values", "nodes", *axes, *([] if axes else ["points"])):
+        found = arrays[name]
+        if found.dtype != np.float64 or found.ndim != 2 - (name in axes) or not np.isfinite(found).all():
+            raise ValueError(f"{name} does not fit")
+    for name, of in rows.items():
+        found = arrays[name]
+        if found.dtype.kind != "i" or found.ndim != 2 - (name in regions):
+            raise ValueError(f"{name} does not fit")
+        if found.min(initial=0) < 0 or found.max(initial=0) >= len(arrays[of]):
+            raise ValueError(f"{name} does not fit")
+    if any(len(arrays[axis]) < 2 or np.diff(arrays[axis]).min() <= 0.0 for axis in axes):
+        raise ValueError("the nodes of the grid do not ascend")
+    if len(arrays["values"]) != len(arrays["nodes"]):
+        raise ValueError("values does not fit")
+    if arrays["is_steep"].dtype != bool or arrays["is_steep"].shape != arrays["cell_nodes"].shape[:1]:
+        raise ValueError("is_steep does not fit")
+    cells = Grid([arrays[axis] for axis in axes], heading.breakpoints).cells if axes else len(arrays["cells"])
+    if len(arrays["cell_nodes"]) != cells:
+        raise ValueError("cell_nodes does not fit")
+
+
+def _case(path: Path, heading: Heading, arrays: dict[str, np.ndarray]) -> Case:
+    """Return the case of a file; a mesh file that it names is not opened: its mesh is here."""
+    memory = Memory()
+    if not heading.breakpoints:
+        dimension = arrays["points"].shape[1]
+        found = [(dimension - 1, name, f"boundary_{i}") for i, name in enumerate(heading.boundaries)]
+        found += [(dimension, name, f"region_{i}") for i, name in enumerate(heading.regions)]
+        groups = [Group(of, number, name, len(arrays[key])) for number, (of, name, key) in enumerate(found, start=1)]
+        file = heading.case.get("domain", {}).get("file", "")
+        memory.groups[Path(heading.path).parent / file] = MeshGroups(dimension, tuple(groups))
+    try:
+        case = checked_case(heading.case, Path(heading.path), memory)
+    except CaseError as error:
+        raise CaseError(path, error.mistakes) from None
+    dimension = len(heading.breakpoints) or arrays["points"].shape[1]
+    components = len(case.species) + int(case.model.electrostatics == "poisson")
+    is_file = isinstance(case.domain, Gmsh)
+    if (case.dimension, components, not is_file) != (dimension, arrays["values"].shape[1], bool(heading.breakpoints)):
+        raise CaseError(path, ["is damaged: its case does not fit its mesh and unknowns"])
+    return case
+
+
+def _mesh(heading: Heading, arrays: dict[str, np.ndarray]) -> MeshArrays:
+    return MeshArrays(
+        heading.shape,
+        heading.order,
+        arrays["points"],
+        arrays["cells"],
+        {name: arrays[f"boundary_{i}"] for i, name in enumerate(heading.boundaries)},
+        {name: arrays[f"region_{i}"] for i, name in enumerate(heading.regions)},
+    )
+
+
+def _fill(path: Path, discrete: Discretisation, arrays: dict[str, np.ndarray]) -> None:
+    """Write the unknowns that rank 0 holds into a discretisation of the same mesh; collective."""
+    domain, space, comm = discrete.problem.domain, discrete.space, discrete.problem.domain.comm
+    wanted = comm.gather(domain.mesh.topology.original_cell_index, root=0)
+    parts = None
+    if wanted is not None:
+        nodes = [arrays["cell_nodes"][cells] for cells in wanted]
+        parts = [
+            (arrays["values"][n], arrays["nodes"][n], arrays["is_steep"][cells])
+            for n, cells in zip(nodes, wanted, strict=True)
+        ]
+    values, points, is_steep = comm.scatter(parts, root=0)
+    cells = space.dofmap.list
+    here = space.tabulate_dof_coordinates()[cells][:, :, : domain.dimension]
+    unknown = discrete.layout.at_nodes(discrete.unknown.x.array)
+    rows, size = np.arange(len(cells)), np.ptp(points, axis=1).max(axis=1)
+    farthest = 0.0
+    for k in range(cells.shape[1]):
+        apart = np.linalg.norm(points - here[:, k, None, :], axis=2)
+        nearest = apart.argmin(axis=1)
+        unknown[cells[:, k]] = values[rows, nearest]
+        farthest = max(farthest, float((apart[rows, nearest] / size).max(initial=0.0)))
+    if not largest_over_ranks(comm, np.array([farthest])) <= NODE_FOUND:
+        raise CaseError(path, ["is damaged, or of another version of DOLFINx: its nodes are not those of its mesh"])
+    discrete.integration.mark(is_steep[: len(discrete.integration.is_steep)])
