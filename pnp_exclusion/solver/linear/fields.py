@@ -58,7 +58,8 @@ class Preconditioning:
             with held_back(), refusals_as_usage_errors():
                 preconditioner.setUp()
             names = self._levels.discrete.layout.names
-            for name, field in zip(names, preconditioner.getFieldSplitSubKSP(), strict=True):
+            # beside a single field PETSc puts one without unknowns
+            for name, field in zip(names, preconditioner.getFieldSplitSubKSP(), strict=False):
                 if field.getPC().getType() == "mg":
                     self._levels.attach(field.getPC(), name)
 
