@@ -71,11 +71,7 @@ class PointCases:
     tables: dict[str, Any]
     drivings: tuple[Driving, ...]
     _memory: Memory = field(default_factory=Memory, repr=False)
-
-    def __post_init__(self) -> None:
-        # axes change values and not where they are
-        keys = (key for driving in self.drivings for key in driving.keys)
-        self._paths = {key: path_of_key(self.tables, key) for key in keys}
+    _paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the memory."""
@@ -89,6 +85,9 @@ class PointCases:
                 tables[key] = _copy(tables[key])
         for driving, coordinate in zip(self.drivings, coordinates, strict=True):
             for key, value in driving.settings(coordinate).items():
+                # axes change values and not where they are
+                if key not in self._paths:
+                    self._paths[key] = path_of_key(self.tables, key)
                 put(tables, self._paths[key], value)
         return checked_case(tables, self.path, self._memory)
 
