@@ -15,7 +15,7 @@ from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.case.law_tables import TABLES
-from pnp_exclusion.physics.laws import LAWS
+from pnp_exclusion.physics.laws import BUILT_IN
 
 
 def test_help_imports_nothing_heavy():
@@ -239,7 +239,7 @@ def test_default_folder_is_in_the_current_one(tmp_path: Path):
 
 def test_laws_are_the_same_wherever_they_are_listed():
     written = json.dumps(Case.model_json_schema())
-    assert set(LAWS) == set(TABLES) == {law for law in LAWS if f'"const": "{law}"' in written}
+    assert set(BUILT_IN) == set(TABLES) == {law for law in BUILT_IN if f'"const": "{law}"' in written}
 
 
 @pytest.mark.parametrize(

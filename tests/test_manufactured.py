@@ -100,7 +100,7 @@ def solve(law: str, dimension: int, degree: int, cells: int) -> tuple[float, flo
     charge = -ufl.div(field) - sum(z * r for z, r in zip(CHARGES, rho, strict=True))
     problem = simple_problem(
         domain,
-        laws.LAWS[law](),
+        laws.LAWS[law].make(),
         [Species(name, z) for name, z in zip("ab", CHARGES, strict=True)],
         boundaries,
         debye_length=DEBYE_LENGTH,

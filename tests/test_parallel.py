@@ -101,7 +101,7 @@ def test_disk_error_on_one_rank_while_fields_are_written_ends_every_rank(tmp_pat
         "from pnp_exclusion.runtime import fenicsx\n"
         "fenicsx.initialise_petsc()\n"
         "from mpi4py import MPI\n"
-        "from pnp_exclusion import results\n"
+        "from pnp_exclusion.output import results\n"
         "class Writer(results.VTXWriter):\n"
         "    def write(self, time):\n"
         "        if MPI.COMM_WORLD.rank == 1: raise RuntimeError('disk of rank one')\n"
