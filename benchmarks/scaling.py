@@ -65,7 +65,7 @@ def measure(dimension: int, cells: int) -> Row | None:
 
     import pnp_exclusion as pnp
     from pnp_exclusion.solution.solve import solve_quietly
-    from pnp_exclusion.solver.linear.presets import OptionsLedger
+    from pnp_exclusion.solver.linear.presets import OptionsDatabase
     from pnp_exclusion.solver.newton import NewtonSolver
 
     comm = MPI.COMM_WORLD
@@ -86,9 +86,9 @@ def measure(dimension: int, cells: int) -> Row | None:
     (solution,) = solutions
     discrete = solution.discretisation
     index_map = discrete.space.dofmap.index_map
-    with OptionsLedger() as ledger:
-        ledger.merge({**solution.petsc_options, "ksp_rtol": 1e-6}, {})
-        newton = NewtonSolver(discrete, ledger, 1e-7, 40, lambda line: None)
+    with OptionsDatabase() as database:
+        database.merge({**solution.petsc_options, "ksp_rtol": 1e-6}, {})
+        newton = NewtonSolver(discrete, database, 1e-7, 40, lambda line: None)
         matrix = newton._matrix
         solver = newton._solver().getKSP()
         state, function, step = newton._solution, newton._function, matrix.createVecRight()

@@ -38,7 +38,7 @@ def difference(law: str, dimension: int, degree: int) -> float:
     discrete = Discretisation(build(pnp.make_case(case(law, dimension))).problem, degree)
     unknown = discrete.unknown
     unknown.interpolate(lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)])
-    discrete.set_drive(1.0)
+    discrete.set_load_parameter(1.0)
     index_map, block = discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs
     residuals, matrices = [], []
     for way in (Assembly, BatchedAssembly):

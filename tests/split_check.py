@@ -64,7 +64,7 @@ def main() -> None:
                 discrete.unknown.interpolate(
                     lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)]
                 )
-                discrete.set_drive(1.0)
+                discrete.set_load_parameter(1.0)
                 assembly = way(discrete)
                 check(assembly, whole)
                 assembly.close()

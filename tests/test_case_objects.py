@@ -202,8 +202,8 @@ def test_mark_that_marks_nothing_is_named():
 def test_solutions_of_one_workbench_keep_their_states():
     """Reference: each case solved by itself."""
     cases = [membrane().varied({"boundaries.left.potential": volts}) for volts in (0.0, 0.03, -0.05)]
-    with pnp.Workbench(cases[0], also=cases[1:]) as bench:
-        solutions = [bench.solve(case) for case in cases]
+    with pnp.Workbench(cases[0], also=cases[1:]) as workbench:
+        solutions = [workbench.solve(case) for case in cases]
         for case, solution in zip(cases, solutions, strict=True):
             alone = pnp.solve(case).summary()["flux"]["right"]
             for name, flux in solution.summary()["flux"]["right"].items():

@@ -84,7 +84,7 @@ def test_refused_layer_ends_with_exit_code_3_and_keeps_the_state(tmp_path: Path)
     assert 'boundary "left": cells of 0.1 cannot hold the layer there' in finished.stderr
     assert 'unresolved = "warn" in [solver]' in finished.stderr
     summary = summary_of(tmp_path / "out")
-    assert (summary["converged"], summary["drive"]) == (False, 1.0)
+    assert (summary["converged"], summary["load_parameter"]) == (False, 1.0)
     assert (tmp_path / "out" / "profile.csv").exists()
     tables["solver"]["unresolved"] = "warn"
     finished = run_command("run", write_toml(tables, case), "-o", tmp_path / "out", "--overwrite")
@@ -95,8 +95,8 @@ def test_refused_layer_ends_with_exit_code_3_and_keeps_the_state(tmp_path: Path)
 def test_layer_is_refused_on_every_rank_and_in_sweeps(tmp_path: Path):
     tables = electrode("pnp", 30.0, 10)
     case = make_case(tables)
-    with Workbench(case) as bench, pytest.raises(ConvergenceError, match="cannot hold the layer"):
-        bench.solve(case)
+    with Workbench(case) as workbench, pytest.raises(ConvergenceError, match="cannot hold the layer"):
+        workbench.solve(case)
     finished = run_command("run", write_toml(tables, tmp_path / "case.toml"), "-o", tmp_path / "out", ranks=2)
     assert finished.returncode == 3
     assert finished.stderr.count("cannot hold the layer") == 2, "once as a warning, once as the reason"
@@ -278,4 +278,4 @@ def test_flux_beyond_the_limiting_current_is_told_with_what_can_be_carried():
     limit = 2.0 * 7.2e-10 * 10.0 / 8e-6
     assert carried == pytest.approx(limit, rel=5e-3)
     assert carried < failed < 1.01 * limit
-    assert math.isclose(pnp.solve(plating("1.7e-3 mol/m^2/s")).report.drive, 1.0)
+    assert math.isclose(pnp.solve(plating("1.7e-3 mol/m^2/s")).report.load_parameter, 1.0)

@@ -12,7 +12,7 @@ import pnp_exclusion as pnp
 from pnp_exclusion import exact
 from pnp_exclusion.observe.sample import profile
 from pnp_exclusion.solver.tangents import TangentSolver
-from pnp_exclusion.studies.coupled.channel import Channel, knob_of, steady_of
+from pnp_exclusion.studies.coupled.channel import Channel, parameter_of, steady_of
 from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.studies.coupled.coupling import couple
 from pnp_exclusion.studies.coupled.directions import asymmetry
@@ -125,8 +125,8 @@ def test_tangents_are_what_central_differences_converge_to(kind: str):
         tables = charged_membrane(0.3, 0.1, 2.0)
     tables["domain"]["cells"] = 20
     case = pnp.make_case(tables)
-    with Workbench(case) as bench:
-        found = bench.solve(case)
+    with Workbench(case) as workbench:
+        found = workbench.solve(case)
         with TangentSolver(found.discretisation) as solver:
             response = response_of(solver)
         expected = {
@@ -148,7 +148,7 @@ def test_tangents_are_what_central_differences_converge_to(kind: str):
                 weights = np.exp(eta)
                 left["fraction"] = dict(zip("AB", (weights / (1.0 + weights.sum())).tolist(), strict=True))
                 left["potential"] += step if kind == "potential" else 0.0
-            return np.array(list(bench.solve(pnp.make_case(changed)).steady.currents.values()))
+            return np.array(list(workbench.solve(pnp.make_case(changed)).steady.currents.values()))
 
         errors = [
             np.abs((currents(step) - currents(-step)) / (2.0 * step) - expected).max() for step in (0.2, 0.1, 0.05)
@@ -223,9 +223,9 @@ def test_dissipation_is_positive_and_the_sum_of_currents_times_forces(law, kappa
     """
     rng = np.random.default_rng([ord(letter) for letter in f"{law}{kappa}{electrostatics}{species}"])
     cases = [random_case(rng, law, kappa, electrostatics, species) for _ in range(25)]
-    with Workbench(cases[0]) as bench:
+    with Workbench(cases[0]) as workbench:
         for case in cases:
-            solution = bench.solve(case)
+            solution = workbench.solve(case)
             steady = steady_of(solution)
             by_forces = float(steady.currents @ steady.forces)
             assert steady.entropy_production > 0.0
@@ -414,9 +414,9 @@ def test_threshold_voltages_of_the_membrane_are_the_closed_forms(species: str):
 
 def test_channel_remembers_what_it_solved():
     solution = solve(charged_membrane(0.3, 0.1, 2.0))
-    knob, now = knob_of(solution, "A")
+    parameter, now = parameter_of(solution, "A")
     assert now == pytest.approx(2.0)
-    with Channel(knob, (0.0, 2.0), MPI.COMM_WORLD) as channel:
+    with Channel(parameter, (0.0, 2.0), MPI.COMM_WORLD) as channel:
         first = channel.at(1.0)
         assert channel.at(1.0) is first
         np.testing.assert_allclose(channel.at(2.0).currents, list(solution.steady.currents.values()), rtol=1e-5)

@@ -60,7 +60,7 @@ def test_when_crowding_matters(tmp_path: Path):
 
 
 def test_membrane_that_runs_backwards(tmp_path: Path):
-    """F_Na = log-ratio of rho/rho_0 between the reservoirs less 40 mV; the current is that of the first issue."""
+    """F_Na = log-ratio of rho/rho_0 between the reservoirs less 40 mV; the case was specified with its current."""
     printed = run("membrane_that_runs_backwards", tmp_path)
     drop = np.log(4.0 * (1.0 - 1.0 / FULL) / (1.0 - 4.0 / FULL))
     assert number_after("the force on sodium vanishes at", printed) == pytest.approx(-THERMAL_VOLTAGE * drop, abs=1e-3)

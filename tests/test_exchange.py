@@ -16,7 +16,7 @@ from pnp_exclusion.observe.currents import boundary_totals
 from pnp_exclusion.physics import laws
 from pnp_exclusion.physics.boundaries import BoundaryCondition, BoundaryState
 from pnp_exclusion.physics.problem import Species, simple_problem
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
 
@@ -46,9 +46,9 @@ def test_current_between_two_exchanges_is_that_of_resistances_in_series(dimensio
     domain = tensor_domain(MPI.COMM_SELF, [np.linspace(0.0, 1.0, 17)] * dimension)
     boundaries = [Exchange("left", "a", left, 0.4), Exchange("right", "a", right, 0.1)]
     problem = simple_problem(domain, laws.pnp(), [Species("a")], boundaries)
-    assert problem.closed == []
+    assert problem.conserved == []
     discrete = Discretisation(problem, 2)
-    with OptionsLedger() as ledger, SteadySolver(discrete, ledger) as solver:
+    with OptionsDatabase() as database, SteadySolver(discrete, database) as solver:
         solver.solve()
     current = (0.4 - 0.1) / (1.0 / left + 1.0 + 1.0 / right)
     totals = boundary_totals(discrete)

@@ -23,7 +23,7 @@ from pnp_exclusion.observe.currents import boundary_totals
 from pnp_exclusion.physics import laws
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Reservoir
 from pnp_exclusion.physics.problem import Species, simple_problem
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 
 CHARGES = (1.0, -1.0)
@@ -107,7 +107,7 @@ def solve(law: str, dimension: int, degree: int, cells: int) -> tuple[float, flo
         sources={name: ufl.div(flux) for name, flux in fluxes.items()} | {"potential": charge},
     )
     discrete = Discretisation(problem, degree)
-    with OptionsLedger() as ledger, SteadySolver(discrete, ledger, SolverSettings(linear="direct")) as solver:
+    with OptionsDatabase() as database, SteadySolver(discrete, database, SolverSettings(linear="direct")) as solver:
         solver.solve()
     precise = {"quadrature_degree": 12}
     difference = [discrete.fields.rho[name] - r for name, r in zip("ab", rho, strict=True)]

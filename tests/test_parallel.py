@@ -69,12 +69,12 @@ from pnp_exclusion.runtime import fenicsx
 fenicsx.initialise_petsc()
 import pnp_exclusion as pnp
 from pnp_exclusion.case.build import build
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 from pnp_exclusion.discretisation.discretisation import Discretisation
 
 discrete = Discretisation(build(pnp.read_case(sys.argv[1])).problem)
-with OptionsLedger() as ledger, SteadySolver(discrete, ledger) as solver:
+with OptionsDatabase() as database, SteadySolver(discrete, database) as solver:
     solver.guess.fill("densities")
 before = discrete.unknown.x.array.copy()
 discrete.unknown.x.scatter_forward()

@@ -151,10 +151,10 @@ def test_failed_solve_leaves_the_last_good_state_and_says_what_was_tried(tmp_pat
     assert finished.returncode == 3
     summary = summary_of(tmp_path / "out")
     assert summary["converged"] is False
-    assert 0.4 < summary["drive"] < 0.5
-    assert summary["flux"]["right"]["A"]["value"] == pytest.approx(summary["drive"], rel=1e-12)
+    assert 0.4 < summary["load_parameter"] < 0.5
+    assert summary["flux"]["right"]["A"]["value"] == pytest.approx(summary["load_parameter"], rel=1e-12)
     assert summary["balance"] < 1e-8
-    assert f"at {summary['drive']:.4g} of the driving forces" in finished.stderr
+    assert f"at {summary['load_parameter']:.4g} of the driving forces" in finished.stderr
     assert len(summary["tried"]) >= 3
     assert 'the flux of A through "right" can be carried up to 0.4' in finished.stderr
     assert " of the 1.0 given; at 0." in finished.stderr
@@ -175,7 +175,7 @@ def test_solve_that_finds_no_state_at_all_writes_none(tmp_path: Path):
     assert finished.returncode == 3
     assert "no state was found" in finished.stderr
     summary = summary_of(tmp_path / "out")
-    assert (summary["converged"], summary["drive"]) == (False, 0.0)
+    assert (summary["converged"], summary["load_parameter"]) == (False, 0.0)
     assert "flux" not in summary
     assert {entry.name for entry in (tmp_path / "out").iterdir()} == {"summary.json", "manifest.json", "log.txt"}
 

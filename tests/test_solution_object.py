@@ -243,16 +243,16 @@ def test_loaded_solution_needs_neither_its_case_nor_its_mesh_file(tmp_path: Path
     case.unlink()
     loaded = pnp.load(str(tmp_path / "solution.npz"))
     assert loaded.steady.currents == pytest.approx(solution.steady.currents, rel=1e-12)
-    assert loaded.state.drive == 1.0 and loaded.converged
+    assert loaded.state.load_parameter == 1.0 and loaded.converged
 
 
 def test_mesh_that_a_solve_has_refined_is_saved_with_it(tmp_path: Path):
-    """A bench's mesh, made fine for another case, and the start that its state is for others."""
+    """A workbench's mesh, made fine for another case, and the start that its state is for others."""
     weak, strong = (dimensionless_case() for _ in range(2))
     for tables, field in ((weak, 1.0), (strong, 60.0)):
         tables["species"][0]["field"] = field
-    with Workbench(pnp.make_case(weak), also=[pnp.make_case(strong)]) as bench:
-        solution = bench.solve(pnp.make_case(weak))
+    with Workbench(pnp.make_case(weak), also=[pnp.make_case(strong)]) as workbench:
+        solution = workbench.solve(pnp.make_case(weak))
     solution.save(tmp_path / "solution.npz")
     loaded = pnp.load(tmp_path / "solution.npz")
     assert loaded.discretisation.problem.domain.cells > pnp.solve(weak).discretisation.problem.domain.cells
@@ -272,11 +272,11 @@ def test_failed_solve_is_saved_with_its_share_of_the_driving_forces(tmp_path: Pa
         ],
     }
     solution = pnp.solve(tables, keep_failure=True)
-    assert 0.4 < solution.report.drive < 0.5
+    assert 0.4 < solution.report.load_parameter < 0.5
     solution.save(tmp_path / "part.npz")
     loaded = pnp.load(tmp_path / "part.npz")
     assert loaded.report == solution.report and not loaded.converged
-    assert loaded.steady.totals.flux["right"]["A"] == pytest.approx(solution.report.drive, rel=1e-12)
+    assert loaded.steady.totals.flux["right"]["A"] == pytest.approx(solution.report.load_parameter, rel=1e-12)
     assert "not converged" in repr(loaded)
 
 
@@ -438,8 +438,8 @@ def test_options_of_petsc_given_from_python_win_over_those_of_the_case():
 
 def test_options_of_petsc_reach_a_workbench():
     case = pnp.make_case(dimensionless_case())
-    with Workbench(case, petsc={"pc_type": "lu", "ksp_type": "gmres"}) as bench:
-        assert bench.fits(case)
-        solution = bench.solve(case)
+    with Workbench(case, petsc={"pc_type": "lu", "ksp_type": "gmres"}) as workbench:
+        assert workbench.fits(case)
+        solution = workbench.solve(case)
     assert solution.petsc_options.items() >= {"pc_type": "lu", "ksp_type": "gmres"}.items()
     assert solution.steady.currents["A"] == pytest.approx(-0.4, rel=1e-8)

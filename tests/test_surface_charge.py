@@ -68,9 +68,9 @@ def test_potential_at_a_charged_wall_is_that_of_bikermans_ions(charge: float):
 def test_charge_of_a_wall_is_a_number_that_a_workbench_changes():
     """Reference: each case on a mesh of its own."""
     cases = [make_case(charged_wall(charge, 0.1)) for charge in ("-0.05 C/m^2", "0.02 C/m^2")]
-    with pnp.Workbench(cases[0], also=cases[1:]) as bench:
+    with pnp.Workbench(cases[0], also=cases[1:]) as workbench:
         for case in cases:
-            found = potential_at_the_wall(bench.solve(case))
+            found = potential_at_the_wall(workbench.solve(case))
             assert found == pytest.approx(potential_at_the_wall(pnp.solve(case)), rel=1e-6)
 
 

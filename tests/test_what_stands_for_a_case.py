@@ -113,7 +113,7 @@ def test_commands_that_need_a_solution_do_not_claim_to_keep_part_of_one(command:
 
 def test_last_good_state_is_said_to_be_kept_only_where_it_is(tmp_path: Path):
     solution = pnp.solve(charged_membrane(0.3, 0.1, 1.0))
-    part = pnp.Solution(solution.setup, solution.discretisation, SteadyReport(drive=0.5), converged=False)
+    part = pnp.Solution(solution.setup, solution.discretisation, SteadyReport(load_parameter=0.5), converged=False)
     assert f"{tmp_path} holds the last good state, at 0.5 of the driving forces" in failure(part, tmp_path)
     assert "the last good state (which run would keep) was at 0.5 of the driving forces" in failure(part)
 

@@ -54,9 +54,9 @@ def test_warm_starts_reach_the_exact_currents_over_a_range_of_fields():
     strengths = np.linspace(-20.0, 20.0, 17)
     cases = [with_fields(e, -0.5 * e) for e in strengths]
     state = None
-    with Workbench(cases[0], also=cases) as bench:
+    with Workbench(cases[0], also=cases) as workbench:
         for strength, case in zip(strengths, cases, strict=True):
-            solution = bench.solve(case, state)
+            solution = workbench.solve(case, state)
             currents, state = list(solution.steady.currents.values()), solution.state
             exact = stationary_state([0.2, 0.5], [0.6, 0.1], [strength, -0.5 * strength]).currents
             assert currents == pytest.approx(exact, abs=1e-6 * max(1.0, np.abs(exact).max()))
@@ -70,10 +70,10 @@ def test_a_path_may_begin_where_nothing_drives_the_species():
     for strength in (0.0, 1.0, 2.0):
         balanced["species"][0]["field"] = balanced["species"][1]["field"] = strength
         cases.append(make_case(balanced))
-    with Workbench(cases[0], also=cases) as bench:
+    with Workbench(cases[0], also=cases) as workbench:
         state = None
         for strength, case in zip((0.0, 1.0, 2.0), cases, strict=True):
-            solution = bench.solve(case, state)
+            solution = workbench.solve(case, state)
             currents, state = list(solution.steady.currents.values()), solution.state
             exact = stationary_state([0.2, 0.5], [0.2, 0.5], [strength, strength]).currents
             assert currents == pytest.approx(exact, abs=1e-7)
@@ -93,11 +93,11 @@ def test_in_the_plane_what_was_solved_before_leaves_no_trace_either(linear: str,
         for boundary, potential in zip(case["boundaries"], (voltage, 0.0), strict=True):
             boundary["potential"] = potential
     first, second = make_case(first), make_case(second)
-    with Workbench(first) as bench:
-        before = bench.solve(second).state.values
-        bench.solve(first)
-        bench.forget()
-        assert np.array_equal(bench.solve(second).state.values, before)
+    with Workbench(first) as workbench:
+        before = workbench.solve(second).state.values
+        workbench.solve(first)
+        workbench.forget()
+        assert np.array_equal(workbench.solve(second).state.values, before)
 
 
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
@@ -110,10 +110,10 @@ def test_every_number_of_a_case_can_be_changed_on_a_built_problem(law):
         membrane("10 mV", charge="-1 mol/L", law=law),
         others_changed(membrane("-40 mV", law=law)),
     ]
-    with Workbench(cases[0], also=cases) as bench:
+    with Workbench(cases[0], also=cases) as workbench:
         for case in cases:
-            assert bench.fits(case)
-            reused, alone = bench.solve(case).summary(), pnp.solve(case).summary()
+            assert workbench.fits(case)
+            reused, alone = workbench.solve(case).summary(), pnp.solve(case).summary()
             for name in ("Na", "Cl"):
                 flux, expected = (s["flux"]["right"][name]["value"] for s in (reused, alone))
                 assert flux == pytest.approx(expected, rel=1e-5)
@@ -139,52 +139,54 @@ def test_given_fluxes_and_means_follow_too():
         ]
         return make_case(tables)
 
-    with Workbench(cell(-0.1, 0.3)) as bench:
+    with Workbench(cell(-0.1, 0.3)) as workbench:
         for flux, mean in [(-0.1, 0.3), (0.1, 0.3), (-0.3, 0.1)]:
-            solution = bench.solve(cell(flux, mean))
+            solution = workbench.solve(cell(flux, mean))
             assert solution.steady.totals.flux["right"]["A"] == pytest.approx(-flux, rel=1e-8)
-            rho = bench.discrete.fields.rho["B"]
-            assert bench.discrete.forms.integral("amount of B", lambda rho=rho: rho) == pytest.approx(mean, rel=1e-8)
+            rho = workbench.discrete.fields.rho["B"]
+            assert workbench.discrete.forms.integral("amount of B", lambda rho=rho: rho) == pytest.approx(
+                mean, rel=1e-8
+            )
 
 
 def test_history_leaves_no_trace_after_forgetting():
     """Reference: the same path of cases on a new workbench, to the last bit."""
     cases = [membrane(f"{v} mV") for v in range(-60, 61, 20)]
 
-    def path(bench: Workbench) -> list[tuple[float, ...]]:
-        bench.forget()
+    def path(workbench: Workbench) -> list[tuple[float, ...]]:
+        workbench.forget()
         state, found = None, []
         for case in cases:
-            solution = bench.solve(case, state)
+            solution = workbench.solve(case, state)
             found.append(tuple(solution.steady.currents.values()))
             state = solution.state
         return found
 
-    with Workbench(cases[0], also=cases) as bench, Workbench(cases[0], also=cases) as other:
-        first = path(bench)
-        bench.solve(membrane("200 mV"))
-        assert path(bench) == first
+    with Workbench(cases[0], also=cases) as workbench, Workbench(cases[0], also=cases) as other:
+        first = path(workbench)
+        workbench.solve(membrane("200 mV"))
+        assert path(workbench) == first
         assert path(other) == first
 
 
 def test_benches_do_not_disturb_each_others_options():
-    """Reference: the currents of the first bench before the second, with other PETSc options, came and went."""
+    """Reference: the currents of the first workbench before the second, with other PETSc options, came and went."""
     case = membrane("-40 mV")
-    with Workbench(case) as bench:
-        before = bench.solve(case).steady.currents
+    with Workbench(case) as workbench:
+        before = workbench.solve(case).steady.currents
         written = case.as_written() | {"solver": {"petsc": {"ksp_type": "gmres", "ksp_rtol": 1e-3}}}
         with Workbench(make_case(written)) as other:
             other.solve(make_case(written))
-        bench.forget()
-        assert bench.solve(case).steady.currents == before
+        workbench.forget()
+        assert workbench.solve(case).steady.currents == before
 
 
 def test_what_differs_in_more_than_numbers_does_not_fit():
     case = with_fields(1.0, 2.0)
     for other in (with_fields(1.0, 2.0, law="mpnp"), membrane("0 V")):
         assert structure_of(other) != structure_of(case)
-    with Workbench(case) as bench, pytest.raises(ValueError, match="more than numbers"):
-        bench.solve(with_fields(1.0, 2.0, law="mpnp"))
+    with Workbench(case) as workbench, pytest.raises(ValueError, match="more than numbers"):
+        workbench.solve(with_fields(1.0, 2.0, law="mpnp"))
 
 
 def test_ranks_that_leave_at_different_places_do_not_wait_for_each_other():

@@ -53,16 +53,16 @@ def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
         return {}
     return {
         boundary.where: (
-            sum(species.charge * boundary.held_fractions[species.name] for species in problem.species),
+            sum(species.charge * boundary.dirichlet_fractions[species.name] for species in problem.species),
             _mean_beside(setup, boundary.where, problem.fixed_charge),
         )
         for boundary in problem.boundaries
-        if len(boundary.held_fractions) == len(problem.species)
+        if len(boundary.dirichlet_fractions) == len(problem.species)
     }
 
 
 def _balanced(setup: Setup, where: str, mobile: float, fixed: float) -> bool:
-    held = next(boundary for boundary in setup.problem.boundaries if boundary.where == where).held_fractions
+    held = next(boundary for boundary in setup.problem.boundaries if boundary.where == where).dirichlet_fractions
     scale = sum(abs(species.charge) * held[species.name] for species in setup.problem.species) + abs(fixed)
     return abs(mobile + fixed) <= NEUTRAL * scale
 
@@ -84,7 +84,7 @@ def _packing(setup: Setup) -> Iterator[str]:
     if not problem.law.crowded:
         return
     for boundary in problem.boundaries:
-        packing = sum(boundary.held_fractions.values())
+        packing = sum(boundary.dirichlet_fractions.values())
         if packing > NEARLY_FULL:
             yield f'boundary "{boundary.where}": the species fill {packing:.4g} of the space'
     valence = max((abs(species.charge) for species in problem.species), default=0.0)
@@ -162,7 +162,7 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     """Debye length in every cell, if it were in equilibrium with the saltiest boundary (or the mean contents)."""
     problem = setup.problem
     squares = {species.name: species.charge**2 for species in problem.species}
-    contents = [boundary.held_fractions for boundary in problem.boundaries]
+    contents = [boundary.dirichlet_fractions for boundary in problem.boundaries]
     contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())

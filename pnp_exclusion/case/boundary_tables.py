@@ -90,7 +90,7 @@ class Boundary(Table):
     none."""
 
     @property
-    def held_potential(self) -> Quantity | None:
+    def dirichlet_potential(self) -> Quantity | None:
         """The potential that is given."""
         return None
 
@@ -128,7 +128,7 @@ class Contents(Boundary):
 
     @property
     @override
-    def held_potential(self) -> Quantity | None:
+    def dirichlet_potential(self) -> Quantity | None:
         return self.potential
 
     @property
@@ -208,7 +208,7 @@ class Flux(Boundary):
 
     @property
     @override
-    def held_potential(self) -> Quantity | None:
+    def dirichlet_potential(self) -> Quantity | None:
         return self.potential
 
     @property

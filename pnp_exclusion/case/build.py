@@ -151,7 +151,7 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
-    given = [boundary.held_potential for boundary in case.boundaries]
+    given = [boundary.dirichlet_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
 
@@ -173,13 +173,13 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    surroundings = _Surroundings(scales, reference, held_fractions(case, scales))
+    surroundings = _Surroundings(scales, reference, dirichlet_fractions(case, scales))
     listed = [boundary.condition(surroundings) for boundary in case.boundaries]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
 
-def held_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
+def dirichlet_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
     """Return the occupied fraction of every species that each boundary of a case holds, above zero.
 
     Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than

@@ -309,7 +309,7 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
 
 
 def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
-    potential = boundary.held_potential
+    potential = boundary.dirichlet_potential
     if model.electrostatics == "imposed":
         for key in boundary.electrostatic:
             if getattr(boundary, key, None) is not None:
@@ -335,7 +335,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
     """Every unknown must be fixed somewhere, or the steady problem is singular."""
     if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
         return
-    held = any(b.held_potential is not None or b.needs_potential for b in draft.boundaries)
+    held = any(b.dirichlet_potential is not None or b.needs_potential for b in draft.boundaries)
     if model.electrostatics == "poisson" and not held:
         draft.refuse(
             "[[boundaries]]",

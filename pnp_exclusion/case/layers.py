@@ -163,7 +163,7 @@ class _LayerSizes:
     def _point_ion_contraction(self, potential: Quantity) -> float:
         """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
         case = self.case
-        others = [b.held_potential.value for b in case.boundaries if b.held_potential is not None]
+        others = [b.dirichlet_potential.value for b in case.boundaries if b.dirichlet_potential is not None]
         voltage = max(abs(potential.value - other) for other in others) / self.scales.potential
         valence = max(abs(species.charge) for species in case.species)
         if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:

@@ -45,10 +45,12 @@ def jump_between(problem: Problem, first: BoundaryCondition, second: BoundaryCon
     holds, and for those whose contents differ just as the potentials make them do at equilibrium. Under laws whose
     species drag each other, one that is driven drives all that both hold.
     """
-    volts = [boundary.held_potential for boundary in (first, second)]
+    volts = [boundary.dirichlet_potential for boundary in (first, second)]
     potentials = problem.coupled and None not in volts and abs(volts[0] - volts[1]) > SAME  # type: ignore[operator]
-    both = [name for name in problem.names if name in first.held_fractions and name in second.held_fractions]
-    contents = [name for name in both if abs(np.log(first.held_fractions[name] / second.held_fractions[name])) > SAME]
+    both = [name for name in problem.names if name in first.dirichlet_fractions and name in second.dirichlet_fractions]
+    contents = [
+        name for name in both if abs(np.log(first.dirichlet_fractions[name] / second.dirichlet_fractions[name])) > SAME
+    ]
     driven = np.array([name in both and _is_driven(problem, first, second, name) for name in problem.names])
     count = len(problem.names)
     mobility = problem.law.mobility([np.full(1, 1.0 / (count + 1))] * (count + 1), [1.0] * count)[0]
@@ -62,10 +64,10 @@ def jump_between(problem: Problem, first: BoundaryCondition, second: BoundaryCon
 
 def _is_driven(problem: Problem, first: BoundaryCondition, second: BoundaryCondition, name: str) -> bool:
     electric = [_electric(problem, boundary, name) for boundary in (first, second)]
-    complete = all(len(boundary.held_fractions) == len(problem.names) for boundary in (first, second))
+    complete = all(len(boundary.dirichlet_fractions) == len(problem.names) for boundary in (first, second))
     if problem.law.crowded and not complete:
         # what the others amount to at the wall is not known beforehand
-        same = abs(np.log(first.held_fractions[name] / second.held_fractions[name])) <= SAME
+        same = abs(np.log(first.dirichlet_fractions[name] / second.dirichlet_fractions[name])) <= SAME
         return not same or abs(electric[0] - electric[1]) > SAME
     chemical = [_chemical(problem, boundary, name) for boundary in (first, second)]
     return abs(chemical[0] + electric[0] - chemical[1] - electric[1]) > SAME
@@ -73,11 +75,11 @@ def _is_driven(problem: Problem, first: BoundaryCondition, second: BoundaryCondi
 
 def _electric(problem: Problem, boundary: BoundaryCondition, name: str) -> float:
     charge = problem.species[problem.names.index(name)].charge
-    return charge * (boundary.held_potential or 0.0) if problem.coupled else 0.0
+    return charge * (boundary.dirichlet_potential or 0.0) if problem.coupled else 0.0
 
 
 def _chemical(problem: Problem, boundary: BoundaryCondition, name: str) -> float:
-    energy, held = problem.law.free_energy, boundary.held_fractions
+    energy, held = problem.law.free_energy, boundary.dirichlet_fractions
     if not problem.law.crowded:
         return energy.chemical_potentials([held[name]])[0]
     return energy.chemical_potentials([held[other] for other in problem.names])[problem.names.index(name)]
@@ -87,7 +89,7 @@ def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
     """Yield a sentence for every two boundaries that meet and hold different values; collective."""
     problem = setup.problem
     boundaries = {boundary.where: boundary for boundary in problem.boundaries}
-    holding = [name for name, b in boundaries.items() if b.held_fractions or b.held_potential is not None]
+    holding = [name for name, b in boundaries.items() if b.dirichlet_fractions or b.dirichlet_potential is not None]
     for first, second in meeting_boundaries(problem.domain, holding):
         jump = jump_between(problem, boundaries[first], boundaries[second])
         unlimited = ["the charges"] * jump.potentials

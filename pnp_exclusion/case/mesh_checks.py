@@ -78,7 +78,7 @@ def _without_facets(domain: Domain, conditions: Sequence[BoundaryCondition]) -> 
 def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -> Iterator[str]:
     """Conditions on facets inside the domain that would not be kept: only what is held at nodes is."""
     for condition in conditions:
-        held = condition.held_fractions
+        held = condition.dirichlet_fractions
         ignored = {
             PrescribedFlux: "no flux can be given",
             Wall: "nothing is blocked",
@@ -141,8 +141,8 @@ def _undetermined_parts(problem: Problem, scales: Scales) -> Iterator[str]:
     unknowns = [*(["potential"] if problem.coupled else []), *problem.names]
     held = {unknown: np.zeros(domain.parts.count, dtype=np.int32) for unknown in unknowns}
     for boundary in problem.boundaries:
-        holds = list(boundary.held_fractions)
-        if problem.coupled and boundary.held_potential is not None:
+        holds = list(boundary.dirichlet_fractions)
+        if problem.coupled and boundary.dirichlet_potential is not None:
             holds.append("potential")
         for unknown in holds:
             held[unknown][_parts_at(domain, boundary.where)] = 1

@@ -70,7 +70,7 @@ def _between_boundaries(problem: Problem) -> tuple[float, str, str]:
 
     Their distance is that of the boxes around them, side by side: also of two rings, one within the other.
     """
-    held = {b.where: b.held_potential for b in problem.boundaries if b.held_potential is not None}
+    held = {b.where: b.dirichlet_potential for b in problem.boundaries if b.dirichlet_potential is not None}
     boxes = {where: _box(problem.domain, where) for where in held} if problem.coupled else {}
     apart = {(a, b): float(np.abs(boxes[a] - boxes[b]).max()) for a, b in combinations(boxes, 2)}
     fields = [(abs(held[a] - held[b]) / d, a, b) for (a, b), d in apart.items() if d > LEAST_DISTANCE]
@@ -97,14 +97,14 @@ def _in_layers(problem: Problem) -> tuple[float, str]:
         return 0.0, ""
     charges = np.array([species.charge for species in problem.species])
     solutions = [
-        ([b.held_fractions[name] for name in problem.names], b.held_potential or 0.0)
+        ([b.dirichlet_fractions[name] for name in problem.names], b.dirichlet_potential or 0.0)
         for b in problem.boundaries
-        if len(b.held_fractions) == len(problem.names)
+        if len(b.dirichlet_fractions) == len(problem.names)
     ]
     facing = {
-        b.where: b.held_potential
+        b.where: b.dirichlet_potential
         for b in problem.boundaries
-        if isinstance(b, Electrode) and b.held_potential is not None and not b.held_fractions
+        if isinstance(b, Electrode) and b.dirichlet_potential is not None and not b.dirichlet_fractions
     }
     if solutions:
         contents, potential = max(solutions, key=lambda solution: float(charges**2 @ solution[0]))

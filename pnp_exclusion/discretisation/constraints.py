@@ -1,4 +1,4 @@
-"""Values that boundaries hold: at which nodes, of which unknown, and what they are."""
+"""Dirichlet values of boundaries: at which nodes, of which unknown, and what they are."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from dolfinx import fem
 
 from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
-from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 
 
 @dataclass(frozen=True)
-class Held:
+class DirichletValue:
     """Nodes of a boundary at which one unknown is given, and the constant that gives it."""
 
     tag: int
@@ -23,7 +23,7 @@ class Held:
     """Of the unknown."""
     dofs: np.ndarray
     condition: fem.DirichletBC
-    value: fem.Constant
+    constant: fem.Constant
 
 
 class Constraints:
@@ -32,8 +32,8 @@ class Constraints:
     claimed
         By number of the boundary and name of the unknown: which it holds there, weakly or not, as numbers of unknowns,
         owned and ghost. One shared by two boundaries belongs to the first, so that nothing is counted twice.
-    held
-        Those that are held by constant values.
+    values
+        Those that constants give.
     """
 
     def __init__(self, problem: Problem, layout: Layout, space: fem.FunctionSpace) -> None:
@@ -44,26 +44,26 @@ class Constraints:
         self._nodes: dict[str, np.ndarray] = {}
         self._own: dict[tuple[int, str], np.ndarray] = {}
         self.claimed = self._claim(problem)
-        self.held = list(self._hold(problem))
+        self.values = list(self._values(problem))
 
     @property
     def conditions(self) -> list[fem.DirichletBC]:
         """The essential conditions, for assembly."""
-        return [held.condition for held in self.held]
+        return [value.condition for value in self.values]
 
-    def held_by(self, name: str) -> list[Held]:
-        """Return what is held of one unknown."""
-        return [held for held in self.held if held.name == name]
+    def values_of(self, name: str) -> list[DirichletValue]:
+        """Return those of one unknown."""
+        return [value for value in self.values if value.name == name]
 
-    def write(self, problem: Problem, drive: float) -> None:
-        """Give the constants the values of a problem at a drive."""
-        for held in self.held:
-            held.value.value = _value(problem, held.tag, held.name, drive)
+    def write(self, problem: Problem, load_parameter: float) -> None:
+        """Give the constants the values of a problem at a load parameter."""
+        for value in self.values:
+            value.constant.value = _value(problem, value.tag, value.name, load_parameter)
 
     def impose(self, unknown: fem.Function) -> None:
-        """Write the held values into a function of the space."""
-        for held in self.held:
-            held.condition.set(unknown.x.array)
+        """Write the Dirichlet values into a function of the space."""
+        for value in self.values:
+            value.condition.set(unknown.x.array)
 
     def nodes_on(self, where: str) -> np.ndarray:
         """Return the local nodes (owned and ghost) on a boundary; collective the first time."""
@@ -86,8 +86,8 @@ class Constraints:
         taken = {name: np.empty(0, dtype=np.int32) for name in self._layout.names}
         claimed = {}
         for tag, boundary in enumerate(problem.boundaries):
-            held = [electrochemical_potential(species) for species in boundary.held_fractions]
-            if boundary.held_potential is not None and POTENTIAL in self._layout:
+            held = [electrochemical_potential(species) for species in boundary.dirichlet_fractions]
+            if boundary.dirichlet_potential is not None and POTENTIAL in self._layout:
                 held.append(POTENTIAL)
             for name in held:
                 dofs = np.setdiff1d(self._layout.dofs_at(self.nodes_on(boundary.where), name), taken[name])
@@ -95,8 +95,8 @@ class Constraints:
                 claimed[tag, name] = dofs
         return claimed
 
-    def _hold(self, problem: Problem) -> Iterator[Held]:
-        weak = {(tag, electrochemical_potential(species)) for tag, species, _ in weakly_held(problem)}
+    def _values(self, problem: Problem) -> Iterator[DirichletValue]:
+        weak = {(tag, electrochemical_potential(species)) for tag, species, _ in weakly_imposed(problem)}
         spaces: dict[str, fem.FunctionSpace] = {}
         for (tag, name), dofs in self.claimed.items():
             if (tag, name) in weak:
@@ -104,16 +104,16 @@ class Constraints:
             if name not in spaces:
                 spaces[name] = self._space.sub(self._layout.index(name)) if self._layout.size > 1 else self._space
             value = fem.Constant(self._domain.mesh, 0.0)
-            yield Held(tag, name, dofs, fem.dirichletbc(value, dofs.astype(np.int32), spaces[name]), value)
+            yield DirichletValue(tag, name, dofs, fem.dirichletbc(value, dofs.astype(np.int32), spaces[name]), value)
 
 
-def _value(problem: Problem, tag: int, name: str, drive: float) -> float:
+def _value(problem: Problem, tag: int, name: str, load_parameter: float) -> float:
     """Return what a boundary holds an unknown at."""
     boundary = problem.boundaries[tag]
-    potential = drive * (boundary.held_potential or 0.0)
+    potential = load_parameter * (boundary.dirichlet_potential or 0.0)
     if name == POTENTIAL:
         return potential
-    held = boundary.held_fractions
+    held = boundary.dirichlet_fractions
     a = next(a for a, species in enumerate(problem.names) if electrochemical_potential(species) == name)
     species = problem.species[a]
     if problem.law.crowded:

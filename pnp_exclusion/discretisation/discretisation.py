@@ -29,7 +29,7 @@ class State:
         The unknowns of this rank, owned and ghost.
     problem
         The numbers for which they are a solution.
-    drive
+    load_parameter
         Share of the driving forces.
     is_steep
         ``(cells of this rank,)``: those integrated by the high rule.
@@ -37,7 +37,7 @@ class State:
 
     values: np.ndarray
     problem: Problem
-    drive: float
+    load_parameter: float
     is_steep: np.ndarray
 
     def continued(self, earlier: State, factor: float) -> State:
@@ -77,7 +77,7 @@ class Discretisation:
         self.unknown = fem.Function(self.space, name="unknown")
         self.reference = fem.Function(self.space, name="reference")
         for species in problem.species:
-            if species.name in problem.closed and species.mean_fraction is None:
+            if species.name in problem.conserved and species.mean_fraction is None:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
         names = [boundary.where for boundary in problem.boundaries]
         self.integration = Integration(problem.domain, names, degree, quadrature_degree, problem.cross_section)
@@ -87,7 +87,7 @@ class Discretisation:
         self.forms = Forms(self.integration, self.weak_form, self.unknown)
         self.steep = STEEP
         self._shown: State | None = None
-        self.set_drive(1.0)
+        self.set_load_parameter(1.0)
 
     @property
     def fields(self) -> Fields:
@@ -105,19 +105,19 @@ class Discretisation:
         self.problem = problem
         self.parameters.take(problem)
         self.weak_form.take_numbers(problem)
-        self.set_drive(1.0)
+        self.set_load_parameter(1.0)
 
-    def set_drive(self, drive: float) -> None:
-        """Scale potentials, imposed fields, fixed charge and given fluxes by ``drive`` and write the held values."""
-        self.parameters.drive.value = drive
-        self.constraints.write(self.problem, drive)
-        self.impose_held_values()
+    def set_load_parameter(self, load_parameter: float) -> None:
+        """Scale potentials, imposed fields, fixed charge and given fluxes, and write the Dirichlet values."""
+        self.parameters.load_parameter.value = load_parameter
+        self.constraints.write(self.problem, load_parameter)
+        self.impose_dirichlet_values()
 
     def set_debye_length(self, debye_length: float) -> None:
         """Replace lambda, which a solver may do on its way to a solution."""
         self.parameters.debye_squared.value = debye_length**2
 
-    def impose_held_values(self) -> None:
+    def impose_dirichlet_values(self) -> None:
         """Write the held values into the unknown."""
         self.constraints.impose(self.unknown)
 
@@ -125,8 +125,8 @@ class Discretisation:
 
     def state(self) -> State:
         """Return a copy of the state that the unknown holds, for `show`."""
-        drive = float(self.parameters.drive.value)
-        self._shown = State(self.unknown.x.array.copy(), self.problem, drive, self.integration.is_steep)
+        load_parameter = float(self.parameters.load_parameter.value)
+        self._shown = State(self.unknown.x.array.copy(), self.problem, load_parameter, self.integration.is_steep)
         return self._shown
 
     def show(self, state: State) -> None:
@@ -134,7 +134,7 @@ class Discretisation:
         if self._shown is state:
             return
         self.take(state.problem)
-        self.set_drive(state.drive)
+        self.set_load_parameter(state.load_parameter)
         self.unknown.x.array[:] = state.values
         self.integration.mark(state.is_steep)
         self._shown = state

@@ -17,7 +17,7 @@ MATERIALS = ("permittivity", "diffusivity_factor", "fixed_charge")
 class Parameters:
     """What the forms of a problem depend on beside the unknown.
 
-    drive
+    load_parameter
         0 to 1: potentials, imposed fields, fixed charge and given fluxes are scaled by it.
     storage_rate
         ``s = 1/dt`` of the storage term; 0 in a steady state.
@@ -42,7 +42,7 @@ class Parameters:
         mesh = domain.mesh
         constant = lambda value: fem.Constant(mesh, float(value))  # noqa: E731
         self._domain = domain
-        self.drive = constant(1.0)
+        self.load_parameter = constant(1.0)
         self.storage_rate = constant(0.0)
         self.reference_share = {name: constant(1.0) for name in problem.names}
         self.least_mobility = constant(LEAST_MOBILITY)

@@ -24,7 +24,7 @@ from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemic
 from pnp_exclusion.discretisation.parameters import Parameters, TermNumbers
 from pnp_exclusion.physics.problem import Problem
 
-HOLDING_RATE = 1e10
+PENALTY_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
 
 
@@ -34,7 +34,7 @@ class LocalState:
 
     rho: Mapping[str, Any]
     potential: Any | None
-    drive: fem.Constant
+    load_parameter: fem.Constant
     numbers: TermNumbers
 
     def number(self, value: float) -> fem.Constant:
@@ -84,14 +84,14 @@ class WeakForm:
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
-        self.balance = self.storage(self.fields, self.fields_of(reference), test, problem.closed)
+        self.balance = self.storage(self.fields, self.fields_of(reference), test, problem.conserved)
         """The residual without what holds densities weakly."""
         for name in problem.names:
             self.balance += self._species_equation(name, test[electrochemical_potential(name)])
         if POTENTIAL in layout:
             rho = list(self.fields.rho.values())
             self.balance += self.poisson_equation(self.fields.potential, rho, test[POTENTIAL])
-        self.residual = self.balance + self._holding_terms(test)
+        self.residual = self.balance + self._penalty_terms(test)
 
     def fields_of(self, unknown: fem.Function) -> Fields:
         """Return the physical fields that belong to a function of the blocked space."""
@@ -105,7 +105,7 @@ class WeakForm:
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
             if name in parameters.fields:
-                forces[a] -= parameters.drive * parameters.fields[name]
+                forces[a] -= parameters.load_parameter * parameters.fields[name]
         diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
         fluxes = self._problem.law.fluxes(
             [vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility
@@ -150,19 +150,21 @@ class WeakForm:
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
         pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
-        return sum((z * rho_a for z, rho_a in pairs), start=self._parameters.drive * self._parameters.fixed_charge)
+        return sum(
+            (z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * self._parameters.fixed_charge
+        )
 
     # ---- boundaries ----
 
     def outward_flux(self, tag: int, name: str) -> Any | None:
         """Return the flux ``J_a . n`` of a species that a boundary imposes, or None."""
         numbers = self._parameters.of_term(("flux", tag, name))
-        state = LocalState(self.fields.rho, self.fields.potential, self._parameters.drive, numbers)
+        state = LocalState(self.fields.rho, self.fields.potential, self._parameters.load_parameter, numbers)
         return self._problem.boundaries[tag].outward_flux(name, state)
 
     def surface_charge(self, tag: int, rho: Mapping[str, Any], potential: Any) -> Any | None:
         """Return the charge per area that a boundary carries at given densities and potential, or None."""
-        state = LocalState(rho, potential, self._parameters.drive, self._parameters.of_term(("charge", tag)))
+        state = LocalState(rho, potential, self._parameters.load_parameter, self._parameters.of_term(("charge", tag)))
         return self._problem.boundaries[tag].surface_charge(state)
 
     def take_numbers(self, problem: Problem) -> None:
@@ -173,19 +175,19 @@ class WeakForm:
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
             for name in self._problem.names:
                 self.outward_flux(tag, name)
-        self._held_densities()
+        self._penalised_densities()
 
-    def _held_densities(self) -> list[tuple[int, str, fem.Constant]]:
+    def _penalised_densities(self) -> list[tuple[int, str, fem.Constant]]:
         return [
             (tag, name, self._parameters.of_term(("held", tag, name)).number(rho))
-            for tag, name, rho in weakly_held(self._problem)
+            for tag, name, rho in weakly_imposed(self._problem)
         ]
 
-    def _holding_terms(self, test: Mapping[str, Any]) -> ufl.Form:
+    def _penalty_terms(self, test: Mapping[str, Any]) -> ufl.Form:
         form = ufl.Form([])
-        for tag, name, held in self._held_densities():
+        for tag, name, held in self._penalised_densities():
             excess = self.fields.rho[name] - held
-            form += HOLDING_RATE * excess * test[electrochemical_potential(name)] * self._integration.ds(tag)
+            form += PENALTY_RATE * excess * test[electrochemical_potential(name)] * self._integration.ds(tag)
         return form
 
 
@@ -193,12 +195,12 @@ POTENTIAL_SOURCE = "potential"
 """Name of a source of charge."""
 
 
-def weakly_held(problem: Problem) -> list[tuple[int, str, float]]:
+def weakly_imposed(problem: Problem) -> list[tuple[int, str, float]]:
     """Boundary, species and density that no constant value of one unknown holds: some but not all species of a crowded
     law."""
     return [
         (tag, name, rho)
         for tag, boundary in enumerate(problem.boundaries)
-        if problem.law.crowded and 0 < len(boundary.held_fractions) < len(problem.species)
-        for name, rho in boundary.held_fractions.items()
+        if problem.law.crowded and 0 < len(boundary.dirichlet_fractions) < len(problem.species)
+        for name, rho in boundary.dirichlet_fractions.items()
     ]

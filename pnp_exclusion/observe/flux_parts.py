@@ -54,7 +54,7 @@ def flux_parts(discrete: Discretisation, axis: int) -> dict[str, FluxParts]:
         if fields.potential is not None:
             drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
         elif species.name in parameters.fields:
-            drift = diffusivity * rho * parameters.drive * parameters.fields[species.name]
+            drift = diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
         terms += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
     volume = discrete.forms.integral("volume", lambda: fem.Constant(problem.domain.mesh, 1.0))
     means = (_integrals(discrete, terms) / volume).reshape(-1, 3)

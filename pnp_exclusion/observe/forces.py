@@ -99,7 +99,7 @@ def is_driven(discrete: Discretisation, ends: tuple[End, End]) -> bool:
 
 def _end(discrete: Discretisation, tag: int) -> End:
     problem = discrete.problem
-    drive = float(discrete.parameters.drive.value)
+    load_parameter = float(discrete.parameters.load_parameter.value)
     values = discrete.layout.at_nodes(discrete.unknown.x.array)
     positions = discrete.forms.kept("positions of nodes", discrete.space.tabulate_dof_coordinates)
     # sums of density, mu without the work of fields and phi, each with the number of nodes that it is over
@@ -109,7 +109,7 @@ def _end(discrete: Discretisation, tag: int) -> End:
         mu, eta, _ = discrete.potentials(values[nodes])
         rho = problem.law.free_energy.densities(list(eta))[1 + a]
         field = problem.fields.get(name)
-        work = drive * field.work(positions[nodes].T) if field else 0.0
+        work = load_parameter * field.work(positions[nodes].T) if field else 0.0
         sums[2 * a] = np.sum(rho), len(nodes)
         sums[2 * a + 1] = np.sum(mu[a] - work), len(nodes)
     if problem.coupled:
@@ -117,7 +117,7 @@ def _end(discrete: Discretisation, tag: int) -> End:
         sums[-1] = values[nodes, discrete.layout.index(POTENTIAL)].sum(), len(nodes)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
     means = (sums[:, 0] / np.maximum(sums[:, 1], 1.0)).tolist()
-    held = problem.boundaries[tag].held_fractions
+    held = problem.boundaries[tag].dirichlet_fractions
     densities = {name: held.get(name, mean) for name, mean in zip(problem.names, means[:-1:2], strict=True)}
     return End(
         problem.boundaries[tag].where, densities, dict(zip(problem.names, means[1:-1:2], strict=True)), means[-1]

@@ -148,7 +148,7 @@ def _ends_and_energies(
         problem.fields[name].work(positions) if name in problem.fields else np.zeros(positions.shape[1])
         for name in problem.names
     ]
-    energy = -float(discrete.parameters.drive.value) * np.array(works).reshape(count, len(cells), -1)
+    energy = -float(discrete.parameters.load_parameter.value) * np.array(works).reshape(count, len(cells), -1)
     return mu + energy[:, :, :2], energy[:, :, 2:]
 
 

@@ -38,7 +38,7 @@ def coarsest_cells(discrete: Discretisation) -> list[CoarseCells]:
     beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
     _, eta, _ = discrete.potentials(discrete.layout.at_nodes(discrete.unknown.x.array)[beside.nodes])
     rho = problem.law.free_energy.densities(list(eta))[1:]
-    fixed = float(discrete.parameters.drive.value) * problem.fixed_charge[beside.cells]
+    fixed = float(discrete.parameters.load_parameter.value) * problem.fixed_charge[beside.cells]
     charge = np.abs(problem.charge_density(rho, fixed))
     ratios = beside.sizes * np.sqrt(charge / problem.permittivity[beside.cells]) / (problem.debye_length or 1.0)
     worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]
@@ -69,7 +69,9 @@ class _Beside:
 
 def _cells_beside(discrete: Discretisation) -> _Beside:
     domain, space = discrete.problem.domain, discrete.space
-    boundaries = [boundary.where for boundary in discrete.problem.boundaries if boundary.held_potential is not None]
+    boundaries = [
+        boundary.where for boundary in discrete.problem.boundaries if boundary.dirichlet_potential is not None
+    ]
     found = []
     for where in boundaries:
         facets, cells = cells_at(domain, domain.boundary_facets[where])

@@ -30,13 +30,13 @@ def read(path: Path, law: str | None = None) -> Case:
 
 def failure(solution: Solution, folder: Path | None = None) -> str:
     """Return the message of a solve that did not converge: what was tried, and what a folder keeps of it, if any."""
-    law, drive = solution.discretisation.problem.law.name, solution.report.drive
-    if drive == 1.0:
+    law, load_parameter = solution.discretisation.problem.law.name, solution.report.load_parameter
+    if load_parameter == 1.0:
         accept = 'accept it by unresolved = "warn" in [solver]'
         sentences = "\n".join(f"  - {sentence}" for sentence in solution.unresolved)
         return f"law {law}: the mesh is too coarse for what was found; refine it, or {accept}:\n{sentences}"
     keeps = f"{folder} holds the last good state," if folder else "the last good state (which run would keep) was"
-    left = f"{keeps} at {drive:.4g} of the driving forces" if drive else "no state was found"
+    left = f"{keeps} at {load_parameter:.4g} of the driving forces" if load_parameter else "no state was found"
     attempts = [f"  - {attempt}" for attempt in solution.report.tried]
     carried = carried_fluxes(solution.setup.case, solution.report)
     return "\n".join([f"law {law} did not converge; {left}. Tried:", *attempts, *carried])

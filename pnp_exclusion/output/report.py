@@ -89,7 +89,7 @@ def check_report(setup: Setup) -> list[str]:
     if scales.debye_length is not None:
         rows.append(["lambda / L", f"{scales.debye_length:.6g}"])
     for boundary in problem.boundaries:
-        held = boundary.held_fractions
+        held = boundary.dirichlet_fractions
         if held and crowded:
             rows.append([f"packing at {boundary.where}", f"{sum(held.values()):.6g}"])
         strength = sum(s.charge**2 * held.get(s.name, 0.0) for s in problem.species)

@@ -28,7 +28,7 @@ class BoundaryState(Protocol):
         ...
 
     @property
-    def drive(self) -> Any:
+    def load_parameter(self) -> Any:
         """0..1 while the solver ramps driving forces up, 1 in the solution; given fluxes are scaled by it."""
         ...
 
@@ -48,18 +48,18 @@ class BoundaryCondition:
     where: str
 
     @property
-    def held_fractions(self) -> Mapping[str, float]:
+    def dirichlet_fractions(self) -> Mapping[str, float]:
         """Occupied fraction of every species whose density is held here."""
         return _NOTHING
 
     @property
-    def held_potential(self) -> float | None:
+    def dirichlet_potential(self) -> float | None:
         """The potential held here (kT/e)."""
         return None
 
     def supplies(self, species: str) -> bool:
         """Whether the amount of a species in the domain is fixed by what this boundary holds or exchanges."""
-        return species in self.held_fractions
+        return species in self.dirichlet_fractions
 
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         """The flux ``J_a . n`` that is imposed on a species, or None."""
@@ -78,7 +78,7 @@ class Wall(BoundaryCondition):
 
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
-        return None if self.charge is None else state.drive * state.number(self.charge)
+        return None if self.charge is None else state.load_parameter * state.number(self.charge)
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ class Reservoir(BoundaryCondition):
 
     @property
     @override
-    def held_fractions(self) -> Mapping[str, float]:
+    def dirichlet_fractions(self) -> Mapping[str, float]:
         return self.fractions
 
     @property
     @override
-    def held_potential(self) -> float | None:
+    def dirichlet_potential(self) -> float | None:
         return self.potential
 
 
@@ -108,12 +108,12 @@ class Electrode(BoundaryCondition):
 
     @property
     @override
-    def held_fractions(self) -> Mapping[str, float]:
+    def dirichlet_fractions(self) -> Mapping[str, float]:
         return self.fractions
 
     @property
     @override
-    def held_potential(self) -> float | None:
+    def dirichlet_potential(self) -> float | None:
         return self.potential
 
 
@@ -126,11 +126,11 @@ class PrescribedFlux(BoundaryCondition):
 
     @property
     @override
-    def held_potential(self) -> float | None:
+    def dirichlet_potential(self) -> float | None:
         return self.potential
 
     @override
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         if species not in self.fluxes:
             return None
-        return state.drive * state.number(self.fluxes[species])
+        return state.load_parameter * state.number(self.fluxes[species])

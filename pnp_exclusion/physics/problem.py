@@ -85,7 +85,7 @@ class Problem:
     @property
     def potential_span(self) -> float:
         """Largest difference between the potentials held at the boundaries (kT/e)."""
-        held = [b.held_potential for b in self.boundaries if b.held_potential is not None]
+        held = [b.dirichlet_potential for b in self.boundaries if b.dirichlet_potential is not None]
         return max(held) - min(held) if held else 0.0
 
     @property
@@ -99,7 +99,7 @@ class Problem:
         return np.array([species.charge for species in self.species])
 
     @property
-    def closed(self) -> list[str]:
+    def conserved(self) -> list[str]:
         """Species that no boundary holds or exchanges, whose amounts are conserved."""
         return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
 

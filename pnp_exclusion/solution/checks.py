@@ -14,7 +14,7 @@ import numpy as np
 
 from pnp_exclusion.case.advice import cure, length_in_words
 from pnp_exclusion.case.layers import CELLS_IN_LAYER
-from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.mesh.contacts import meeting_boundaries
 from pnp_exclusion.observe import currents
 from pnp_exclusion.observe.resolution import coarsest_cells
@@ -133,8 +133,8 @@ def _forces_are_all(steady: SteadyState) -> bool:
         return True
     tags = range(len(problem.boundaries))
     given = any(discrete.weak_form.outward_flux(tag, name) is not None for tag in tags for name in problem.names)
-    holding = [boundary.where for boundary in problem.boundaries if boundary.held_fractions]
-    return not weakly_held(problem) and not given and not meeting_boundaries(problem.domain, holding)
+    holding = [boundary.where for boundary in problem.boundaries if boundary.dirichlet_fractions]
+    return not weakly_imposed(problem) and not given and not meeting_boundaries(problem.domain, holding)
 
 
 def overlap(steady: SteadyState) -> Iterator[str]:

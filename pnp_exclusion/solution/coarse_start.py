@@ -22,7 +22,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.fields import size_of
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 
 LEAST_UNKNOWNS = 4_000
@@ -84,10 +84,10 @@ class CoarserStart:
     ) -> None:
         self._fine, self._coarse, self._say = fine, coarse, say
         coarse.steep = COARSE_STEEP
-        self._ledger = OptionsLedger(petsc_options)
+        self._database = OptionsDatabase(petsc_options)
         self._below = coarser_start(setup, coarse, settings, petsc_options, say)
-        with self._ledger:
-            self._solver = SteadySolver(coarse, self._ledger, settings, say)
+        with self._database:
+            self._solver = SteadySolver(coarse, self._database, settings, say)
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +106,7 @@ class CoarserStart:
         """Drop factorisations, so that the next start leaves no trace of the former ones, not even in rounding."""
         if self._below is not None:
             self._below.forget()
-        with self._ledger:
+        with self._database:
             self._solver.forget()
 
     def fill(self, setup: Setup) -> bool:
@@ -121,7 +121,7 @@ class CoarserStart:
         coarse.take(setup.problem)
         near = self._below is not None and self._below.fill(setup)
         self._say(f"  {coarse.problem.domain.cells} cells of degree {coarse.degree}")
-        with self._ledger:
+        with self._database:
             try:
                 self._solver.solve(near)
             except ConvergenceError:
@@ -132,7 +132,7 @@ class CoarserStart:
             fine.unknown.x.scatter_forward()
         else:
             _prolong(coarse, fine)
-        fine.impose_held_values()
+        fine.impose_dirichlet_values()
         return True
 
 

@@ -62,4 +62,4 @@ def transfer(coarse: Discretisation, fine: Discretisation) -> None:
     nodes = fine.layout.at_nodes(fine.unknown.x.array)
     for position in range(fine.layout.size):
         nodes[:, position] = np.interp(x, table[:, 0], table[:, 1 + position])
-    fine.impose_held_values()
+    fine.impose_dirichlet_values()

@@ -48,8 +48,8 @@ class Solution:
     report : SteadyReport
         What the solve took.
     converged : bool
-        False for the last good state of a solve that failed, which belongs to ``report.drive`` of the driving forces,
-        and for a state whose layers of charge the mesh cannot hold (then ``report.drive`` is 1).
+        False for the last good state of a solve that failed, which belongs to ``report.load_parameter`` of the
+        driving forces, and for a state whose layers of charge the mesh cannot hold (then it is 1).
     seconds : Mapping[str, float]
         What the parts of the solve took.
     petsc_options : dict[str, str]
@@ -394,7 +394,7 @@ class Solution:
             "converged": False,
             "law": self.discretisation.problem.law.name,
             "units": self.setup.case.model.units,
-            "drive": self.report.drive,
+            "load_parameter": self.report.load_parameter,
             "tried": self.report.tried,
         }
 

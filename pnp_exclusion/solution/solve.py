@@ -19,7 +19,7 @@ from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
 
 
@@ -181,14 +181,14 @@ def solve_quietly(
         with coarser:
             near = coarser.fill(setup)
     clock.lap("coarse start")
-    with OptionsLedger(petsc_options) as ledger, SteadySolver(discrete, ledger, settings, say) as solver:
+    with OptionsDatabase(petsc_options) as database, SteadySolver(discrete, database, settings, say) as solver:
         try:
             report, converged = solver.solve(near), True
         except ConvergenceError as error:
             if not keep_failure:
                 raise ConvergenceError("\n".join([str(error), *carried_fluxes(case, solver.report)])) from None
             report, converged = solver.report, False
-        options = ledger.effective(), ledger.unused()
+        options = database.effective(), database.unused()
     solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
     for _ in range(ROUNDS):
         if solution.converged and is_too_coarse(solution.steady):
@@ -208,12 +208,12 @@ def _on_finer_cells(
     discrete = Discretisation(setup.problem, setup.case.solver.degree, setup.case.solver.quadrature_degree)
     say(f"  {setup.problem.domain.cells} cells instead of {coarse.setup.problem.domain.cells}, finer where it is steep")
     transfer(coarse.discretisation, discrete)
-    with OptionsLedger(petsc_options) as ledger, SteadySolver(discrete, ledger, settings, say) as solver:
+    with OptionsDatabase(petsc_options) as database, SteadySolver(discrete, database, settings, say) as solver:
         try:
             report = solver.solve(near=True)
         except ConvergenceError:
             return coarse
-        options = ledger.effective(), ledger.unused()
+        options = database.effective(), database.unused()
     report.add(coarse.report)
     return Solution(setup, discrete, report, True, coarse.seconds, *options)
 
@@ -223,11 +223,12 @@ def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
 
     The ramp has raised given fluxes together with all other driving forces.
     """
-    if not 0.0 < report.drive < report.failed_drive <= 1.0:
+    if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
         return []
     return [
-        f'the flux of {name} through "{boundary.where}" can be carried up to {report.drive * flux.number:.5g} of the '
-        f"{flux.text} given; at {report.failed_drive * flux.number:.5g} no steady state was found"
+        f'the flux of {name} through "{boundary.where}" can be carried up to '
+        f"{report.load_parameter * flux.number:.5g} of the {flux.text} given; "
+        f"at {report.failed_load_parameter * flux.number:.5g} no steady state was found"
         for boundary in case.boundaries
         for name, flux in boundary.fluxes.items()
         if flux.number

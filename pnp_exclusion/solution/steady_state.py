@@ -21,9 +21,9 @@ from pnp_exclusion.solver.steady import SteadyReport
 class SteadyState:
     """A steady state and what can be read off it.
 
-    After a solve that failed it is the last good state, which belongs to ``report.drive`` of the driving forces (0: no
-    state at all was found, and what is read off it means nothing). All values are dimensionless. Reading is collective
-    over the ranks of the problem.
+    After a solve that failed it is the last good state, which belongs to ``report.load_parameter`` of the driving
+    forces (0: no state at all was found, and what is read off it means nothing). All values are dimensionless. Reading
+    is collective over the ranks of the problem.
     """
 
     setup: Setup
@@ -34,7 +34,7 @@ class SteadyState:
     @property
     def has_state(self) -> bool:
         """Whether there is a state to read: the solution, or the last good state before a failure."""
-        return self.report.drive > 0.0
+        return self.report.load_parameter > 0.0
 
     def __post_init__(self) -> None:
         self.state = self.shared.state()

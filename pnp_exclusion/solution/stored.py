@@ -74,7 +74,7 @@ class Heading(BaseModel):
     order: int
     boundaries: list[str]
     regions: list[str]
-    drive: Annotated[float, Field(gt=0, le=1)]
+    load_parameter: Annotated[float, Field(gt=0, le=1)]
     outcome: Outcome
 
 
@@ -135,7 +135,7 @@ def _heading(steady: SteadyState, mesh: MeshArrays | None, outcome: Outcome) -> 
         order=mesh.order if mesh else 1,
         boundaries=list(problem.domain.boundary_facets),
         regions=list(problem.domain.region_cells),
-        drive=steady.state.drive,
+        load_parameter=steady.state.load_parameter,
         outcome=outcome,
     )
 
@@ -184,7 +184,7 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
         domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
     setup = setup_on(domain, scales_of(case, heading.length), case, law)
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
-    discrete.set_drive(heading.drive)
+    discrete.set_load_parameter(heading.load_parameter)
     _fill(path, discrete, arrays)
     return setup, discrete, heading.outcome
 

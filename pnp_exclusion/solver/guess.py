@@ -23,7 +23,7 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
-from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
@@ -44,7 +44,7 @@ AMOUNT_ROUNDS = 30
 
 
 class FirstGuess:
-    """Fills the unknown of a weak form; built once, used again at every drive of a ramp."""
+    """Fills the unknown of a weak form; built once, used again at every load parameter of a ramp."""
 
     def __init__(self, discrete: Discretisation) -> None:
         self.discrete = discrete
@@ -54,7 +54,7 @@ class FirstGuess:
         self._poisson = _NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
         self._amounts = {
             name: discrete.integration.form(discrete.fields.rho[name] * discrete.integration.dx)
-            for name in discrete.problem.closed
+            for name in discrete.problem.conserved
         }
         self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
         self.volume = discrete.forms.integral("volume", lambda: fem.Constant(mesh, 1.0))
@@ -65,7 +65,7 @@ class FirstGuess:
         return self.discrete.problem
 
     def fill(self, start: Start) -> None:
-        """Write the guess for the drive in force into the unknown."""
+        """Write the guess for the load parameter in force into the unknown."""
         discrete = self.discrete
         values = np.zeros_like(discrete.layout.at_nodes(discrete.unknown.x.array))
         mu = discrete.layout.indices(discrete.mu)
@@ -78,10 +78,10 @@ class FirstGuess:
         if self.problem.coupled:
             if not straight or self.has_fixed_charge:
                 self._make_electroneutral()
-            discrete.impose_held_values()
+            discrete.impose_dirichlet_values()
             self.solve_poisson()
         self.restore_amounts()
-        discrete.impose_held_values()
+        discrete.impose_dirichlet_values()
 
     def solve_poisson(self) -> bool:
         """Solve for the potential at the ``mu`` in the unknown; return whether it converged (a guess need not)."""
@@ -121,14 +121,14 @@ class FirstGuess:
 
     def _harmonic(self, a: int) -> np.ndarray:
         """Return the harmonic extension of the held ``mu_a``; for a closed species, the value of its mean density."""
-        held = self.discrete.constraints.held_by(self.discrete.mu[a])
-        weakly = [rho for _, species, rho in weakly_held(self.problem) if species == self.problem.names[a]]
+        held = self.discrete.constraints.values_of(self.discrete.mu[a])
+        weakly = [rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]]
         if not held:
             means = [s.mean_fraction or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
             return np.full(1, self.problem.law.free_energy.chemical_potentials(_packable(means))[a])
-        return self._extended({h.tag: float(h.value.value) for h in held}, self.discrete.mu[a])
+        return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
 
     def _extended(self, levels: Mapping[int, float], unknown: str) -> np.ndarray:
         """Return the harmonic function with a level at every boundary that holds an unknown; ``(1,)`` if constant."""
@@ -149,8 +149,8 @@ class FirstGuess:
         return [a for a in range(self.species) if self._passes(a)]
 
     def _passes(self, a: int) -> bool:
-        weakly = {rho for _, species, rho in weakly_held(self.problem) if species == self.problem.names[a]}
-        held = {float(h.value.value) for h in self.discrete.constraints.held_by(self.discrete.mu[a])}
+        weakly = {rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]}
+        held = {float(h.constant.value) for h in self.discrete.constraints.values_of(self.discrete.mu[a])}
         return len(weakly) + len(held) > 1
 
     @property
@@ -171,14 +171,14 @@ class FirstGuess:
         mu, charges = discrete.layout.indices(discrete.mu), problem.charges
         potential: np.ndarray | float = 0.0
         if problem.coupled:
-            held = discrete.constraints.held_by(POTENTIAL)
-            potential = self._extended({h.tag: float(h.value.value) for h in held}, POTENTIAL) if held else 0.0
+            held = discrete.constraints.values_of(POTENTIAL)
+            potential = self._extended({h.tag: float(h.constant.value) for h in held}, POTENTIAL) if held else 0.0
             values[:, discrete.layout.index(POTENTIAL)] = potential
         densities = {}
         for a in passing:
             name = problem.names[a]
             claimed = [tag for tag, unknown in discrete.constraints.claimed if unknown == discrete.mu[a]]
-            levels = {tag: boundaries[tag].held_fractions[name] for tag in claimed}
+            levels = {tag: boundaries[tag].dirichlet_fractions[name] for tag in claimed}
             low, high = min(levels.values()), max(levels.values())
             # elements of higher degree and iterative solvers leave the bounds by a little
             densities[a] = np.clip(self._extended(levels, discrete.mu[a]), max(low, LEAST_SHARE * high), high)
@@ -203,7 +203,7 @@ class FirstGuess:
             return
         mu, _, potential = self.discrete.potentials(self.discrete.unknown.x.array)
         assert potential is not None
-        fixed = float(self.discrete.parameters.drive.value) * self._nodal_fixed_charge()
+        fixed = float(self.discrete.parameters.load_parameter.value) * self._nodal_fixed_charge()
         densities = problem.law.free_energy.densities
 
         def charge(phi: np.ndarray, q: np.ndarray, *mu: np.ndarray) -> np.ndarray:
@@ -261,8 +261,8 @@ def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
 
 def _scalar_conditions(discrete: Discretisation, space: fem.FunctionSpace, unknown: str) -> list[fem.DirichletBC]:
     """The held values of one unknown as conditions on a scalar space, on the same nodes."""
-    held = discrete.constraints.held_by(unknown)
-    return [fem.dirichletbc(h.value, discrete.layout.nodes_of(h.dofs), space) for h in held]
+    held = discrete.constraints.values_of(unknown)
+    return [fem.dirichletbc(h.constant, discrete.layout.nodes_of(h.dofs), space) for h in held]
 
 
 class _HarmonicExtension:

@@ -19,7 +19,7 @@ from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.callbacks import Callbacks
 from pnp_exclusion.solver.linear.fields import Preconditioning
 from pnp_exclusion.solver.linear.levels import Levels
-from pnp_exclusion.solver.linear.presets import OptionsLedger, petsc_message, refusals_as_usage_errors
+from pnp_exclusion.solver.linear.presets import OptionsDatabase, petsc_message, refusals_as_usage_errors
 
 Limiter = Literal["damp", "clip", "line search"]
 
@@ -93,14 +93,14 @@ class NewtonSolver:
     def __init__(
         self,
         discrete: Discretisation,
-        ledger: OptionsLedger,
+        database: OptionsDatabase,
         tolerance: float,
         max_steps: int,
         progress: Progress,
         repeated: bool = False,
     ) -> None:
         self.discrete = discrete
-        self.ledger = ledger
+        self.database = database
         self.tolerance = tolerance
         self.max_steps = max_steps
         self.progress = progress
@@ -116,7 +116,7 @@ class NewtonSolver:
         self._solution = self._matrix.createVecRight()
         self._function = self._matrix.createVecLeft()
         self._largest_cell = discrete.problem.domain.largest_cell()
-        self._line_search_is_users = ledger.gives("snes_linesearch_type")
+        self._line_search_is_users = database.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
         self._preconditioning: Preconditioning | None = None
         self._fresh_krylov_steps: int | None = None
@@ -139,7 +139,12 @@ class NewtonSolver:
         """
         problem = self.discrete.problem
         contents = [
-            max([species.mean_fraction or 0.0, *(b.held_fractions.get(species.name, 0.0) for b in problem.boundaries)])
+            max(
+                [
+                    species.mean_fraction or 0.0,
+                    *(b.dirichlet_fractions.get(species.name, 0.0) for b in problem.boundaries),
+                ]
+            )
             for species in problem.species
         ]
         given = [content for content in contents if content > 0.0]
@@ -154,7 +159,7 @@ class NewtonSolver:
 
     def _owned_held_dofs(self) -> np.ndarray:
         owned = self.discrete.space.dofmap.index_map.size_local * self.discrete.layout.size
-        dofs = [held.dofs for held in self.discrete.constraints.held]
+        dofs = [held.dofs for held in self.discrete.constraints.values]
         joined = np.unique(np.concatenate([*dofs, np.empty(0, dtype=np.int32)])).astype(np.int32)
         return joined[joined < owned]
 
@@ -224,12 +229,12 @@ class NewtonSolver:
             # steps with a kept Jacobian, of which there are few to each of its own, do not count
             snes.setTolerances(max_it=min(KEPT_STEPS * self.max_steps, np.iinfo(PETSc.IntType).max))
             snes.setLineSearchPreCheck(lambda *arguments: run(self._limit_step, *arguments, otherwise=False))
-            self._preconditioning = Preconditioning(snes.getKSP(), self._matrix, self._levels, self.ledger)
+            self._preconditioning = Preconditioning(snes.getKSP(), self._matrix, self._levels, self.database)
             jacobian = self._callbacks.jacobian(self._assemble_jacobian)
             snes.setJacobian(jacobian, self._matrix, self._preconditioning.matrix)
             # on an interval an elimination costs no more than the steps that keeping it adds
             dear = self.discrete.problem.domain.dimension > 1 and snes.getKSP().getPC().getType() == "lu"
-            self._may_reuse = dear and not self.ledger.gives("snes_lag_jacobian")
+            self._may_reuse = dear and not self.database.gives("snes_lag_jacobian")
             self._snes = snes
         return self._snes
 
@@ -304,7 +309,7 @@ class NewtonSolver:
         With an option for that PETSc decides, and takes or leaves what is offered to it.
         """
         steps = snes.getKSP().getIterationNumber()
-        if snes.getIterationNumber() == 0 or self.ledger.gives("snes_lag_preconditioner"):
+        if snes.getIterationNumber() == 0 or self.database.gives("snes_lag_preconditioner"):
             self._fresh_krylov_steps = None
         elif self._fresh_krylov_steps is None:
             self._fresh_krylov_steps = steps
@@ -370,9 +375,9 @@ class NewtonSolver:
         imposed = max((field.largest for field in problem.fields.values()), default=0.0)
         for a, name in enumerate(problem.names):
             worst = self.largest(np.ptp(mu[a][cells], axis=1))
-            contents = [boundary.held_fractions.get(name) for boundary in problem.boundaries]
+            contents = [boundary.dirichlet_fractions.get(name) for boundary in problem.boundaries]
             given = [content for content in contents if content is not None]
-            allowed = LARGEST_JUMP + float(discrete.parameters.drive.value) * imposed * self._largest_cell
+            allowed = LARGEST_JUMP + float(discrete.parameters.load_parameter.value) * imposed * self._largest_cell
             if not worst <= allowed + (np.log(max(given) / min(given)) if given else 0.0):
                 return (
                     f"the electrochemical potential of {name} jumps by {worst:.0f} kT within one cell (false or "

@@ -17,18 +17,18 @@ from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.guess import FirstGuess, Start
 from pnp_exclusion.solver.linear.fields import size_of
-from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsLedger, preset, resolved, with_pivots
+from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved, with_pivots
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
 
 FIRST_RAMP_STEP = 3.0
-"""kT/e: the drive of the first ramp step."""
+"""kT/e: what the first ramp step drives."""
 SMALLEST_RAMP_STEP = 1e-4
-"""Of the whole drive: below it the ramp gives up."""
+"""Of the load parameter: below it the ramp gives up."""
 QUICK_STEPS = 6
 """A ramp step of so many Jacobians or fewer lets the next one be twice as large."""
-CLOSED_STORAGE_RATE = 1e-4
+CONSERVED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
-CLOSED_ROUNDS = 12
+CONSERVED_ROUNDS = 12
 LONG_DEBYE_LENGTH = 0.3
 """Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
@@ -63,7 +63,7 @@ class _Path:
     apply: Callable[[float], None]
     first_step: float
     smallest_step: float
-    is_drive: bool = False
+    is_load_parameter: bool = False
 
 
 @dataclass
@@ -77,9 +77,9 @@ class SteadyReport:
     """One phrase for every attempt that failed."""
     linear: str = ""
     """The preset of the linear solver in force at the end."""
-    drive: float = 1.0
+    load_parameter: float = 1.0
     """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
-    failed_drive: float = math.inf
+    failed_load_parameter: float = math.inf
     """After a failure, the share next to it at which the ramp has found no solution."""
 
     def add(self, earlier: SteadyReport) -> None:
@@ -96,7 +96,7 @@ class SteadySolver:
     def __init__(
         self,
         discrete: Discretisation,
-        ledger: OptionsLedger,
+        database: OptionsDatabase,
         settings: SolverSettings | None = None,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -104,14 +104,14 @@ class SteadySolver:
         self._size = size_of(discrete)
         self.discrete = discrete
         self.settings = settings
-        self._ledger = ledger
+        self._database = database
         self._first_choice = resolved(settings.linear, self._size)
-        if settings.linear == "auto" and ledger.speaks_of((PACKAGE, "mat_mumps"), settings.petsc):
+        if settings.linear == "auto" and database.speaks_of((PACKAGE, "mat_mumps"), settings.petsc):
             self._first_choice = with_pivots(settings.linear, self._size)
         self._take_preset(self._first_choice)
         self.progress = progress
         self.newton = NewtonSolver(
-            discrete, ledger, settings.tolerance, settings.max_newton_steps, progress, settings.repeated
+            discrete, database, settings.tolerance, settings.max_newton_steps, progress, settings.repeated
         )
         self.report = SteadyReport(linear=self._linear)
 
@@ -139,8 +139,8 @@ class SteadySolver:
         near
             The unknown holds a state of a similar problem, from which to start.
 
-        After a failure the unknown holds the last good state of the ramp, at ``report.drive``, which is 0 if there is
-        none.
+        After a failure the unknown holds the last good state of the ramp, at
+        ``report.load_parameter``, which is 0 if there is none.
         """
         try:
             return self._solve(near)
@@ -169,7 +169,7 @@ class SteadySolver:
     def _continue(self) -> bool:
         discrete, unknown = self.discrete, self.discrete.unknown.x.array
         before = unknown.copy()
-        discrete.set_drive(1.0)
+        discrete.set_load_parameter(1.0)
         if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
             self.guess.solve_poisson()
         return self._attempt("damp", "from a state nearby")
@@ -180,7 +180,7 @@ class SteadySolver:
         attempts += [("line search", "potentials")] if not self.discrete.problem.coupled else []
         attempts += [("clip", starts[0])]
         for limiter, start in attempts:
-            self.discrete.set_drive(1.0)
+            self.discrete.set_load_parameter(1.0)
             self.guess.fill(start)
             if self._attempt(limiter, f"from harmonic {start}, {_IN_WORDS[limiter]}"):
                 return True
@@ -199,23 +199,23 @@ class SteadySolver:
         imbalances = {}
         starts: list[Start] = ["densities", "potentials"]
         for start in starts:
-            self.discrete.set_drive(1.0)
+            self.discrete.set_load_parameter(1.0)
             self.guess.fill(start)
             imbalances[start] = np.log(self.newton.imbalances() + np.finfo(float).tiny).mean()
         return sorted(starts, key=lambda start: imbalances[start])
 
     def _attempt(self, limiter: Limiter, description: str) -> bool:
-        result = self._solve_at_drive(limiter)
+        result = self._solve_at_load(limiter)
         if not result.converged:
             self.report.tried.append(f"{description}: {result.reason}")
             self.progress(f"  {self.report.tried[-1]}")
         return result.converged
 
-    def _solve_at_drive(self, limiter: Limiter) -> NewtonReport:
-        """Newton at the drive in force; with closed species repeated until their storage term has no effect left."""
+    def _solve_at_load(self, limiter: Limiter) -> NewtonReport:
+        """Newton at the load parameter in force; repeated until storage terms have no effect left."""
         discrete = self.discrete
         start = discrete.unknown.x.array.copy()
-        for _ in range(CLOSED_ROUNDS if discrete.problem.closed else 1):
+        for _ in range(CONSERVED_ROUNDS if discrete.problem.conserved else 1):
             before = discrete.unknown.x.array.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
@@ -224,10 +224,10 @@ class SteadySolver:
             if not result.converged:
                 discrete.unknown.x.array[:] = start
                 return result
-            if not discrete.problem.closed or self._change(before) < self.settings.tolerance:
+            if not discrete.problem.conserved or self._change(before) < self.settings.tolerance:
                 return result
         discrete.unknown.x.array[:] = start
-        return NewtonReport(False, 0, 0, f"the closed species have not settled after {CLOSED_ROUNDS} rounds")
+        return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
 
     def _newton_with_fallback(self, limiter: Limiter) -> NewtonReport:
         """Newton; again with the direct solver, from now on, if the iterative one fails and the memory suffices."""
@@ -246,11 +246,11 @@ class SteadySolver:
     def _take_preset(self, name: str) -> None:
         self._linear = name
         options = preset(name, self._size, self.discrete.layout.names)
-        self._ledger.merge(options, self.settings.petsc)
+        self._database.merge(options, self.settings.petsc)
 
     def _direct_is_possible(self) -> bool:
         """Whether the user has left the choice to us and there is the memory for it; collective."""
-        if any(self._ledger.gives(key) for key in ("ksp_type", "pc_type", PACKAGE)):
+        if any(self._database.gives(key) for key in ("ksp_type", "pc_type", PACKAGE)):
             return False
         size, components, comm = self._size, self.discrete.layout.size, self.discrete.problem.domain.comm
         needed = estimate(size.unknowns / components, size.dimension, size.degree, components, "direct")
@@ -260,9 +260,9 @@ class SteadySolver:
     def _store_amounts(self) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
         discrete = self.discrete
-        if not discrete.problem.closed:
+        if not discrete.problem.conserved:
             return
-        discrete.parameters.storage_rate.value = CLOSED_STORAGE_RATE
+        discrete.parameters.storage_rate.value = CONSERVED_STORAGE_RATE
         discrete.reference.x.array[:] = discrete.unknown.x.array
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
@@ -283,14 +283,20 @@ class SteadySolver:
             known = self._follow(path)
             if known and known[-1][0] == 1.0:
                 return
-            if path.is_drive:
+            if path.is_load_parameter:
                 drive_reached = known
         self._give_up(drive_reached)
 
     def _paths(self) -> Iterator[_Path]:
         """Yield the ways from an easy problem, at 0, to the problem itself, at 1."""
         discrete, problem = self.discrete, self.discrete.problem
-        yield _Path("the drive", discrete.set_drive, self._first_drive(), SMALLEST_RAMP_STEP, is_drive=True)
+        yield _Path(
+            "the driving forces",
+            discrete.set_load_parameter,
+            self._first_load_parameter(),
+            SMALLEST_RAMP_STEP,
+            is_load_parameter=True,
+        )
         if problem.law.crowded:
 
             def lower_mobility(share: float) -> None:
@@ -312,16 +318,16 @@ class SteadySolver:
         report = self.report
         at, step = 0.0, path.first_step
         known: _Known = []
-        self.discrete.set_drive(1.0)
+        self.discrete.set_load_parameter(1.0)
         try:
             while at < 1.0:
-                target = min(1.0, at + step) if known or path.is_drive else 0.0
+                target = min(1.0, at + step) if known or path.is_load_parameter else 0.0
                 path.apply(target)
                 self._predict(target, known)
-                result = self._solve_at_drive("damp")
+                result = self._solve_at_load("damp")
                 if not result.converged:
-                    if path.is_drive:
-                        report.failed_drive = target
+                    if path.is_load_parameter:
+                        report.failed_load_parameter = target
                     report.tried.append(f"ramp to {target:.4g} of {path.name}: {result.reason}")
                     self.progress(f"  {report.tried[-1]}")
                     step /= 3.0
@@ -335,16 +341,18 @@ class SteadySolver:
                 if result.jacobians <= QUICK_STEPS and target > 0.0:
                     step *= 2.0
         finally:
-            if not path.is_drive:
+            if not path.is_load_parameter:
                 path.apply(1.0)
         return known
 
-    def _first_drive(self) -> float:
+    def _first_load_parameter(self) -> float:
         problem = self.discrete.problem
         low, high = problem.domain.bounding_box()
         extent = float((high - low).max())
         imposed = max((field.largest for field in problem.fields.values()), default=0.0) * extent
-        held = max((abs(b.held_potential) for b in problem.boundaries if b.held_potential is not None), default=0.0)
+        held = max(
+            (abs(b.dirichlet_potential) for b in problem.boundaries if b.dirichlet_potential is not None), default=0.0
+        )
         return min(0.3, FIRST_RAMP_STEP / max(held, imposed, FIRST_RAMP_STEP))
 
     def _predict(self, target: float, known: _Known) -> None:
@@ -358,17 +366,17 @@ class SteadySolver:
         if len(known) == 2:
             earlier, previous = known[0]
             unknown[:] += (solution - previous) * (target - at) / (at - earlier)
-        self.discrete.impose_held_values()
+        self.discrete.impose_dirichlet_values()
         if self.discrete.problem.coupled:
             self.guess.solve_poisson()
 
     def _give_up(self, known: _Known) -> None:
-        self.report.drive = 0.0
+        self.report.load_parameter = 0.0
         if known:
-            self.report.drive, state = known[-1]
+            self.report.load_parameter, state = known[-1]
             self.discrete.unknown.x.array[:] = state
-            self.discrete.set_drive(self.report.drive)
-            found = f"the last good state is at {self.report.drive:.4g} of the driving forces"
+            self.discrete.set_load_parameter(self.report.load_parameter)
+            found = f"the last good state is at {self.report.load_parameter:.4g} of the driving forces"
         else:
             found = "not even at a small part of the driving forces"
         attempts = "\n".join(f"  - {attempt}" for attempt in self.report.tried)

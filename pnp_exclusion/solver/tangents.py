@@ -31,14 +31,14 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import electrochemical_potential
-from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
 from pnp_exclusion.solver.linear.levels import Levels
-from pnp_exclusion.solver.linear.presets import OptionsLedger, preset, refusals_as_usage_errors, with_pivots
-from pnp_exclusion.solver.steady import CLOSED_STORAGE_RATE, SolverSettings
+from pnp_exclusion.solver.linear.presets import OptionsDatabase, preset, refusals_as_usage_errors, with_pivots
+from pnp_exclusion.solver.steady import CONSERVED_STORAGE_RATE, SolverSettings
 
 REFINEMENTS = 30
 """Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
@@ -77,14 +77,14 @@ class TangentSolver:
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
         self._levels = Levels(discrete)
-        with OptionsLedger(petsc_options) as ledger:
+        with OptionsDatabase(petsc_options) as database:
             # one elimination serves a handful of solves: digits count here, not its time
             linear = with_pivots(settings.linear, size_of(discrete))
-            ledger.merge(preset(linear, size_of(discrete), discrete.layout.names), settings.petsc)
+            database.merge(preset(linear, size_of(discrete), discrete.layout.names), settings.petsc)
             self._solver = PETSc.KSP().create(self._comm)
             with refusals_as_usage_errors():
                 self._solver.setFromOptions()
-            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, ledger)
+            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, database)
             # set up while the options are in the database, which a fieldsplit reads late
             self.renew()
             with held_back(), refusals_as_usage_errors():
@@ -118,7 +118,7 @@ class TangentSolver:
         try:
             rate.value = 0.0
             _assemble_into(self._jacobian, self._jacobian_form, [])
-            rate.value = CLOSED_STORAGE_RATE if self.discrete.problem.closed else 0.0
+            rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.conserved else 0.0
             _assemble_into(self._operator, self._jacobian_form, self._conditions)
             self._preconditioning.renew()
         finally:
@@ -169,7 +169,7 @@ class TangentSolver:
 
     def _with_amounts_kept(self, start: np.ndarray) -> np.ndarray:
         """Return a start with the potential of every closed species shifted by a constant that keeps all amounts."""
-        closed = self.discrete.problem.closed
+        closed = self.discrete.problem.conserved
         if not closed:
             return start
         changes = _amount_changes(self.discrete)
@@ -224,7 +224,7 @@ class _FieldColumn:
 def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
     """Return the derivative of the balance, and the conditions that hold the unknowns wherever a boundary holds
     anything; the discretisation's own but where it holds densities weakly."""
-    if not weakly_held(discrete.problem):
+    if not weakly_imposed(discrete.problem):
         return discrete.forms.jacobian, discrete.constraints.conditions
 
     def conditions() -> list[fem.DirichletBC]:
@@ -245,7 +245,7 @@ def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
     """Return the derivative of the amount of every closed species by the unknown, ghosts included; collective."""
 
     def forms() -> list[CellwiseForm]:
-        amounts = (discrete.fields.rho[name] * discrete.integration.dx for name in discrete.problem.closed)
+        amounts = (discrete.fields.rho[name] * discrete.integration.dx for name in discrete.problem.conserved)
         return [discrete.integration.form(ufl.derivative(one, discrete.unknown)) for one in amounts]
 
     changes = []

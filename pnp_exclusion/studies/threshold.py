@@ -13,7 +13,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.solution.solve import CaseLike, as_solution
-from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, knob_of, steady_of
+from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, parameter_of, steady_of
 from pnp_exclusion.studies.coupled.ends import why_not
 from pnp_exclusion.studies.coupled.finite_drive import conductances
 
@@ -68,13 +68,13 @@ def threshold(case: CaseLike, species: str, comm: MPI.Comm = MPI.COMM_WORLD) -> 
     if species not in drive.species:
         raise CaseError(path, [f'no species "{species}" passes; there is {", ".join(drive.species)}'])
     a = drive.species.index(species)
-    knob, now = knob_of(here, species)
+    parameter, now = parameter_of(here, species)
     charge = float(drive.charges[a])
     if drive.voltage is not None and charge == 0.0:
         raise CaseError(path, [f'species "{species}" carries no charge, so that no voltage acts on it'])
     # where its force vanishes: exact for laws of diagonal mobility, a start for the others
     guess = now - float(state.forces[a]) / (charge if drive.voltage is not None else 1.0)
-    with Channel(knob, sorted({now, guess}), comm) as channel:
+    with Channel(parameter, sorted({now, guess}), comm) as channel:
         value = channel.root(lambda steady: float(steady.currents[a]), guess, f"the current of {species}")
         found = channel.at(value)
     si = here.setup.scales.si and drive.voltage is not None

@@ -22,7 +22,7 @@ from pnp_exclusion.solution.solve import settings_of
 from pnp_exclusion.solver.assembly.assembly import BatchedAssembly
 from pnp_exclusion.solver.assembly.vectorise import NoKernel
 from pnp_exclusion.solver.linear.levels import degrees_below
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
 SHAPES: dict[int, dict[str, Any]] = {
@@ -93,7 +93,7 @@ def _compile(case: Case, degree: int, quadrature_degree: int | None) -> None:
     """Make every form and expression of a case on as coarse a mesh as it has, and solve nothing but the first guess."""
     setup = build(_coarsest(case), MPI.COMM_SELF)
     discrete = Discretisation(setup.problem, degree, quadrature_degree)
-    with OptionsLedger() as ledger, SteadySolver(discrete, ledger, settings_of(case)) as solver:
+    with OptionsDatabase() as database, SteadySolver(discrete, database, settings_of(case)) as solver:
         solver.guess.fill("densities")
         solution = Solution(setup, discrete, solver.report, True)
         solution.summary()

@@ -23,7 +23,7 @@ from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import settings_of, with_petsc
-from pnp_exclusion.solver.linear.presets import OptionsLedger
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
 NUMBERS: dict[str, frozenset[str]] = {
@@ -70,12 +70,12 @@ class Workbench:
         setup = build(case, comm, law, also)
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
-        self._ledger = OptionsLedger(petsc_options)
+        self._database = OptionsDatabase(petsc_options)
         say = progress if comm.rank == 0 else (lambda line: None)
         settings = replace(settings_of(case), repeated=True)
-        # options are in force while this bench builds or solves, so that several benches do not disturb each other
-        with self._ledger:
-            self._solver = SteadySolver(self.discrete, self._ledger, settings, say)
+        # options are in force while this one builds or solves, so that several do not disturb each other
+        with self._database:
+            self._solver = SteadySolver(self.discrete, self._database, settings, say)
         self._coarser = coarser_start(setup, self.discrete, settings, petsc_options, say)
         self._effective: dict[str, str] | None = None
         self._unused: list[str] = []
@@ -114,10 +114,10 @@ class Workbench:
             discrete.unknown.x.array[:] = start.values
             discrete.shift_potentials(start.problem.potential_reference - setup.problem.potential_reference)
         near = start is not None or (self._coarser is not None and self._coarser.fill(setup))
-        with self._ledger:
+        with self._database:
             report = self._solver.solve(near)
             if self._effective is None:
-                self._effective, self._unused = self._ledger.effective(), self._ledger.unused()
+                self._effective, self._unused = self._database.effective(), self._database.unused()
         seconds = {"solve": time.perf_counter() - begun}
         solution = Solution(setup, discrete, report, True, seconds, self._effective, self._unused)
         solution.refuse_unresolved()
@@ -129,7 +129,7 @@ class Workbench:
         """Make the next solve without a start independent of the former ones to the last bit."""
         if self._coarser is not None:
             self._coarser.forget()
-        with self._ledger:
+        with self._database:
             self._solver.forget()
 
 

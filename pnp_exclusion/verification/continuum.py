@@ -87,7 +87,7 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
     """
     require_channel(solution)
     problem = solution.discretisation.problem
-    held = {boundary.where: boundary.held_fractions for boundary in problem.boundaries}
+    held = {boundary.where: boundary.dirichlet_fractions for boundary in problem.boundaries}
     left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
     kappa = kappa_of(solution)
 

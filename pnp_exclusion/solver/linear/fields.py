@@ -10,7 +10,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.block_matrices import FieldMatrices
 from pnp_exclusion.solver.linear.levels import Levels
-from pnp_exclusion.solver.linear.presets import OptionsLedger, Size, refusals_as_usage_errors
+from pnp_exclusion.solver.linear.presets import OptionsDatabase, Size, refusals_as_usage_errors
 
 
 def size_of(discrete: Discretisation) -> Size:
@@ -26,7 +26,7 @@ class Preconditioning:
     Tells the solver which unknowns make up each field, and our multigrids their levels.
     """
 
-    def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: Levels, ledger: OptionsLedger) -> None:
+    def __init__(self, solver: PETSc.KSP, matrix: PETSc.Mat, levels: Levels, database: OptionsDatabase) -> None:
         self._solver, self._matrix, self._levels = solver, matrix, levels
         self._parts: FieldMatrices | None = None
         discrete, preconditioner = levels.discrete, solver.getPC()
@@ -37,7 +37,7 @@ class Preconditioning:
                 kind = PETSc.Options().getString("pc_fieldsplit_type", "multiplicative")
                 whole = kind.lower() != "multiplicative"
                 self._parts = FieldMatrices(matrix, len(names), whole)
-        elif preconditioner.getType() == "mg" and not ledger.gives("pc_type") and levels.any:
+        elif preconditioner.getType() == "mg" and not database.gives("pc_type") and levels.any:
             levels.attach(preconditioner, names[0])
         self._wants_levels = is_split and levels.any
 

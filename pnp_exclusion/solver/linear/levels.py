@@ -47,7 +47,7 @@ class Levels:
 
     def attach(self, multigrid: PETSc.PC, unknown: str) -> None:
         """Give the levels to the multigrid of one unknown; collective."""
-        tags = tuple(held.tag for held in self.discrete.constraints.held_by(unknown))
+        tags = tuple(held.tag for held in self.discrete.constraints.values_of(unknown))
         if tags not in self._interpolations:
             self._interpolations[tags] = [
                 *self._between_grids(tags),

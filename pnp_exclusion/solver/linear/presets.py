@@ -177,7 +177,7 @@ def _scalar(size: Size, fields: Sequence[str]) -> Options:
     return DIRECT if size.unknowns / len(fields) <= LARGEST_DIRECT[size.dimension] / 2 else SYMMETRIC_ITERATIVE
 
 
-class OptionsLedger:
+class OptionsDatabase:
     """What PETSc was told for one solve, by whom, and whether it listened; a context that takes its own words back.
 
     What the command line gave stands in PETSc's database before anything of ours and is never overwritten.

@@ -18,8 +18,8 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.studies.coupled.directions import Drive
+from pnp_exclusion.studies.coupled.driving_parameters import DrivingParameter, force_parameter, voltage_parameter
 from pnp_exclusion.studies.coupled.ends import from_end_to_end, passing
-from pnp_exclusion.studies.coupled.knobs import Knob, force_knob, voltage_knob
 from pnp_exclusion.studies.workbench import Workbench
 
 type Array = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Steady:
     """What is kept of one steady state: currents and forces from the first end to the second, dimensionless.
 
     value
-        Of the knob, kT.
+        Of the parameter, kT.
     currents, forces
         ``(N,)`` over the species that pass.
     entropy_production
@@ -87,16 +87,16 @@ def steady_of(solution: Solution, value: float = 0.0) -> Steady:
     )
 
 
-def knob_of(solution: Solution, species: str) -> tuple[Knob, float]:
+def parameter_of(solution: Solution, species: str) -> tuple[DrivingParameter, float]:
     """Return what turns the force on a species, and its present value: the voltage with Poisson, else its own force."""
     assert solution.steady.ends is not None
     assert solution.forces is not None
     case, scales = solution.setup.case, solution.setup.scales
     first, second = solution.steady.ends
     if solution.discretisation.problem.coupled:
-        return voltage_knob(case, scales, (first.name, second.name)), first.potential - second.potential
+        return voltage_parameter(case, scales, (first.name, second.name)), first.potential - second.potential
     now = solution.forces[species]
-    return force_knob(case, scales, species, now, from_end_to_end(solution.discretisation)), now
+    return force_parameter(case, scales, species, now, from_end_to_end(solution.discretisation)), now
 
 
 def greatest[Point](
@@ -110,9 +110,9 @@ def greatest[Point](
 
 
 class Channel:
-    """A case whose driving force is turned by a knob; a context that frees PETSc's objects.
+    """A case whose driving force is turned by a parameter; a context that frees PETSc's objects.
 
-    knob
+    parameter
         The case for every value.
     span
         Values that the mesh must serve: the smallest and the largest that matter.
@@ -122,15 +122,15 @@ class Channel:
 
     def __init__(
         self,
-        knob: Knob,
+        parameter: DrivingParameter,
         span: Sequence[float],
         comm: MPI.Comm,
         law: Law | None = None,
         petsc_options: Sequence[str] = (),
     ) -> None:
-        self._knob = knob
-        cases = [knob(value) for value in span]
-        self.bench = Workbench(cases[0], comm, also=cases[1:], law=law, petsc_options=petsc_options)
+        self._parameter = parameter
+        cases = [parameter(value) for value in span]
+        self.workbench = Workbench(cases[0], comm, also=cases[1:], law=law, petsc_options=petsc_options)
         self._known: dict[float, Steady] = {}
         self._starts: dict[float, State] = {}
 
@@ -138,14 +138,14 @@ class Channel:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.bench.__exit__(*error)
+        self.workbench.__exit__(*error)
 
     def close(self) -> None:
         """Free PETSc's objects."""
-        self.bench.close()
+        self.workbench.close()
 
     def at(self, value: float) -> Steady:
-        """Return the steady state at a value of the knob; raises `ConvergenceError`. Collective."""
+        """Return the steady state at a value of the parameter; raises `ConvergenceError`. Collective."""
         if value not in self._known:
             solution = self.solution_at(value)
             self._known[value] = steady_of(solution, value)
@@ -157,10 +157,10 @@ class Channel:
     def solution_at(self, value: float) -> Solution:
         """Return the solution at a value. Collective."""
         nearest = min(self._starts, key=lambda known: abs(known - value), default=None)
-        return self.bench.solve(self._knob(value), None if nearest is None else self._starts[nearest])
+        return self.workbench.solve(self._parameter(value), None if nearest is None else self._starts[nearest])
 
     def root(self, quantity: Callable[[Steady], float], guess: float, name: str) -> float:
-        """Return the value of the knob at which a quantity vanishes, bracketed about a guess and bisected (Brent).
+        """Return the value of the parameter at which a quantity vanishes, bracketed about a guess and bisected (Brent).
 
         Raises `ConvergenceError`, which calls the quantity by its name, if it does not change sign.
         """

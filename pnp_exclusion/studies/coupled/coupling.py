@@ -29,7 +29,7 @@ from pnp_exclusion.studies.coupled.directions import (
 )
 from pnp_exclusion.studies.coupled.electrolyte import Electrolyte, electrolyte
 from pnp_exclusion.studies.coupled.ends import why_not
-from pnp_exclusion.studies.coupled.equilibrium import AT_REST, drive_knob, equilibrium
+from pnp_exclusion.studies.coupled.equilibrium import AT_REST, drive_parameter, equilibrium
 from pnp_exclusion.studies.coupled.finite_drive import StirringConductances, conductances, stirring_conductances
 from pnp_exclusion.studies.coupled.response import Response, response
 
@@ -274,12 +274,12 @@ def _with_curve(
     solution, pair, driver = coupling.solution, conversion.pair, float(conversion.strengths[1])
     if points < 2 or driver == 0.0 or not conversion.reference.couples:
         return conversion
-    knob = drive_knob(solution, coupling.drive, pair, driver)
-    if knob is None:
+    parameter = drive_parameter(solution, coupling.drive, pair, driver)
+    if parameter is None:
         return conversion
     guess = conversion.reference.stopping_load(driver)
     law, comm = solution.discretisation.problem.law, solution.discretisation.problem.domain.comm
-    with Channel(knob, sorted({0.0, guess}), comm, law, petsc_options) as channel:
+    with Channel(parameter, sorted({0.0, guess}), comm, law, petsc_options) as channel:
         stop = channel.root(
             lambda steady: float(pair[0].vector @ steady.currents), guess, f"the current of the load ({pair[0].name})"
         )

@@ -12,7 +12,7 @@ from pnp_exclusion.observe.forces import ends_of
 
 def passing(discrete: Discretisation) -> tuple[str, ...]:
     """Names of the species that pass from end to end: all but the closed ones, which no boundary holds."""
-    return tuple(name for name in discrete.problem.names if name not in discrete.problem.closed)
+    return tuple(name for name in discrete.problem.names if name not in discrete.problem.conserved)
 
 
 def end_tags(discrete: Discretisation) -> tuple[int, int]:
@@ -51,7 +51,7 @@ def why_not(discrete: Discretisation) -> str:
         return "no species can pass: no boundary holds any of them"
     for end in ends:
         boundary = next(b for b in problem.boundaries if b.where == end.name)
-        missing = [name for name in open_species if name not in boundary.held_fractions]
+        missing = [name for name in open_species if name not in boundary.dirichlet_fractions]
         if missing:
             return (
                 f'[[boundaries]] "{end.name}" does not hold {" and ".join(missing)}: for coupled transport both ends '

@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 from scipy.optimize import NoConvergence, broyden1
 
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.coupled.channel import drive_of
 from pnp_exclusion.studies.coupled.directions import SALINITY, VOLTAGE, Direction, Drive, components, independent
+from pnp_exclusion.studies.coupled.driving_parameters import (
+    DrivingParameter,
+    contents_parameter,
+    force_parameter,
+    voltage_parameter,
+)
 from pnp_exclusion.studies.coupled.ends import from_end_to_end
-from pnp_exclusion.studies.coupled.knobs import Knob, contents_knob, force_knob, voltage_knob
 
 type Array = NDArray[np.float64]
 
@@ -41,7 +46,7 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
     def at(forces: Array) -> Solution:
         return solved(_with_forces(solution, dict(zip(names, forces.tolist(), strict=True))))
 
-    if problem.coupled or not weakly_held(solution.discretisation.problem):
+    if problem.coupled or not weakly_imposed(solution.discretisation.problem):
         return solved(equilibrium_case(solution, drive))
     try:
         balancing = broyden1(
@@ -62,37 +67,41 @@ def equilibrium_case(solution: Solution, drive: Drive) -> Case:
     """
     if drive.voltage is not None:
         first, second = _ends(solution)
-        level = _salinity_knob(solution, drive, dict.fromkeys(drive.species, 0.0))(0.0)
-        return voltage_knob(level, solution.setup.scales, (first, second))(0.0)
+        level = _salinity_parameter(solution, drive, dict.fromkeys(drive.species, 0.0))(0.0)
+        return voltage_parameter(level, solution.setup.scales, (first, second))(0.0)
     return _with_forces(solution, dict.fromkeys(drive.species, 0.0))
 
 
-def drive_knob(solution: Solution, drive: Drive, pair: tuple[Direction, Direction], driver: float) -> Knob | None:
+def drive_parameter(
+    solution: Solution, drive: Drive, pair: tuple[Direction, Direction], driver: float
+) -> DrivingParameter | None:
     """Return what turns the first force of a pair with the second at a value (kT); None where nothing does so.
 
     With Poisson potentials and contents of the reservoirs are what is turned, the contents about what is half-way
     between them. With imposed fields it is a uniform field on the load; forces on other species than the two are taken
     away.
     """
-    if weakly_held(solution.discretisation.problem):
+    if weakly_imposed(solution.discretisation.problem):
         return None
     if drive.voltage is None:
         load = pair[0].name
         others = dict.fromkeys(drive.species, 0.0)
         others |= {load: solution.forces[load], pair[1].name: driver}  # type: ignore[index]
         base = _with_forces(solution, others)
-        return force_knob(base, solution.setup.scales, load, others[load], from_end_to_end(solution.discretisation))
+        return force_parameter(
+            base, solution.setup.scales, load, others[load], from_end_to_end(solution.discretisation)
+        )
     if VOLTAGE not in drive.directions:
         return None
     voltage, salinity = drive.directions[VOLTAGE], drive.directions[SALINITY]
     if not (independent((voltage, salinity)) and all(_spanned(one, voltage, salinity) for one in pair)):
         return None
-    contents = _salinity_knob(solution, drive, dict(zip(drive.species, salinity.vector, strict=True)))
+    contents = _salinity_parameter(solution, drive, dict(zip(drive.species, salinity.vector, strict=True)))
 
     def at(load: float) -> Case:
         forces = load * pair[0].vector + driver * pair[1].vector
         drop, salt = components(forces, (voltage, salinity))
-        return voltage_knob(contents(float(salt)), solution.setup.scales, _ends(solution))(float(drop))
+        return voltage_parameter(contents(float(salt)), solution.setup.scales, _ends(solution))(float(drop))
 
     return at
 
@@ -108,13 +117,13 @@ def _ends(solution: Solution) -> tuple[str, str]:
     return solution.steady.ends[0].name, solution.steady.ends[1].name
 
 
-def _salinity_knob(solution: Solution, drive: Drive, direction: dict[str, float]) -> Knob:
+def _salinity_parameter(solution: Solution, drive: Drive, direction: dict[str, float]) -> DrivingParameter:
     """Turn the contents of the reservoirs apart about what is half-way between them."""
     assert solution.steady.ends is not None
     energy, names = solution.discretisation.problem.law.free_energy, solution.discretisation.problem.names
     levels = [energy.chemical_potentials([end.rho[name] for name in names]) for end in solution.steady.ends]
     middle = {name: 0.5 * (a + b) for name, a, b in zip(names, *levels, strict=True)}
-    return contents_knob(solution.setup.case, solution.setup.scales, _ends(solution), energy, middle, direction)
+    return contents_parameter(solution.setup.case, solution.setup.scales, _ends(solution), energy, middle, direction)
 
 
 def _with_forces(solution: Solution, forces: dict[str, float]) -> Case:
@@ -122,5 +131,5 @@ def _with_forces(solution: Solution, forces: dict[str, float]) -> Case:
     assert solution.forces is not None
     case, apart = solution.setup.case, from_end_to_end(solution.discretisation)
     for name, force in forces.items():
-        case = force_knob(case, solution.setup.scales, name, solution.forces[name], apart)(force)
+        case = force_parameter(case, solution.setup.scales, name, solution.forces[name], apart)(force)
     return case

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pnp_exclusion.case.boundary_tables import Boundary
-from pnp_exclusion.case.build import held_fractions
+from pnp_exclusion.case.build import dirichlet_fractions
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable, Interval
@@ -42,7 +42,7 @@ def ends_of(case: Case) -> Ends:
     charges = np.array([species.charge for species in case.species])
     first, second = contents_of(case)
     potential = [np.array(energy.chemical_potentials(list(rho))) for rho in (first, second)]
-    voltages = [reservoir.held_potential for reservoir in reservoirs(case)]
+    voltages = [reservoir.dirichlet_potential for reservoir in reservoirs(case)]
     phi = [0.0 if voltage is None else voltage.value / scales.potential for voltage in voltages]
     force = works_of(case) - (potential[1] - potential[0]) - charges * (phi[1] - phi[0])
     return Ends(force, np.log(second / first))
@@ -50,7 +50,7 @@ def ends_of(case: Case) -> Ends:
 
 def contents_of(case: Case) -> tuple[Array, Array]:
     """Occupied fractions (N,) of the two reservoirs."""
-    held = held_fractions(case, _scales(case))
+    held = dirichlet_fractions(case, _scales(case))
     first, second = (
         np.array([held[reservoir.where][name] for name in case.species_names]) for reservoir in reservoirs(case)
     )

@@ -86,14 +86,14 @@ class PlaneSolver:
     def __init__(self, plane: Plane, petsc_options: tuple[str, ...] = ()) -> None:
         self._plane = plane
         self._options = petsc_options
-        self._bench = self._workbench()
+        self._workbench = self._made_workbench()
         self._places: list[Array] = []
         self._states: list[State] = []
 
     def close(self) -> None:
         """Free PETSc's objects."""
-        if self._bench is not None:
-            self._bench.close()
+        if self._workbench is not None:
+            self._workbench.close()
 
     def read(self, point: Array) -> Reading:
         """The reading at a point (2,) of the unit square; what makes it fail is told in it."""
@@ -106,10 +106,10 @@ class PlaneSolver:
         return Reading((np.nan,) * len(self._plane.case.species), failure=reason)
 
     def _solve(self, case: Case, point: Array) -> Solution:
-        bench = self._bench
-        if bench is None or not bench.fits(case):
+        workbench = self._workbench
+        if workbench is None or not workbench.fits(case):
             return solve_quietly(case, comm=MPI.COMM_SELF, petsc_options=self._options)
-        solution = bench.solve(case, self._nearest(point))
+        solution = workbench.solve(case, self._nearest(point))
         self._places.append(point)
         self._states.append(solution.state)
         return solution
@@ -119,8 +119,8 @@ class PlaneSolver:
             return None
         return self._states[int(np.argmin(np.linalg.norm(np.array(self._places) - point, axis=1)))]
 
-    def _workbench(self) -> Workbench | None:
-        """A bench with a mesh for the whole plane: its corners, of those that are cases, and its middle."""
+    def _made_workbench(self) -> Workbench | None:
+        """A workbench with a mesh for the whole plane: its corners, of those that are cases, and its middle."""
         cases = []
         for place in ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
             try:

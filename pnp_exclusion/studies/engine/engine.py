@@ -9,7 +9,7 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.discretisation.weak_form import weakly_held
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_solution
@@ -116,9 +116,9 @@ def run_engine(
 def _require_leg(solution: Solution) -> None:
     path, problem = solution.setup.case.path, solution.discretisation.problem
     reason = why_not(solution.discretisation)
-    if not reason and weakly_held(solution.discretisation.problem):
+    if not reason and weakly_imposed(solution.discretisation.problem):
         reason = (
-            f"{' and '.join(problem.closed)} cannot pass: beside closed species reservoirs do not fix the "
+            f"{' and '.join(problem.conserved)} cannot pass: beside closed species reservoirs do not fix the "
             f'chemical potentials of law "{problem.law.name}" by themselves, as those of an engine must'
         )
     if not reason and not problem.coupled:

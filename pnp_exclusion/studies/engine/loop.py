@@ -15,7 +15,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import settings_of
 from pnp_exclusion.solver.tangents import TangentSolver
-from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, greatest, knob_of
+from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, greatest, parameter_of
 from pnp_exclusion.studies.coupled.directions import SALINITY, VOLTAGE, Drive, in_directions
 from pnp_exclusion.studies.coupled.equilibrium import equilibrium
 from pnp_exclusion.studies.coupled.response import response
@@ -88,11 +88,11 @@ class Leg:
         with TangentSolver(rest.discretisation, settings_of(rest.setup.case), petsc_options) as tangents:
             onsager = response(tangents).to_contents
         self.linear = LinearLeg(area * in_directions(onsager, (voltage, salinity)))
-        knob, _ = knob_of(solution, self.drive.species[0])
+        parameter, _ = parameter_of(solution, self.drive.species[0])
         guess = -self.linear.voltage_by_salinity * self.drive.salinity
         # nothing in the loop drives a leg beyond what the salinity can
         reach = abs(self.drive.salinity) / np.abs(self.drive.charges[self.drive.charges != 0.0]).min()
-        self.channel = Channel(knob, (-reach, reach), problem.domain.comm, problem.law, petsc_options)
+        self.channel = Channel(parameter, (-reach, reach), problem.domain.comm, problem.law, petsc_options)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.channel)
             self.zero_current_voltage = self.channel.root(self.electric_current, guess, "the electric current of a leg")

@@ -22,7 +22,7 @@ from pnp_exclusion.studies.sweeps.plan import Chunk, Point, Work
 from pnp_exclusion.studies.sweeps.record import Outcome, Record, failure, record_of
 from pnp_exclusion.studies.workbench import Workbench
 
-MOST_BENCHES = 3
+MOST_WORKBENCHES = 3
 """Kept by a process at a time: chunks of one group follow one another, but for the seams."""
 FARTHEST = 2.0
 """Times the distance of the two last points, to which their states are continued."""
@@ -48,12 +48,12 @@ class ChunkSolver:
         self._coupling = work.coupling
         self._comm = comm
         self._stopped = stopped
-        self._benches: OrderedDict[int, Workbench] = OrderedDict()
+        self._workbenches: OrderedDict[int, Workbench] = OrderedDict()
 
     def close(self) -> None:
         """Free the workbenches."""
-        while self._benches:
-            self._benches.popitem()[1].close()
+        while self._workbenches:
+            self._workbenches.popitem()[1].close()
 
     def solve(self, chunk: Chunk) -> Outcome:
         """Solve the points of a chunk in turn; one that has no solution is recorded with the reason."""
@@ -77,26 +77,28 @@ class ChunkSolver:
 
     def _solve(self, chunk: Chunk, point: Point, solved: list[tuple[tuple[float, ...], State]]) -> Record:
         case = self._cases.case(point.coordinates)
-        bench = self._bench(chunk)
+        workbench = self._workbench(chunk)
         if not solved:
-            # what the bench remembers of other chunks must leave no trace
-            bench.forget()
-        solution = bench.solve(case, _start(point, solved))
+            # what the workbench remembers of other chunks must leave no trace
+            workbench.forget()
+        solution = workbench.solve(case, _start(point, solved))
         record = record_of(point, self._cases.drivings, solution)
         solved.append((point.position, solution.state))
         if self._coupling is not None:
             record["coupling"] = analysed(solution, self._coupling, self._petsc_options)
         return record
 
-    def _bench(self, chunk: Chunk) -> Workbench:
+    def _workbench(self, chunk: Chunk) -> Workbench:
         group = chunk.group
-        if group.number not in self._benches:
-            if len(self._benches) >= MOST_BENCHES:
-                self._benches.popitem(last=False)[1].close()
+        if group.number not in self._workbenches:
+            if len(self._workbenches) >= MOST_WORKBENCHES:
+                self._workbenches.popitem(last=False)[1].close()
             first, *others = [self._cases.case(coordinates) for coordinates in group.mesh]
-            self._benches[group.number] = Workbench(first, self._comm, also=others, petsc_options=self._petsc_options)
-        self._benches.move_to_end(group.number)
-        return self._benches[group.number]
+            self._workbenches[group.number] = Workbench(
+                first, self._comm, also=others, petsc_options=self._petsc_options
+            )
+        self._workbenches.move_to_end(group.number)
+        return self._workbenches[group.number]
 
 
 def solve_chunk(work: Work, chunk: Chunk) -> Outcome:

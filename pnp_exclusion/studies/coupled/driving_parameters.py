@@ -20,11 +20,11 @@ from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.physics.laws import FreeEnergy
 
 type Array = NDArray[np.float64]
-type Knob = Callable[[float], Case]
+type DrivingParameter = Callable[[float], Case]
 """A case for every value of one driving force, kT."""
 
 
-def voltage_knob(case: Case, scales: Scales, ends: tuple[str, str]) -> Knob:
+def voltage_parameter(case: Case, scales: Scales, ends: tuple[str, str]) -> DrivingParameter:
     """Return the case with ``potential(first) - potential(second)`` at a value in kT/e, the second's as it is.
 
     Both ends must be boundaries of the case with a potential.
@@ -38,7 +38,7 @@ def voltage_knob(case: Case, scales: Scales, ends: tuple[str, str]) -> Knob:
     return at
 
 
-def force_knob(case: Case, scales: Scales, species: str, now: float, apart: Array) -> Knob:
+def force_parameter(case: Case, scales: Scales, species: str, now: float, apart: Array) -> DrivingParameter:
     """Return the case with the force on one species at a value in kT, by a uniform field added to its own.
 
     now
@@ -71,14 +71,14 @@ def force_knob(case: Case, scales: Scales, species: str, now: float, apart: Arra
     return at
 
 
-def contents_knob(
+def contents_parameter(
     case: Case,
     scales: Scales,
     ends: tuple[str, str],
     energy: FreeEnergy,
     middle: Mapping[str, float],
     direction: Mapping[str, float],
-) -> Knob:
+) -> DrivingParameter:
     """Return the case with the drop of the chemical potentials at a value times a direction, about a middle.
 
     energy
