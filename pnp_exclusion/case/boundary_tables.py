@@ -6,6 +6,7 @@ A new kind is a class here, an entry in `AnyBoundary`, and its condition in `pnp
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol, override
 
@@ -104,9 +105,9 @@ class Boundary(Table):
         """Fluxes that are given, per species, positive out of the domain."""
         return {}
 
+    @abstractmethod
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
         """Return what the weak form takes."""
-        raise NotImplementedError
 
     def layer(self, sizes: LayerSizes) -> float:
         """Return the thickness of the layer that the boundary makes, for the mesh."""

@@ -51,7 +51,7 @@ def matrix_of_rows(
     own, beside
         The rows in own columns, numbered from 0 on, and in those of other ranks, counted over all ranks.
 
-    Where the values change, the matrix must be assembled. `NotImplementedError` if PETSc has copied the values.
+    Where the values change, the matrix must be assembled. `RuntimeError` if PETSc has copied the values.
     """
     for part in (own, beside):
         assert part.offsets.dtype == part.columns.dtype == PETSc.IntType, "PETSc takes them as they are"
@@ -103,4 +103,4 @@ def _require_shared(matrix: PETSc.Mat, own: Rows) -> None:
     own.values[0] = before
     if seen == before:
         version = ".".join(map(str, PETSc.Sys.getVersion()))
-        raise NotImplementedError(f"PETSc {version} copies the arrays of a matrix (Mat.createAIJWithArrays)")
+        raise RuntimeError(f"PETSc {version} copies the arrays of a matrix (Mat.createAIJWithArrays)")
