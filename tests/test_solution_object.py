@@ -10,9 +10,12 @@ import sys
 import warnings
 from pathlib import Path
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from conftest import BIN, EXAMPLES, dimensionless_case, example, run_command, summary_of, write_toml
+from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError
@@ -244,6 +247,29 @@ def test_loaded_solution_needs_neither_its_case_nor_its_mesh_file(tmp_path: Path
     loaded = pnp.load(str(tmp_path / "solution.npz"))
     assert loaded.steady.currents == pytest.approx(solution.steady.currents, rel=1e-12)
     assert loaded.state.load_parameter == 1.0 and loaded.converged
+
+
+def test_solution_on_a_mesh_of_ones_own_is_loaded_and_is_a_case_again(tmp_path: Path):
+    """4 by 1 um, D = 1e-9 m^2/s and half of it in the second half, 2 | 1 mol/m^3: two resistances in series."""
+    mesh = dmesh.create_rectangle(MPI.COMM_SELF, [[0.0, 0.0], [4.0, 1.0]], [16, 4], dmesh.CellType.triangle)
+    ends = {"inlet": lambda x: np.isclose(x[0], 0.0), "outlet": lambda x: np.isclose(x[0], 4.0)}
+    case = pnp.Case(
+        model=pnp.Model("pnp", electrostatics="imposed"),
+        species=[pnp.Species(name="A", diffusivity=1e-9)],
+        domain=pnp.Mesh(mesh=mesh, boundaries=ends, regions={"second half": lambda x: x[0] > 2.0 - 1e-9}, unit="1 um"),
+        regions=[pnp.Region(name="slow", tag="second half", diffusivity=0.5)],
+        boundaries=[
+            pnp.Reservoir(where="inlet", concentration={"A": 2.0}),
+            pnp.Reservoir(where="outlet", concentration={"A": 1.0}),
+        ],
+    )
+    pnp.solve(case, comm=MPI.COMM_SELF).save(tmp_path / "solution.npz")
+    loaded = pnp.load(tmp_path / "solution.npz", comm=MPI.COMM_SELF)
+    right = 1e-9 / (2.0 + 2.0 * 2.0) * 1.0
+    assert loaded.summary()["flux"]["outlet"]["A"]["value"] == pytest.approx(right, rel=1e-9)
+    doubled = loaded.setup.case.varied({"boundaries.inlet.concentration.A": 3.0})
+    again = pnp.solve(doubled, comm=MPI.COMM_SELF)
+    assert again.summary()["flux"]["outlet"]["A"]["value"] == pytest.approx(2.0 * right, rel=1e-9)
 
 
 def test_mesh_that_a_solve_has_refined_is_saved_with_it(tmp_path: Path):

@@ -26,13 +26,13 @@ def given_domain(mesh: dmesh.Mesh, boundaries: Mapping[str, Any], regions: Mappi
     mesh.topology.create_connectivity(dimension - 1, dimension)
     facets = {name: _marked(mesh, dimension - 1, name, mark, _on_the_outside) for name, mark in boundaries.items()}
     cells = {name: _marked(mesh, dimension, name, mark, dmesh.locate_entities) for name, mark in regions.items()}
-    return Domain(_with_own_coordinates(mesh), facets, cells)
+    return Domain(with_own_coordinates(mesh), facets, cells)
 
 
-def _with_own_coordinates(mesh: dmesh.Mesh) -> dmesh.Mesh:
-    """Return the same mesh, entities numbered alike, whose coordinates can be changed without changing those given."""
+def with_own_coordinates(mesh: dmesh.Mesh, factor: float = 1.0) -> dmesh.Mesh:
+    """Return the same mesh, entities numbered alike, with coordinates of its own: those given times a factor."""
     given = mesh.geometry
-    points = given.x[:, : given.dim].copy()
+    points = factor * given.x[:, : given.dim]
     geometry = dmesh.create_geometry(
         given.index_map(), given.dofmaps[0], given.cmaps[0], points, given.input_global_indices
     )

@@ -25,11 +25,12 @@ from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.reading import Memory
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import Gmsh
+from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import CaseError, DiskError, UsageError
 from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_of
-from pnp_exclusion.mesh.domain import Grid, tensor_domain, too_many_ranks
+from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain, too_many_ranks
+from pnp_exclusion.mesh.given_mesh import with_own_coordinates
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import largest_over_ranks, on_rank_zero
@@ -168,20 +169,26 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
     """
     arrays: dict[str, np.ndarray] = {}
 
-    def begin() -> tuple[Heading, Case, list[np.ndarray]]:
+    def begin() -> tuple[Heading, Case | None, list[np.ndarray], int]:
         nonlocal arrays
         heading, arrays = _read(path)
         if heading.own_law and law is None:
             raise CaseError(path, [f'was computed with a law of its own, "{heading.own_law}": load(path, law=...)'])
         if excess := too_many_ranks(comm.size, len(arrays["cell_nodes"])):
             raise UsageError(excess)
-        return heading, _case(path, heading, arrays), [arrays[f"axis_{i}"] for i in range(len(heading.breakpoints))]
+        # a case whose mesh Python had made is one again once there is a mesh
+        case = None if _has_given_mesh(heading) else _case(path, heading, arrays)
+        axes = [arrays[f"axis_{i}"] for i in range(len(heading.breakpoints))]
+        return heading, case, axes, arrays["values"].shape[1]
 
-    heading, case, axes = on_rank_zero(comm, begin)
+    heading, case, axes, components = on_rank_zero(comm, begin)
     if axes:
         domain = tensor_domain(comm, axes, heading.breakpoints)
     else:
         domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
+    if case is None:
+        case = _case_on(path, heading, domain)
+    _require_fit(path, case, domain, components)
     setup = setup_on(domain, scales_of(case, heading.length), case, law)
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
     discrete.set_load_parameter(heading.load_parameter)
@@ -259,12 +266,35 @@ def _case(path: Path, heading: Heading, arrays: dict[str, np.ndarray]) -> Case:
         case = checked_case(heading.case, Path(heading.path), memory)
     except CaseError as error:
         raise CaseError(path, error.mistakes) from None
-    dimension = len(heading.breakpoints) or arrays["points"].shape[1]
-    components = len(case.species) + int(case.model.electrostatics == "poisson")
-    is_file = isinstance(case.domain, Gmsh)
-    if (case.dimension, components, not is_file) != (dimension, arrays["values"].shape[1], bool(heading.breakpoints)):
-        raise CaseError(path, ["is damaged: its case does not fit its mesh and unknowns"])
     return case
+
+
+def _has_given_mesh(heading: Heading) -> bool:
+    domain = heading.case.get("domain")
+    return isinstance(domain, dict) and domain.get("shape") == "mesh" and not heading.breakpoints
+
+
+def _case_on(path: Path, heading: Heading, domain: Domain) -> Case:
+    """Return the case of a file on a mesh that Python had made: now a copy of the one in the file, in its own unit."""
+    written = heading.case["domain"]
+    try:
+        given = GivenMesh(**(written | {"mesh": None}))
+        factor = 1.0 if given.unit is None else heading.length / given.unit.value
+        marks = {"boundaries": domain.boundary_facets, "regions": domain.region_cells}
+        given = given.model_copy(update={"mesh": with_own_coordinates(domain.mesh, factor), **marks})
+        return checked_case(heading.case | {"domain": given}, Path(heading.path))
+    except (ValidationError, ZeroDivisionError):
+        raise CaseError(path, ["is damaged: what it says of its mesh cannot be read"]) from None
+    except CaseError as error:
+        raise CaseError(path, error.mistakes) from None
+
+
+def _require_fit(path: Path, case: Case, domain: Domain, components: int) -> None:
+    """Raise `CaseError` if a case is not one of a domain and so many unknowns at a node."""
+    of_case = len(case.species) + int(case.model.electrostatics == "poisson")
+    on_grid = not isinstance(case.domain, Gmsh | GivenMesh)
+    if (case.dimension, of_case, on_grid) != (domain.dimension, components, domain.grid is not None):
+        raise CaseError(path, ["is damaged: its case does not fit its mesh and unknowns"])
 
 
 def _mesh(heading: Heading, arrays: dict[str, np.ndarray]) -> MeshArrays:
