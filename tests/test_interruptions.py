@@ -159,6 +159,25 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+INTERRUPTED_AS_THE_FOLDER_OPENS = """
+import signal, sys
+from pnp_exclusion.runtime import fenicsx
+fenicsx.initialise_petsc()
+from mpi4py import MPI
+from pnp_exclusion.output.job import Job
+from pnp_exclusion.runtime.console import Console
+where, name = {where}
+usual = getattr(where, name)
+def interrupted(*arguments):
+    if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
+        signal.raise_signal(signal.SIGINT)
+    return usual(*arguments)
+setattr(where, name, interrupted)
+from pnp_exclusion.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def run_program(program: str, ranks: int, *words: str | Path) -> subprocess.CompletedProcess[str]:
     launcher = [str(BIN / "mpiexec"), "-n", str(ranks)] if ranks > 1 else []
     command = [*launcher, sys.executable, "-c", program, *map(str, words)]
@@ -171,6 +190,16 @@ def test_error_of_a_callback_on_one_rank_ends_all(tmp_path: Path):
     assert ended.returncode == 1
     assert "error on rank 1" in ended.stderr
     assert "MemoryError: as where memory has run out" in ended.stderr
+
+
+@pytest.mark.parametrize(("where", "ranks"), [('Console, "open_log"', 1), ('Job, "__enter__"', 2)])
+def test_interruption_as_the_folder_opens_leaves_no_staged_results(where: str, ranks: int, tmp_path: Path):
+    """While rank 0 makes the folder, or on another rank just before it has come there."""
+    case = write_toml(dimensionless_case(), tmp_path / "case.toml")
+    program = INTERRUPTED_AS_THE_FOLDER_OPENS.format(where=where)
+    ended = run_program(program, ranks, "run", case, "-o", tmp_path / "out", "--quiet")
+    assert ended.returncode == 130, ended.stderr
+    assert {entry.name for entry in (tmp_path / "out").glob("*")} <= {"log.txt"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

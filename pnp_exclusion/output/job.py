@@ -54,11 +54,17 @@ class Job:
         self.folder = ResultFolder(path, self.comm, arguments.overwrite, self.console.warn)
 
     def __enter__(self) -> Self:
-        # an interruption here would leave what nobody abandons
-        with held_back():
-            self.folder.open()
-            begin = lambda: self.console.open_log(self.folder.staging / LOG)  # noqa: E731
-            on_rank_zero(self.comm, lambda: self.folder.on_disk(begin))
+        try:
+            with held_back():
+                # a rank that was interrupted on its way here ends the others before there is a folder to leave behind
+                self.comm.Barrier()
+                self.folder.open()
+                begin = lambda: self.console.open_log(self.folder.staging / LOG)  # noqa: E731
+                on_rank_zero(self.comm, lambda: self.folder.on_disk(begin))
+        except KeyboardInterrupt as interruption:
+            # what was held back comes now, and a context that was not entered is not left
+            self.__exit__(type(interruption), interruption, None)
+            raise
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
