@@ -229,6 +229,31 @@ def test_second_signal_ends_at_once_what_compiled_code_is_at(after: float, round
     assert (process.returncode, printed) == (code, b"" if after else b"done\n")
 
 
+INTERRUPTED_WHEN_ALL_IS_DONE = """
+import signal, sys
+from pnp_exclusion.runtime import fenicsx
+fenicsx.initialise_petsc()
+from pnp_exclusion.output.job import Job
+usual = Job.print_lines
+def interrupted(*arguments):
+    signal.raise_signal(signal.SIGINT)
+    usual(*arguments)
+Job.print_lines = interrupted
+from pnp_exclusion.cli.main import main
+sys.argv = ["pnp-exclusion", *sys.argv[1:]]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_interruption_when_results_are_in_place_is_no_interruption(ranks: int, tmp_path: Path):
+    """The command once ended with 130 and said that nothing was written, beside a folder of results."""
+    case = write_toml(dimensionless_case(), tmp_path / "case.toml")
+    ended = run_program(INTERRUPTED_WHEN_ALL_IS_DONE, ranks, "run", case, "-o", tmp_path / "out", "--quiet")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "out" / "summary.json").exists()
+
+
 def _folder_with_results(path: Path) -> ResultFolder:
     folder = ResultFolder(path, MPI.COMM_SELF)
     folder.open()

@@ -96,6 +96,12 @@ def _execute(line: list[str]) -> int:
         return 1
 
 
+TURN = 1.5 * LAUNCHER_DELAY
+"""Seconds that a rank waits for each one before it to tell of an interruption."""
+LAST_TO_WAIT = 4
+"""The rank from which on none waits longer."""
+
+
 def _came_of_interruption(error: BaseException) -> bool:
     """Whether a compiled module made an error of its own of a `KeyboardInterrupt`, as those of scipy do."""
     earlier: BaseException | None = error
@@ -107,8 +113,10 @@ def _came_of_interruption(error: BaseException) -> bool:
 
 
 def _tell_of_interruption() -> int:
-    if _rank() == 0:
-        print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
+    # rank 0 speaks and ends the others as they wait; if it was not interrupted, or is at work in compiled code that
+    # hears no signals, the next one does
+    time.sleep(min(_rank(), LAST_TO_WAIT) * TURN)
+    print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
     _abort_others(INTERRUPTED)
     return INTERRUPTED
 

@@ -18,7 +18,7 @@ from pnp_exclusion.output.results import LOG, ResultFolder, manifest, profile_cs
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
-from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.runtime.signals import held_back, results_are_in_place
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import carried_fluxes, solve_quietly
 
@@ -155,6 +155,11 @@ class Job:
             tuple(end.name for end in first.steady.ends),
             first.current_unit,
         )
+
+    def complete(self) -> None:
+        """Move everything into place; from then on a command cannot be interrupted."""
+        self.folder.complete()
+        results_are_in_place()
 
     def print_lines(self, lines: Sequence[str]) -> None:
         """Print on standard output, once."""

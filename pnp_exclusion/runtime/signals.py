@@ -25,6 +25,12 @@ class _Wait:
     since: float | None = None
 
 
+class _Process:
+    """Whether this one is a command's alone, so that what signals do in it is the command's to say."""
+
+    is_a_commands = False
+
+
 @contextlib.contextmanager
 def held_back(numbers: tuple[signal.Signals, ...] = SIGNALS) -> Iterator[list[int]]:
     """Let signals wait until what is done here is done, however it ends; yield the list of those that do.
@@ -64,6 +70,7 @@ def hear_interruptions() -> None:
     Where the first one is held back the second ends the process at once. A thread sees to that: while compiled code is
     at work, a long elimination say, Python calls no handlers. For a process that is a command's alone.
     """
+    _Process.is_a_commands = True
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     heard, told = os.pipe()
@@ -88,6 +95,12 @@ def ignore_interruptions() -> None:
     """From now on nothing interrupts: all that is left is to end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def results_are_in_place() -> None:
+    """From now on nothing interrupts a command, which would say that nothing was written; other processes still hear."""
+    if _Process.is_a_commands:
+        ignore_interruptions()
 
 
 def _act_on_all(numbers: list[int], handlers: Mapping[signal.Signals, Any]) -> None:

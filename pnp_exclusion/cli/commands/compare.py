@@ -35,7 +35,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             solutions[law] = job.solve(one)
             job.write(solutions[law], f"{law}/")
         job.write_comparison(solutions)
-        job.folder.complete()
+        job.complete()
     job.print_lines(comparison_table(solutions))
     failed = [solution for solution in solutions.values() if not solution.converged]
     if failed:

@@ -72,7 +72,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         _write_entropy(job, coupling)
         job.write_manifest(solution)
         job.folder.write_json("coupling.json", lambda: content)
-        job.folder.complete()
+        job.complete()
     job.print_lines(lines)
     return 0
 

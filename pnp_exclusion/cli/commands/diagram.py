@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     arguments.case = arguments.cases[0]
     with Job(arguments, petsc_options) as job:
         lines, solved = draw_diagrams(job, planes, arguments.workers)
-        job.folder.complete()
+        job.complete()
     job.print_lines(lines)
     if not solved:
         raise ConvergenceError(f"no point has a solution; {job.folder.path}/points.csv says why")

@@ -50,6 +50,6 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.write_manifest(solution, f"leg_{leg}/")
         content, lines = as_json(engine), table(engine)
         job.folder.write_json("engine.json", lambda: content)
-        job.folder.complete()
+        job.complete()
     job.print_lines(lines)
     return 0

@@ -76,7 +76,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             if times
             else _compare(job, case.title, continuum, settings)
         )
-        job.folder.complete()
+        job.complete()
     job.print_lines(lines)
     if isinstance(ending, PnpExclusionError):
         raise ending

@@ -29,7 +29,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     with Job(arguments, petsc_options) as job:
         solution = job.solve(case)
         job.write(solution)
-        job.folder.complete()
+        job.complete()
     job.print_lines(run_table(solution))
     if not solution.converged:
         raise ConvergenceError(failure(solution, job.folder.path))
