@@ -18,7 +18,7 @@ import numpy as np
 
 from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice, simulate_stationary
 from pnp_exclusion.particles.lattice.engine import Apparatus, Engine, draw_start
-from pnp_exclusion.particles.lattice.replicas import Monitor
+from pnp_exclusion.particles.replicas import Monitor
 
 SILENT = Monitor(stopped=lambda: False, say=lambda fraction: None)
 

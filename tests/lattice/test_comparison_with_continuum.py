@@ -17,8 +17,8 @@ from conftest import dimensionless_case, example
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.particles import replicas as spreading
 from pnp_exclusion.particles.lattice import TooShortError, WorkerDiedError, lattice_heat_profile
-from pnp_exclusion.particles.lattice import replicas as spreading
 from pnp_exclusion.verification import compare as comparing
 from pnp_exclusion.verification import plots, relax
 from pnp_exclusion.verification.compare import LatticeSettings, compare_with_lattice

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pnp_exclusion.particles import generator
 from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice
 from pnp_exclusion.particles.lattice.engine import Apparatus, Engine, draw_start
-from pnp_exclusion.particles.lattice.kernel import _next_word
 
 PUBLISHED = [
     41943041,
@@ -31,7 +31,7 @@ def test_the_generator_is_xoshiro256plusplus():
 
 def next_word(state):
     """The generator's own step, back in the unsigned words that it takes."""
-    return _next_word(*(np.uint64(word) for word in state))
+    return generator.next_word(*(np.uint64(word) for word in state))
 
 
 def engine_of(process, seed=3):

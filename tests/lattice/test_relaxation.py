@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
+from pnp_exclusion.particles import replicas as spreading
 from pnp_exclusion.particles.lattice import (
     ExchangeProcess,
     Lattice,
@@ -15,7 +16,6 @@ from pnp_exclusion.particles.lattice import (
     lattice_heat_profile,
     simulate_relaxation,
 )
-from pnp_exclusion.particles.lattice import replicas as spreading
 from pnp_exclusion.particles.lattice.small import build_generator, enumerate_states
 
 LEFT, RIGHT = (0.2, 0.5), (0.6, 0.1)

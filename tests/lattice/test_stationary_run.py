@@ -21,8 +21,8 @@ from pnp_exclusion.particles.lattice import (
     time_needed,
 )
 from pnp_exclusion.particles.lattice.engine import Apparatus
-from pnp_exclusion.particles.lattice.replicas import _Reporter
-from pnp_exclusion.particles.lattice.stationary import BURN_IN_PROBES
+from pnp_exclusion.particles.replicas import _Reporter
+from pnp_exclusion.particles.stationary import BURN_IN_PROBES
 
 PROCESS = ExchangeProcess(Lattice("reservoirs", 12), (3.0, -3.0), (0.2, 0.5), (0.6, 0.1))
 
@@ -171,7 +171,7 @@ def test_a_very_long_run_of_a_small_lattice_is_settled():
     """Its slow modes are looked at once in several correlation times: no lack of burn-in."""
     process = ExchangeProcess(Lattice("reservoirs", 4), (1.0,), (0.2,), (0.6,))
     result = simulate_stationary(process, 100_000.0, 1)
-    assert result.resolution > 0.3
+    assert result.verdict.resolution > 0.3
     assert result.settled
 
 

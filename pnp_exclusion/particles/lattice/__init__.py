@@ -22,18 +22,14 @@ from pnp_exclusion.particles.lattice.comparison import (
 )
 from pnp_exclusion.particles.lattice.geometry import Lattice
 from pnp_exclusion.particles.lattice.heat import heat_profile, lattice_heat_profile
-from pnp_exclusion.particles.lattice.measure import Estimate
 from pnp_exclusion.particles.lattice.process import ExchangeProcess, NegativeRateError
 from pnp_exclusion.particles.lattice.relaxation import RelaxationResult, simulate_relaxation
-from pnp_exclusion.particles.lattice.replicas import Progress
 from pnp_exclusion.particles.lattice.result import StationaryResult
 from pnp_exclusion.particles.lattice.small import ExactLaw, exact_law
-from pnp_exclusion.particles.lattice.stationary import (
-    NothingMeasuredError,
-    TooShortError,
-    simulate_stationary,
-    time_needed,
-)
+from pnp_exclusion.particles.lattice.stationary import simulate_stationary
+from pnp_exclusion.particles.measure import Estimate
+from pnp_exclusion.particles.replicas import Progress
+from pnp_exclusion.particles.stationary import NothingMeasuredError, TooShortError, time_needed
 from pnp_exclusion.runtime.pool import WorkerDiedError
 
 __all__ = [

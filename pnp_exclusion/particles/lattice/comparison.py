@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import curve_fit
 from scipy.stats import f as f_law
 
-from pnp_exclusion.particles.lattice.measure import Estimate, batch_estimate
 from pnp_exclusion.particles.lattice.relaxation import RelaxationResult
 from pnp_exclusion.particles.lattice.result import StationaryResult
+from pnp_exclusion.particles.measure import Estimate, batch_estimate
 
 Array = NDArray[np.float64]
 

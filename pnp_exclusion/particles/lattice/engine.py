@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pnp_exclusion.particles.lattice.kernel import Tables, attempt, build_tables, observe
 from pnp_exclusion.particles.lattice.modes import SlowModes, slow_modes
 from pnp_exclusion.particles.lattice.process import ExchangeProcess
-from pnp_exclusion.particles.lattice.replicas import Monitor
+from pnp_exclusion.particles.replicas import Monitor
 
 SLICE_ATTEMPTS = 20_000_000
 SITES_PER_SWEEP = 8

@@ -5,9 +5,8 @@ rates, and a ring is accepted with probability rate / largest rate. The chain of
 after each ring has the stationary law of the process in continuous time, so stationary averages are
 taken over a fixed number of rings; at a given time the number of rings is Poisson.
 
-One 64-bit word of xoshiro256++ (Blackman and Vigna, ACM Trans. Math. Softw. 47, 36 (2021)) makes an
-attempt: word times bonds is a 128-bit number whose upper half is the bond and whose lower half is
-uniform given the bond, to within bonds / 2^64, and decides acceptance.
+One 64-bit word of the generator makes an attempt: word times bonds is a 128-bit number whose upper half is the bond
+and whose lower half is uniform given the bond, to within bonds / 2^64, and decides acceptance.
 """
 
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pnp_exclusion.particles.generator import next_word
 from pnp_exclusion.particles.lattice.geometry import LEFT_RESERVOIR
 from pnp_exclusion.particles.lattice.process import ExchangeProcess
 
@@ -59,20 +59,6 @@ def _fixed_point(probabilities: NDArray[np.float64]) -> NDArray[np.uint64]:
 
 
 @njit(nogil=True, cache=True)
-def _next_word(s0: Any, s1: Any, s2: Any, s3: Any) -> Any:
-    total = s0 + s3
-    word = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
-    shifted = s1 << np.uint64(17)
-    s2 ^= s0
-    s3 ^= s1
-    s1 ^= s2
-    s0 ^= s3
-    s2 ^= shifted
-    s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    return word, s0, s1, s2, s3
-
-
-@njit(nogil=True, cache=True)
 def attempt(
     state: Any,
     generator: Any,
@@ -91,7 +77,7 @@ def attempt(
     s0, s1, s2, s3 = generator[0], generator[1], generator[2], generator[3]
     count = np.uint64(bonds.shape[0])
     for _ in range(attempts):
-        word, s0, s1, s2, s3 = _next_word(s0, s1, s2, s3)
+        word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
         low = (word & LOWER) * count
         high = (word >> HALF) * count + (low >> HALF)
         bond = high >> HALF
@@ -99,7 +85,7 @@ def attempt(
         left, right, field_class = bonds[bond, 0], bonds[bond, 1], bonds[bond, 2]
         reservoir = bonds[bond, 3]
         if reservoir != 0:
-            word, s0, s1, s2, s3 = _next_word(s0, s1, s2, s3)
+            word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
             drawn = np.uint8(0)
             for step in range(reservoirs.shape[1]):
                 drawn += np.uint8(word >= reservoirs[reservoir - np.uint32(1), step])

@@ -16,10 +16,10 @@ from pnp_exclusion.particles.lattice.engine import (
     Engine,
     draw_product_measure,
 )
-from pnp_exclusion.particles.lattice.measure import Estimate
 from pnp_exclusion.particles.lattice.process import ExchangeProcess, check_fractions
-from pnp_exclusion.particles.lattice.replicas import Monitor, Report, root_seed, spread
-from pnp_exclusion.particles.lattice.stationary import NothingMeasuredError
+from pnp_exclusion.particles.measure import Estimate
+from pnp_exclusion.particles.replicas import Monitor, Report, root_seed, spread
+from pnp_exclusion.particles.stationary import NothingMeasuredError
 
 if TYPE_CHECKING:
     from mpi4py import MPI

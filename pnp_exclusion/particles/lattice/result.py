@@ -6,18 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_exclusion.particles.lattice.engine import Apparatus, Counters
-from pnp_exclusion.particles.lattice.measure import (
+from pnp_exclusion.particles.lattice.process import (
+    ExchangeProcess,
+    net_crossing_rates,
+    with_reservoir_pairs,
+)
+from pnp_exclusion.particles.measure import (
     Estimate,
     batch_estimate,
     connected_estimate,
     merge_batches,
     neighbour_correlation,
 )
-from pnp_exclusion.particles.lattice.process import (
-    ExchangeProcess,
-    net_crossing_rates,
-    with_reservoir_pairs,
-)
+from pnp_exclusion.particles.stationary import Verdict, stacked
 
 Array = NDArray[np.float64]
 
@@ -123,13 +124,9 @@ class StationaryResult:
     correlations
         Connected correlations of the two chosen species, ``(sites, sites)``, row the first species;
         None when none were chosen.
-    correlation_time
-        Integrated autocorrelation time of the slowest density mode, macroscopic. In a very long run
-        the modes are looked at less often; it is then an upper bound, of at least ``resolution``.
-    drift
-        Geweke score of each slow mode of each species over all replicas, standard normal if
-        stationary; ``settled`` says that none is beyond 4 and that the burn-in was five
-        correlation times, as far as the run resolves them.
+    verdict
+        What the slow modes say: ``correlation_time`` (macroscopic) and ``drift`` (of each mode of each species);
+        ``settled`` says that none drifts and that the burn-in was long enough, see `particles.stationary.Verdict`.
     batch_correlation
         Correlation of neighbouring batches of the densities, which is corrected for; batches are
         at least ten correlation times long.
@@ -147,9 +144,7 @@ class StationaryResult:
     neighbour_correlations_across: Estimate
     correlations: Estimate | None
     batches: Batches
-    correlation_time: float
-    resolution: float
-    drift: Array
+    verdict: Verdict
     batch_correlation: float
     burn_in: float
     attempts: int
@@ -159,35 +154,31 @@ class StationaryResult:
     @property
     def settled(self) -> bool:
         """Whether no drift is seen and the burn-in was long enough, see above."""
-        steady = np.abs(self.drift).max() < 4
-        return bool(steady and self.burn_in >= 5 * (self.correlation_time - self.resolution))
+        return self.verdict.is_settled(self.burn_in)
 
-
-def smallest_merge(block_time: float, wanted: float) -> int:
-    """Smallest power of 2 of blocks that together last at least ``wanted``."""
-    factor = 1
-    while factor * block_time < wanted:
-        factor *= 2
-    return factor
+    @property
+    def correlation_time(self) -> float:
+        """Integrated autocorrelation time of the slowest density mode, macroscopic."""
+        return self.verdict.correlation_time
 
 
 def assemble(
     process: ExchangeProcess,
     replicas: list[Blocks],
     block_time: float,
-    factor: int,
+    verdict: Verdict,
     pair: tuple[int, int] | None,
     **about: object,
 ) -> StationaryResult:
-    """Merge ``factor`` blocks to a batch and estimate.
+    """Merge blocks to batches, as many as the verdict says, and estimate.
 
     ``pair`` are the species whose ``products`` were counted; ``about`` goes into the result as it
     is.
     """
-    lattice = process.lattice
-    occupation = _stacked([blocks.occupation for blocks in replicas], factor)
-    pairs = _stacked([blocks.pairs for blocks in replicas], factor)
-    crossings = _stacked([blocks.crossings for blocks in replicas], factor)
+    lattice, factor = process.lattice, verdict.factor
+    occupation = stacked([blocks.occupation for blocks in replicas], factor)
+    pairs = stacked([blocks.pairs for blocks in replicas], factor)
+    crossings = stacked([blocks.crossings for blocks in replicas], factor)
     currents = crossings / (block_time * lattice.scale)
     along = slice(0, lattice.along_bonds)
     batches = Batches(occupation, currents, _channel_currents(process, occupation, pairs), factor * block_time)
@@ -204,17 +195,10 @@ def assemble(
         neighbour_correlations_across=neighbours[1],
         correlations=_matrix(replicas, pair, factor),
         batches=batches,
+        verdict=verdict,
         batch_correlation=neighbour_correlation(occupation),
         **about,  # type: ignore[arg-type]
     )
-
-
-def _stacked(blocks: list[Array], factor: int) -> Array:
-    """Batches of all replicas; put end to end when an interruption has left them unequal."""
-    if len({len(one) for one in blocks}) == 1 and len(blocks[0]) >= factor:
-        return merge_batches(np.stack(blocks), factor)
-    chain = np.concatenate(blocks)[None]
-    return merge_batches(chain, min(factor, chain.shape[1]))
 
 
 def _part(estimate: Estimate, bonds: slice) -> Estimate:
@@ -259,7 +243,7 @@ def _matrix(replicas: list[Blocks], pair: tuple[int, int] | None, factor: int) -
     if pair is None or not whole:
         return None
     merge = max(1, factor // per_product)
-    products = _stacked([blocks.products for blocks in whole], merge)
-    occupation = _stacked([merge_batches(blocks.occupation[None], per_product)[0] for blocks in whole], merge)
+    products = stacked([blocks.products for blocks in whole], merge)
+    occupation = stacked([merge_batches(blocks.occupation[None], per_product)[0] for blocks in whole], merge)
     first, second = (occupation[:, :, species - 1] for species in pair)
     return connected_estimate(products, first[..., :, None], second[..., None, :])

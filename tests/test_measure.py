@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pnp_exclusion.particles.lattice.measure import (
+from pnp_exclusion.particles.measure import (
     batch_estimate,
     connected_estimate,
     drift_scores,
