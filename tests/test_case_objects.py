@@ -16,6 +16,7 @@ from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case.keys import CaseKeyError
+from pnp_exclusion.case.plans import Sweep
 
 
 def membrane(**changes) -> pnp.Case:
@@ -98,10 +99,7 @@ def test_numbers_of_a_dimensionless_case_are_just_numbers():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (
-            {"domain": pnp.Interval(length="5 V")} if False else {"domain": {"shape": "interval", "length": "5 V"}},
-            "5 V",
-        ),
+        ({"domain": {"shape": "interval", "length": "5 V"}}, '"5 V" is not a length'),
         ({"boundaries": []}, "[[boundaries]]"),
         ({"model": {"law": "shld", "lattice_spacing": "0.7 nm"}}, '"shld" is not one of'),
         ({"model": pnp.Model("vacancy")}, "lattice_spacing is missing"),
@@ -113,6 +111,21 @@ def test_mistakes_are_told_as_those_of_files(changes: dict, told: str):
     with pytest.raises(pnp.CaseError) as caught:
         membrane(**changes)
     assert any(told in mistake for mistake in caught.value.mistakes), caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("table", "keys", "told"),
+    [
+        (pnp.Interval, {"length": "5 V"}, 'Interval: length: "5 V" is not a length'),
+        (pnp.Interval, {"length": 1.0, "lenght": 1.0}, 'Interval: unknown key "lenght"; did you mean "length"?'),
+        (pnp.Species, {"name": "Na", "charge": "+"}, 'Species: charge: must be a number, but it is "+"'),
+        (Sweep, {"axes": [{"key": "domain.length", "form": 0, "to": 1, "points": 2}]}, "axes, entry 1.form"),
+    ],
+)
+def test_mistake_in_one_table_is_told_where_it_is_made(table: type, keys: dict, told: str):
+    with pytest.raises(pnp.CaseError) as caught:
+        table(**keys)
+    assert any(told in mistake for mistake in str(caught.value).splitlines()), str(caught.value)
 
 
 def test_varied_case_is_the_one_whose_file_has_the_other_values():

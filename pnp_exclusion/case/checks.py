@@ -11,7 +11,8 @@ from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
-from pnp_exclusion.case.reading import Draft, Memory, Reader, listed, nearest, read_tables
+from pnp_exclusion.case.reading import Draft, Memory, Reader, read_tables
+from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pnp_exclusion.case.base import Table, name_of_number
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
-from pnp_exclusion.case.reading import listed, nearest
+from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import PnpExclusionError
 

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.base import Table, as_written, name_of_number
 from pnp_exclusion.case.boundary_tables import AnyBoundary
-from pnp_exclusion.case.law_tables import AnyModel, Model, laws_with
-from pnp_exclusion.case.plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
+from pnp_exclusion.case.law_tables import AnyModel, Model
+from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
+from pnp_exclusion.case.sentences import nearest, sentences
 from pnp_exclusion.case.tables import CaseTables, dimension_of
 from pnp_exclusion.mesh.physical_names import MeshGroups
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A phrase that names the known word nearest to ``word``, and all of them if none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return f"there is {listed(known)}" if known else "there is none"
-
-
-def listed(words: Iterable[str]) -> str:
-    """The words in quotation marks."""
-    return ", ".join(f'"{word}"' for word in words)
 
 
 @dataclass
@@ -211,7 +197,7 @@ class Reader:
         try:
             return _adapter(kind).validate_python(entry, context=self._context), []
         except ValidationError as error:
-            return None, list(_sentences(error, entry, kind))
+            return None, list(sentences(error, entry, kind))
 
     def without_mistakes(self, entry: Any, kind: Any) -> Any:
         """Read a table without the keys that are wrong in it, so that the rest can still be checked."""
@@ -226,88 +212,3 @@ class Reader:
             return adapter.validate_python(right, context=self._context)
         except ValidationError:
             return None
-
-
-_MUST_BE = {
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "finite_number": "a finite number",
-    "list_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-}
-"""What pydantic expected, by the type of its finding."""
-
-
-def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
-    """Say pydantic's findings in words: the key, what is wrong, what would be right."""
-    union = not isinstance(kind, type)
-    for finding in error.errors():
-        location = [part for part in finding["loc"][int(union) :] if not _is_form(part)]
-        key = "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in location)[1:]
-        prefix, context = f"{key}: " if key else "", finding.get("ctx", {})
-        match finding["type"]:
-            case "extra_forbidden" if len(location) == 1 and laws_with(key) and "law" in entry:
-                laws = " or ".join(f'"{law}"' for law in laws_with(key))
-                yield f"{key} goes with law = {laws}, but the law is {shown(entry['law'])}"
-            case "extra_forbidden":
-                known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
-                yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'
-            case "missing":
-                yield f'the key "{key}" is missing'
-            case "literal_error":
-                yield f"{prefix}{shown(finding['input'])} is not one of {context['expected']}"
-            case "union_tag_not_found":
-                yield f"the key {context['discriminator']} is missing"
-            case "union_tag_invalid" if "()" in context["discriminator"]:
-                yield f"{prefix}must be a number or a list of numbers, but it is {shown(finding['input'])}"
-            case "union_tag_invalid":
-                word = context["discriminator"].strip("'")
-                yield f"{word} = {shown(entry[word])} is not one of {context['expected_tags']}"
-            case "quantity" | "case":
-                yield prefix + context["message"]
-            case "string_pattern_mismatch":
-                yield f'{prefix}{shown(finding["input"])} must be a letter followed by letters, digits, "_", "+" or "-"'
-            case wrong if wrong in _MUST_BE:
-                yield f"{prefix}must be {_MUST_BE[wrong]}, but it is {shown(finding['input'])}"
-            case _:
-                yield f"{prefix}{finding['msg'].lower()}, but it is {shown(finding['input'])}"
-
-
-NESTED: dict[str, type[Table]] = {
-    "field": tables.FieldTable,
-    "axes": SweepAxis,
-    "x": DiagramAxis,
-    "y": DiagramAxis,
-    "variants": Variant,
-}
-"""The tables within tables, by their key."""
-
-
-def _names(kind: type[Table]) -> list[str]:
-    return [field.alias or name for name, field in kind.model_fields.items()]
-
-
-def _is_form(part: int | str) -> bool:
-    """Whether pydantic put the member of a union, or the mark of a key, into a location: neither is a key."""
-    return isinstance(part, str) and (part == "[key]" or (part.startswith("<") and part.endswith(">")))
-
-
-def _keys(kind: Any, entry: Any) -> list[str]:
-    """The keys of the table that an entry means to be."""
-    if isinstance(kind, type) and issubclass(kind, Table):
-        return _names(kind)
-    annotated = get_args(get_args(kind)[0])
-    members = [get_args(one)[0] if get_origin(one) is Annotated else one for one in annotated]
-    meant = {entry.get(word) for word in ("shape", "kind", "law")}
-    chosen = [member for member in members if _tag(member) in meant] or members[-1:]
-    return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
-
-
-def _tag(kind: type[Table]) -> str:
-    word = next(word for word in ("shape", "kind", "law") if word in kind.model_fields)
-    values = get_args(kind.model_fields[word].annotation)
-    return str(values[0]) if values else ""
