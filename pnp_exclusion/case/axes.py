@@ -116,6 +116,27 @@ def axis_values(axis: Axis, tables: dict[str, Any]) -> tuple[tuple[Coordinate, .
     return driving.values, driving.unit
 
 
+def with_unit[AnyAxis: Axis](axis: AnyAxis, tables: dict[str, Any]) -> AnyAxis:
+    """Return the axis of an SI case with the SI unit behind its plain numbers; as it is if its key holds none."""
+    try:
+        kind = dimension_of_key(tables, axis.all_keys[0])
+    except CaseKeyError:
+        # told by `read_axis`
+        return axis
+    if kind is None or tables["model"].get("units", "si") != "si":
+        return axis
+
+    def written(value: Any) -> Any:
+        return f"{value!r} {kind.units[0]}" if _is_number(value) else value
+
+    changes: dict[str, Any] = {}
+    if axis.from_ is not None:
+        changes |= {"from_": written(axis.from_), "to": written(axis.to)}
+    if isinstance(axis, SweepAxis) and axis.values is not None:
+        changes["values"] = [written(value) for value in axis.values]
+    return axis.model_copy(update=changes)
+
+
 Names = tuple[str, tuple[str, ...], tuple[float, ...]]
 
 

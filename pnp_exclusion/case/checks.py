@@ -47,7 +47,7 @@ def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None, 
             _check_packing,
         ):
             check(draft, draft.model)
-    check_plans(raw, draft, check_tables)
+    check_plans(raw, draft, check_tables, plain)
     if draft.mistakes:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     return draft
@@ -196,7 +196,7 @@ def _check_regions(draft: Draft, model: Model) -> None:
                 draft.refuse(where, "a tag names a group of a gmsh file; give ranges x, y, z instead")
             elif draft.groups and region.tag not in draft.groups.cells():
                 missing = _missing_group(draft.groups, region.tag, draft.groups.dimension)
-                draft.refuse(where, f'the mesh file has no group of cells "{region.tag}"; {missing}')
+                draft.refuse(where, f'the mesh has no group of cells "{region.tag}"; {missing}')
         for axis, limits in enumerate(region.ranges):
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])

@@ -204,11 +204,13 @@ def _read(path: Path) -> tuple[Heading, dict[str, np.ndarray]]:
     """Return the content of a file, as far as it can be known without its case; `CaseError` if it is none of ours."""
     try:
         with path.open("rb") as stream:
-            if zipfile.is_zipfile(stream) and (broken := zipfile.ZipFile(stream).testzip()):
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("it is no whole archive of arrays")
+            if broken := zipfile.ZipFile(stream).testzip():
                 raise ValueError(f"{broken} is not what was written")
             stream.seek(0)
             archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile) or "heading" not in archive:
+            if "heading" not in archive:
                 raise CaseError(path, ["is not a saved solution"])
             heading = Heading.model_validate_json(str(archive["heading"]))
             arrays = {name: archive[name] for name in archive if name != "heading"}
