@@ -33,6 +33,8 @@ NUMBERS: dict[str, frozenset[str]] = {
     "boundaries": frozenset(key for kind in KINDS for key in kind.numbers),
 }
 """Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
+PARAMETERS = frozenset(key for table in TABLES.values() for key in table.parameters)
+"""Of laws: numbers too, but some values of theirs make another form, as ``kappa = 0`` does."""
 
 
 class Workbench:
@@ -98,7 +100,9 @@ class Workbench:
         """Whether a case differs from the first one in numbers only."""
         # names of a mesh that Python has made do not tell it from others
         on_it = not isinstance(case.domain, GivenMesh) or case.domain is self._first.domain
-        return on_it and structure_of(case) == self._structure
+        # nor does the name of a law that Python has registered anew
+        of_it = self._law is not None or case.model.flux_law.exchange is self.discrete.problem.law.exchange
+        return on_it and of_it and structure_of(case) == self._structure
 
     def solve(self, case: Case, start: State | None = None) -> Solution:
         """Return the steady state of a case that fits, starting from the state of a solution nearby if one is given.
@@ -140,12 +144,16 @@ def is_number(path: Sequence[str | int]) -> bool:
     """Whether what is at this place in the tables of a case, where it is a number, is no part of its structure."""
     table, *steps = path
     keys = [step for step in steps if isinstance(step, str)]
+    if table == "model" and keys[0] in PARAMETERS:
+        return False
     return keys[0] in NUMBERS.get(str(table), ()) or (table == "species" and keys[0] == "field" and "x" not in keys)
 
 
 def structure_of(case: Case) -> str:
     """Return a text that is the same for two cases which differ in numbers only (`NUMBERS`, and imposed fields)."""
     written = case.model_dump(mode="json", exclude_none=True, exclude={"title", "output"})
+    exchange = case.model.flux_law.exchange
+    written["model"]["exchange"] = getattr(exchange, "__qualname__", type(exchange).__name__)
     for table, keys in NUMBERS.items():
         entries = written[table] if isinstance(written[table], list) else [written[table]]
         for entry in entries:
