@@ -159,6 +159,10 @@ def test_law_of_ones_own_is_named_varied_and_refused_as_code():
     right = pnp.solve(built_in).summary()["flux"]["right"]
     for name in ("Na", "Cl"):
         assert own[name]["value"] == pytest.approx(right[name]["value"], rel=1e-9)
+    swept = {"axes": [{"key": "model.law", "values": ["into vacancies", "mpnp"]}]}
+    currents = pnp.sweep(membrane(model=case.model, sweep=swept))["current"].sel(species="Na").values
+    assert currents[0] == pytest.approx(pnp.solve(case).currents["Na"], rel=1e-6)
+    assert currents[1] == pytest.approx(pnp.solve(case.varied({"model.law": "mpnp"})).currents["Na"], rel=1e-6)
     with pytest.raises(pnp.CaseError, match="data and names no code"):
         membrane(model={"law": "my_module:my_law", "lattice_spacing": "0.7 nm"})
 

@@ -32,7 +32,7 @@ from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import with_own_coordinates
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
-from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.physics.laws import Law, find_law, register_law
 from pnp_exclusion.runtime.parallel import largest_over_ranks, on_rank_zero
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -168,12 +168,15 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
     Raises as `pnp_exclusion.solution.solution.load` does.
     """
     arrays: dict[str, np.ndarray] = {}
+    if law is not None and find_law(law.name) is None:
+        # the case may know it by its name
+        register_law(law)
 
     def begin() -> tuple[Heading, Case | None, list[np.ndarray], int]:
         nonlocal arrays
         heading, arrays = _read(path)
-        if heading.own_law and law is None:
-            raise CaseError(path, [f'was computed with a law of its own, "{heading.own_law}": load(path, law=...)'])
+        if law is None and (own := heading.own_law or _unknown_law(heading)):
+            raise CaseError(path, [f'was computed with a law of its own, "{own}": load(path, law=...)'])
         if excess := too_many_ranks(comm.size, len(arrays["cell_nodes"])):
             raise UsageError(excess)
         # a case whose mesh Python had made is one again once there is a mesh
@@ -269,6 +272,13 @@ def _case(path: Path, heading: Heading, arrays: dict[str, np.ndarray]) -> Case:
     except CaseError as error:
         raise CaseError(path, error.mistakes) from None
     return case
+
+
+def _unknown_law(heading: Heading) -> str:
+    """Return the name of a law that the case names and this process does not know; empty if there is none."""
+    model = heading.case.get("model")
+    name = model.get("law") if isinstance(model, dict) else None
+    return name if isinstance(name, str) and find_law(name) is None else ""
 
 
 def _has_given_mesh(heading: Heading) -> bool:
