@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,11 +40,12 @@ class State:
     load_parameter: float
     is_steep: np.ndarray
 
-    def continued(self, earlier: State, factor: float) -> State:
-        """Return what lies ``factor`` times as far from this state as an earlier one, on the line through both."""
-        if self.problem.potential_reference != earlier.problem.potential_reference:
-            return self
-        return replace(self, values=self.values + factor * (self.values - earlier.values))
+    @staticmethod
+    def combined(states: Sequence[State], weights: np.ndarray) -> State:
+        """Return the weighted sum of states, the weights adding up to 1; what is not summed is that of the first."""
+        references = [state.problem.potential_reference for state in states]
+        problem = replace(states[0].problem, potential_reference=float(weights @ references))
+        return replace(states[0], values=weights @ [state.values for state in states], problem=problem)
 
 
 class Discretisation:
@@ -86,6 +87,7 @@ class Discretisation:
         self.constraints = Constraints(problem, self.layout, self.space)
         self.forms = Forms(self.integration, self.weak_form, self.unknown)
         self.steep = STEEP
+        self._cells = np.ascontiguousarray(self.space.dofmap.list[: len(self.integration.is_steep)].T)
         self._shown: State | None = None
         self.set_load_parameter(1.0)
 
@@ -169,13 +171,13 @@ class Discretisation:
 
     def mark_steep_cells(self) -> None:
         """Integrate by the high rule where a potential in the unknown is steep within a cell."""
-        self.integration.mark(self.changes_within_cells() > self.steep)
+        self.integration.mark(self.changes_within_cells().max(axis=0) > self.steep)
 
     def changes_within_cells(self) -> np.ndarray:
-        """Return the most that any ``mu_a`` or ``eta_a`` changes within each cell of this rank (kT)."""
+        """Return how much every ``mu_a``, and every ``eta_a`` where that is another one, changes within each cell of
+        this rank, ``(N or 2 N, cells)`` in kT."""
         mu, eta, _ = self.potentials(self.unknown.x.array)
-        cells = self.space.dofmap.list[: len(self.integration.is_steep)]
-        return changes_within([*mu] if eta is mu else [*mu, *eta], cells)
+        return changes_within(mu if eta is mu else np.concatenate([mu, eta]), self._cells)
 
 
 class Forms:

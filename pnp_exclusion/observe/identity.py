@@ -74,7 +74,7 @@ def mean_resistance(discrete: Discretisation, currents: Sequence[float]) -> np.n
     currents
         Of every species, by which profiles are told within cells in which a potential changes.
     """
-    changes, of_all = discrete.changes_within_cells(), np.asarray(currents)
+    changes, of_all = discrete.changes_within_cells().max(axis=0), np.asarray(currents)
     sets = np.digitize(changes, [FLAT, STEEP])
     flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
     mean = _by_unknown(discrete, flat)
