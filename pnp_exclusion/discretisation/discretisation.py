@@ -11,7 +11,7 @@ from mpi4py import MPI
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem
+from dolfinx import fem, la
 
 from pnp_exclusion.discretisation.constraints import Constraints
 from pnp_exclusion.discretisation.integration import STEEP, CellwiseForm, Integration, changes_within
@@ -46,6 +46,24 @@ class State:
         references = [state.problem.potential_reference for state in states]
         problem = replace(states[0].problem, potential_reference=float(weights @ references))
         return replace(states[0], values=weights @ [state.values for state in states], problem=problem)
+
+
+@dataclass(frozen=True)
+class NodalValues:
+    """A state at the nodes of this rank, owned and ghost; arrays have the shape ``(N, nodes)``.
+
+    mu, eta
+        Electrochemical and chemical potentials.
+    rho
+        Fractions.
+    potential
+        ``(nodes,)``; None with imposed fields.
+    """
+
+    mu: np.ndarray
+    eta: np.ndarray
+    rho: np.ndarray
+    potential: np.ndarray | None
 
 
 class Discretisation:
@@ -154,6 +172,11 @@ class Discretisation:
         phi = nodes[:, self.layout.index(POTENTIAL)]
         return mu, mu - self.problem.charges[:, None] * phi, phi
 
+    def nodal_values(self) -> NodalValues:
+        """Return the unknown and its densities at the nodes."""
+        mu, eta, potential = self.potentials(self.unknown.x.array)
+        return NodalValues(mu, eta, np.array(self.problem.law.free_energy.densities(list(eta))[1:]), potential)
+
     def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
         mu, _, phi = self.potentials(values)
@@ -204,9 +227,27 @@ class Forms:
             self._kept[name] = make()
         return self._kept[name]
 
-    def integral(self, name: str, integrand: Callable[[], Any]) -> float:
-        """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
-        return self.total(self.kept(name, lambda: self._integration.form(integrand() * self._integration.dx)))
+    def integrals(self, name: str, integrands: Callable[[], Sequence[Any]]) -> np.ndarray:
+        """Return the integrals over the domain of UFL expressions, compiled together once under a name; collective.
+
+        They are assembled against the constants of every cell, and then summed.
+        """
+
+        def make() -> tuple[CellwiseForm, la.Vector]:
+            densities, mesh = integrands(), self._integration.domain.mesh
+            element = basix.ufl.element("Discontinuous Lagrange", mesh.basix_cell(), 0, shape=(len(densities),))
+            space = fem.functionspace(mesh, element)
+            test = ufl.TestFunction(space)
+            form = self._integration.form(ufl.inner(ufl.as_vector(densities), test) * self._integration.dx)
+            return form, la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
+
+        form, of_cells = self.kept(name, make)
+        of_cells.array[:] = 0.0
+        fem.assemble_vector(of_cells.array, form.now)
+        owned = of_cells.array[: of_cells.index_map.size_local * of_cells.block_size]
+        totals: np.ndarray = owned.reshape(-1, of_cells.block_size).sum(axis=0)
+        self._integration.domain.comm.Allreduce(MPI.IN_PLACE, totals, op=MPI.SUM)
+        return totals
 
     def total(self, functional: CellwiseForm) -> float:
         """Return the value of a compiled functional over all ranks."""
