@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import PydanticCustomError
 
-from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key, set_key
+from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key
 from pnp_exclusion.case.plans import Axis, SweepAxis
 from pnp_exclusion.case.quantities import Dimension, Quantity, shown
 
@@ -83,11 +83,6 @@ class Driving:
     def _whole(self, coordinate: Coordinate, factor: float) -> bool:
         """Whether a coordinate stands for a whole number, such as a degree, which a case wants written as one."""
         return isinstance(coordinate, int) and float(factor).is_integer()
-
-    def apply(self, tables: dict[str, Any], coordinate: Coordinate) -> None:
-        """Set the keys of the axis in the nested tables of a case; `CaseKeyError` if it has no such key."""
-        for key, value in self.settings(coordinate).items():
-            set_key(tables, key, value)
 
 
 def read_axis(axis: Axis, tables: dict[str, Any]) -> Driving:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pnp_exclusion.case.build import Setup, setup_on
 from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.petsc_options import why_not
-from pnp_exclusion.case.reading import Memory
+from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
@@ -259,16 +259,15 @@ def _require_consistent(heading: Heading, arrays: Mapping[str, np.ndarray]) -> N
 
 def _case(path: Path, heading: Heading, arrays: dict[str, np.ndarray]) -> Case:
     """Return the case of a file; a mesh file that it names is not opened: its mesh is here."""
-    memory = Memory()
+    draft = Draft(Path(heading.path))
     if not heading.breakpoints:
         dimension = arrays["points"].shape[1]
         found = [(dimension - 1, name, f"boundary_{i}") for i, name in enumerate(heading.boundaries)]
         found += [(dimension, name, f"region_{i}") for i, name in enumerate(heading.regions)]
         groups = [Group(of, number, name, len(arrays[key])) for number, (of, name, key) in enumerate(found, start=1)]
-        file = heading.case.get("domain", {}).get("file", "")
-        memory.groups[Path(heading.path).parent / file] = MeshGroups(dimension, tuple(groups))
+        draft.groups = MeshGroups(dimension, tuple(groups))
     try:
-        case = checked_case(heading.case, Path(heading.path), memory)
+        case = checked_case(heading.case, draft.path, draft)
     except CaseError as error:
         raise CaseError(path, error.mistakes) from None
     return case
