@@ -272,7 +272,7 @@ class CaseTables(Table):
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
-    _path: Path = PrivateAttr(default=Path("case"))
+    _path: Path = PrivateAttr(default_factory=lambda: Path("case"))
     _groups: MeshGroups | None = PrivateAttr(default=None)
 
     @property
