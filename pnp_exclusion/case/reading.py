@@ -91,9 +91,10 @@ def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> No
     plain
         Whether numbers without a unit are in SI units, as from Python.
     """
+    known = CaseTables.model_fields
     for key in raw:
-        if key not in CaseTables.model_fields:
-            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
+        if key not in known:
+            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, known)}")
     reader = Reader(draft, _units(raw.get("model")), plain)
     for key, read in _READERS.items():
         if key not in draft.known:

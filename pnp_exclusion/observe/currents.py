@@ -151,7 +151,9 @@ def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, n
 
 
 def _balance(discrete: Discretisation) -> np.ndarray:
-    residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+    dofmap = discrete.space.dofmap
+    residual = discrete.forms.kept("balance at nodes", lambda: la.vector(dofmap.index_map, dofmap.index_map_bs))
+    residual.array[:] = 0.0
     discrete.forms.balance.add_to(residual.array)
     residual.scatter_reverse(la.InsertMode.add)
     return residual.array

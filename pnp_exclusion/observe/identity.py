@@ -129,9 +129,14 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
 
 def _lengths(discrete: Discretisation) -> np.ndarray:
     """Return the lengths of this rank's cells."""
-    cells = np.arange(len(discrete.integration.is_steep), dtype=np.int32)
-    lengths: np.ndarray = discrete.forms.kept("lengths of cells", lambda: discrete.problem.domain.mesh.h(1, cells))
-    return lengths
+
+    def measured() -> np.ndarray:
+        cells = np.arange(len(discrete.integration.is_steep), dtype=np.int32)
+        lengths: np.ndarray = discrete.problem.domain.mesh.h(1, cells)
+        return lengths
+
+    kept: np.ndarray = discrete.forms.kept("lengths of cells", measured)
+    return kept
 
 
 def _ends_and_energies(

@@ -26,20 +26,12 @@ def is_globally_uphill(ends: tuple[End, End], currents: dict[str, float], none: 
     return total * (second - first) > 0.0
 
 
-def uphill_shares(discrete: Discretisation, volume: float) -> dict[str, float]:
-    """Return the share of the domain in which every species flows towards more of itself, ``J_a . grad rho_a > 0``.
-
-    volume
-        Of the domain.
-    """
-
-    def indicators() -> list[ufl.core.expr.Expr]:
-        found = []
-        for flux, rho in zip(discrete.fields.fluxes.values(), discrete.fields.rho.values(), strict=True):
-            gradient = ufl.grad(rho)
-            least = ALIGNED * ufl.sqrt(ufl.inner(flux, flux) * ufl.inner(gradient, gradient))
-            found.append(ufl.conditional(ufl.gt(ufl.inner(flux, gradient), least), 1.0, 0.0))
-        return found
-
-    shares = discrete.forms.integrals("uphill shares", indicators) / volume
-    return dict(zip(discrete.problem.names, shares.tolist(), strict=True))
+def uphill_indicators(discrete: Discretisation) -> list[ufl.core.expr.Expr]:
+    """Return for every species 1 where it flows towards more of itself, ``J_a . grad rho_a > 0``, and 0 elsewhere, as
+    UFL expressions."""
+    found = []
+    for flux, rho in zip(discrete.fields.fluxes.values(), discrete.fields.rho.values(), strict=True):
+        gradient = ufl.grad(rho)
+        least = ALIGNED * ufl.sqrt(ufl.inner(flux, flux) * ufl.inner(gradient, gradient))
+        found.append(ufl.conditional(ufl.gt(ufl.inner(flux, gradient), least), 1.0, 0.0))
+    return found

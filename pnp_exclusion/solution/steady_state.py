@@ -12,8 +12,9 @@ import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.observe import currents, flux_parts, forces, identity, uphill
+from pnp_exclusion.observe import currents, forces, identity, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
+from pnp_exclusion.observe.flux_parts import FluxParts, flux_part_densities
 from pnp_exclusion.observe.integrals import Integrals, integrals_of
 from pnp_exclusion.solver.steady import SteadyReport
 
@@ -168,9 +169,25 @@ class SteadyState:
         return self.integrals.entropy_production
 
     @cached_property
-    def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
+    def flux_parts(self) -> dict[str, FluxParts]:
         """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
-        return flux_parts.flux_parts(self.discretisation, self.axis, self.integrals.volume)
+        parts = self._mechanisms[:-1].T.tolist()
+        return {
+            name: FluxParts(diffusion, drift, total - diffusion - drift)
+            for name, (diffusion, drift, total) in zip(self.mean_fluxes, parts, strict=True)
+        }
+
+    @cached_property
+    def _mechanisms(self) -> np.ndarray:
+        """Means over the domain, ``(4, N)``: diffusion, drift and flux along the axis, and share that is uphill."""
+        discrete, axis = self.discretisation, self.axis
+        integrals = discrete.forms.integrals(
+            f"mechanisms along {axis}",
+            lambda: [*flux_part_densities(discrete, axis), *uphill.uphill_indicators(discrete)],
+        )
+        species = len(self.mean_fluxes)
+        means = integrals / self.integrals.volume
+        return np.vstack([means[: 3 * species].reshape(species, 3).T, means[3 * species :]])
 
     @cached_property
     def is_globally_uphill(self) -> bool | None:
@@ -183,7 +200,7 @@ class SteadyState:
     @cached_property
     def uphill_shares(self) -> dict[str, float]:
         """Share of the domain in which every species runs uphill; see `pnp_exclusion.observe.uphill`."""
-        return uphill.uphill_shares(self.discretisation, self.integrals.volume)
+        return dict(zip(self.mean_fluxes, self._mechanisms[-1].tolist(), strict=True))
 
     @cached_property
     def axis(self) -> int:

@@ -45,7 +45,7 @@ NODE_FOUND = 1e-6
 class Outcome(BaseModel):
     """What a solve was, beside its state; as in `pnp_exclusion.solution.solution.Solution`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants", defer_build=True)
 
     report: SteadyReport
     converged: bool
@@ -57,7 +57,7 @@ class Outcome(BaseModel):
 class Heading(BaseModel):
     """What of a file is text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants", defer_build=True)
 
     format: Literal["pnp_exclusion solution"]
     version: Literal[1]
