@@ -1,0 +1,25 @@
+"""What the compiled loops of both processes count in the same way."""
+
+from typing import Any
+
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def count_fields(state: Any, fields: Any) -> None:
+    """Add the state, ``(fields, cells)``, to a sum of the same shape."""
+    for field in range(state.shape[0]):
+        for cell in range(state.shape[1]):
+            fields[field, cell] += state[field, cell]
+
+
+@njit(nogil=True, cache=True)
+def project(state: Any, modes: Any, amplitudes: Any) -> None:
+    """Project every field on modes, ``(modes, cells)``, into ``amplitudes``, ``(fields * modes,)``."""
+    count = modes.shape[0]
+    for field in range(state.shape[0]):
+        for mode in range(count):
+            total = 0.0
+            for cell in range(state.shape[1]):
+                total += modes[mode, cell] * state[field, cell]
+            amplitudes[field * count + mode] = total
