@@ -21,7 +21,7 @@ class Reference(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """Rings from one sample to the next, samples in a row, slow modes ``(modes, cells)``, and what is counted.
+    """Rings from one sample to the next, samples in a row, slow modes ``(fields, cells)``, and what is counted.
 
     ``counts``: net crossings of every bond, ``(fields, cells + 1)``, and sums over samples, ``(fields, cells)``.
     """
@@ -72,12 +72,10 @@ class EnergyChannel(ABC):
 
     @property
     def modes(self) -> Array:
-        """Slowest shapes of fields that leave by the ends and, where there is one, that cannot, ``(modes, cells)``."""
-        open_ended = np.sin(np.pi * self.positions)[None]
-        if len(self.flowing) == len(self.names):
-            return open_ended
-        closed = np.cos(np.pi * (np.arange(self.cells) + 0.5) / self.cells)[None]
-        return np.concatenate([open_ended, closed]) if self.cells > 1 else open_ended
+        """Slowest shape of every field, which leaves by the ends or, where it cannot, swings, ``(fields, cells)``."""
+        leaving = np.sin(np.pi * self.positions)
+        swinging = np.cos(np.pi * (np.arange(self.cells) + 0.5) / self.cells)
+        return np.stack([leaving if field in self.flowing else swinging for field in range(len(self.names))])
 
     @property
     def shares(self) -> Array:
@@ -121,4 +119,4 @@ class EnergyChannel(ABC):
 
     @abstractmethod
     def run(self, state: Array, generator: NDArray[np.uint64], sampling: Sampling, amplitudes: Array) -> None:
-        """Ring bonds and sample, as many rows as ``amplitudes`` has, ``(rows, fields * modes)``; add to the counts."""
+        """Ring bonds and sample, as many rows as ``amplitudes`` has, ``(rows, fields)``; add to the counts."""

@@ -15,11 +15,9 @@ def count_fields(state: Any, fields: Any) -> None:
 
 @njit(nogil=True, cache=True)
 def project(state: Any, modes: Any, amplitudes: Any) -> None:
-    """Project every field on modes, ``(modes, cells)``, into ``amplitudes``, ``(fields * modes,)``."""
-    count = modes.shape[0]
+    """Project every field on its mode, ``(fields, cells)``, into ``amplitudes``, ``(fields,)``."""
     for field in range(state.shape[0]):
-        for mode in range(count):
-            total = 0.0
-            for cell in range(state.shape[1]):
-                total += modes[mode, cell] * state[field, cell]
-            amplitudes[field * count + mode] = total
+        total = 0.0
+        for cell in range(state.shape[1]):
+            total += modes[field, cell] * state[field, cell]
+        amplitudes[field] = total

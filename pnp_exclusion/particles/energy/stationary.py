@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 SLICE_RINGS = 10_000_000
 """Between two looks at the monitor."""
 SITES_PER_SWEEP = 8
-BATCH_RELAXATIONS = 20.0
+BLOCK_RELAXATIONS = 2.0
 LEAST_BLOCKS, MOST_BLOCKS = 64, 4096
 
 
@@ -133,7 +133,7 @@ class Evolution:
     def observe(self, probes: int, samples_per_probe: int, monitor: Monitor) -> Array | None:
         """Clear the counts, run and count; return the slow modes, ``(probes, columns)``, None if asked to stop."""
         modes = self.plan.process.modes
-        amplitudes = np.empty((probes, self.state.shape[0] * len(modes)))
+        amplitudes = np.empty((probes, len(modes)))
         counts = (self.crossings, self.sums)
         sampling = Sampling(self.plan.rings_per_sample, samples_per_probe, modes, counts)
         for count in counts:
@@ -164,8 +164,8 @@ def simulate_energy(
     time
         Measured macroscopic time of each replica, beyond its burn-in (unit: ``process.scale**2`` lattice units).
     batches
-        Blocks of a replica, a power of 2; by default as many of twenty relaxation times as the time holds, 64 to 4096:
-        the relative error of the noise is the square root of two over their number.
+        Blocks of a replica, a power of 2; by default as many of two relaxation times as the time holds, 64 to 4096; of those
+        that ten correlation times need, the noise has the relative error of the square root of two over their number.
 
     Everything else is as in `pnp_exclusion.particles.lattice.simulate_stationary`, the errors that are raised too.
     """
@@ -214,7 +214,7 @@ def _plan(
     rings = max(1, round(rings_per_sweep * sweeps))
     sample_time = rings / process.rings_per_time / process.scale**2
     if batches is None:
-        held = max(1.0, time / (BATCH_RELAXATIONS * process.relaxation_time)) if time > 0.0 else 1.0
+        held = max(1.0, time / (BLOCK_RELAXATIONS * process.relaxation_time)) if time > 0.0 else 1.0
         batches = int(np.clip(2 ** int(np.log2(min(held, MOST_BLOCKS))), LEAST_BLOCKS, MOST_BLOCKS))
     return Plan(
         process,
