@@ -25,17 +25,19 @@ at `e_0` adds `e_0` to `M'_bu/M'_bb` (`shifted`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import solve_ivp
 from scipy.optimize import root
 
 type Array = NDArray[np.float64]
 
 BULLETS, RODS, ENERGY = 0, 1, 2
 TOLERANCE = 1e-10
-"""Of the balance of the steady chain, against its largest current."""
+"""Of the balance of the steady chain against its largest current, and of what a continuum misses at its right end."""
 
 
 class Rates(NamedTuple):
@@ -47,11 +49,35 @@ class Rates(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """Fractions of the sites with a bullet and with a rod, and the temperature; numbers, or arrays of one shape."""
+    """Fractions of the sites with a bullet and with a rod, and the temperature."""
 
     bullets: float
     rods: float
     temperature: float
+
+    @classmethod
+    def of_potentials(cls, bullets: float, rods: float, energy: float) -> Self:
+        """Return the mixture at `mu_b/T`, `mu_r/T` and `-1/T`."""
+        temperature = -1.0 / energy
+        over_vacancies = temperature * np.exp([bullets, rods])
+        vacant = 1.0 / (1.0 + over_vacancies.sum())
+        return cls(float(over_vacancies[0] * vacant), float(over_vacancies[1] * vacant), temperature)
+
+    @property
+    def vacant(self) -> float:
+        """Fraction of the sites with neither."""
+        return 1.0 - self.bullets - self.rods
+
+    @property
+    def potentials(self) -> Array:
+        """`mu_b/T`, `mu_r/T` and `-1/T`, whose differences, left minus right, are the forces, ``(3,)``.
+
+        An ideal lattice gas of particles whose energies are exponential: `mu/T = ln(b/(v T))`, `-inf` without any.
+        """
+        fractions = np.array([self.bullets, self.rods])
+        with np.errstate(divide="ignore"):
+            particles = np.log(fractions / (self.vacant * self.temperature))
+        return np.append(particles, -1.0 / self.temperature)
 
     @property
     def fields(self) -> Array:
@@ -112,23 +138,19 @@ def shifted(matrix: Array, zero: float) -> Array:
 
 
 def forces(left: Mixture, right: Mixture) -> Array:
-    """Return the forces on bullets, rods and energy over the channel, ``(3,)``; on rods none without rods."""
-
-    def of_particles(a: float, b: float) -> float:
-        holes = [(1.0 - side.bullets - side.rods) * side.temperature for side in (left, right)]
-        return float(np.log(a / b * holes[1] / holes[0])) if a > 0.0 or b > 0.0 else 0.0
-
-    bullets, rods = of_particles(left.bullets, right.bullets), of_particles(left.rods, right.rods)
-    return np.array([bullets, rods, 1.0 / right.temperature - 1.0 / left.temperature])
+    """Return the forces on bullets, rods and energy over the channel, ``(3,)``; on rods none where neither has any."""
+    kinds = [BULLETS, ENERGY] if left.rods == right.rods == 0.0 else [BULLETS, RODS, ENERGY]
+    found = np.zeros(3)
+    found[kinds] = left.potentials[kinds] - right.potentials[kinds]
+    return found
 
 
 def exchange_currents(left: Mixture, right: Mixture, rates: Rates) -> Array:
-    """Return the expected currents between two cells with product laws, ``(3,) + shape``."""
+    """Return the expected currents between two cells with product laws, ``(3,)``."""
     h, w_b, w_r = rates
-    vacant = [1.0 - side.bullets - side.rods for side in (left, right)]
 
     def hops(a: float, a_right: float, rate: float) -> Array:
-        to_right, to_left = rate * a * vacant[1], rate * a_right * vacant[0]
+        to_right, to_left = rate * a * right.vacant, rate * a_right * left.vacant
         return np.array([to_right - to_left, to_right * left.temperature - to_left * right.temperature])
 
     bullets, bullets_energy = hops(left.bullets, right.bullets, w_b)
@@ -142,23 +164,79 @@ def exchange_currents(left: Mixture, right: Mixture, rates: Rates) -> Array:
 
 def contact_currents(reservoir: Mixture, cell: Mixture, rate: float) -> Array:
     """Return the currents into a cell from a reservoir of bullets and vacancies alone, at closed rods, ``(3,)``."""
-    vacant = 1.0 - cell.bullets - cell.rods
-    inward, outward = rate * reservoir.bullets * vacant, rate * cell.bullets * (1.0 - reservoir.bullets)
+    inward, outward = rate * reservoir.bullets * cell.vacant, rate * cell.bullets * (1.0 - reservoir.bullets)
     energy = inward * reservoir.temperature - outward * cell.temperature
     return np.array([inward - outward, 0.0, energy])
 
 
-class SteadyChain(NamedTuple):
-    """Fields of the cells, ``(3, cells)``, and currents times ``cells + 1``, ``(3,)``."""
+class SteadyState(NamedTuple):
+    """Fields at the places asked for, ``(3, places)``, and currents in a channel of length 1, ``(3,)``."""
 
     fields: Array
     currents: Array
 
 
+def steady_continuum(
+    left: Mixture, right: Mixture, rates: Rates, x: ArrayLike, rods: float | None = None
+) -> SteadyState:
+    """Solve `J = -M (mu_b/T, mu_r/T, -1/T)'` between reservoirs at 0 and 1, by shooting, at any strength of the forces.
+
+    x
+        Places, rising.
+    rods
+        If they cannot leave: their mean fraction of the sites. The reservoirs then hold bullets and vacancies alone,
+        with which the ends are in equilibrium.
+
+    Raises `ValueError` where no steady state is found from the response half way.
+    """
+    ends = [left, right] if rods is None else [_filled(side, rods) for side in (left, right)]
+    places = np.asarray(x, dtype=np.float64)
+
+    def slope(_: float, state: Array, currents: Array) -> Array:
+        here = Mixture.of_potentials(*state[:3])
+        return np.append(-np.linalg.solve(mobility(here, rates), currents), here.rods)
+
+    def shoot(currents: Array, potential_of_rods: float) -> Any:
+        start = np.append(ends[0].potentials, 0.0)
+        start[RODS] = potential_of_rods
+        return solve_ivp(
+            slope, (0.0, 1.0), start, "DOP853", args=(currents,), rtol=1e-12, atol=1e-13, dense_output=True
+        )
+
+    def missed(unknowns: Array) -> Array:
+        at_right = shoot(*meaning(unknowns)).y[:, -1]
+        misses = at_right[:3] - ends[1].potentials
+        if rods is not None:
+            misses[RODS] = at_right[3] - rods
+        return np.asarray(misses)
+
+    def meaning(unknowns: Array) -> tuple[Array, float]:
+        """Of the three unknowns: all currents, or those of bullets and energy and the potential of rods at the left."""
+        if rods is None:
+            return unknowns, float(ends[0].potentials[RODS])
+        return np.array([unknowns[BULLETS], 0.0, unknowns[ENERGY]]), float(unknowns[RODS])
+
+    middle = Mixture.of_potentials(*(0.5 * (ends[0].potentials + ends[1].potentials)))
+    force = ends[0].potentials - ends[1].potentials
+    guess = mobility(middle, rates) @ force
+    if rods is not None:
+        driven = with_rods_at_rest(mobility(middle, rates)) @ force[[BULLETS, ENERGY]]
+        guess = np.array([driven[0], ends[0].potentials[RODS], driven[1]])
+    with np.errstate(all="ignore"):
+        found = root(missed, guess, tol=1e-13)
+    if not np.abs(missed(found.x)).max() < TOLERANCE:
+        raise ValueError("no steady state of the continuum is found between these reservoirs")
+    currents, potential_of_rods = meaning(found.x)
+    states = shoot(currents, potential_of_rods).sol(places)[:3]
+    return SteadyState(np.stack([Mixture.of_potentials(*state).fields for state in states.T], axis=1), currents)
+
+
 def steady_chain(
     left: Mixture, right: Mixture, rates: Rates, cells: int, rods: float | None = None, contact: float = 1.0
-) -> SteadyChain:
+) -> SteadyState:
     """Return the steady state of a chain of large cells between reservoirs, at any strength of the forces.
+
+    Its currents are those of a bond times ``cells + 1``; as the cells get more they are those of `steady_continuum`.
 
     rods
         If they cannot leave: their mean fraction of the sites. The reservoirs then hold bullets and vacancies alone and
@@ -172,14 +250,13 @@ def steady_chain(
     start = ends[0].fields[:, None] + np.outer(ends[1].fields - ends[0].fields, across)
 
     def currents(fields: Array) -> Array:
-        inside = _mixture(fields)
-        inner = exchange_currents(Mixture(*(f[:-1] for f in inside)), Mixture(*(f[1:] for f in inside)), rates)
-        first, last = (Mixture(*(field[end] for field in inside)) for end in (0, -1))
+        inside = [Mixture(b, r, energy / (b + r)) for b, r, energy in fields.T]
+        inner = [exchange_currents(*pair, rates) for pair in pairwise(inside)]
         if closed:
-            into, out = contact_currents(left, first, contact), -contact_currents(right, last, contact)
+            into, out = contact_currents(left, inside[0], contact), -contact_currents(right, inside[-1], contact)
         else:
-            into, out = exchange_currents(left, first, rates), exchange_currents(last, right, rates)
-        return np.concatenate([into[:, None], inner, out[:, None]], axis=1)
+            into, out = exchange_currents(left, inside[0], rates), exchange_currents(inside[-1], right, rates)
+        return np.stack([into, *inner, out], axis=1)
 
     def balance(flat: Array) -> Array:
         fields = flat.reshape(3, cells)
@@ -196,7 +273,7 @@ def steady_chain(
     possible = np.all(fields[:2] >= 0.0) and np.all(fields[:2].sum(axis=0) <= 1.0) and np.all(fields[2] > 0.0)
     if not possible or np.abs(balance(found.x)).max() > TOLERANCE * scale:
         raise ValueError("no steady state of the chain is found from the straight profile between these reservoirs")
-    return SteadyChain(fields, flow.mean(axis=1) * (cells + 1.0))
+    return SteadyState(fields, flow.mean(axis=1) * (cells + 1.0))
 
 
 def response_of_chain(mixture: Mixture, rates: Rates, cells: int, contact: float) -> Array:
@@ -238,8 +315,3 @@ def _bond_mobilities(mixture: Mixture, rates: Rates, contact: float) -> tuple[Ar
 def _filled(reservoir: Mixture, rods: float) -> Mixture:
     """Return the mixture with so many rods that is at equilibrium with a reservoir without any."""
     return Mixture(reservoir.bullets * (1.0 - rods), rods, reservoir.temperature)
-
-
-def _mixture(fields: Array) -> Mixture:
-    particles = fields[BULLETS] + fields[RODS]
-    return Mixture(fields[BULLETS], fields[RODS], fields[ENERGY] / particles)

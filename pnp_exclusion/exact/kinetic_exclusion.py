@@ -47,15 +47,18 @@ def mobility(density: float, energy: float) -> Array:
     return np.array([[density * hole, cross], [cross, 2.0 * energy**2 / density - energy**2]])
 
 
-def potentials(contents: Contents) -> Array:
-    """Return `mu/T` and `-1/T`, whose differences, left minus right, are the forces, ``(2,)``."""
-    density, temperature = contents
-    return np.array([np.log(density / ((1.0 - density) * temperature)), -1.0 / temperature])
-
-
 def forces(left: Contents, right: Contents) -> Array:
-    """Return the forces on particles and energy over the channel, ``(2,)``."""
-    return potentials(left) - potentials(right)
+    """Return the forces on particles and energy over the channel, differences of `mu/T` and `-1/T`, ``(2,)``.
+
+    `mu/T` is `ln(rho/((1 - rho) T))`. The force on particles is infinite where one reservoir alone is full or empty;
+    equal densities cancel, full ones too.
+    """
+    of_particles = np.log(right.temperature / left.temperature)
+    if left.density != right.density:
+        with np.errstate(divide="ignore"):
+            odds = [np.log(side.density) - np.log1p(-side.density) for side in (left, right)]
+        of_particles += odds[0] - odds[1]
+    return np.array([of_particles, 1.0 / right.temperature - 1.0 / left.temperature])
 
 
 def steady_currents(left: Contents, right: Contents) -> Array:
@@ -64,17 +67,17 @@ def steady_currents(left: Contents, right: Contents) -> Array:
 
 
 def steady_fields(left: Contents, right: Contents, x: ArrayLike) -> Array:
-    """Return density and energy of a site at places from 0 (left) to 1 (right), exact at every size, ``(2, places)``."""
+    """Return density and energy of a site at places from 0 (left) to 1, exact at every size, ``(2, places)``."""
     return left.fields[:, None] + np.outer(right.fields - left.fields, np.asarray(x, dtype=np.float64))
 
 
 def current_noise(left: Contents, right: Contents, sites: int | None = None) -> Array:
     """Return the noise of the currents `(n + 1) Cov(Q_a, Q_b)/t`, two-sided, ``(2, 2)``.
 
-    As the lattice grows it is `2 int M dx` along the straight profile. With ``sites`` the entries that are known exactly
-    for a lattice of so many are those, `a_L + .. - (2 n + 1)/(3 (n + 1)) ..` as for stirred particles, because the
-    correlations of two particles, and of a particle and an energy, obey the same closed equations; that of energy with
-    itself, for which no closed equations are known, is then the limit too (exact between equal reservoirs).
+    As the lattice grows it is `2 int M dx` along the straight profile. With ``sites`` the entries that are known
+    exactly for a lattice of so many are those, `a_L + .. - (2 n + 1)/(3 (n + 1)) ..` as for stirred particles, because
+    the correlations of two particles, and of a particle and an energy, obey the same closed equations; that of energy
+    with itself, for which no closed equations are known, is then the limit too (exact between equal reservoirs).
     """
     a, b = left.fields, right.fields
 

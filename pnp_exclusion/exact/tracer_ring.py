@@ -94,7 +94,9 @@ def check_ring(sites: int, others: int, exchange: float) -> None:
     if not (np.isfinite(exchange) and exchange >= 0.0):
         raise ValueError(f"exchange = {exchange:g} must be finite and 0 or greater")
     if exchange == 0.0 and others == sites - 1:
-        raise ValueError("exchange = 0 leaves a tracer without vacancies where it is: take a rate above 0 or less others")
+        raise ValueError(
+            "exchange = 0 leaves a tracer without vacancies where it is: take a rate above 0 or less others"
+        )
 
 
 def _configurations(places: int, others: int) -> NDArray[np.bool_]:

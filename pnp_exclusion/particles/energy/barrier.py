@@ -53,8 +53,8 @@ class BarrierExchange(EnergyChannel):
         for name, rate in (("bullet rate", self.rates.bullet), ("rod rate", self.rates.rod), ("contact", self.contact)):
             if not (np.isfinite(rate) and rate > 0.0):
                 raise ValueError(f"{name} = {rate:g} must be finite and greater than 0")
-        if not self.rates.barrier >= 0.0:
-            raise ValueError(f"barrier = {self.rates.barrier:g} must be 0 or greater")
+        if not (np.isfinite(self.rates.barrier) and self.rates.barrier >= 0.0):
+            raise ValueError(f"barrier = {self.rates.barrier:g} must be finite and 0 or greater")
         for name, side in (("left", self.left), ("right", self.right)):
             self._check_reservoir(name, side)
         if self.rods is not None and not 0.0 < self.rods < 1.0:
@@ -63,7 +63,7 @@ class BarrierExchange(EnergyChannel):
             raise ValueError(f"rods = {self.rods:g} of {self.cells * self.sites_per_cell} sites are none, or all")
 
     def _check_reservoir(self, name: str, side: exact.Mixture) -> None:
-        if side.bullets <= 0.0 or side.rods < 0.0 or side.bullets + side.rods >= 1.0:
+        if not (side.bullets > 0.0 and side.rods >= 0.0 and side.bullets + side.rods < 1.0):
             raise ValueError(
                 f"{name}: fractions {side.bullets:g} and {side.rods:g} must be positive and leave vacancies"
             )
@@ -182,11 +182,14 @@ class BarrierExchange(EnergyChannel):
 
 
 @njit(nogil=True, cache=True)
-def _content(fraction_of_bullets: float, fraction_of_rods: float, drawn: float) -> int:
-    """Return 0 for a bullet, 1 for a rod, 2 for a vacancy."""
-    if drawn <= fraction_of_bullets:
+def _content(bullets: float, rods: float, drawn: float) -> int:
+    """Return 0 for a bullet, 1 for a rod, 2 for a vacancy; ``drawn`` is uniform in (0, 1] of all sites.
+
+    Of a cell these are whole numbers, whose sums are exact: no vacancy is found in a full one.
+    """
+    if drawn <= bullets:
         return 0
-    return 1 if drawn <= fraction_of_bullets + fraction_of_rods else 2
+    return 1 if drawn <= bullets + rods else 2
 
 
 @njit(nogil=True, cache=True)
@@ -201,7 +204,15 @@ def _energy(state: Any, cell: int, generator: Any) -> float:
 
 @njit(nogil=True, cache=True)
 def ring(
-    state: Any, generator: Any, sites: int, odds: Any, barrier: float, ends: float, reservoirs: Any, rings: int, crossings: Any
+    state: Any,
+    generator: Any,
+    sites: int,
+    odds: Any,
+    barrier: float,
+    ends: float,
+    reservoirs: Any,
+    rings: int,
+    crossings: Any,
 ) -> None:
     """Ring random bonds; adds to ``crossings``, ``(3, bonds)``.
 
@@ -220,11 +231,11 @@ def ring(
         if bond == 0:
             a = _content(reservoirs[0, 0], reservoirs[0, 1], uniform(generator))
         else:
-            a = _content(state[0, bond - 1] / sites, state[1, bond - 1] / sites, uniform(generator))
+            a = _content(state[0, bond - 1], state[1, bond - 1], sites * uniform(generator))
         if bond == cells:
             b = _content(reservoirs[1, 0], reservoirs[1, 1], uniform(generator))
         else:
-            b = _content(state[0, bond] / sites, state[1, bond] / sites, uniform(generator))
+            b = _content(state[0, bond], state[1, bond], sites * uniform(generator))
         if a == b:
             continue
         # which of the three kinds of swap: the vacancy is 2, so the sum tells bullet and rod, bullet and it, rod and it

@@ -1,4 +1,4 @@
-"""Kinetic exclusion: hops that carry energy, and neighbours that share theirs (`pnp_exclusion.exact.kinetic_exclusion`).
+"""Kinetic exclusion: hops that carry energy, neighbours that share theirs (`pnp_exclusion.exact.kinetic_exclusion`).
 
 Uniformisation, as for the lattice without energy: every bond rings at the rate 2 of a share, and a hop takes every
 second ring.
@@ -62,9 +62,8 @@ class KineticExclusion(EnergyChannel):
 
     @property
     def forces(self) -> Array:
-        """On particles and energy, ``(2,)``; infinite at a full or an empty reservoir."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return exact.forces(self.left, self.right)
+        """On particles and energy, ``(2,)``."""
+        return exact.forces(self.left, self.right)
 
     def reference(self) -> Reference:
         """Return what is exact at this size; the noise of the energy is that of the limit."""
@@ -84,12 +83,17 @@ class KineticExclusion(EnergyChannel):
     def run(self, state: Array, generator: NDArray[np.uint64], sampling: Sampling, amplitudes: Array) -> None:
         """Ring bonds, sample and count."""
         reservoirs = np.array([self.left, self.right])
-        observe(state, generator, reservoirs, sampling.rings, sampling.samples, sampling.modes, amplitudes, *sampling.counts)
+        observe(
+            state, generator, reservoirs, sampling.rings, sampling.samples, sampling.modes, amplitudes, *sampling.counts
+        )
 
 
 @njit(nogil=True, cache=True)
 def ring(state: Any, generator: Any, reservoirs: Any, rings: int, crossings: Any) -> None:
-    """Ring random bonds; ``reservoirs``: density and temperature, left and right; adds to ``crossings``, ``(2, bonds)``."""
+    """Ring random bonds; adds to ``crossings``, ``(2, bonds)``.
+
+    ``reservoirs``: density and temperature, left and right.
+    """
     cells = state.shape[1]
     for _ in range(rings):
         bond = min(np.int64((1.0 - uniform(generator)) * (cells + 1)), cells)

@@ -66,7 +66,8 @@ class EnergyResult:
         `scale Cov(Q_a, Q_b)/t` of the counts of the channel, two-sided, ``(flowing, flowing)``; between equal
         reservoirs ``responses`` is half of it.
     ratio
-        Between equal reservoirs, response of the first current to the force on the energy, over that to its own.
+        Between equal reservoirs, response of the first current to the force on the energy, over that to its own; None
+        where that current never flows, in a full lattice.
     verdict, burn_in
         See `pnp_exclusion.particles.stationary`; ``rings`` and ``seconds`` are what the run has cost.
     """
@@ -125,7 +126,7 @@ class Evolution:
         process = plan.process
         self.plan = plan
         self.state = process.start(np.random.default_rng(preparation))
-        self.generator = dynamics.generate_state(4, np.uint64)
+        self.generator: NDArray[np.uint64] = dynamics.generate_state(4, np.uint64).astype(np.uint64)
         fields = len(process.names)
         self.crossings = np.zeros((fields, process.cells + 1))
         self.sums = np.zeros((fields, process.cells))
@@ -164,8 +165,9 @@ def simulate_energy(
     time
         Measured macroscopic time of each replica, beyond its burn-in (unit: ``process.scale**2`` lattice units).
     batches
-        Blocks of a replica, a power of 2; by default as many of two relaxation times as the time holds, 64 to 4096; of those
-        that ten correlation times need, the noise has the relative error of the square root of two over their number.
+        Blocks of a replica, a power of 2; by default as many of two relaxation times as the time holds, 64 to 4096. As
+        many of them as ten correlation times need make a batch; the noise has a relative error of the square root of
+        two over the number of batches.
 
     Everything else is as in `pnp_exclusion.particles.lattice.simulate_stationary`, the errors that are raised too.
     """
@@ -236,13 +238,14 @@ def _plan(
 
 def _assemble(plan: Plan, records: list[Record], verdict: Verdict, seconds: float, interrupted: bool) -> EnergyResult:
     process, time = plan.process, plan.schedule.block_time
-    factor = verdict.factor
+    # those of an interrupted run may be fewer than a batch needs
+    factor = min(verdict.factor, sum(len(record.fields) for record in records))
     per_site = 1.0 / process.sites_per_cell
     fields = stacked([record.fields for record in records], factor) * per_site
     crossings = stacked([record.crossings for record in records], factor) * per_site / (time * process.scale)
     currents = np.einsum("kcb,rtcb->rtk", process.shares, crossings)
     noise = _noise(process, currents, factor * time)
-    measured = verdict.factor * time * currents.shape[0] * currents.shape[1] + sum(one.burn_in for one in records)
+    measured = factor * time * currents.shape[0] * currents.shape[1] + sum(one.burn_in for one in records)
     return EnergyResult(
         process=process,
         fields=batch_estimate(fields),
@@ -250,7 +253,7 @@ def _assemble(plan: Plan, records: list[Record], verdict: Verdict, seconds: floa
         bond_currents=batch_estimate(crossings),
         currents=batch_estimate(currents),
         noise=noise,
-        ratio=_ratio(currents, noise) if process.at_equilibrium else None,
+        ratio=_ratio(currents, noise) if process.at_equilibrium and currents[..., 0].any() else None,
         batches=Batches(currents, factor * time),
         verdict=verdict,
         burn_in=max(record.burn_in for record in records),
@@ -271,11 +274,14 @@ def _temperatures(fields: Array) -> Estimate:
 def _noise(process: EnergyChannel, currents: Array, time: float) -> Estimate:
     """Covariance of the batches, in the unit in which it is twice the mobility.
 
-    A current of the channel is the count of a site over ``scale``; hence ``scale * sites_per_cell`` sites share its noise
-    in ``time``. Batches have the same number of rings, where equal times would have a Poisson number: that adds the
-    product of the mean currents over the rate of the rings.
+    A current of the channel is the count of a site over ``scale``; hence ``scale * sites_per_cell`` sites share its
+    noise in ``time``. Batches have the same number of rings, where equal times would have a Poisson number: that adds
+    the product of the mean currents over the rate of the rings. A single batch does not tell.
     """
     first, second = currents[..., :, None], currents[..., None, :]
+    if currents.shape[0] * currents.shape[1] < 2:
+        unknown = np.full(2 * currents.shape[2:], np.nan)
+        return Estimate(unknown, unknown)
     covariance = connected_estimate(first * second, first, second)
     mean = currents.mean(axis=(0, 1))
     factor = process.scale * process.sites_per_cell

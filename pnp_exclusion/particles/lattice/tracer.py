@@ -46,6 +46,11 @@ class TracerRing(ExchangeProcess):
         return rates
 
     @property
+    def has_linear_averages(self) -> bool:
+        """Whether mean densities obey the discrete heat equation; a drive is a field that acts on the tracer."""
+        return super().has_linear_averages and not any(self.drives)
+
+    @property
     def keeps_order(self) -> bool:
         """Others are all alike and there is one tracer: no order to keep."""
         return False
