@@ -138,11 +138,20 @@ class BarrierExchange(EnergyChannel):
         return exact.response_of_chain(self.middle, self.rates, self.cells, self.contact)
 
     def reference(self) -> Reference:
-        """Return the limit of large cells at this number of cells; the noise is known at equilibrium."""
+        """Return the limit of large cells at this number of them; the noise is known at equilibrium.
+
+        Raises `ValueError` where no steady state is found.
+        """
         rods = None if self.rods is None else self.middle.rods
         chain = exact.steady_chain(self.left, self.right, self.rates, self.cells, rods, self.contact)
         noise = 2.0 * self.response_of_limit if self.at_equilibrium else None
         return Reference(chain.currents[list(self.flowing)], chain.fields, noise)
+
+    def continuum_currents(self) -> Array:
+        """Return those of many large cells, with contacts that resist no more; `ValueError` if none are found."""
+        rods = None if self.rods is None else self.middle.rods
+        steady = exact.steady_continuum(self.left, self.right, self.rates, self.positions, rods)
+        return steady.currents[list(self.flowing)]
 
     def start(self, generator: np.random.Generator) -> Array:
         """Draw the product law on the straight profile, rods that cannot leave anywhere: ``(3, cells)``."""

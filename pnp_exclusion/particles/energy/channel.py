@@ -114,6 +114,10 @@ class EnergyChannel(ABC):
         """Return what theory says."""
 
     @abstractmethod
+    def continuum_currents(self) -> Array:
+        """Return the currents that can flow in the limit of many cells, ``(flowing,)``."""
+
+    @abstractmethod
     def start(self, generator: np.random.Generator) -> Array:
         """Draw a start near the steady state: contents of the cells, ``(fields, cells)``."""
 

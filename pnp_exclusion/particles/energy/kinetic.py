@@ -73,6 +73,10 @@ class KineticExclusion(EnergyChannel):
             noise=exact.current_noise(self.left, self.right, self.cells),
         )
 
+    def continuum_currents(self) -> Array:
+        """Return those of every size."""
+        return exact.steady_currents(self.left, self.right)
+
     def start(self, generator: np.random.Generator) -> Array:
         """Draw the product law on the straight profile: occupation and energy of every site, ``(2, cells)``."""
         density, energy = exact.steady_fields(self.left, self.right, self.positions)

@@ -43,10 +43,12 @@ LEAST_BLOCKS, MOST_BLOCKS = 64, 4096
 class Batches:
     """Averages over batches, axes 0 and 1 the replica and the batch (one replica if interrupted).
 
-    ``currents``: of the channel, ``(replicas, batches, flowing)``; ``time``: of a batch, macroscopic.
+    ``currents``: of the channel, ``(replicas, batches, flowing)``; ``fields``: ``(replicas, batches, fields, cells)``;
+    ``time``: of a batch, macroscopic.
     """
 
     currents: Array
+    fields: Array
     time: float
 
 
@@ -254,7 +256,7 @@ def _assemble(plan: Plan, records: list[Record], verdict: Verdict, seconds: floa
         currents=batch_estimate(currents),
         noise=noise,
         ratio=_ratio(currents, noise) if process.at_equilibrium and currents[..., 0].any() else None,
-        batches=Batches(currents, factor * time),
+        batches=Batches(currents, fields, factor * time),
         verdict=verdict,
         burn_in=max(record.burn_in for record in records),
         rings=round(measured * process.rings_per_time * process.scale**2),
