@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pnp_exclusion.particles.energy import BarrierExchange
 from pnp_exclusion.particles.measure import Estimate
 from pnp_exclusion.studies.energy.run import Array, EnergyCampaign, EnergyRun
 
@@ -24,12 +25,14 @@ def _verdict(run: EnergyRun) -> str:
     process = run.result.process
     if run.agrees is None:
         return f"too little was measured at n = {process.cells} to compare."
-    large = process.sites_per_cell > 1 or "rods" in process.names
-    theory = f"the limit of large cells (here {process.sites_per_cell} sites)" if large else "what is exact"
+    theory, departure = "what is exact", ""
+    if isinstance(process, BarrierExchange):
+        theory = "the limit of large cells"
+        departure = "" if run.agrees else f", as cells of {process.sites_per_cell} sites are not large"
     agree = "agree" if run.agrees else "do not agree"
     return (
-        f"lattice and {theory} {agree} within the error bars at n = {process.cells}: chi-square per degree of freedom "
-        f"of the currents {run.currents}, of the profiles {run.profiles}."
+        f"lattice and {theory} {agree} within the error bars at n = {process.cells}{departure}: chi-square per degree "
+        f"of freedom of the currents {run.currents}, of the profiles {run.profiles}."
     )
 
 
