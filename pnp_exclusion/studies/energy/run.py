@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 DEFAULT_REPLICAS = 4
-DEFAULT_TIME = 20.0
+DEFAULT_TIME = 50.0
 """Of one copy, in what the slowest diffusion takes along the channel."""
 FEWEST_BATCHES = 16
 SIGNIFICANT = 3.0
