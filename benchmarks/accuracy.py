@@ -9,6 +9,7 @@ of the case, the cases beyond 1e-5, and whether a warning was given for them.
 from __future__ import annotations
 
 import argparse
+import warnings
 
 import numpy as np
 from robustness import random_case
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cells", type=int, default=20_000)
     arguments = parser.parse_args()
+    # those of a case beyond the limit are printed with it
+    warnings.simplefilter("ignore", pnp.SolutionWarning)
     random = np.random.default_rng(arguments.seed)
     errors, left_out, silent = [], 0, 0
     while len(errors) < arguments.cases:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ def test_help_imports_nothing_heavy():
     assert finished.stdout.splitlines()[-1] == "[]"
     assert "run" in finished.stdout
     assert "exit codes" in finished.stdout
+
+
+def test_import_of_the_package_imports_nothing_heavy():
+    """A notebook that imports it among others pays for what it uses, when it does."""
+    code = "import json, sys, pnp_exclusion; print(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"dolfinx", "mpi4py", "numpy", "pydantic", "pint", "matplotlib"} & set(json.loads(finished.stdout))
+
+
+def test_run_without_pictures_imports_no_library_that_it_has_no_use_for(tmp_path: Path):
+    case = tomllib.loads((EXAMPLES / "membrane.toml").read_text()) | {"output": {"pictures": False, "fields": False}}
+    path = write_toml(case, tmp_path / "case.toml")
+    command = [sys.executable, "-X", "importtime", "-m", "pnp_exclusion", "run", path, "-o", tmp_path / "out"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = {line.rpartition("|")[2].strip() for line in finished.stderr.splitlines()}
+    assert "dolfinx.fem" in names
+    assert not {"pint", "matplotlib", "pandas", "xarray", "pyvista", "numba.core", "meshio", "gmsh"} & names
 
 
 def test_check_prints_scales_layers_and_size():

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pnp_exclusion.case.base import Table, name_of_number
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
-from pnp_exclusion.case.reading import listed, nearest
+from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import PnpExclusionError
 
@@ -219,5 +219,6 @@ def _is_meant(table: type[Table], node: dict[str, Any]) -> bool:
     for word in ("shape", "kind", "law"):
         if word in table.model_fields:
             annotation = table.model_fields[word].annotation
-            return get_origin(annotation) is Literal and node.get(word) in get_args(annotation)
+            # any other word is that of a law that Python has registered, whose table comes last
+            return get_origin(annotation) is not Literal or node.get(word) in get_args(annotation)
     return True

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from pnp_exclusion.case.base import Positive, Table
 from pnp_exclusion.case.quantities import shown
-from pnp_exclusion.case.reading import Draft, Reader, nearest, parsed
+from pnp_exclusion.case.reading import Draft, Reader, parsed
+from pnp_exclusion.case.sentences import nearest
 from pnp_exclusion.case.tables import Output
 from pnp_exclusion.errors import CaseError
 

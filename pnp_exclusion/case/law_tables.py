@@ -103,11 +103,6 @@ else:
     AnyModel = Annotated[functools.reduce(operator.or_, _members), Discriminator(_form)]
 
 
-def laws_with(key: str) -> list[str]:
-    """Return the laws that have a key as a parameter."""
-    return [name for name, table in TABLES.items() if key in table.parameters]
-
-
 def without_parameters_of_others(model: dict[str, Any]) -> None:
     """Remove from a ``[model]`` as written the parameters of other laws than the one it names, in place."""
     law = model.get("law")

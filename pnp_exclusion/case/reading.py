@@ -2,69 +2,41 @@
 
 from __future__ import annotations
 
-import difflib
-import pickle
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.base import Table, as_written, name_of_number
 from pnp_exclusion.case.boundary_tables import AnyBoundary
-from pnp_exclusion.case.law_tables import AnyModel, Model, laws_with
-from pnp_exclusion.case.plans import Diagram, DiagramAxis, Sweep, SweepAxis, Variant
+from pnp_exclusion.case.law_tables import AnyModel, Model
+from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
+from pnp_exclusion.case.sentences import nearest, sentences
 from pnp_exclusion.case.tables import CaseTables, dimension_of
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A phrase that names the known word nearest to ``word``, and all of them if none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return f"there is {listed(known)}" if known else "there is none"
-
-
-def listed(words: Iterable[str]) -> str:
-    """The words in quotation marks."""
-    return ", ".join(f'"{word}"' for word in words)
-
-
-@dataclass
-class Memory:
-    """What was read before, for those who check many cases that are alike: nothing is read or opened twice.
-
-    tables
-        The table that an entry amounts to, None if it cannot be read, with its mistakes; by the entry as written.
-    groups
-        Of a mesh file.
-    misfits
-        What is wrong between a law and diffusivities, empty if nothing.
-    """
-
-    tables: dict[tuple[str, str, bytes], tuple[Any, list[str]]] = field(default_factory=dict)
-    groups: dict[Path, MeshGroups] = field(default_factory=dict)
-    misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
-
-
-MOST_REMEMBERED = 10_000
-"""Tables; beyond it memory begins anew, so that it stays small over any number of cases."""
-
-
 @dataclass
 class Draft:
-    """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here."""
+    """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here.
+
+    known
+        Tables that are as in another case, read and without mistakes: they are not read again.
+    groups
+        Of a mesh file, once it was opened.
+    misfits
+        What is wrong between a law and diffusivities, empty if nothing; shared with the cases that this one is made of.
+    """
 
     path: Path
-    memory: Memory | None = None
+    known: frozenset[str] = frozenset()
     mistakes: list[str] = field(default_factory=list)
     title: str = ""
     model: Model | None = None
@@ -81,6 +53,12 @@ class Draft:
     sweep: Sweep | None = None
     diagram: Diagram | None = None
     groups: MeshGroups | None = None
+    misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    def varied(self, tables: Iterable[Any]) -> Draft:
+        """Return the draft of a case that differs from this one in some tables, which are to be read."""
+        known = frozenset(CaseTables.model_fields).difference(tables)
+        return replace(self, known=known, mistakes=[], groups=self.groups if "domain" in known else None)
 
     def refuse(self, where: str, what: str) -> None:
         """Note a mistake in the table ``where``, in one line."""
@@ -133,24 +111,52 @@ def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> No
     for key in raw:
         if key not in CaseTables.model_fields:
             draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
+    reader = Reader(draft, _units(raw.get("model")), plain)
+    for key, read in _READERS.items():
+        if key not in draft.known:
+            read(raw, draft, reader)
+
+
+def _read_title(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.title = raw.get("title", "")
     if not isinstance(draft.title, str):
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
-    reader = Reader(draft, _units(raw.get("model")), plain)
+
+
+def _read_model(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.model = reader.table(raw, "model", AnyModel, required=True)
     if draft.model is None and "model" in raw:
         draft.model = reader.without_mistakes(raw["model"], AnyModel)
+
+
+def _read_domain(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     given = raw.get("domain")
     if isinstance(given, tables.GivenMesh):
         draft.domain, draft.shape, draft.groups = given, given.shape, given.groups
-    else:
-        draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
-        shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
-        draft.shape = shape if isinstance(shape, str) else ""
-    draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
-    draft.output = reader.table(raw, "output", tables.Output) or draft.output
+        return
+    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+    shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
+    draft.shape = shape if isinstance(shape, str) else ""
+
+
+def _read_settings(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    draft.solver = reader.table(raw, "solver", tables.Solver) or tables.Solver()
+
+
+def _read_output(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    draft.output = reader.table(raw, "output", tables.Output) or tables.Output()
+
+
+def _read_sweep(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.sweep = reader.table(raw, "sweep", Sweep)
+
+
+def _read_diagram(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.diagram = reader.table(raw, "diagram", Diagram)
+
+
+def _read_species(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    draft.species, draft.all_species_read = {}, True
     for position, species in enumerate(reader.array(raw, "species", tables.Species, required=True), start=1):
         if species is None:
             draft.all_species_read = False
@@ -159,10 +165,31 @@ def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> No
         else:
             draft.species[species.name] = species
     draft.all_species_read &= bool(draft.species)
+
+
+def _read_regions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.regions = [r for r in reader.array(raw, "regions", tables.Region) if r is not None]
+
+
+def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=True))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
+    "title": _read_title,
+    "model": _read_model,
+    "domain": _read_domain,
+    "solver": _read_settings,
+    "output": _read_output,
+    "sweep": _read_sweep,
+    "diagram": _read_diagram,
+    "species": _read_species,
+    "regions": _read_regions,
+    "boundaries": _read_boundaries,
+}
+"""In the order in which their mistakes are told."""
 
 
 @cache
@@ -215,26 +242,12 @@ class Reader:
     def _read(self, entry: Any, kind: Any, where: str) -> Any:
         if isinstance(entry, Table):
             entry = as_written(entry)
-        table, mistakes = self._remembered(entry, kind, where) if self.draft.memory else self._read_anew(entry, kind)
-        for mistake in mistakes:
-            self.draft.refuse(where, mistake)
-        return table
-
-    def _remembered(self, entry: Any, kind: Any, where: str) -> tuple[Any, list[str]]:
-        assert self.draft.memory is not None
-        tables = self.draft.memory.tables
-        written = (self._context["units"], where, pickle.dumps(entry))
-        if written not in tables:
-            if len(tables) >= MOST_REMEMBERED:
-                tables.clear()
-            tables[written] = self._read_anew(entry, kind)
-        return tables[written]
-
-    def _read_anew(self, entry: Any, kind: Any) -> tuple[Any, list[str]]:
         try:
-            return _adapter(kind).validate_python(entry, context=self._context), []
+            return _adapter(kind).validate_python(entry, context=self._context)
         except ValidationError as error:
-            return None, list(_sentences(error, entry, kind))
+            for mistake in sentences(error, entry, kind):
+                self.draft.refuse(where, mistake)
+        return None
 
     def without_mistakes(self, entry: Any, kind: Any) -> Any:
         """Read a table without the keys that are wrong in it, so that the rest can still be checked."""
@@ -249,88 +262,3 @@ class Reader:
             return adapter.validate_python(right, context=self._context)
         except ValidationError:
             return None
-
-
-_MUST_BE = {
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "finite_number": "a finite number",
-    "list_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-}
-"""What pydantic expected, by the type of its finding."""
-
-
-def _sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
-    """Say pydantic's findings in words: the key, what is wrong, what would be right."""
-    union = not isinstance(kind, type)
-    for finding in error.errors():
-        location = [part for part in finding["loc"][int(union) :] if not _is_form(part)]
-        key = "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in location)[1:]
-        prefix, context = f"{key}: " if key else "", finding.get("ctx", {})
-        match finding["type"]:
-            case "extra_forbidden" if len(location) == 1 and laws_with(key) and "law" in entry:
-                laws = " or ".join(f'"{law}"' for law in laws_with(key))
-                yield f"{key} goes with law = {laws}, but the law is {shown(entry['law'])}"
-            case "extra_forbidden":
-                known = _keys(kind, entry) if len(location) == 1 else _names(NESTED[str(location[0])])
-                yield f'unknown key "{key}"; {nearest(str(location[-1]), known)}'
-            case "missing":
-                yield f'the key "{key}" is missing'
-            case "literal_error":
-                yield f"{prefix}{shown(finding['input'])} is not one of {context['expected']}"
-            case "union_tag_not_found":
-                yield f"the key {context['discriminator']} is missing"
-            case "union_tag_invalid" if "()" in context["discriminator"]:
-                yield f"{prefix}must be a number or a list of numbers, but it is {shown(finding['input'])}"
-            case "union_tag_invalid":
-                word = context["discriminator"].strip("'")
-                yield f"{word} = {shown(entry[word])} is not one of {context['expected_tags']}"
-            case "quantity" | "case":
-                yield prefix + context["message"]
-            case "string_pattern_mismatch":
-                yield f'{prefix}{shown(finding["input"])} must be a letter followed by letters, digits, "_", "+" or "-"'
-            case wrong if wrong in _MUST_BE:
-                yield f"{prefix}must be {_MUST_BE[wrong]}, but it is {shown(finding['input'])}"
-            case _:
-                yield f"{prefix}{finding['msg'].lower()}, but it is {shown(finding['input'])}"
-
-
-NESTED: dict[str, type[Table]] = {
-    "field": tables.FieldTable,
-    "axes": SweepAxis,
-    "x": DiagramAxis,
-    "y": DiagramAxis,
-    "variants": Variant,
-}
-"""The tables within tables, by their key."""
-
-
-def _names(kind: type[Table]) -> list[str]:
-    return [field.alias or name for name, field in kind.model_fields.items()]
-
-
-def _is_form(part: int | str) -> bool:
-    """Whether pydantic put the member of a union, or the mark of a key, into a location: neither is a key."""
-    return isinstance(part, str) and (part == "[key]" or (part.startswith("<") and part.endswith(">")))
-
-
-def _keys(kind: Any, entry: Any) -> list[str]:
-    """The keys of the table that an entry means to be."""
-    if isinstance(kind, type) and issubclass(kind, Table):
-        return _names(kind)
-    annotated = get_args(get_args(kind)[0])
-    members = [get_args(one)[0] if get_origin(one) is Annotated else one for one in annotated]
-    meant = {entry.get(word) for word in ("shape", "kind", "law")}
-    chosen = [member for member in members if _tag(member) in meant] or members[-1:]
-    return list(dict.fromkeys(key for k in chosen for key in k.model_fields))
-
-
-def _tag(kind: type[Table]) -> str:
-    word = next(word for word in ("shape", "kind", "law") if word in kind.model_fields)
-    values = get_args(kind.model_fields[word].annotation)
-    return str(values[0]) if values else ""

@@ -127,6 +127,18 @@ class CellwiseForm:
         self._form: fem.Form | None = None
         self._version = -1
 
+    def add_to(self, vector: np.ndarray) -> None:
+        """Add the form, of one test function, to a local vector of owned and ghost unknowns."""
+        form = self.now._cpp_object
+        # as `dolfinx.fem.assemble_vector` without its search for what it was given, which takes as long on small meshes
+        cpp.fem.assemble_vector(vector, form, cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form))
+
+    def add_to_matrix(self, matrix: Any, conditions: Sequence[fem.DirichletBC]) -> None:
+        """Add the form, of a test and a trial function, to a matrix, but for the rows and columns of held unknowns."""
+        form, held = self.now._cpp_object, [condition._cpp_object for condition in conditions]
+        constants, coefficients = cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form)
+        cpp.fem.petsc.assemble_matrix(matrix, form, constants, coefficients, held)
+
     @property
     def library(self) -> str:
         """File of the compiled code; the code itself is beside it."""
@@ -159,17 +171,17 @@ def positive_degree(cell: basix.CellType, degree: int) -> int:
     return degree
 
 
-def changes_within(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.ndarray:
-    """Return the most that a potential changes within every cell.
+def changes_within(potentials: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Return how much every potential changes within every cell, ``(potentials, cells)``.
 
     potentials
-        Each ``(nodes,)``, in kT.
+        ``(potentials, nodes)``, in kT.
     cells
-        ``(cells, nodes of a cell)``, numbers of nodes.
+        ``(nodes of a cell, cells)``, numbers of nodes.
     """
-    values = np.stack(potentials)[:, cells]
+    values = potentials[:, cells]
     with np.errstate(invalid="ignore"):
-        changes: np.ndarray = (values.max(axis=2) - values.min(axis=2)).max(axis=0)
+        changes: np.ndarray = values.max(axis=1) - values.min(axis=1)
     return changes
 
 

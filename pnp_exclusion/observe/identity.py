@@ -14,12 +14,13 @@ from mpi4py import MPI
 import basix
 import numpy as np
 
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import STEEP
 
 LEAST_SHARE = 1e-6
-POINTS_DEGREE = 15
-"""Of the Gauss rule for ``<M^-1>``: densities vary exponentially within a cell."""
+FLAT_DEGREE, SLOPING_DEGREE = 7, 15
+"""Of the Gauss rules for ``<M^-1>`` where potentials change by less than `FLAT`, and elsewhere: densities vary
+exponentially within a cell."""
 FLAT = 0.2
 """kT: within cells over which potentials change by less they are polynomials, to the accuracy of the currents."""
 PROFILE_ROUNDS = 4
@@ -68,30 +69,31 @@ def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dic
     }
 
 
-def mean_resistance(discrete: Discretisation, currents: Sequence[float]) -> np.ndarray:
+def mean_resistance(discrete: Discretisation, nodal: NodalValues, currents: Sequence[float]) -> np.ndarray:
     """Return ``int M^-1 dx`` over the interval, shape ``(N, N)``; collective.
 
+    nodal
+        Of the solution in the unknown.
     currents
         Of every species, by which profiles are told within cells in which a potential changes.
     """
-    changes, of_all = discrete.changes_within_cells(), np.asarray(currents)
-    sets = np.digitize(changes, [FLAT, STEEP])
-    flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
-    mean = _by_unknown(discrete, flat)
-    mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(np.ones(1)))
-    mean += _by_steady_profile(discrete, steep, of_all, _graded_rule())
-    return discrete.problem.domain.comm.allreduce(mean, op=MPI.SUM)
+    changes, of_all = discrete.changes_within_cells().max(axis=0), np.asarray(currents)
+    is_sloping, is_steep = changes >= FLAT, changes >= STEEP
+    flat, sloping, steep = map(np.flatnonzero, (~is_sloping, is_sloping & ~is_steep, is_steep))
+    mean = _by_unknown(discrete, nodal, flat)
+    mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(1.0))
+    mean += _by_steady_profile(discrete, steep, of_all, _rule_on_panels(*_graded_panels()))
+    discrete.problem.domain.comm.Allreduce(MPI.IN_PLACE, mean, op=MPI.SUM)
+    return mean
 
 
-def _by_unknown(discrete: Discretisation, cells: np.ndarray) -> np.ndarray:
+def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray) -> np.ndarray:
     """Return ``int M^-1 dx`` over some cells, by the densities of the unknown itself."""
-    mesh = discrete.problem.domain.mesh
-    points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
+    points, weights = _quadrature(FLAT_DEGREE)
     basis = discrete.forms.kept("basis at Gauss points", lambda: _basis(discrete, points))
-    at_nodes = discrete.layout.at_nodes(discrete.unknown.x.array)[discrete.space.dofmap.list[cells]]
-    _, eta, _ = discrete.potentials(np.matmul(basis, at_nodes))
-    measure = (mesh.h(1, cells)[:, None] * weights[None, :]).ravel()
-    return np.einsum("p,pab->ab", measure, _inverse(_mobility(discrete, cells, eta)))
+    eta = (nodal.eta[:, discrete.space.dofmap.list[cells]] @ basis.T).reshape(len(nodal.eta), -1)
+    measure = np.outer(_lengths(discrete)[cells], weights).ravel()
+    return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta)), 1)
 
 
 def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
@@ -122,8 +124,14 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
             np.abs(new).max(axis=2) < 1.0 / LEAST_ACTIVITY
         )
         slope = np.where(one_sign[:, :, None], np.abs(new), slope)
-    lengths = discrete.problem.domain.mesh.h(1, cells)
-    return np.einsum("c,p,cpab->ab", lengths, rule.weights, inverse)
+    return np.einsum("c,p,cpab->ab", _lengths(discrete)[cells], rule.weights, inverse)
+
+
+def _lengths(discrete: Discretisation) -> np.ndarray:
+    """Return the lengths of this rank's cells."""
+    cells = np.arange(len(discrete.integration.is_steep), dtype=np.int32)
+    lengths: np.ndarray = discrete.forms.kept("lengths of cells", lambda: discrete.problem.domain.mesh.h(1, cells))
+    return lengths
 
 
 def _ends_and_energies(
@@ -135,7 +143,7 @@ def _ends_and_energies(
     """
     problem, count = discrete.problem, len(discrete.problem.species)
     nodes = discrete.space.dofmap.list[cells]
-    at_nodes, _, phi = discrete.potentials(discrete.unknown.x.array)
+    at_nodes, _, phi = discrete.potentials(discrete.values)
     mu = at_nodes[:, nodes[:, :2]]
     if phi is not None:
         potential = phi[nodes] @ _basis(discrete, points[:, None]).T
@@ -183,14 +191,22 @@ class _Rule:
 
 
 @cache
-def _graded_rule() -> _Rule:
-    """Return one for functions that are steep at every distance from either end."""
-    halves = np.diff(np.concatenate([[0.0], np.geomspace(SMALLEST_PANEL, 0.5, PANELS)]))
-    return _rule_on_panels(np.concatenate([halves, halves[::-1]]))
+def _graded_panels() -> tuple[float, ...]:
+    """Return lengths of panels for functions that are steep at every distance from either end."""
+    halves = np.diff(np.concatenate([[0.0], np.geomspace(SMALLEST_PANEL, 0.5, PANELS)])).tolist()
+    return (*halves, *halves[::-1])
 
 
-def _rule_on_panels(lengths: np.ndarray) -> _Rule:
-    points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
+@cache
+def _quadrature(degree: int) -> tuple[np.ndarray, np.ndarray]:
+    points, weights = basix.make_quadrature(basix.CellType.interval, degree)
+    return points, weights
+
+
+@cache
+def _rule_on_panels(*panels: float) -> _Rule:
+    lengths = np.array(panels)
+    points, weights = _quadrature(SLOPING_DEGREE)
     share = points.ravel()
     powers = np.arange(len(share))
     # the integral of the polynomial through the values at the points
@@ -210,6 +226,15 @@ def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray) -> n
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:
-    unit = np.sqrt(np.einsum("paa->pa", mobility))
+    unit = np.sqrt(np.diagonal(mobility, axis1=1, axis2=2))
     scale = unit[:, :, None] * unit[:, None, :]
-    return np.linalg.inv(mobility / scale) / scale
+    # all points at once; without pivots, of which positive definite matrices have no need
+    scaled = np.ascontiguousarray(np.moveaxis(mobility / scale, 0, -1))
+    for k in range(len(scaled)):
+        pivot, column = 1.0 / scaled[k, k], scaled[:, k].copy()
+        scaled[:, k] = 0.0
+        scaled[k, k] = 1.0
+        scaled[k] *= pivot
+        column[k] = 0.0
+        scaled -= column[:, None] * scaled[k]
+    return np.moveaxis(scaled, -1, 0) / scale

@@ -24,6 +24,7 @@ from pnp_exclusion.solution.figures import (
     slice_picture,
     species_colour,
     title_of,
+    unit_in_picture,
 )
 
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
@@ -147,7 +148,7 @@ def _draw_currents(
     axis.axhline(0.0, color="black", linewidth=0.8)
     axis.margins(y=0.25)
     axis.set_xticks(range(len(currents)), list(currents))
-    unit = f" [{flux_unit}]" if flux_unit else " [D/L]"
+    unit = f" [{unit_in_picture(flux_unit)}]" if flux_unit else " [D/L]"
     axis.set_ylabel(f"current {ends[0]} → {ends[1]}{unit}")
     axis.set_title("hatched: against the species' own thermodynamic force", fontsize=9)
     axis.legend(fontsize=8)

@@ -83,12 +83,6 @@ class Problem:
         return self.debye_length is not None
 
     @property
-    def potential_span(self) -> float:
-        """Largest difference between the potentials held at the boundaries (kT/e)."""
-        held = [b.dirichlet_potential for b in self.boundaries if b.dirichlet_potential is not None]
-        return max(held) - min(held) if held else 0.0
-
-    @property
     def names(self) -> list[str]:
         """Names of the species, in the order of every array over them."""
         return [species.name for species in self.species]

@@ -21,6 +21,8 @@ from pnp_exclusion.observe.sample import Profile, Slice
 SPECIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 TITLE_WIDTH = 70
 """Characters to a line: what the narrowest picture holds."""
+ROUNDING_OF_POTENTIALS = 1e-9
+"""kT/e; no picture of a potential that stays below it can show anything else than errors of the solver."""
 STYLE: dict[str, Any] = {
     "font.size": 10,
     "axes.grid": True,
@@ -61,6 +63,11 @@ def length_label(letter: str, scales: Scales) -> str:
     return f"{letter} [{scales.length_unit}]" if scales.si else f"{letter} [L]"
 
 
+def unit_in_picture(unit: str) -> str:
+    """Return a unit with its squares and cubes raised."""
+    return unit.replace("^2", "²").replace("^3", "³")
+
+
 def potential_in_display(scales: Scales) -> tuple[float, str]:
     """Return kT/e in the unit of pictures, and what the potential is called."""
     return (scales.potential * 1e3, "potential [mV]") if scales.si else (1.0, "potential [kT/e]")
@@ -81,7 +88,7 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
             _packing_axis(densities, scales)
         if profile.potential is not None:
             factor, label = potential_in_display(scales)
-            axes[1, 0].plot(x, profile.potential * factor, color="black")
+            axes[1, 0].plot(x, _without_rounding(profile.potential) * factor, color="black")
             axes[1, 0].set_ylabel(label)
         for axis in axes[:, 0]:
             shade_fixed_charge(axis, x, profile.fixed_charge)
@@ -90,6 +97,11 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
         axes[-1, 0].set_xlim(x[0], x[-1])
         densities.set_title(title_of(case))
         return figure
+
+
+def _without_rounding(potential: np.ndarray) -> np.ndarray:
+    """Return a potential in kT/e as it is drawn: exactly zero where nothing but rounding makes it differ from that."""
+    return potential if np.nanmax(np.abs(potential)) > ROUNDING_OF_POTENTIALS else np.zeros_like(potential)
 
 
 def _packing_axis(axis: Axes, scales: Scales) -> None:
@@ -134,7 +146,7 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
         factor, label = potential_in_display(scales)
         charges = np.array([species.charge for species in case.species])
         current = np.einsum("a,aiuv->iuv", charges, cut.flux)
-        panels.append((f"{label}; lines: electric current", cut.potential * factor, current))
+        panels.append((f"{label}; lines: electric current", _without_rounding(cut.potential) * factor, current))
     for name, rho, flux in zip(case.species_names, cut.rho, cut.flux, strict=True):
         unit = "[mol/L]" if scales.si else "(occupied fraction)"
         panels.append((f"{name} {unit}; lines: flux", rho * scales.displayed_concentration, flux))

@@ -173,15 +173,15 @@ class NewtonSolver:
         return report
 
     def _attempt(self, limiter: Limiter) -> NewtonReport:
-        unknown = self.discrete.unknown
-        before = unknown.x.array.copy()
+        unknown = self.discrete.values
+        before = unknown.copy()
         self._limiter = limiter
         self._charges = np.array([species.charge for species in self.discrete.problem.species])
         self._begin()
         snes = self._solver()
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
-        self._solution.array_w[:] = unknown.x.array[: self._owned]
+        self._solution.array_w[:] = unknown[: self._owned]
         failure, linear_failure = "", False
         try:
             with self._callbacks.at_work(), refusals_as_usage_errors():
@@ -200,7 +200,7 @@ class NewtonSolver:
             not failure, iterations, linear_iterations, failure, linear_failure, jacobians=self._jacobians
         )
         if failure:
-            unknown.x.array[:] = before
+            unknown[:] = before
         if failure or self._is_outgrown:
             # a factorisation that met a NaN is not to be reused, nor levels that suit the states no more
             self.forget()
@@ -259,7 +259,7 @@ class NewtonSolver:
     # ---- callbacks of SNES ----
 
     def _write_unknown(self, x: PETSc.Vec) -> None:
-        self.discrete.unknown.x.array[: self._owned] = x.array_r
+        self.discrete.values[: self._owned] = x.array_r
         self.discrete.unknown.x.scatter_forward()
 
     def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
@@ -370,13 +370,14 @@ class NewtonSolver:
     def _unresolved_jump(self) -> str:
         """Return a phrase if ``mu`` jumps within a cell by more than field and mesh can explain, else nothing."""
         discrete, problem = self.discrete, self.discrete.problem
-        cells = discrete.space.dofmap.list
-        mu, _, _ = discrete.potentials(discrete.unknown.x.array)
-        imposed = max((field.largest for field in problem.fields.values()), default=0.0)
-        for a, name in enumerate(problem.names):
-            worst = self.largest(np.ptp(mu[a][cells], axis=1))
+        # those of `mu` come first
+        for name, changes in zip(problem.names, discrete.changes_within_cells(), strict=False):
+            worst = self.largest(changes)
+            if worst <= LARGEST_JUMP:
+                continue
             contents = [boundary.dirichlet_fractions.get(name) for boundary in problem.boundaries]
             given = [content for content in contents if content is not None]
+            imposed = max((field.largest for field in problem.fields.values()), default=0.0)
             allowed = LARGEST_JUMP + float(discrete.parameters.load_parameter.value) * imposed * self._largest_cell
             if not worst <= allowed + (np.log(max(given) / min(given)) if given else 0.0):
                 return (

@@ -33,7 +33,7 @@ def numbers(text: str, kind: type[int] | type[float]) -> list[int] | list[float]
 
 def laws(option: str, text: str) -> list[str]:
     """Read names of laws separated by commas, each once; `UsageError` with the option if there is none of a name."""
-    from pnp_exclusion.case.reading import nearest
+    from pnp_exclusion.case.sentences import nearest
     from pnp_exclusion.physics.laws import LAWS, find_law
 
     names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))

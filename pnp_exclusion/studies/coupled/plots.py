@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.case.scales import Scales
-from pnp_exclusion.solution.figures import STYLE, drawn_grid, plain, save
+from pnp_exclusion.solution.figures import STYLE, drawn_grid, plain, save, unit_in_picture
 from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.studies.coupled.coupling import EnergyConversion
 from pnp_exclusion.studies.coupled.entropy import EntropyProfile, EntropySlice
@@ -51,7 +51,7 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
         here = conversion.point
         if here.lifts:
             axis.plot(here.power * scale, here.efficiency, "*", color=HERE, markersize=13, label="the case itself")
-        unit = f" [{units.power[1].replace('^2', '²')}]" if units.power[1] else " [kT D/L]"
+        unit = f" [{unit_in_picture(units.power[1])}]" if units.power[1] else " [kT D/L]"
         axis.set_xlabel(f"power taken up by the load{unit}" if strength else "power over the greatest power")
         axis.set_ylabel("efficiency")
         axis.set_xlim(left=0.0)

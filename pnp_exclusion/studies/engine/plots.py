@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.solution.figures import STYLE, plain, save
+from pnp_exclusion.solution.figures import STYLE, plain, save, unit_in_picture
 from pnp_exclusion.studies.coupled.plots import COMPUTED, LINEAR, draw_branches
 from pnp_exclusion.studies.engine.engine import Engine
 
@@ -19,7 +19,7 @@ def draw_engine(path: Path, engine: Engine) -> None:
     units, linear, salinity = engine.units, engine.linear, engine.salinity
     conversion = linear.conversion
     volts = (1e3 * units.potential[0], "mV") if units.scales.si else (1.0, "kT/e")
-    power_unit = units.power[1].replace("^2", "²") or "kT D/L"
+    power_unit = unit_in_picture(units.power[1]) or "kT D/L"
     top = linear.open_circuit_voltage(salinity)
     loads = np.linspace(0.0, top, 201)
     points = engine.curve

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.plots import LAWSTYLES
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
 
 MOST_LINES = 8
 """In a panel: values of an axis that is drawn as lines."""
@@ -105,7 +105,7 @@ def layout_of(results: xr.Dataset, axes: Sequence[str]) -> Layout | None:
 
 def labelled(array: xr.DataArray, words: str) -> str:
     """Return words for an axis with the unit of what is drawn along it."""
-    unit = array.attrs.get("units", "").replace("^2", "²").replace("^3", "³")
+    unit = unit_in_picture(array.attrs.get("units", ""))
     return plain(f"{words} [{unit}]" if unit else words)
 
 
