@@ -12,7 +12,8 @@ from pnp_exclusion.exact import kinetic_exclusion
 from pnp_exclusion.exact.barrier_exchange import Mixture, Rates
 from pnp_exclusion.exact.kinetic_exclusion import Contents
 from pnp_exclusion.particles.energy import BarrierExchange, EnergyResult, KineticExclusion, simulate_energy
-from pnp_exclusion.particles.lattice import chi_square
+from pnp_exclusion.particles.energy.stationary import noise_of
+from pnp_exclusion.particles.lattice import Progress, chi_square
 from pnp_exclusion.particles.lattice.comparison import coarse
 
 LEAST_PROBABLE = 1e-3
@@ -126,18 +127,30 @@ def test_large_cells_between_reservoirs_carry_the_currents_of_theory(rods: float
         assert result.fields.mean[1].mean() == pytest.approx(0.5, abs=1e-12)
 
 
-def test_a_run_that_is_interrupted_does_not_know_the_noise_of_a_single_batch():
-    """The second report, in the burn-in or the first blocks, interrupts; what is left of a batch tells no variance."""
-    process = KineticExclusion(32, Contents(0.5, 1.0), Contents(0.5, 1.0))
+def test_the_noise_of_a_single_batch_is_not_known():
+    """As an interruption may leave it: neither zero, nor an error."""
+    process = KineticExclusion(4, Contents(0.5, 1.0), Contents(0.5, 1.0))
+    one = noise_of(process, np.array([[[0.1, 0.2]]]), time=1.0)
+    assert np.isnan(one.mean).all()
+    assert np.isnan(one.error).all()
+    assert np.isfinite(noise_of(process, np.array([[[0.1, 0.2], [0.2, 0.1]]]), time=1.0).mean).all()
 
-    def interrupt(progress) -> None:
-        if progress.fraction > 0.3:
+
+def test_an_interrupted_run_keeps_whole_batches():
+    """SIGINT at a report early in a run of seconds: what was measured until then is told."""
+    process = KineticExclusion(32, Contents(0.5, 1.0), Contents(0.5, 1.0))
+    sent: list[float] = []
+
+    def interrupt(progress: Progress) -> None:
+        if progress.fraction > 0.02 and not sent:
+            sent.append(progress.fraction)
             os.kill(os.getpid(), signal.SIGINT)
 
-    result = simulate_energy(process, time=400.0, seed=10, batches=8, fewest_batches=2, report=interrupt)
+    result = simulate_energy(process, time=2000.0, seed=10, batches=256, report=interrupt)
+    assert sent
     assert result.interrupted
-    if result.batches.currents.shape[0] * result.batches.currents.shape[1] == 1:
-        assert np.isnan(result.noise.mean).all()
+    assert 0 < result.batches.currents.shape[1] < 256
+    assert result.rings < 2000.0 * 33**2 * process.rings_per_time
 
 
 BAD_BARRIERS = {

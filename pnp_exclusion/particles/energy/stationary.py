@@ -246,7 +246,7 @@ def _assemble(plan: Plan, records: list[Record], verdict: Verdict, seconds: floa
     fields = stacked([record.fields for record in records], factor) * per_site
     crossings = stacked([record.crossings for record in records], factor) * per_site / (time * process.scale)
     currents = np.einsum("kcb,rtcb->rtk", process.shares, crossings)
-    noise = _noise(process, currents, factor * time)
+    noise = noise_of(process, currents, factor * time)
     measured = factor * time * currents.shape[0] * currents.shape[1] + sum(one.burn_in for one in records)
     return EnergyResult(
         process=process,
@@ -273,8 +273,8 @@ def _temperatures(fields: Array) -> Estimate:
     return Estimate(temperature, linear.error)
 
 
-def _noise(process: EnergyChannel, currents: Array, time: float) -> Estimate:
-    """Covariance of the batches, in the unit in which it is twice the mobility.
+def noise_of(process: EnergyChannel, currents: Array, time: float) -> Estimate:
+    """Covariance of the currents of batches, in the unit in which it is twice the mobility.
 
     A current of the channel is the count of a site over ``scale``; hence ``scale * sites_per_cell`` sites share its
     noise in ``time``. Batches have the same number of rings, where equal times would have a Poisson number: that adds
