@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import EXAMPLES, example, run_command, summary_of
 
 from pnp_exclusion.case.case import read_case
-from pnp_exclusion.case.lattice_tables import checked_lattice_case
+from pnp_exclusion.case.lattice_tables import checked_lattice_case, read_lattice_case
 from pnp_exclusion.cli.main import main
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.studies.energy.report import verdict
+from pnp_exclusion.studies.energy.run import EnergySettings, measure_energy
 
 INVERSE = EXAMPLES / "inverse_current.toml"
 KINETIC = EXAMPLES / "hot_and_crowded.toml"
@@ -53,6 +57,16 @@ def test_kinetic_exclusion_agrees_with_what_is_exact_over_ranks_as_over_one(tmp_
     for one, other in zip(first["sizes"], second["sizes"], strict=True):
         assert one["currents"] == other["currents"]
         assert one["profiles"] == other["profiles"]
+
+
+def test_a_state_that_drifts_is_not_called_steady():
+    case = read_lattice_case(KINETIC)
+    assert case is not None
+    campaign = measure_energy(case, EnergySettings([8], time=20.0))
+    assert "not steady" not in verdict(campaign)
+    (run,) = campaign.runs
+    drifting = replace(run.result, verdict=run.result.verdict._replace(drift=np.array([10.0, 0.0])))
+    assert "not steady" in verdict(replace(campaign, runs=[replace(run, result=drifting)]))
 
 
 def changed(*path: str | int, to: object = None) -> dict:

@@ -30,9 +30,10 @@ def _verdict(run: EnergyRun) -> str:
         theory = "the limit of large cells"
         departure = "" if run.agrees else f", as cells of {process.sites_per_cell} sites are not large"
     agree = "agree" if run.agrees else "do not agree"
+    drift = "" if run.result.settled else " The state still drifts and is not steady: take a longer --time."
     return (
         f"lattice and {theory} {agree} within the error bars at n = {process.cells}{departure}: chi-square per degree "
-        f"of freedom of the currents {run.currents}, of the profiles {run.profiles}."
+        f"of freedom of the currents {run.currents}, of the profiles {run.profiles}.{drift}"
     )
 
 
