@@ -96,7 +96,7 @@ def integrated_time(series: Array) -> Array:
     products = np.fft.irfft(np.abs(transform) ** 2, axis=1)[:, :steps].mean(axis=0)
     covariance = products / np.arange(steps, 0, -1)[:, None]
     variance = covariance[0]
-    moving = variance > 0
+    moving = (variance > 0) & _changes(series)
     correlation = covariance[:, moving] / variance[moving]
     running = np.cumsum(correlation, axis=0) - 0.5
     closed = np.arange(steps)[:, None] >= WINDOW * running
@@ -120,5 +120,11 @@ def drift_scores(series: Array) -> Array:
     settled = series[:, -late:]
     variance = settled.var(axis=(0, 1)) * 2 * integrated_time(settled) / replicas
     error = np.sqrt(variance * (1 / early + 1 / late))
-    scores: Array = np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+    scores: Array = np.divide(difference, error, out=np.zeros_like(difference), where=_changes(series) & (error > 0))
     return scores
+
+
+def _changes(series: Array) -> Array:
+    """Whether a column does, by more than rounding; the rounding of its mean makes no change of a constant."""
+    range_of = series.max(axis=(0, 1)) - series.min(axis=(0, 1))
+    return np.asarray(range_of > ROUNDING * np.abs(series).max(axis=(0, 1)))
