@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
+from pnp_exclusion.discretisation.layout import (
+    INVERSE_TEMPERATURE,
+    POTENTIAL,
+    Layout,
+    electrochemical_potential,
+)
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 
@@ -89,6 +94,8 @@ class Constraints:
             held = [electrochemical_potential(species) for species in boundary.dirichlet_fractions]
             if boundary.dirichlet_potential is not None and POTENTIAL in self._layout:
                 held.append(POTENTIAL)
+            if boundary.temperature is not None and INVERSE_TEMPERATURE in self._layout:
+                held.append(INVERSE_TEMPERATURE)
             for name in held:
                 dofs = np.setdiff1d(self._layout.dofs_at(self.nodes_on(boundary.where), name), taken[name])
                 taken[name] = np.union1d(taken[name], dofs)
@@ -113,11 +120,16 @@ def _value(problem: Problem, tag: int, name: str, load_parameter: float) -> floa
     potential = load_parameter * (boundary.dirichlet_potential or 0.0)
     if name == POTENTIAL:
         return potential
-    held = boundary.dirichlet_fractions
+    beta = None if boundary.temperature is None else 1.0 / boundary.temperature
+    if name == INVERSE_TEMPERATURE and beta is not None:
+        return beta
+    held, law = boundary.dirichlet_fractions, problem.law
     a = next(a for a, species in enumerate(problem.names) if electrochemical_potential(species) == name)
     species = problem.species[a]
-    if problem.law.crowded:
-        eta = problem.law.free_energy.chemical_potentials([held[other] for other in problem.names])[a]
+    if law.crowded:
+        # a species that the boundary lacks has a potential of minus infinity there
+        with np.errstate(divide="ignore"):
+            eta = law.free_energy.chemical_potentials([held.get(other, 0.0) for other in problem.names])[a]
     else:
-        eta = problem.law.free_energy.chemical_potentials([held[species.name]])[0]
-    return eta + species.charge * potential
+        eta = law.free_energy.chemical_potentials([held[species.name]])[0]
+    return float(eta - law.eta([0.0] * len(problem.species), problem.charges, potential, beta)[a])

@@ -20,7 +20,7 @@ from dolfinx import fem, la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.mesh.sizes import areas, cells_at, heights
 
 DISTINCT = 10.0
@@ -34,7 +34,7 @@ class BoundaryTotals:
     """Integrals over every boundary, by its name.
 
     flux
-        Per species, ``int J_a . n``, positive out of the domain.
+        Per species, and with a temperature for energy, ``int J_a . n``, positive out of the domain.
     charge
         ``int lambda^2 eps dphi/dn``: the charge that sits on the boundary; empty with imposed fields.
     rounding
@@ -91,9 +91,9 @@ def boundary_totals(discrete: Discretisation) -> BoundaryTotals:
     rounding = _rounding(discrete)
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
-        for name in problem.names:
+        for name in problem.quantities:
             imposed = _integral(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
-            flux[boundary.where][name] = imposed - held.get((tag, electrochemical_potential(name)), 0.0)
+            flux[boundary.where][name] = imposed - held.get((tag, unknown_of(name)), 0.0)
         if problem.coupled:
             natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
             charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
@@ -115,6 +115,8 @@ def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
 def mean_fluxes(discrete: Discretisation) -> dict[str, float]:
     """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
 
+    That of energy likewise.
+
     Rounding in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
     potentials over the size of the cells.
     """
@@ -122,18 +124,21 @@ def mean_fluxes(discrete: Discretisation) -> dict[str, float]:
     low, high = problem.domain.bounding_box()
     extent = float((high - low).max())
     means = {}
-    for name, diffusivity in zip(problem.names, discrete.parameters.diffusivities, strict=True):
-        density = partial(mul, diffusivity * discrete.parameters.diffusivity_factor, discrete.fields.rho[name])
+    diffusivities = dict(zip(problem.names, discrete.parameters.diffusivities, strict=True))
+    for name in problem.quantities:
+        # energy goes where particles go, those that go fastest
+        diffusivity = diffusivities.get(name, 1.0) * discrete.parameters.diffusivity_factor
+        density = partial(mul, diffusivity, discrete.fields.contents[name])
         means[name] = discrete.forms.integral(f"mean flux of {name}", density) / extent**2
     return means
 
 
 def mean_densities(discrete: Discretisation) -> dict[str, float]:
-    """Return the mean of every density over the domain."""
+    """Return the mean density of everything that is conserved over the domain."""
     volume = discrete.forms.integral("volume", lambda: fem.Constant(discrete.problem.domain.mesh, 1.0))
     return {
         name: discrete.forms.integral(f"mean density of {name}", partial(mul, 1.0, rho)) / volume
-        for name, rho in discrete.fields.rho.items()
+        for name, rho in discrete.fields.contents.items()
     }
 
 
@@ -144,24 +149,27 @@ def _rounding(discrete: Discretisation) -> dict[str, dict[str, float]]:
     """
     problem, tags = discrete.problem, range(len(discrete.problem.boundaries))
     values = discrete.layout.at_nodes(discrete.unknown.x.array)
-    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.species)))
+    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.quantities)))
     for tag in tags:
         cells, shares = discrete.forms.kept(f"area over height at {tag}", partial(_area_over_height, discrete, tag))
         conductances[tag] = shares @ problem.diffusivity_factor[cells]
-        mu, eta, _ = discrete.potentials(values[discrete.constraints.own_nodes(tag, discrete.layout.names[0])])
-        densities = problem.law.free_energy.densities(list(eta))[1:]
-        for a, rho in enumerate(densities):
-            # a potential of its own size carries rounding, also where mu is nearly zero
-            most[tag, a] = (rho * (1.0 + np.abs(mu[a]) + np.abs(eta[a]))).max(initial=0.0)
+        own = values[discrete.constraints.own_nodes(tag, discrete.layout.names[0])]
+        mu, eta, _ = discrete.potentials(own)
+        # a potential of its own size carries rounding, also where mu is nearly zero
+        sizes = 1.0 + np.abs(mu) + np.abs(eta)
+        for a, density in enumerate(discrete.contents(own)):
+            size = sizes[a] if a < len(sizes) else sizes.max(axis=0)
+            most[tag, a] = (np.abs(density) * size).max(initial=0.0)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
     claimed = discrete.constraints.claimed
+    diffusivities = {species.name: species.diffusivity for species in problem.species}
     return {
         boundary.where: {
-            species.name: ROUNDING * float(conductances[tag] * most[tag, a]) * species.diffusivity
-            if (tag, discrete.mu[a]) in claimed
+            name: ROUNDING * float(conductances[tag] * most[tag, a]) * diffusivities.get(name, 1.0)
+            if (tag, discrete.entropic[a]) in claimed
             else 0.0
-            for a, species in enumerate(problem.species)
+            for a, name in enumerate(problem.quantities)
         }
         for tag, boundary in enumerate(problem.boundaries)
     }

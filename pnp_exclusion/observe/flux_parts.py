@@ -34,7 +34,7 @@ class FluxParts:
     drift
         ``-z_a D_a rho_a grad phi`` or ``D_a rho_a E_a``, likewise.
     crowding
-        The rest: what the other particles' volume does.
+        The rest: what the other particles' volume does, and what a temperature that varies does.
     """
 
     diffusion: float
@@ -79,7 +79,10 @@ def _integrals(discrete: Discretisation, densities: list[ufl.core.expr.Expr]) ->
 
 
 def flux_fields(discrete: Discretisation) -> fem.Function:
-    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView."""
+    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView.
+
+    That of energy is the last one.
+    """
     mesh = discrete.problem.domain.mesh
     dimension = mesh.topology.dim
     densities = [flux[i] for flux in discrete.fields.fluxes.values() for i in range(dimension)]

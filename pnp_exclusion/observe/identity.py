@@ -16,6 +16,7 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import STEEP
+from pnp_exclusion.physics.laws import Warmth
 
 LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15
@@ -75,7 +76,8 @@ def mean_resistance(discrete: Discretisation, currents: Sequence[float]) -> np.n
         Of every species, by which profiles are told within cells in which a potential changes.
     """
     changes, of_all = discrete.changes_within_cells(), np.asarray(currents)
-    sets = np.digitize(changes, [FLAT, STEEP])
+    # with a temperature there is no Slotboom variable: the unknown itself has to do
+    sets = np.digitize(changes, [FLAT, STEEP]) * (not discrete.problem.law.thermal)
     flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
     mean = _by_unknown(discrete, flat)
     mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(np.ones(1)))
@@ -89,9 +91,10 @@ def _by_unknown(discrete: Discretisation, cells: np.ndarray) -> np.ndarray:
     points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
     basis = discrete.forms.kept("basis at Gauss points", lambda: _basis(discrete, points))
     at_nodes = discrete.layout.at_nodes(discrete.unknown.x.array)[discrete.space.dofmap.list[cells]]
-    _, eta, _ = discrete.potentials(np.matmul(basis, at_nodes))
+    at_points = np.matmul(basis, at_nodes)
+    _, eta, _ = discrete.potentials(at_points)
     measure = (mesh.h(1, cells)[:, None] * weights[None, :]).ravel()
-    return np.einsum("p,pab->ab", measure, _inverse(_mobility(discrete, cells, eta)))
+    return np.einsum("p,pab->ab", measure, _inverse(_mobility(discrete, cells, eta, discrete.warmth(at_points))))
 
 
 def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
@@ -102,7 +105,7 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
     linear in ``int exp(mu_a) (M^-1 J)_a dx`` (Slotboom's variable for a law with any mobility), an integral of what is
     smooth; it is found by iteration, from ``M`` of point particles.
     """
-    count = len(discrete.problem.species)
+    count = len(discrete.problem.quantities)
     if not len(cells):
         return np.zeros((count, count))
     mu, energy = _ends_and_energies(discrete, cells, rule.points)
@@ -201,12 +204,12 @@ def _rule_on_panels(lengths: np.ndarray) -> _Rule:
     )
 
 
-def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray) -> np.ndarray:
+def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray, warmth: Warmth | None = None) -> np.ndarray:
     """Return ``M`` at the points of cells, ``(cells * points, N, N)``; ``eta`` is ``(N, cells * points)``."""
     problem = discrete.problem
     rho = problem.law.free_energy.densities(list(eta))
     factor = np.repeat(problem.diffusivity_factor[cells], eta.shape[1] // max(1, len(cells)))
-    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species])
+    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species], warmth)
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:

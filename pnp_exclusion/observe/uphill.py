@@ -7,6 +7,7 @@ from dolfinx import fem
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.forces import SAME, End
+from pnp_exclusion.physics.energy import ENERGY
 
 ALIGNED = 1e-6
 """Cosine of the angle between flux and gradient of a density: less is rounding."""
@@ -20,8 +21,8 @@ def is_globally_uphill(ends: tuple[End, End], currents: dict[str, float], none: 
     none
         Up to which the total current counts as none; then, and where the ends hold as many, there is nothing to say.
     """
-    first, second = (sum(end.rho.values()) for end in ends)
-    total = sum(currents.values())
+    first, second = (sum(rho for name, rho in end.rho.items() if name != ENERGY) for end in ends)
+    total = sum(current for name, current in currents.items() if name != ENERGY)
     if abs(total) <= none or abs(second - first) <= SAME * max(first, second):
         return None
     return total * (second - first) > 0.0

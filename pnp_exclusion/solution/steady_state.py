@@ -85,23 +85,24 @@ class SteadyState:
 
     @cached_property
     def currents(self) -> dict[str, float] | None:
-        """Flux of every species from the first end to the second; None without two ends."""
+        """Flux of every species, and with a temperature of energy, from the first end to the second; None without two
+        ends."""
         if self.ends is None:
             return None
         first, second = (end.name for end in self.ends)
-        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.names}
+        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.quantities}
 
     @cached_property
     def forces(self) -> dict[str, float] | None:
-        """``F_a`` in kT from the first end to the second; None without two ends."""
+        """``F_a`` in kT from the first end to the second, that on energy in ``1/T``; None without two ends."""
         return None if self.ends is None else forces.forces(self.ends)
 
     @cached_property
     def regimes(self) -> dict[str, str | None]:
         """Label of every species; None without two ends."""
         if self.ends is None or self.currents is None:
-            return dict.fromkeys(self.discretisation.problem.names)
-        driven = forces.is_driven(self.discretisation, self.ends)
+            return dict.fromkeys(self.discretisation.problem.quantities)
+        driven = forces.driven_uphill(self.discretisation, self.ends)
         none = {
             name: max(forces.NO_CURRENT * self.one_way[name], self._left_by_absence(name))
             if self.totals.passes(name)
@@ -166,7 +167,7 @@ class SteadyState:
         """Whether all particles together run uphill, see `pnp_exclusion.observe.uphill`; None if that means nothing."""
         if self.ends is None or self.currents is None:
             return None
-        none = forces.NO_CURRENT * sum(self.one_way.values())
+        none = forces.NO_CURRENT * sum(self.one_way[name] for name in self.discretisation.problem.names)
         return uphill.is_globally_uphill(self.ends, self.currents, none)
 
     @cached_property
