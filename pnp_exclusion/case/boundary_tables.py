@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal, Protocol, override
 from pydantic import Field
 
 from pnp_exclusion.case.base import GroupName, Number, Table
-from pnp_exclusion.case.quantities import Concentration, Dimension, MolarFlux, Potential, Quantity
+from pnp_exclusion.case.quantities import Concentration, Dimension, MolarFlux, Potential, Quantity, Temperature
 from pnp_exclusion.physics import boundaries
 
 
@@ -78,7 +78,7 @@ class LayerSizes(Protocol):
 class Boundary(Table):
     """What every ``[[boundaries]]`` has."""
 
-    numbers: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ("temperature",)
     """Keys whose values are numbers of a compiled form; whether they are given at all is structure."""
     needs_potential: ClassVar[bool] = False
     """Whether ``potential`` must be given with ``electrostatics = "poisson"``."""
@@ -89,6 +89,8 @@ class Boundary(Table):
     where: GroupName
     """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
     none."""
+    temperature: Temperature | None = None
+    """Held under a law with a temperature; needed where contents are held. Without it no heat passes by itself."""
 
     @property
     def dirichlet_potential(self) -> Quantity | None:
@@ -124,7 +126,7 @@ class Contents(Boundary):
     potential: Potential | None = None
     """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "concentration", "fraction")
+    numbers: ClassVar[tuple[str, ...]] = ("potential", "concentration", "fraction", "temperature")
     needs_potential: ClassVar[bool] = True
 
     @property
@@ -139,7 +141,7 @@ class Contents(Boundary):
 
 
 class Reservoir(Contents):
-    """``kind = "reservoir"``: every species and the potential are given."""
+    """``kind = "reservoir"``: every species but closed ones, the potential and the temperature are given."""
 
     kind: Literal["reservoir"] = "reservoir"
 
@@ -178,7 +180,7 @@ class Wall(Boundary):
     surface_charge: SurfaceCharge | None = None
     """Charge per area that does not move; dimensionless: elementary charges a site, times the length L."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("surface_charge",)
+    numbers: ClassVar[tuple[str, ...]] = ("surface_charge", "temperature")
     electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge",)
 
     @override
@@ -205,7 +207,7 @@ class Flux(Boundary):
     potential: Potential | None = None
     """Held if given; otherwise the boundary carries no charge."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux")
+    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux", "temperature")
 
     @property
     @override

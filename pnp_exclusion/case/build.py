@@ -127,7 +127,7 @@ def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case])
 
 def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> str:
     """Return a sentence on what this machine may not hold, refuse the hopeless; ``pc_type`` overrules the preset."""
-    components = len(case.species) + int(case.model.electrostatics == "poisson")
+    components = case.unknowns
     linear = resolved(
         case.solver.linear, Size(case.dimension, nodes * components, case.solver.degree, comm.size, on_grid)
     )
@@ -174,7 +174,12 @@ class _Surroundings:
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
     surroundings = _Surroundings(scales, reference, dirichlet_fractions(case, scales))
-    listed = [boundary.condition(surroundings) for boundary in case.boundaries]
+    listed = [
+        replace(
+            boundary.condition(surroundings), temperature=boundary.temperature.value if boundary.temperature else None
+        )
+        for boundary in case.boundaries
+    ]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 

@@ -34,7 +34,7 @@ class FluxParts:
     drift
         ``-z_a D_a rho_a grad phi`` or ``D_a rho_a E_a``, likewise.
     crowding
-        The rest: what the other particles' volume does, and what a temperature that varies does.
+        The rest: what the other particles' volume does.
     """
 
     diffusion: float
@@ -43,7 +43,7 @@ class FluxParts:
 
 
 def flux_parts(discrete: Discretisation, axis: int) -> dict[str, FluxParts]:
-    """Split the mean flux density of every species along an axis; collective."""
+    """Split the mean flux density of every species along an axis, under a law at one temperature; collective."""
     problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
     terms = []
     for a, species in enumerate(problem.species):

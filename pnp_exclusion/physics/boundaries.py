@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, override
 
+from pnp_exclusion.physics.energy import ENERGY
+
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
@@ -60,9 +62,9 @@ class BoundaryCondition:
         """The potential held here (kT/e)."""
         return None
 
-    def supplies(self, species: str) -> bool:
-        """Whether the amount of a species in the domain is fixed by what this boundary holds or exchanges."""
-        return species in self.dirichlet_fractions
+    def supplies(self, quantity: str) -> bool:
+        """Whether the amount of a species, or of energy, in the domain is fixed by what is held or exchanged here."""
+        return quantity in self.dirichlet_fractions or (quantity == ENERGY and self.temperature is not None)
 
     @property
     def holds_potentials(self) -> bool:

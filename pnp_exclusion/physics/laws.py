@@ -501,6 +501,8 @@ LAWS: dict[str, NamedLaw] = {
 """The laws that a case can name: those of this file, and `register_law`'s."""
 BUILT_IN = tuple(LAWS)
 """Names of those of this file."""
+OF_IONS = tuple(name for name, law in LAWS.items() if law.charged)
+"""Those among them that describe the same cases."""
 ENTRY_POINTS = "pnp_exclusion.laws"
 """Group of entry points by which an installed package offers laws to cases: each a `Law`, under its name."""
 

@@ -159,7 +159,12 @@ class SteadyState:
 
     @cached_property
     def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
-        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
+        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`.
+
+        Nothing under a law with a temperature, which drives particles beside all of these.
+        """
+        if self.discretisation.problem.law.thermal:
+            return {}
         return flux_parts.flux_parts(self.discretisation, self.axis)
 
     @cached_property
