@@ -136,6 +136,14 @@ class WeakForm:
         densities = dict(zip(self._problem.names, rho, strict=True))
         return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
 
+    def energy_mobility(self) -> Any:
+        """Return ``M_ee`` under a law with a temperature: what energy flows per ``-G_energy`` without any other force."""
+        parameters, fields = self._parameters, self.fields
+        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
+        forces = [0.0] * len(self._problem.species) + [1.0]
+        rho = [fields.vacancy, *fields.rho.values()]
+        return -self._problem.law.fluxes(rho, forces, diffusivity, parameters.law, warmth=fields.warmth)[-1]
+
     def storage(self, now: Fields, reference: Fields, test: Mapping[str, Any], species: Sequence[str]) -> ufl.Form:
         """Return ``s int (rho_a - share_a rho_a^ref) v`` for some species, or energy; its derivative over ``s`` is the
         mass."""

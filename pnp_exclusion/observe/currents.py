@@ -22,6 +22,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.mesh.sizes import areas, cells_at, heights
+from pnp_exclusion.physics.energy import ENERGY
 
 DISTINCT = 10.0
 """Times its uncertainty: what a current must be to count as one."""
@@ -115,22 +116,22 @@ def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
 def mean_fluxes(discrete: Discretisation) -> dict[str, float]:
     """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
 
-    That of energy likewise.
-
     Rounding in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
-    potentials over the size of the cells.
+    potentials over the size of the cells. For energy it is ``int M_ee / T dV / L^2``, what flows if the temperature
+    falls by its own size over the domain.
     """
-    problem = discrete.problem
+    problem, fields, parameters = discrete.problem, discrete.fields, discrete.parameters
     low, high = problem.domain.bounding_box()
     extent = float((high - low).max())
-    means = {}
-    diffusivities = dict(zip(problem.names, discrete.parameters.diffusivities, strict=True))
-    for name in problem.quantities:
-        # energy goes where particles go, those that go fastest
-        diffusivity = diffusivities.get(name, 1.0) * discrete.parameters.diffusivity_factor
-        density = partial(mul, diffusivity, discrete.fields.contents[name])
-        means[name] = discrete.forms.integral(f"mean flux of {name}", density) / extent**2
-    return means
+    densities: dict[str, Callable[[], Any]] = {}
+    for name, diffusivity in zip(problem.names, parameters.diffusivities, strict=True):
+        densities[name] = partial(mul, diffusivity * parameters.diffusivity_factor, fields.rho[name])
+    if fields.warmth is not None:
+        densities[ENERGY] = partial(mul, discrete.weak_form.energy_mobility(), fields.warmth.beta)
+    return {
+        name: discrete.forms.integral(f"mean flux of {name}", density) / extent**2
+        for name, density in densities.items()
+    }
 
 
 def mean_densities(discrete: Discretisation) -> dict[str, float]:
@@ -157,9 +158,13 @@ def _rounding(discrete: Discretisation) -> dict[str, dict[str, float]]:
         mu, eta, _ = discrete.potentials(own)
         # a potential of its own size carries rounding, also where mu is nearly zero
         sizes = 1.0 + np.abs(mu) + np.abs(eta)
-        for a, density in enumerate(discrete.contents(own)):
-            size = sizes[a] if a < len(sizes) else sizes.max(axis=0)
-            most[tag, a] = (np.abs(density) * size).max(initial=0.0)
+        densities = problem.law.free_energy.densities(list(eta))
+        for a, rho in enumerate(densities[1:]):
+            most[tag, a] = (rho * sizes[a]).max(initial=0.0)
+        warmth = discrete.warmth(own)
+        if warmth is not None:
+            mobility = problem.law.mobility(densities, [1.0] * len(problem.species), warmth)
+            most[tag, -1] = (mobility[:, -1, -1] * warmth.beta * sizes.max(axis=0)).max(initial=0.0)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
     claimed = discrete.constraints.claimed

@@ -101,6 +101,14 @@ def contents_parameter(
     return at
 
 
+def with_contents_and_temperature(
+    case: Case, ends: tuple[str, str], fractions: Mapping[str, float], temperature: float
+) -> Case:
+    """Return a dimensionless case whose two ends hold the same contents at one temperature."""
+    held = {"fraction": dict(fractions), "temperature": _plain(temperature)}
+    return _with_boundaries(case, dict.fromkeys(ends, held))
+
+
 def _contents(case: Case, scales: Scales, fractions: Mapping[str, float]) -> dict[str, Any]:
     if not case.model.si:
         return {"fraction": dict(fractions)}

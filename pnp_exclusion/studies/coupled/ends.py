@@ -8,11 +8,12 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.forces import ends_of
+from pnp_exclusion.physics.energy import ENERGY
 
 
 def passing(discrete: Discretisation) -> tuple[str, ...]:
-    """Names of the species that pass from end to end: all but the closed ones, which no boundary holds."""
-    return tuple(name for name in discrete.problem.names if name not in discrete.problem.conserved)
+    """Names of what passes from end to end: all species but the closed ones, which no boundary holds, and energy."""
+    return tuple(name for name in discrete.problem.quantities if name not in discrete.problem.conserved)
 
 
 def end_tags(discrete: Discretisation) -> tuple[int, int]:
@@ -47,18 +48,20 @@ def why_not(discrete: Discretisation) -> str:
     if ends is None:
         return "coupled transport is that between two boundaries that hold densities, and there are not just two"
     open_species = passing(discrete)
-    if not open_species:
+    if not set(open_species) - {ENERGY}:
         return "no species can pass: no boundary holds any of them"
     for end in ends:
         boundary = next(b for b in problem.boundaries if b.where == end.name)
-        missing = [name for name in open_species if name not in boundary.dirichlet_fractions]
+        missing = [name for name in open_species if not boundary.supplies(name)]
         if missing:
             return (
                 f'[[boundaries]] "{end.name}" does not hold {" and ".join(missing)}: for coupled transport both ends '
                 'must hold every species that passes; make it a kind = "reservoir"'
             )
     for tag, boundary in enumerate(problem.boundaries):
-        for name in problem.names:
+        if boundary.temperature is not None and boundary.where not in {end.name for end in ends}:
+            return f'[[boundaries]] "{boundary.where}" gives or takes heat; for coupled transport only reservoirs may'
+        for name in problem.quantities:
             if discrete.weak_form.outward_flux(tag, name) is not None:
                 return (
                     f'[[boundaries]] "{boundary.where}" lets {name} through at a given rate; for coupled transport '
