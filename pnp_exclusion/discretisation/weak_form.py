@@ -137,7 +137,7 @@ class WeakForm:
         return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
 
     def energy_mobility(self) -> Any:
-        """Return ``M_ee`` under a law with a temperature: what energy flows per ``-G_energy`` without any other force."""
+        """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""
         parameters, fields = self._parameters, self.fields
         diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
         forces = [0.0] * len(self._problem.species) + [1.0]
