@@ -13,6 +13,7 @@ import numpy as np
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.contents import amounts_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
@@ -175,10 +176,7 @@ def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) ->
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
     surroundings = _Surroundings(scales, reference, dirichlet_fractions(case, scales))
     listed = [
-        replace(
-            boundary.condition(surroundings), temperature=boundary.temperature.value if boundary.temperature else None
-        )
-        for boundary in case.boundaries
+        replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
@@ -191,7 +189,10 @@ def dirichlet_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float
     `LEAST_SHARE` of the most that any holds of any.
     """
     given = {
-        boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
+        boundary.where: {
+            name: amount / scales.concentration
+            for name, amount in amounts_of(boundary, case.model, case.species_names).items()
+        }
         for boundary in case.boundaries
     }
     largest: dict[str, float] = {}

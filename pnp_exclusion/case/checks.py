@@ -262,11 +262,17 @@ def _check_contents(draft: Draft, model: Model, where: str, boundary: Contents) 
     wrong, right = ("fraction", "concentration") if model.si else ("concentration", "fraction")
     if getattr(boundary, wrong):
         draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right} = {{ ... }}")
+    if boundary.chemical_potential and boundary.amounts:
+        draft.refuse(where, f"has both {right} and chemical_potential; give one of the two")
+    if boundary.chemical_potential and not model.thermal:
+        draft.refuse(where, f"chemical_potential goes with a law that has a temperature; write {right} = {{ ... }}")
     _refuse_unknown_species(draft, where, right, boundary.amounts)
+    _refuse_unknown_species(draft, where, "chemical_potential", boundary.chemical_potential)
     if isinstance(boundary, Reservoir) and draft.all_species_read:
-        missing = [name for name, s in draft.species.items() if name not in boundary.amounts and _mean(s) is None]
+        missing = [name for name, s in draft.species.items() if name not in boundary.held and _mean(s) is None]
         if missing:
-            draft.refuse(where, f"a reservoir gives every species, but {right} lacks {listed(missing)}")
+            lacking = "chemical_potential" if boundary.chemical_potential else right
+            draft.refuse(where, f"a reservoir gives every species, but {lacking} lacks {listed(missing)}")
     negative = [name for name, amount in boundary.amounts.items() if amount < 0.0]
     if negative:
         draft.refuse(where, f"{right} of {listed(negative)} is negative; it must be 0 or more")
@@ -326,10 +332,12 @@ def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary)
 
 
 def _check_temperature(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
-    if not model.thermal and boundary.temperature is not None:
+    if boundary.temperature is not None and boundary.inverse_temperature is not None:
+        draft.refuse(where, "has both temperature and inverse_temperature; give one of the two")
+    if not model.thermal and boundary.held_temperature is not None:
         having = [name for name, law in LAWS.items() if law.make().thermal]
         draft.refuse(where, f'temperature has no effect with law "{model.law}"; laws with one: {listed(having)}')
-    if model.thermal and boundary.temperature is None and (boundary.amounts or boundary.kind == "reservoir"):
+    if model.thermal and boundary.held_temperature is None and (boundary.held or boundary.kind == "reservoir"):
         draft.refuse(where, f"the temperature of this {boundary.kind} is missing, e.g. temperature = 1.0")
     _check_positive(draft, where, "temperature", boundary.temperature)
 
@@ -356,7 +364,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
             "[[boundaries]]",
             "no boundary gives a potential, so it is fixed only up to a constant; add a reservoir or an electrode",
         )
-    if model.thermal and all(b.temperature is None and b.kind != "reservoir" for b in draft.boundaries):
+    if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"
         )
@@ -364,7 +372,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
         where = f'[[species]] "{name}"'
         key = "mean_concentration" if model.si else "mean_fraction"
         mean = _mean(species)
-        supplied = any(name in b.amounts for b in draft.boundaries)
+        supplied = any(name in b.held for b in draft.boundaries)
         if supplied and mean is not None:
             draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
         if not supplied and mean is None:

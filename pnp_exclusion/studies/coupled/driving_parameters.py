@@ -106,6 +106,7 @@ def with_contents_and_temperature(
 ) -> Case:
     """Return a dimensionless case whose two ends hold the same contents at one temperature."""
     held = {"fraction": dict(fractions), "temperature": _plain(temperature)}
+    held |= {"chemical_potential": {}, "inverse_temperature": None}
     return _with_boundaries(case, dict.fromkeys(ends, held))
 
 

@@ -20,15 +20,13 @@ def reservoirs(case: Case) -> list[Boundary]:
     species = set(passing(case))
     closed = len(species) < len(case.species)
     # beside closed species only a reservoir's forces are known
-    found: list[Boundary] = [
-        b for b in case.boundaries if set(b.amounts) == species and (b.kind == "reservoir" or not closed)
-    ]
+    found: list[Boundary] = [b for b in case.boundaries if b.held == species and (b.kind == "reservoir" or not closed)]
     return sorted(found, key=lambda b: b.where != "left") if case.dimension == 1 else found
 
 
 def passing(case: Case) -> list[str]:
     """The species that some boundary supplies, in their order: all but closed ones."""
-    return [name for name in case.species_names if any(name in b.amounts for b in case.boundaries)]
+    return [name for name in case.species_names if any(name in b.held for b in case.boundaries)]
 
 
 def flowing(case: Case) -> list[str]:
@@ -58,7 +56,7 @@ def ends_of(case: Case) -> Ends:
     contents, levels, betas = contents_of(case), [], []
     for reservoir, rho in zip(reservoirs(case), contents, strict=True):
         voltage = 0.0 if reservoir.dirichlet_potential is None else reservoir.dirichlet_potential.value
-        beta = None if reservoir.temperature is None else 1.0 / reservoir.temperature.value
+        beta = None if reservoir.held_temperature is None else 1.0 / reservoir.held_temperature
         betas.append(beta or 0.0)
         # closed species are in no reservoir
         with np.errstate(divide="ignore"):

@@ -89,8 +89,8 @@ def _require_two_reservoirs(case: Case, path: Path) -> None:
     if len(reservoirs(case)) != 2:
         raise CaseError(path, ["[diagram]: species must flow between two boundaries that hold all of them"])
     for boundary in case.boundaries:
-        partly = 0 < len(boundary.amounts) < len(passing(case))
-        heats = boundary.temperature is not None and not boundary.amounts
+        partly = 0 < len(boundary.held) < len(passing(case))
+        heats = boundary.held_temperature is not None and not boundary.held
         if partly or heats or boundary.fluxes:
             what = "heat" if heats else "some"
             mistake = f'[diagram]: species must not pass a third boundary, but "{boundary.where}" lets {what} through'
