@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
     from pnp_exclusion.case.tables import GivenMesh as Mesh
     from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning
+    from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law, register_law
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
@@ -49,6 +50,7 @@ __all__ = [
     "CaseError",
     "ConvergenceError",
     "Electrode",
+    "Energy",
     "FieldTable",
     "Flux",
     "FreeEnergy",
@@ -87,6 +89,7 @@ _HOME = {
     ),
     **dict.fromkeys(("CaseError", "ConvergenceError", "SolutionWarning"), "errors"),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas", "Law", "register_law"), "physics.laws"),
+    "Energy": "physics.energy",
     "Mesh": "case.tables.GivenMesh",
     "Model": "case.law_tables.model",
     "Solution": "solution.solution",

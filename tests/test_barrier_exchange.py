@@ -257,8 +257,8 @@ def test_heat_of_an_electric_current_is_that_of_a_wire():
     """
     kappa, voltage = 0.7, 0.1
     energy = Energy(
-        lambda a, beta: 0.0 * beta,
-        lambda a, beta: 0.0 * beta,
+        lambda a, beta: 0.0,
+        lambda a, beta: 0.0,
         lambda a, b, beta: (0.0, 0.0),
         lambda rho, beta, diffusivity: kappa / beta**2,
     )

@@ -91,6 +91,8 @@ class Discretisation:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
         if problem.law.thermal and not any(boundary.temperature is not None for boundary in problem.boundaries):
             raise ValueError("no boundary holds a temperature, so that the energy is not fixed")
+        if problem.law.thermal and problem.fields:
+            raise ValueError(f'imposed fields do not go with law "{problem.law.name}", which has a temperature')
         names = [boundary.where for boundary in problem.boundaries]
         self.integration = Integration(problem.domain, names, degree, quadrature_degree, problem.cross_section)
         self.parameters = Parameters(problem)
