@@ -11,10 +11,10 @@ from conftest import EXAMPLES, dimensionless_case, example, mistakes, run_comman
 from scipy.integrate import solve_bvp
 
 import pnp_exclusion as pnp
+from pnp_exclusion.errors import LawError
 from pnp_exclusion.observe.currents import mean_densities
 from pnp_exclusion.physics import laws
-from pnp_exclusion.physics.energy import Energy
-from pnp_exclusion.physics.laws import LawError, Warmth
+from pnp_exclusion.physics.energy import Energy, Warmth
 from pnp_exclusion.studies.diagram.compute import diagrams_of
 
 H, W_B, W_R = 3.0, 0.4, 0.7

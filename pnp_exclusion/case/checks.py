@@ -13,11 +13,11 @@ from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
 from pnp_exclusion.case.reading import Draft, Memory, Reader, listed, nearest, read_tables
 from pnp_exclusion.case.tables import CaseTables
-from pnp_exclusion.errors import CaseError
+from pnp_exclusion.errors import CaseError, LawError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups
 from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
 from pnp_exclusion.physics.energy import ENERGY
-from pnp_exclusion.physics.laws import LAWS, LawError
+from pnp_exclusion.physics.laws import LAWS
 
 RESERVED = ("x", "phi", "potential", "packing", "fixed_charge", ENERGY, "temperature")
 """Columns and fields of the results; no species can have such a name."""

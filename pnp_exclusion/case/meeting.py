@@ -15,8 +15,7 @@ import numpy as np
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.mesh.contacts import meeting_boundaries
 from pnp_exclusion.physics.boundaries import BoundaryCondition
-from pnp_exclusion.physics.energy import ENERGY
-from pnp_exclusion.physics.laws import Warmth
+from pnp_exclusion.physics.energy import ENERGY, Warmth
 from pnp_exclusion.physics.problem import Problem
 
 SAME = 1e-9

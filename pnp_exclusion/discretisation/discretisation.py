@@ -24,7 +24,7 @@ from pnp_exclusion.discretisation.layout import (
 )
 from pnp_exclusion.discretisation.parameters import Parameters
 from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
-from pnp_exclusion.physics.laws import Warmth
+from pnp_exclusion.physics.energy import Warmth
 from pnp_exclusion.physics.problem import Problem
 
 

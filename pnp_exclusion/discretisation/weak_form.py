@@ -32,8 +32,7 @@ from pnp_exclusion.discretisation.layout import (
     unknown_of,
 )
 from pnp_exclusion.discretisation.parameters import Parameters, TermNumbers
-from pnp_exclusion.physics.energy import ENERGY
-from pnp_exclusion.physics.laws import Warmth
+from pnp_exclusion.physics.energy import ENERGY, Warmth
 from pnp_exclusion.physics.problem import Problem
 
 PENALTY_RATE = 1e10

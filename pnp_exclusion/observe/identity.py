@@ -16,7 +16,7 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import STEEP
-from pnp_exclusion.physics.laws import Warmth
+from pnp_exclusion.physics.energy import Warmth
 
 LEAST_SHARE = 1e-6
 POINTS_DEGREE = 15

@@ -25,14 +25,14 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from typing import Protocol, override
 
 import numpy as np
 
+from pnp_exclusion.errors import LawError
 from pnp_exclusion.physics.barrier_exchange import EXPONENTIAL, over_a_barrier
-from pnp_exclusion.physics.energy import Energy
-from pnp_exclusion.physics.expressions import Value, exp, maximum
+from pnp_exclusion.physics.energy import STATES_OF_BETA, Energy, Warmth, require_mean_energies
+from pnp_exclusion.physics.expressions import Value
+from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas, require_free_energy
 
 LEAST_MOBILITY = 1e-14
 """Of a particle in empty space: what every particle keeps in a layer without a single vacancy.
@@ -41,71 +41,6 @@ Exchanges in such a layer leave the total flux undetermined (vacancies of e^-100
 be singular. The value is the smallest that survives beside exchange coefficients of order one in double precision; it
 adds 1e-14 of a one-way flux per kT, which is less than the rounding of the currents.
 """
-
-
-class LawError(ValueError):
-    """A law that contradicts itself, or species that it does not describe."""
-
-
-class FreeEnergy(Protocol):
-    """The equilibrium part of a law: densities as functions of the chemical potentials, and back.
-
-    ``eta_a`` is the chemical potential without the electric part, in kT; densities are occupied volume fractions.
-    """
-
-    def densities(self, eta: Sequence[Value]) -> list[Value]:
-        """Return ``[rho_0, rho_1, .., rho_N]`` (vacancies first) for ``N`` values of ``eta``."""
-        ...
-
-    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
-        """Return the ``N`` values of ``eta`` of a state with the ``N`` densities ``rho``."""
-        ...
-
-
-class LatticeGas(FreeEnergy):
-    """One particle a site: ``f = sum_a rho_a log rho_a + rho_0 log rho_0``, so ``eta_a = log(rho_a / rho_0)``.
-
-    The inverse is a softmax, evaluated with its largest exponent taken out so that it neither overflows nor loses the
-    vacancies near close packing (Bikerman 1942; Kilic, Bazant, Ajdari, Phys. Rev. E 75, 021503 (2007)).
-    """
-
-    @override
-    def densities(self, eta: Sequence[Value]) -> list[Value]:
-        largest = reduce(maximum, eta, 0.0)
-        weights = [exp(-largest), *(exp(eta_a - largest) for eta_a in eta)]
-        total = sum(weights[1:], weights[0])
-        return [weight / total for weight in weights]
-
-    @override
-    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
-        vacancy = 1.0 - sum(rho)
-        return [float(np.log(rho_a) - np.log(vacancy)) for rho_a in rho]
-
-
-class IdealGas(FreeEnergy):
-    """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
-
-    @override
-    def densities(self, eta: Sequence[Value]) -> list[Value]:
-        return [1.0, *(exp(eta_a) for eta_a in eta)]
-
-    @override
-    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
-        return [float(np.log(rho_a)) for rho_a in rho]
-
-
-@dataclass(frozen=True)
-class Warmth:
-    """What a flux law with a temperature must know beside densities and forces.
-
-    beta
-        Inverse temperature.
-    works
-        Potential energy of a particle of each species, ``z_a phi``, which moves with it; None for none.
-    """
-
-    beta: Value
-    works: Sequence[Value] | None = None
 
 
 Exchange = Callable[..., Value]
@@ -185,15 +120,17 @@ class Law:
         states = 3.0 * np.sin(np.arange(20.0 * len(diffusivities)).reshape(20, -1) ** 2) - 1.0
         if type(self.free_energy) not in (LatticeGas, IdealGas):
             for eta in states:
-                _require_free_energy(self.name, self.free_energy, eta)
+                require_free_energy(self.name, self.free_energy, eta)
         betas: Sequence[float | None] = STATES_OF_BETA if self.thermal else (None,)
         for eta, beta in itertools.product(states, betas):
             self._require_symmetric_exchange(self.free_energy.densities(list(eta)), [1.0, *diffusivities], beta)
         if self.energy is not None:
-            _require_mean_energies(self.name, self.energy, len(diffusivities), self.parameters)
+            require_mean_energies(self.name, self.energy, len(diffusivities), self.parameters)
 
     def _require_symmetric_exchange(self, rho: Sequence[float], rates: Sequence[float], beta: float | None) -> None:
         given = self._given(None, beta)
+        if beta is not None and self._conduction(rho, rates[1:], Warmth(beta), None) < 0.0:
+            raise LawError(f'law "{self.name}" conducts energy from cold to hot at some densities')
         for a in range(1, len(rho)):
             for b in range(a):
                 forth = float(self.exchange(a, b, rho, rates, **given))
@@ -332,53 +269,6 @@ class Law:
 
 def _partners(a: int, b: int) -> str:
     return f"species {a} and {b}" if b > 0 else f"species {a} and the vacancies"
-
-
-def _require_free_energy(name: str, free_energy: FreeEnergy, eta: np.ndarray) -> None:
-    """Check the Maxwell relations ``d rho_a / d eta_b = d rho_b / d eta_a`` at a state, and that potentials invert."""
-    step, count = 1e-5, len(eta)
-
-    def densities(at: np.ndarray) -> np.ndarray:
-        return np.array([float(rho) for rho in free_energy.densities(list(at))[1:]])
-
-    jacobian = np.column_stack(
-        [(densities(eta + shift) - densities(eta - shift)) / (2 * step) for shift in step * np.eye(count)]
-    )
-    if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
-        a, b = divmod(int(np.abs(jacobian - jacobian.T).argmax()), count)
-        raise LawError(
-            f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '
-            f"d rho_{b + 1}/d eta_{a + 1} = {jacobian[b, a]:.4g}; the Maxwell relations ask for equality"
-        )
-    inverted = np.array(free_energy.chemical_potentials(list(densities(eta))))
-    if not np.allclose(inverted, eta, rtol=1e-6, atol=1e-6):
-        raise LawError(
-            f'law "{name}": chemical_potentials is not the inverse of densities: from eta = {eta.round(4).tolist()} '
-            f"back to {inverted.round(4).tolist()}"
-        )
-
-
-STATES_OF_BETA = (0.3, 1.0, 2.5)
-"""Inverse temperatures at which a law is checked."""
-
-
-def _require_mean_energies(name: str, energy: Energy, count: int, parameters: Mapping[str, float]) -> None:
-    """Check ``e_a = -d log z_a/d beta``, and that no exchange carries energy of negative variance."""
-    step = 1e-5
-    for beta, a in itertools.product(STATES_OF_BETA, range(1, count + 1)):
-        mean = float(energy.mean(a, beta, **parameters))
-        low, high = (energy.log_weight(a, beta + shift, **parameters) for shift in (-step, step))
-        if not math.isclose(mean, (low - high) / (2 * step), rel_tol=1e-6, abs_tol=1e-6):
-            raise LawError(
-                f'law "{name}": the mean energy of species {a} is {mean:.6g} at beta = {beta:g}, but its weights make '
-                f"it {(low - high) / (2 * step):.6g} (-d log z/d beta)"
-            )
-        for b in range(a):
-            if energy.carried(a, b, beta, **parameters)[1] < 0.0:
-                raise LawError(
-                    f'law "{name}": the energy that {_partners(a, b)} exchange has a negative variance at '
-                    f"beta = {beta:g}"
-                )
 
 
 def _into_all_space(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:

@@ -17,7 +17,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.case.tables import FieldTable
-from pnp_exclusion.physics.laws import FreeEnergy
+from pnp_exclusion.physics.free_energies import FreeEnergy
 
 type Array = NDArray[np.float64]
 type DrivingParameter = Callable[[float], Case]

@@ -95,7 +95,7 @@ def _require_two_reservoirs(case: Case, path: Path) -> None:
             what = "heat" if heats else "some"
             mistake = f'[diagram]: species must not pass a third boundary, but "{boundary.where}" lets {what} through'
             raise CaseError(path, [mistake])
-    if case.model.electrostatics == "imposed" and not isinstance(case.domain, Interval):
+    if any(species.field is not None for species in case.species) and not isinstance(case.domain, Interval):
         raise CaseError(path, ["[diagram]: imposed fields are for intervals, where they have one direction"])
 
 
