@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar, Literal, Protocol, override
 
 from pydantic import Field
 
-from pnp_exclusion.case.base import GroupName, Number, Table
-from pnp_exclusion.case.quantities import Concentration, Dimension, MolarFlux, Potential, Quantity
+from pnp_exclusion.case.base import GroupName, Number, Positive, Table
+from pnp_exclusion.case.quantities import Concentration, Dimension, MolarFlux, Potential, Quantity, Temperature
 from pnp_exclusion.physics import boundaries
 
 
@@ -78,7 +78,7 @@ class LayerSizes(Protocol):
 class Boundary(Table):
     """What every ``[[boundaries]]`` has."""
 
-    numbers: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ("temperature", "inverse_temperature")
     """Keys whose values are numbers of a compiled form; whether they are given at all is structure."""
     needs_potential: ClassVar[bool] = False
     """Whether ``potential`` must be given with ``electrostatics = "poisson"``."""
@@ -89,6 +89,10 @@ class Boundary(Table):
     where: GroupName
     """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
     none."""
+    temperature: Temperature | None = None
+    """Held under a law with a temperature; needed where contents are held. Without it no heat passes by itself."""
+    inverse_temperature: Positive | None = None
+    """Instead of it: ``1/T``, of which the force on energy is a difference."""
 
     @property
     def dirichlet_potential(self) -> Quantity | None:
@@ -99,6 +103,18 @@ class Boundary(Table):
     def amounts(self) -> Mapping[str, float]:
         """What is held, per species: SI concentrations (mol/m^3), or fractions in a dimensionless case."""
         return {}
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Species of which an amount or a chemical potential is given."""
+        return frozenset(self.amounts)
+
+    @property
+    def held_temperature(self) -> float | None:
+        """The temperature that is given, in one way or the other."""
+        if self.inverse_temperature is not None:
+            return 1.0 / self.inverse_temperature
+        return None if self.temperature is None else self.temperature.value
 
     @property
     def fluxes(self) -> Mapping[str, Quantity]:
@@ -121,10 +137,18 @@ class Contents(Boundary):
     """SI: per species."""
     fraction: dict[str, Number] = Field(default_factory=dict)
     """Occupied fraction per species, in a dimensionless case."""
+    chemical_potential: dict[str, Number] = Field(default_factory=dict)
+    """Instead of these, under a law with a temperature: ``mu_a/T`` per species, of which forces are differences."""
     potential: Potential | None = None
     """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "concentration", "fraction")
+    numbers: ClassVar[tuple[str, ...]] = (
+        "potential",
+        "concentration",
+        "fraction",
+        "chemical_potential",
+        *Boundary.numbers,
+    )
     needs_potential: ClassVar[bool] = True
 
     @property
@@ -137,9 +161,14 @@ class Contents(Boundary):
     def amounts(self) -> Mapping[str, float]:
         return {**{name: c.value for name, c in self.concentration.items()}, **self.fraction}
 
+    @property
+    @override
+    def held(self) -> frozenset[str]:
+        return frozenset([*self.amounts, *self.chemical_potential])
+
 
 class Reservoir(Contents):
-    """``kind = "reservoir"``: every species and the potential are given."""
+    """``kind = "reservoir"``: every species but closed ones, the potential and the temperature are given."""
 
     kind: Literal["reservoir"] = "reservoir"
 
@@ -178,7 +207,7 @@ class Wall(Boundary):
     surface_charge: SurfaceCharge | None = None
     """Charge per area that does not move; dimensionless: elementary charges a site, times the length L."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("surface_charge",)
+    numbers: ClassVar[tuple[str, ...]] = ("surface_charge", *Boundary.numbers)
     electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge",)
 
     @override
@@ -205,7 +234,7 @@ class Flux(Boundary):
     potential: Potential | None = None
     """Held if given; otherwise the boundary carries no charge."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux")
+    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux", *Boundary.numbers)
 
     @property
     @override

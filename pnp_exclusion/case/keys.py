@@ -25,7 +25,7 @@ from pnp_exclusion.errors import PnpExclusionError
 
 VARIED = ("model", "species", "domain", "regions", "boundaries", "solver")
 """The tables whose keys can be set."""
-PER_SPECIES = ("concentration", "fraction", "flux")
+PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux")
 """Tables whose keys are the names of species."""
 
 _WORD = re.compile(r'"([^"]+)"|([^."]+)')

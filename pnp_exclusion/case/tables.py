@@ -308,6 +308,11 @@ class CaseTables(Table):
         """Names in the order of the file, which is the order of every array over species."""
         return [species.name for species in self.species]
 
+    @property
+    def unknowns(self) -> int:
+        """How many unknowns a node has."""
+        return len(self.species) + int(self.model.electrostatics == "poisson") + int(self.model.thermal)
+
     def as_written(self) -> dict[str, Any]:
         """The case with defaults filled in, quantities as texts: a case file again, once written as TOML."""
         given = {key: getattr(self, key) for key in type(self).model_fields}

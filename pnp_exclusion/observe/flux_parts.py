@@ -29,7 +29,10 @@ class FluxParts:
 
 
 def flux_part_densities(discrete: Discretisation, axis: int) -> list[ufl.core.expr.Expr]:
-    """Return diffusion, drift and flux of every species along an axis at a point, as UFL expressions."""
+    """Return diffusion, drift and flux of every species along an axis at a point, as UFL expressions.
+
+    Under a law at one temperature.
+    """
     problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
     found = []
     for a, species in enumerate(problem.species):
@@ -46,7 +49,10 @@ def flux_part_densities(discrete: Discretisation, axis: int) -> list[ufl.core.ex
 
 
 def flux_fields(discrete: Discretisation) -> fem.Function:
-    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView."""
+    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView.
+
+    That of energy is the last one.
+    """
     mesh = discrete.problem.domain.mesh
     dimension = mesh.topology.dim
     # the last one is what the others are divided by

@@ -28,6 +28,7 @@ from dolfinx.io import VTXWriter
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
@@ -278,7 +279,8 @@ def _finite(content: Any) -> Any:
 
 
 def profile_csv(solution: Solution, profile: Profile) -> str:
-    """Return ``profile.csv``: x, phi, every species, packing, electrochemical potentials; units in the header."""
+    """Return ``profile.csv``: x, phi, every species, packing, with a temperature this and the energy of a site,
+    electrochemical potentials; units in the header."""
     scales, names = solution.setup.scales, solution.discretisation.problem.names
     columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
     if profile.potential is not None:
@@ -286,6 +288,8 @@ def profile_csv(solution: Solution, profile: Profile) -> str:
     for name, rho in zip(names, profile.rho, strict=True):
         columns.append((_header(name, "mol/L" if scales.si else ""), rho * scales.displayed_concentration))
     columns.append(("packing", profile.rho.sum(axis=0)))
+    if profile.temperature is not None and profile.energy is not None:
+        columns += [("temperature", profile.temperature), ("energy", profile.energy)]
     for name, mu in zip(names, profile.mu, strict=True):
         columns.append((_header(f"mu_{name}", "kT" if scales.si else ""), mu))
     rows = np.column_stack([values for _, values in columns])
@@ -335,13 +339,17 @@ def write_fields(solution: Solution, path: Path) -> None:
         add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
         add(f"electrochemical_potential_{name}", "kT", mu[a])
     add("packing", "", np.sum(rho, axis=0))
+    beta = discrete.inverse_temperature(nodes)
+    if beta is not None:
+        add("temperature", "", 1.0 / beta)
+        add(ENERGY, "", discrete.contents(nodes)[-1])
     averaged = flux_fields(discrete)
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
     raised = fem.Function(scalar)
-    for a, name in enumerate(problem.names):
+    for a, name in enumerate(problem.quantities):
         function = fem.Function(vector, name=_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""))
         for component in range(dimension):
-            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.names) * dimension]
+            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
             raised.interpolate(linear)
             function.x.array[component::dimension] = raised.x.array * scales.flux
         functions.append(function)

@@ -97,23 +97,24 @@ class SteadyState:
 
     @cached_property
     def currents(self) -> dict[str, float] | None:
-        """Flux of every species from the first end to the second; None without two ends."""
+        """Flux of every species, and with a temperature of energy, from the first end to the second; None without two
+        ends."""
         if self.ends is None:
             return None
         first, second = (end.name for end in self.ends)
-        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.names}
+        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.quantities}
 
     @cached_property
     def forces(self) -> dict[str, float] | None:
-        """``F_a`` in kT from the first end to the second; None without two ends."""
+        """``F_a`` in kT from the first end to the second, that on energy in ``1/T``; None without two ends."""
         return None if self.ends is None else forces.forces(self.ends)
 
     @cached_property
     def regimes(self) -> dict[str, str | None]:
         """Label of every species; None without two ends."""
         if self.ends is None or self.currents is None:
-            return dict.fromkeys(self.discretisation.problem.names)
-        driven = forces.is_driven(self.discretisation, self.ends)
+            return dict.fromkeys(self.discretisation.problem.quantities)
+        driven = forces.driven_uphill(self.discretisation, self.ends)
         none = {
             name: max(forces.NO_CURRENT * self.one_way[name], self._left_by_absence(name))
             if self.totals.passes(name)
@@ -170,11 +171,17 @@ class SteadyState:
 
     @cached_property
     def flux_parts(self) -> dict[str, FluxParts]:
-        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
+        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`.
+
+        Nothing under a law with a temperature, which drives particles beside all of these.
+        """
+        problem = self.discretisation.problem
+        if problem.law.thermal:
+            return {}
         parts = self._mechanisms[:-1].T.tolist()
         return {
             name: FluxParts(diffusion, drift, total - diffusion - drift)
-            for name, (diffusion, drift, total) in zip(self.mean_fluxes, parts, strict=True)
+            for name, (diffusion, drift, total) in zip(problem.names, parts, strict=True)
         }
 
     @cached_property
@@ -185,7 +192,7 @@ class SteadyState:
             f"mechanisms along {axis}",
             lambda: [*flux_part_densities(discrete, axis), *uphill.uphill_indicators(discrete)],
         )
-        species = len(self.mean_fluxes)
+        species = len(discrete.problem.species)
         means = integrals / self.integrals.volume
         return np.vstack([means[: 3 * species].reshape(species, 3).T, means[3 * species :]])
 
@@ -194,13 +201,13 @@ class SteadyState:
         """Whether all particles together run uphill, see `pnp_exclusion.observe.uphill`; None if that means nothing."""
         if self.ends is None or self.currents is None:
             return None
-        none = forces.NO_CURRENT * sum(self.one_way.values())
+        none = forces.NO_CURRENT * sum(self.one_way[name] for name in self.discretisation.problem.names)
         return uphill.is_globally_uphill(self.ends, self.currents, none)
 
     @cached_property
     def uphill_shares(self) -> dict[str, float]:
         """Share of the domain in which every species runs uphill; see `pnp_exclusion.observe.uphill`."""
-        return dict(zip(self.mean_fluxes, self._mechanisms[-1].tolist(), strict=True))
+        return dict(zip(self.discretisation.problem.names, self._mechanisms[-1].tolist(), strict=True))
 
     @cached_property
     def axis(self) -> int:

@@ -302,9 +302,8 @@ def _case_on(path: Path, heading: Heading, domain: Domain) -> Case:
 
 def _require_fit(path: Path, case: Case, domain: Domain, components: int) -> None:
     """Raise `CaseError` if a case is not one of a domain and so many unknowns at a node."""
-    of_case = len(case.species) + int(case.model.electrostatics == "poisson")
     on_grid = not isinstance(case.domain, Gmsh | GivenMesh)
-    if (case.dimension, of_case, on_grid) != (domain.dimension, components, domain.grid is not None):
+    if (case.dimension, case.unknowns, on_grid) != (domain.dimension, components, domain.grid is not None):
         raise CaseError(path, ["is damaged: its case does not fit its mesh and unknowns"])
 
 

@@ -67,7 +67,7 @@ def drive_of(solution: Solution) -> Drive:
     return Drive(
         names,
         np.array([solution.forces[name] for name in names]),
-        np.array([charges[name] for name in names]),
+        np.array([charges.get(name, 0.0) for name in names]),
         first.potential - second.potential if problem.coupled else None,
     )
 
@@ -77,7 +77,7 @@ def steady_of(solution: Solution, value: float = 0.0) -> Steady:
     assert solution.steady.currents is not None
     assert solution.forces is not None
     names = passing(solution.discretisation)
-    rows = [solution.discretisation.problem.names.index(name) for name in names]
+    rows = [solution.discretisation.problem.quantities.index(name) for name in names]
     return Steady(
         value,
         np.array([solution.steady.currents[name] for name in names]),

@@ -121,6 +121,8 @@ def _require_leg(solution: Solution) -> None:
             f"{' and '.join(problem.conserved)} cannot pass: beside closed species reservoirs do not fix the "
             f'chemical potentials of law "{problem.law.name}" by themselves, as those of an engine must'
         )
+    if not reason and problem.law.thermal:
+        reason = "[model]: the legs of an engine on salinity are at one temperature"
     if not reason and not problem.coupled:
         reason = '[model]: electrostatics must be "poisson": charges go round the loop of an engine'
     if not reason and len(drive_of(solution).species) < 2:
