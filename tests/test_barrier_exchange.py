@@ -282,6 +282,11 @@ def test_heat_of_an_electric_current_is_that_of_a_wire():
     assert abs(sum(flux["energy"] for flux in solution.steady.totals.flux.values())) < 1e-12
     dissipated = sum(one * solution.forces[name] for name, one in solution.currents.items())
     assert solution.steady.entropy_production == pytest.approx(dissipated, rel=1e-8)
+    at_rest = copy.deepcopy(tables)
+    at_rest["boundaries"][0]["potential"] = 0.0
+    coupling = pnp.couple(at_rest, points=0)
+    assert coupling.asymmetry < 1e-9
+    assert coupling.heat.heat_conductance == pytest.approx(kappa, rel=1e-6)
 
 
 # ---- bad input ----

@@ -68,7 +68,8 @@ def drive_of(solution: Solution) -> Drive:
         names,
         np.array([solution.forces[name] for name in names]),
         np.array([charges.get(name, 0.0) for name in names]),
-        first.potential - second.potential if problem.coupled else None,
+        # with a temperature a voltage is no force by itself
+        first.potential - second.potential if problem.coupled and not problem.law.thermal else None,
     )
 
 

@@ -101,12 +101,14 @@ def contents_parameter(
     return at
 
 
-def with_contents_and_temperature(
-    case: Case, ends: tuple[str, str], fractions: Mapping[str, float], temperature: float
+def with_state(
+    case: Case, ends: tuple[str, str], fractions: Mapping[str, float], temperature: float, potential: float | None
 ) -> Case:
-    """Return a dimensionless case whose two ends hold the same contents at one temperature."""
+    """Return a dimensionless case whose two ends hold the same contents at one temperature, and potential if any."""
     held = {"fraction": dict(fractions), "temperature": _plain(temperature)}
     held |= {"chemical_potential": {}, "inverse_temperature": None}
+    if potential is not None:
+        held["potential"] = _plain(potential)
     return _with_boundaries(case, dict.fromkeys(ends, held))
 
 

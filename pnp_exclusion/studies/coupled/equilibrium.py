@@ -24,7 +24,7 @@ from pnp_exclusion.studies.coupled.driving_parameters import (
     contents_parameter,
     force_parameter,
     voltage_parameter,
-    with_contents_and_temperature,
+    with_state,
 )
 from pnp_exclusion.studies.coupled.ends import from_end_to_end
 
@@ -128,12 +128,16 @@ def _half_way(solution: Solution, drive: Drive) -> Case:
     assert solution.steady.ends is not None
     problem, (first, second) = solution.discretisation.problem, solution.steady.ends
     law, middle = problem.law, {name: 0.5 * (first.mu[name] + second.mu[name]) for name in drive.species}
+    potential = 0.5 * (first.potential + second.potential) if problem.coupled else None
     beta = -middle[ENERGY]
     # closed species are in no reservoir
     mu = [middle.get(name, -np.inf) for name in problem.names]
-    rho = law.free_energy.densities(law.eta(mu, problem.charges, None, beta))[1:]
+    rho = law.free_energy.densities(law.eta(mu, problem.charges, potential, beta))[1:]
     fractions = {a: float(x) for a, x in zip(problem.names, rho, strict=True) if a in drive.species}
-    return with_contents_and_temperature(solution.setup.case, (first.name, second.name), fractions, 1.0 / beta)
+    if potential is not None:
+        potential += problem.potential_reference
+    ends = (first.name, second.name)
+    return with_state(solution.setup.case, ends, fractions, 1.0 / beta, potential)
 
 
 def _salinity_parameter(solution: Solution, drive: Drive, direction: dict[str, float]) -> DrivingParameter:
