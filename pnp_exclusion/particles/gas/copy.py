@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,7 +106,7 @@ class GasCopy:
         return float(np.sum(0.5 * self.gas.masses[kind] * v**2))
 
 
-def _draw(gas: Gas, random: np.random.Generator, generator: NDArray[np.uint64]) -> State:
+def _draw(gas: Gas, random: np.random.Generator, generator: NDArray[Any]) -> State:
     """Draw particles at uniform places with the mean temperature, as many of an open kind as its mean density has."""
     numbers = [
         random.poisson(density * gas.length) if kind.number is None else kind.number

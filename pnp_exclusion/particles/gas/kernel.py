@@ -1,10 +1,10 @@
 """The compiled event loop of the gas: neighbours that meet, ends that are reached, particles that enter.
 
-Particles stand in a ring buffer in the order of their positions: two that pass exchange their places in it, and all that
-enter or leave do so at its ends. Each place has a leaf with the time of its next event: of a particle's meeting the
-next one, of the last one's reaching the right end; the leaf before the first particle has its reaching the left end. A
-tournament over the leaves gives the next event, and an event changes three leaves that are side by side: O(log n). A
-particle is where it was at its own clock; all clocks are set back together, so that times never grow.
+Particles stand in a ring buffer in the order of their positions: two that pass exchange their places in it, and all
+that enter or leave do so at its ends. Each place has a leaf with the time of its next event: of a particle's meeting
+the next one, of the last one's reaching the right end; the leaf before the first particle has its reaching the left
+end. A tournament over the leaves gives the next event, and an event changes three leaves that are side by side: O(log
+n). A particle is where it was at its own clock; all clocks are set back together, so that times never grow.
 
 `full_scan` finds the next event by going through all particles instead. With the same draws it makes the same
 trajectory, which is what it is for.

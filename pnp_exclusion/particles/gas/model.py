@@ -3,15 +3,15 @@
 Two neighbours that meet pass if the kinetic energy of their relative motion exceeds the barrier of their kinds,
 ``m_red g^2/2 > h``, and bounce elastically else; passing may cost a fraction ``delta`` of that energy, at constant
 momentum. Particles of an open kind leave at the ends and enter from the reservoirs, a Poisson process of rate
-``T e^(mu/T)/planck`` with the speeds of an ideal gas that effuses (density ``v exp(-m v^2/2T)``); those of a closed kind
-come back from an end with such a speed.
+``T e^(mu/T)/planck`` with the speeds of an ideal gas that effuses (density ``v exp(-m v^2/2T)``); those of a closed
+kind come back from an end with such a speed.
 
 Forces and currents run from left to right, energies are kinetic:
 
     F_a = (mu_a/T)_left - (mu_a/T)_right ,  F_u = 1/T_right - 1/T_left ,  J = L F/length .
 
-A bias ``U_a`` is the work that a particle of the kind does against an outer force when it leaves to the right: a step up
-at that end, in equilibrium with the reservoir behind it, whose contact therefore has ``mu_a + U_a`` inside the gas.
+A bias ``U_a`` is the work that a particle of the kind does against an outer force when it leaves to the right: a step
+up at that end, in equilibrium with the reservoir behind it, whose contact therefore has ``mu_a + U_a`` inside the gas.
 
 The model is that of Wang, Casati and Benenti, Phys. Rev. Lett. 124, 110607 (2020), and Benenti, Casati, Marchesoni and
 Wang, Phys. Rev. E 106, 044104 (2022); the masses and densities here are our own choice.
@@ -184,7 +184,9 @@ class Gas:
         """Return the gas under other forces about the same state midway: the mean of ``mu/T`` and of ``1/T``."""
         forces = np.asarray(forces, dtype=float)
         if forces.shape != (len(self.open_kinds) + 1,):
-            raise ValueError(f"there must be {len(self.open_kinds) + 1} forces, one for each open kind and one for energy")
+            raise ValueError(
+                f"there must be {len(self.open_kinds) + 1} forces, one for each open kind and one for energy"
+            )
         middle, inverse = self.contacts.mean(axis=0), 1.0 / self.mean_temperature
         if abs(forces[-1]) >= 2 * inverse:
             raise ValueError(f"the force of energy {forces[-1]:g} must be less than 2/T = {2 * inverse:g} in size")
