@@ -59,13 +59,13 @@ class Coefficients:
 
     @property
     def energy_per_particle(self) -> Estimate:
-        """``r = L_ru/L_rr`` (the mean of ``L_ru`` and ``L_ur``)."""
-        return self._propagated(lambda m: 0.5 * (m[0, 1] + m[1, 0]) / m[0, 0])
+        """``r = L_ru/L_rr``."""
+        return self._propagated(lambda m: m[0, 1] / m[0, 0])
 
     @property
     def seebeck(self) -> Estimate:
         """``(r - mu)/T``."""
-        return self._propagated(lambda m: (0.5 * (m[0, 1] + m[1, 0]) / m[0, 0] - self.potential) / self.temperature)
+        return self._propagated(lambda m: (m[0, 1] / m[0, 0] - self.potential) / self.temperature)
 
     @property
     def conductivity(self) -> Estimate:
@@ -75,35 +75,44 @@ class Coefficients:
     @property
     def figure_of_merit(self) -> Estimate:
         """``zT = (r - mu)^2 L_rr/(L_uu - L_ru^2/L_rr)``, the gas against a perfect wire."""
-        return self._propagated(
-            lambda m: (0.5 * (m[0, 1] + m[1, 0]) / m[0, 0] - self.potential) ** 2 * m[0, 0] / _closed(m)
-        )
+        return self._propagated(lambda m: (m[0, 1] / m[0, 0] - self.potential) ** 2 * m[0, 0] / _closed(m))
 
     def loop_figure_of_merit(self, other: Array, other_length: float | None = None) -> Estimate:
         """``YT`` of a loop of this gas and a leg with the matrix ``other``: see `loop_figure_of_merit`."""
         length = other_length or self.length
         return self._propagated(lambda m: loop_figure_of_merit((m, self.length), (other, length)))
 
+    @property
+    def symmetric(self) -> Estimate:
+        """The matrix with the mean of ``L_ru`` and ``L_ur``, by their errors; equal to the bit they are one estimate."""
+        mean, error = self.matrix.mean.copy(), self.matrix.error.copy()
+        cross, errors = mean[[0, 1], [1, 0]], error[[0, 1], [1, 0]]
+        if cross[0] != cross[1]:
+            both = mean_of([Estimate(cross[side], errors[side]) for side in range(2)])
+            mean[[0, 1], [1, 0]], error[[0, 1], [1, 0]] = both.mean, both.error
+        return Estimate(mean, error)
+
     def _propagated(self, function: Callable[[Array], float]) -> Estimate:
-        """A function of the matrix with the error that its entries, taken as independent, give it."""
-        value, square = function(self.matrix.mean), 0.0
-        for entry in np.ndindex(2, 2):
-            error = float(self.matrix.error[entry])
-            step = 1e-6 * (abs(float(self.matrix.mean[entry])) + error)
+        """A function of the symmetric matrix, with the error that its three entries, as independent, give it."""
+        mean, errors = self.symmetric
+        value, square = function(mean), 0.0
+        for a, b in ((0, 0), (0, 1), (1, 1)):
+            step = 1e-6 * (abs(float(mean[a, b])) + float(errors[a, b]))
+            moved = mean.copy()
+            moved[a, b] += step
+            moved[b, a] = moved[a, b]
             if step > 0:
-                moved = self.matrix.mean.copy()
-                moved[entry] += step
-                square += ((function(moved) - value) / step * error) ** 2
+                square += ((function(moved) - value) / step * float(errors[a, b])) ** 2
         return Estimate(np.array(value), np.array(np.sqrt(square)))
 
 
 def _closed(matrix: Array) -> float:
     """``L_uu - L_ru^2/L_rr``."""
-    return float(matrix[1, 1] - (0.5 * (matrix[0, 1] + matrix[1, 0])) ** 2 / matrix[0, 0])
+    return float(matrix[1, 1] - matrix[0, 1] ** 2 / matrix[0, 0])
 
 
 def loop_figure_of_merit(*legs: tuple[Array, float]) -> float:
-    """``YT = G_A G_B (r_A - r_B)^2/[(G_A + G_B) (K_A + K_B)]`` of two legs, each a matrix and a length.
+    """``YT = G_A G_B (r_A - r_B)^2/[(G_A + G_B) (K_A + K_B)]`` of two legs, each a symmetric matrix and a length.
 
     ``G = L_rr/length``, ``K = (L_uu - L_ru^2/L_rr)/length``: Benenti, Casati, Marchesoni, Wang, Phys. Rev. E 106,
     044104 (2022).
@@ -111,7 +120,7 @@ def loop_figure_of_merit(*legs: tuple[Array, float]) -> float:
     (a, first), (b, second) = legs
     conductances = a[0, 0] / first, b[0, 0] / second
     series = conductances[0] * conductances[1] / sum(conductances)
-    carried = [0.5 * (m[0, 1] + m[1, 0]) / m[0, 0] for m in (a, b)]
+    carried = [m[0, 1] / m[0, 0] for m in (a, b)]
     return float(series * (carried[0] - carried[1]) ** 2 / (_closed(a) / first + _closed(b) / second))
 
 
