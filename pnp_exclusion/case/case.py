@@ -11,6 +11,7 @@ from pnp_exclusion.case.keys import set_key
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.reading import Memory, parsed
 from pnp_exclusion.case.tables import CaseTables, GivenMesh
+from pnp_exclusion.errors import CaseError
 
 
 class Case(CaseTables):
@@ -79,6 +80,8 @@ def read_case(path: str | Path, law: str | None = None) -> Case:
     """Read and check a case file, with another law if one is named; `CaseError` says every mistake in one sentence."""
     path = Path(path)
     tables = parsed(path)
+    if "gas" in tables and "model" not in tables:
+        raise CaseError(path, ["is the case of a gas, which the command gas runs"])
     if law is not None and isinstance(tables.get("model"), dict):
         tables["model"]["law"] = law
         without_parameters_of_others(tables["model"])

@@ -119,6 +119,8 @@ def read_gas_case(path: str | Path) -> GasCase:
 
 def checked_gas_case(raw: Mapping[str, Any], path: Path) -> GasCase:
     """Return the case of a parsed file, or raise `CaseError` with every mistake in it."""
+    if "model" in raw and "gas" not in raw:
+        raise CaseError(path, ["is not the case of a gas: the table [gas] is missing"])
     draft = Draft(path)
     known = ("title", "gas", "output")
     for key in raw:

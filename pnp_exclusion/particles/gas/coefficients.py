@@ -84,7 +84,7 @@ class Coefficients:
 
     @property
     def symmetric(self) -> Estimate:
-        """The matrix with the mean of ``L_ru`` and ``L_ur``, by their errors; equal to the bit they are one estimate."""
+        """The matrix with the weighted mean of ``L_ru`` and ``L_ur``; equal to the bit they are one estimate."""
         mean, error = self.matrix.mean.copy(), self.matrix.error.copy()
         cross, errors = mean[[0, 1], [1, 0]], error[[0, 1], [1, 0]]
         if cross[0] != cross[1]:

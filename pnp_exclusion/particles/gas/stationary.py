@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+PERHAPS_NONE = "with the energy that passings lose there may be no steady state: "
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -125,9 +127,9 @@ def simulate_gas(
     if not (verdict.enough or outcome.interrupted or complaints):
         if not gas.loses_energy:
             raise schedule.too_short(verdict.correlation_time)
-        complaints = [str(schedule.too_short(verdict.correlation_time))]
+        complaints = [PERHAPS_NONE + str(schedule.too_short(verdict.correlation_time))]
     if not complaints and not outcome.interrupted and not verdict.is_settled(burnt):
-        complaints = [_drift(gas, verdict, burnt)]
+        complaints = [(PERHAPS_NONE if gas.loses_energy else "") + _drift(gas, verdict, burnt)]
     return assemble(
         gas,
         [record.blocks for record in whole],
@@ -154,7 +156,7 @@ def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> R
         except TooShortError as error:
             if not plan.gas.loses_energy:
                 raise
-            record.complaint = str(error)
+            record.complaint = PERHAPS_NONE + str(error)
         energy = copy.energy
 
         def keep(amplitudes: Array) -> None:
@@ -164,7 +166,7 @@ def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> R
 
         observe_blocks(schedule, copy, keep, record.burn_in, monitor)
     except ClottedError as clot:
-        record.complaint = f"with the energy that passings lose the gas clots, it has no steady state: {clot}"
+        record.complaint = f"with the energy that passings lose the gas clots and has no steady state: {clot}"
     blocks.trimmed()
     return record
 
@@ -177,11 +179,11 @@ def _drift(gas: Gas, verdict: Verdict, burn_in: float) -> str:
     if verdict.is_settled(np.inf):
         return (
             f"the burn-in of {burn_in:.3g} is less than five correlation times of {verdict.correlation_time:.3g}: "
-            "the state is perhaps not steady"
+            "the state is perhaps not steady; give a longer burn_in"
         )
     return (
         f'the state is not steady: the {mode} of "{kind.name}" is not the same early and late in the run, by '
-        f"{abs(score):.1f} standard errors"
+        f"{abs(score):.1f} standard errors; give a longer burn_in"
     )
 
 
