@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pnp_exclusion.cli.commands.words import add_case, add_output, numbers
@@ -16,6 +16,7 @@ from pnp_exclusion.verification import LARGEST_SIZE
 if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case
     from pnp_exclusion.output.job import Job
+    from pnp_exclusion.particles.replicas import Progress
     from pnp_exclusion.verification.compare import LatticeSettings
     from pnp_exclusion.verification.continuum import Continuum
 
@@ -120,7 +121,7 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     from pnp_exclusion.verification.report import as_json, table, verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    comparison = compare_with_lattice(continuum, settings, communicator, job.console.progress)
+    comparison = compare_with_lattice(continuum, settings, communicator, _progress(job))
     if comparison.runs:
         job.folder.draw("lattice_profiles.png", "verification.plots.draw_profiles", title, comparison)
     if len(comparison.runs) > 1:
@@ -130,6 +131,11 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     return lines, comparison.failure or (INTERRUPTED if comparison.interrupted else 0)
 
 
+def _progress(job: Job) -> Callable[[int, Progress], None]:
+    """Say how far the run of a size is."""
+    return lambda sites, progress: job.console.progress(f"n = {sites}", progress)
+
+
 def _relax(
     job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
 ) -> tuple[list[str], Ending]:
@@ -137,7 +143,7 @@ def _relax(
     from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    relaxation = relax_step(continuum, settings, times, communicator, job.console.progress)
+    relaxation = relax_step(continuum, settings, times, communicator, _progress(job))
     if relaxation is None:
         return [relaxation_verdict(None)], INTERRUPTED
     job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)

@@ -1,1 +1,1 @@
-"""gas"""
+"""The hard-point gas: its model, its events, its stationary state and its coefficients."""

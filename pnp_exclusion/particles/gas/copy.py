@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pnp_exclusion.particles.gas.kernel import (
     COLUMNS,
     COUNT,
+    CROWDED,
+    DONE,
     HEAD,
     Counts,
     State,
@@ -29,6 +31,13 @@ Array = NDArray[np.float64]
 SLICE_EVENTS = 2_000_000
 """Between two looks at the monitor, about."""
 SAMPLES_PER_CROSSING = 20.0
+CROWDED_FACTOR = 100.0
+"""Events from one sample to the next, as multiples of those of a homogeneous gas, at which a gas is clotted."""
+LEAST_EVENTS = 100_000
+
+
+class ClottedError(RuntimeError):
+    """The particles meet more and more often without end: they have lost their energy and stick together."""
 
 
 def sample_time(gas: Gas) -> float:
@@ -53,6 +62,7 @@ class GasCopy:
         self.counts: Counts = no_counts(len(gas.kinds))
         self.moments: Array = np.zeros((3, len(gas.kinds), bins))
         self._full_scan = full_scan
+        self._most_events = int(max(LEAST_EVENTS, CROWDED_FACTOR * gas.event_rate * self.sample_time))
         self._events_per_sample = 1.0
         self._state = _draw(gas, np.random.default_rng(preparation), dynamics.generate_state(4, np.uint64))
         draw_entries(self._state, self.tables)
@@ -62,6 +72,7 @@ class GasCopy:
         """Clear the counters, run ``probes`` times ``samples_per_probe`` samples and count.
 
         Returns the slow modes, ``(probes, COLUMNS * kinds)``, or None when the monitor asked to stop on the way.
+        Raises `ClottedError`.
         """
         for counter in (*self.counts, self.moments):
             counter[...] = 0
@@ -79,17 +90,23 @@ class GasCopy:
 
     def _observe(self, amplitudes: Array, samples_per_probe: int) -> None:
         done = np.zeros(1, dtype=np.int64)
-        while not observe(
-            self._state,
-            self.tables,
-            self.counts,
-            done,
-            samples_per_probe,
-            self.sample_time,
-            amplitudes,
-            self.moments,
-            self._full_scan,
-        ):
+        while True:
+            ending = observe(
+                self._state,
+                self.tables,
+                self.counts,
+                done,
+                samples_per_probe,
+                self.sample_time,
+                amplitudes,
+                self.moments,
+                self._most_events,
+                self._full_scan,
+            )
+            if ending == DONE:
+                return
+            if ending == CROWDED:
+                raise ClottedError("the particles meet more and more often")
             self._state = _enlarged(self._state, self.tables)
 
     @property

@@ -22,6 +22,8 @@ from pnp_exclusion.particles.generator import uniform
 
 NOW, NEXT_LEFT, NEXT_RIGHT = 0, 1, 2
 HEAD, COUNT = 0, 1
+DONE, FULL, CROWDED = 0, 1, 2
+"""How `advance` and `observe` end: at their time, with no room in the ring, after more events than they may take."""
 COLUMNS = 5
 """Slow modes of a kind: number, cos(pi x/L), sin(pi x/L), energy, energy cos(pi x/L)."""
 
@@ -283,8 +285,11 @@ def _reach_end(state: Any, tables: Any, counts: Any, side: Any, now: Any) -> Non
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def advance(state: Any, tables: Any, counts: Any, until: Any, full_scan: bool) -> bool:
-    """Run to the time ``until``; False if the ring is full before, to be called again with a larger one."""
+def advance(state: Any, tables: Any, counts: Any, until: Any, most_events: Any, full_scan: bool) -> int:
+    """Run to the time ``until``; `FULL` if the ring is full before, to be called again with a larger one.
+
+    `CROWDED` after ``most_events``: particles that lose energy may meet ever more often.
+    """
     # taken out once: every look into a tuple of arrays costs a count of references
     x, v, t, kind, tree, ring, clock = state.x, state.v, state.t, state.kind, state.tree, state.ring, state.clock
     thresholds, weights, slowing, reduced = tables.thresholds, tables.weights, tables.slowing, tables.reduced
@@ -296,10 +301,11 @@ def advance(state: Any, tables: Any, counts: Any, until: Any, full_scan: bool) -
         entry = min(clock[NEXT_LEFT], clock[NEXT_RIGHT])
         # one place stays empty before the first particle, and one is taken by what enters
         full = entry < now and entry <= until and ring[COUNT] + 2 > mask
-        if full or min(now, entry) > until:
-            clock[NOW] = clock[NOW] if full else until
+        if full or min(now, entry) > until or events >= most_events:
+            stopped = full or min(now, entry) <= until
+            clock[NOW] = clock[NOW] if stopped else until
             counts.events[0] += events
-            return not full
+            return FULL if full else CROWDED if stopped else DONE
         events += 1
         clock[NOW] = min(now, entry)
         if entry < now:
@@ -395,19 +401,21 @@ def observe(
     sample_time: float,
     amplitudes: Any,
     moments: Any,
+    most_events: Any,
     full_scan: bool,
-) -> bool:
+) -> int:
     """Run and take samples, one row of ``amplitudes`` after the other, ``(probes, COLUMNS * kinds)``.
 
-    ``done``: how many samples of them are taken, ``(1,)``; ``moments``: sums over samples, ``(3, kinds, bins)``. False
-    if the ring is full before the last, to be called again with a larger one.
+    ``done``: how many samples of them are taken, ``(1,)``; ``moments``: sums over samples, ``(3, kinds, bins)``;
+    ``most_events``: from one sample to the next. Ends as `advance` does.
     """
     while done[0] < amplitudes.shape[0] * samples_per_probe:
-        if not advance(state, tables, counts, sample_time, full_scan):
-            return False
+        ending = advance(state, tables, counts, sample_time, most_events, full_scan)
+        if ending != DONE:
+            return ending
         set_clocks_back(state, tables)
         _add_moments(state, tables, moments)
         done[0] += 1
         if done[0] % samples_per_probe == 0:
             _slow_modes(state, tables, amplitudes[done[0] // samples_per_probe - 1])
-    return True
+    return DONE

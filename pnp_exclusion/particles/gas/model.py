@@ -165,6 +165,17 @@ class Gas:
         return float(self.length * np.sqrt(self.masses.max() / self.temperatures.min()))
 
     @property
+    def event_rate(self) -> float:
+        """Meetings and arrivals at the ends per time, if the hotter and the denser contact filled the whole gas."""
+        densities = np.nan_to_num(self.contact_densities.max(axis=0))
+        for position, kind in enumerate(self.kinds):
+            if kind.number is not None:
+                densities[position] = kind.number / self.length
+        speeds = np.sqrt(2 * self.temperatures.max() / np.pi * (1 / self.masses[:, None] + 1 / self.masses))
+        arrivals = np.sum(densities * np.sqrt(2 * self.temperatures.max() / np.pi / self.masses))
+        return float(0.5 * self.length * densities @ speeds @ densities + 2 * arrivals)
+
+    @property
     def loses_energy(self) -> bool:
         """Whether any pair of kinds loses energy on passing."""
         return bool(np.any(self.losses > 0))
