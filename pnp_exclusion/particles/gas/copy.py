@@ -109,6 +109,11 @@ class GasCopy:
                 raise ClottedError("the particles meet more and more often")
             self._state = _enlarged(self._state, self.tables)
 
+    def enter_at(self, rates: Array) -> None:
+        """Let particles enter at other rates, left and right, from now on: a Poisson process forgets what it was."""
+        self.tables.rates[:] = rates
+        draw_entries(self._state, self.tables)
+
     @property
     def particles(self) -> tuple[Array, Array, NDArray[np.int64]]:
         """Positions in ascending order, velocities and kinds, when all clocks are set back."""
