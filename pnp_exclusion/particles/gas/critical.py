@@ -33,6 +33,7 @@ POINTS = 4
 """Barriers within the window."""
 SMALLEST, LARGEST = 1e-4, 10.0
 """Barriers between which the critical one is looked for, in units of ``T``."""
+MOST_FITS = 20
 CLEAR = 3.0
 """Standard errors by which the excess must fall over the barriers near the root."""
 
@@ -146,11 +147,11 @@ def find_critical_barrier(
                 "pass the threshold"
             )
         measure(barrier)
-    line, near = _line(points, points[-1].barrier)
+    line, near, guess = _line(points, points[-1].barrier)
     while near < POINTS:
         # to one side and the other of what is found so far
-        measure(float(np.exp(line.root.mean)) * STEP ** (0.75 if near % 2 else -0.75))
-        line, near = _line(points, float(np.exp(line.root.mean)))
+        measure(guess * STEP ** (0.75 if near % 2 else -0.75))
+        line, near, guess = _line(points, guess)
     if not line.slope.mean < -CLEAR * line.slope.error:
         raise NoCriticalBarrierError(
             f"near the barrier {np.exp(line.middle):.4g} the energy that a particle carries passes the threshold only "
@@ -161,18 +162,18 @@ def find_critical_barrier(
     return CriticalBarrier(gas.length, root, tuple(sorted(points)))
 
 
-def _line(points: Sequence[Point], guess: float) -> tuple[Line, int]:
-    """Fit the excess over the logarithm of the barrier to the points near its root; also how many these are."""
-    for _ in range(10):
-        near = [point for point in points if 1 / WINDOW <= point.barrier / guess <= WINDOW]
-        line = fitted_line(
-            [float(np.log(point.barrier)) for point in near],
-            [point.excess for point in near],
-            [point.error for point in near],
-        )
-        # a line that hardly falls has its root anywhere
-        away = np.clip(line.root.mean - np.log(guess), -np.log(STEP), np.log(STEP))
-        guess *= float(np.exp(away))
-        if abs(away) < 1e-9:
+def _line(points: Sequence[Point], guess: float) -> tuple[Line, int, float]:
+    """Fit the excess over the logarithm of the barrier to the points near its root; also how many these are, and it.
+
+    A line that hardly falls has its root anywhere: the root is looked for near the points, and these are two at least.
+    """
+    least, most = min(points).barrier / STEP, max(points).barrier * STEP
+    for _ in range(MOST_FITS):
+        nearest = sorted(points, key=lambda point: abs(np.log(point.barrier / guess)))
+        near = [p for n, p in enumerate(nearest) if n < 2 or 1 / WINDOW <= p.barrier / guess <= WINDOW]
+        x = [float(np.log(point.barrier)) for point in near]
+        line = fitted_line(x, [point.excess for point in near], [point.error for point in near])
+        before, guess = guess, float(np.clip(np.exp(np.clip(line.root.mean, -50, 50)), least, most))
+        if abs(guess / before - 1) < 1e-9:
             break
-    return line, len(near)
+    return line, len(near), guess
