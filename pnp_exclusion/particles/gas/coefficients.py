@@ -12,7 +12,7 @@ the difference of mu per difference of temperature that stops it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pnp_exclusion.particles.gas.model import Gas
+from pnp_exclusion.particles.gas.onsager import Onsager
 from pnp_exclusion.particles.gas.result import GasResult
 from pnp_exclusion.particles.gas.stationary import simulate_gas
 from pnp_exclusion.particles.measure import Estimate, batch_estimate
@@ -33,6 +34,14 @@ Array = NDArray[np.float64]
 
 STRENGTH = 0.2
 """Of the forces of a response, in units of 1 for particles and 1/T for energy: what is beyond linear is 2 % at most."""
+
+
+class StoppedError(RuntimeError):
+    """The run was interrupted before all that a response needs was measured."""
+
+
+class NotSteadyError(RuntimeError):
+    """A gas under a small force has not become steady; says how that shows."""
 
 
 @dataclass(frozen=True)
@@ -58,70 +67,68 @@ class Coefficients:
         return difference / error if difference else np.nan
 
     @property
-    def energy_per_particle(self) -> Estimate:
-        """``r = L_ru/L_rr``."""
-        return self._propagated(lambda m: m[0, 1] / m[0, 0])
-
-    @property
-    def seebeck(self) -> Estimate:
-        """``(r - mu)/T``."""
-        return self._propagated(lambda m: (m[0, 1] / m[0, 0] - self.potential) / self.temperature)
-
-    @property
-    def conductivity(self) -> Estimate:
-        """``(L_uu - L_ru^2/L_rr)/T^2``: heat current by gradient of temperature without a particle current."""
-        return self._propagated(lambda m: _closed(m) / self.temperature**2)
-
-    @property
-    def figure_of_merit(self) -> Estimate:
-        """``zT = (r - mu)^2 L_rr/(L_uu - L_ru^2/L_rr)``, the gas against a perfect wire."""
-        return self._propagated(lambda m: (m[0, 1] / m[0, 0] - self.potential) ** 2 * m[0, 0] / _closed(m))
-
-    def loop_figure_of_merit(self, other: Array, other_length: float | None = None) -> Estimate:
-        """``YT`` of a loop of this gas and a leg with the matrix ``other``: see `loop_figure_of_merit`."""
-        length = other_length or self.length
-        return self._propagated(lambda m: loop_figure_of_merit((m, self.length), (other, length)))
-
-    @property
     def symmetric(self) -> Estimate:
         """The matrix with the weighted mean of ``L_ru`` and ``L_ur``; equal to the bit they are one estimate."""
         mean, error = self.matrix.mean.copy(), self.matrix.error.copy()
         cross, errors = mean[[0, 1], [1, 0]], error[[0, 1], [1, 0]]
         if cross[0] != cross[1]:
-            both = mean_of([Estimate(cross[side], errors[side]) for side in range(2)])
-            mean[[0, 1], [1, 0]], error[[0, 1], [1, 0]] = both.mean, both.error
+            weights = errors**-2.0
+            mean[[0, 1], [1, 0]] = weights @ cross / weights.sum()
+            error[[0, 1], [1, 0]] = weights.sum() ** -0.5
         return Estimate(mean, error)
 
-    def _propagated(self, function: Callable[[Array], float]) -> Estimate:
-        """A function of the symmetric matrix, with the error that its three entries, as independent, give it."""
+    @property
+    def onsager(self) -> Onsager:
+        """The symmetric matrix over the length."""
+        return Onsager(self.symmetric.mean / self.length)
+
+    @property
+    def energy_per_particle(self) -> Estimate:
+        """``r = L_ru/L_rr``."""
+        return self.of(lambda onsager: onsager.ratio)
+
+    @property
+    def seebeck(self) -> Estimate:
+        """``(r - mu)/T``."""
+        return self.of(lambda onsager: (onsager.ratio - self.potential) / self.temperature)
+
+    @property
+    def conductivity(self) -> Estimate:
+        """``(L_uu - L_ru^2/L_rr)/T^2``: heat current by gradient of temperature without a particle current."""
+        return self.of(lambda onsager: onsager.heat_conductance * self.length / self.temperature**2)
+
+    @property
+    def figure_of_merit(self) -> Estimate:
+        """``zT = (r - mu)^2 L_rr/(L_uu - L_ru^2/L_rr)``, the gas against a perfect wire."""
+        return self.of(lambda one: (one.ratio - self.potential) ** 2 * one.conductance / one.heat_conductance)
+
+    def loop_figure_of_merit(self, other: Onsager) -> Estimate:
+        """``YT`` of a loop of this gas and another leg, see `loop_figure_of_merit`."""
+        return self.of(lambda onsager: loop_figure_of_merit(onsager, other))
+
+    def of(self, function: Callable[[Onsager], float]) -> Estimate:
+        """Return a function of `onsager`, with the error that the three entries, as independent, give it."""
         mean, errors = self.symmetric
-        value, square = function(mean), 0.0
+        value, square = function(self.onsager), 0.0
         for a, b in ((0, 0), (0, 1), (1, 1)):
             step = 1e-6 * (abs(float(mean[a, b])) + float(errors[a, b]))
             moved = mean.copy()
             moved[a, b] += step
             moved[b, a] = moved[a, b]
             if step > 0:
-                square += ((function(moved) - value) / step * float(errors[a, b])) ** 2
+                change = (function(Onsager(moved / self.length)) - value) / step
+                square += (change * float(errors[a, b])) ** 2
         return Estimate(np.array(value), np.array(np.sqrt(square)))
 
 
-def _closed(matrix: Array) -> float:
-    """``L_uu - L_ru^2/L_rr``."""
-    return float(matrix[1, 1] - matrix[0, 1] ** 2 / matrix[0, 0])
+def loop_figure_of_merit(a: Onsager, b: Onsager) -> float:
+    """``YT = G_A G_B (r_A - r_B)^2/[(G_A + G_B) (K_A + K_B)]`` of two legs in a loop.
 
-
-def loop_figure_of_merit(*legs: tuple[Array, float]) -> float:
-    """``YT = G_A G_B (r_A - r_B)^2/[(G_A + G_B) (K_A + K_B)]`` of two legs, each a symmetric matrix and a length.
-
-    ``G = L_rr/length``, ``K = (L_uu - L_ru^2/L_rr)/length``: Benenti, Casati, Marchesoni, Wang, Phys. Rev. E 106,
+    ``G`` and ``K`` the conductances of particles and of heat: Benenti, Casati, Marchesoni, Wang, Phys. Rev. E 106,
     044104 (2022).
     """
-    (a, first), (b, second) = legs
-    conductances = a[0, 0] / first, b[0, 0] / second
-    series = conductances[0] * conductances[1] / sum(conductances)
-    carried = [m[0, 1] / m[0, 0] for m in (a, b)]
-    return float(series * (carried[0] - carried[1]) ** 2 / (_closed(a) / first + _closed(b) / second))
+    series = a.conductance * b.conductance / (a.conductance + b.conductance)
+    return series * (a.ratio - b.ratio) ** 2 / (a.heat_conductance + b.heat_conductance)
 
 
 def free_matrix(gas: Gas) -> Array:
@@ -182,7 +189,7 @@ def matrix_by_response(
     time, seed, replicas, workers, communicator, report, executor
         As for `simulate_gas`, for each of the runs, two for every force.
 
-    Raises as `simulate_gas`; `ValueError` as well for a gas that is not steady.
+    Raises as `response` does.
     """
     size = len(gas.open_kinds) + 1
     units = np.append(np.ones(size - 1), 1.0 / gas.mean_temperature)
@@ -215,7 +222,10 @@ def response(
     report: Report | None = None,
     executor: Executor | None = None,
 ) -> Estimate:
-    """Return half the difference of the currents under forces and their opposites about the same state midway."""
+    """Return half the difference of the currents under forces and their opposites about the same state midway.
+
+    Raises as `simulate_gas`, `NotSteadyError` for a gas that is not steady, `StoppedError` if interrupted.
+    """
     forces = np.asarray(forces, dtype=float)
     found = []
     for half, (sign, seeds) in enumerate(zip((1.0, -1.0), root_seed(seed).spawn(2), strict=True)):
@@ -231,9 +241,9 @@ def response(
             executor=executor,
         )
         if result.interrupted:
-            raise KeyboardInterrupt
+            raise StoppedError("interrupted before the response was measured")
         if result.complaint:
-            raise ValueError(result.complaint)
+            raise NotSteadyError(result.complaint)
         found.append(result.currents)
     up, down = found
     return Estimate(0.5 * (up.mean - down.mean), 0.5 * np.hypot(up.error, down.error))
@@ -254,10 +264,3 @@ def part_of(report: Report | None, part: int, parts: int) -> Report | None:
         report(Progress(fraction, progress.elapsed, remaining))
 
     return tell
-
-
-def mean_of(estimates: Sequence[Estimate]) -> Estimate:
-    """Mean of independent estimates, weighted by their errors."""
-    weights = np.array([one.error for one in estimates], dtype=float) ** -2.0
-    means = np.array([one.mean for one in estimates])
-    return Estimate((weights * means).sum(axis=0) / weights.sum(axis=0), weights.sum(axis=0) ** -0.5)

@@ -209,6 +209,19 @@ class Gas:
             right=Reservoir(right, tuple(map(float, contact))),
         )
 
+    def stretched(self, length: float) -> Gas:
+        """Return the gas of another length with the same densities; numbers of closed kinds are rounded."""
+        kinds = tuple(
+            kind if kind.number is None else replace(kind, number=round(kind.number * length / self.length))
+            for kind in self.kinds
+        )
+        return replace(self, length=length, kinds=kinds)
+
+    def with_barrier(self, height: float) -> Gas:
+        """Return the gas with another barrier between all unlike kinds that have one which can be passed."""
+        chosen = (self.barriers > 0) & np.isfinite(self.barriers) & ~np.eye(len(self.kinds), dtype=bool)
+        return replace(self, barriers=np.where(chosen, height, self.barriers))
+
     @property
     def midway(self) -> Gas:
         """The equilibrium midway between the reservoirs."""

@@ -80,12 +80,12 @@ class Blocks:
         self.events += int(counts.events[0])
         self.count += 1
 
-    def trimmed(self) -> Blocks:
-        """Without the room for blocks that were not reached."""
+    def keep(self, first: int = 0) -> None:
+        """Drop the blocks before the first one to keep, and the room for those that were not reached."""
         for name in ("flows", "lost", "meetings", "passings", "moments"):
-            setattr(self, name, getattr(self, name)[: self.count])
-        self.amplitudes = self.amplitudes[: self.count * self.probes_per_block]
-        return self
+            setattr(self, name, getattr(self, name)[first : self.count])
+        self.amplitudes = self.amplitudes[first * self.probes_per_block : self.count * self.probes_per_block]
+        self.count -= first
 
 
 @dataclass(frozen=True, eq=False)

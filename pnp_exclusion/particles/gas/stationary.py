@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+BURN_IN_CORRELATIONS = 6.0
+"""Correlation times that burn-in lasts at least."""
+MOST_LATE = 0.25
+"""Of a run that may be given to the burn-in afterwards."""
 PERHAPS_NONE = "with the energy that passings lose there may be no steady state: "
 
 
@@ -124,6 +129,12 @@ def simulate_gas(
         )
     verdict = judge(schedule, [record.blocks.amplitudes for record in whole])
     burnt = max(record.burn_in for record in whole)
+    late = blocks_of_burn_in(schedule, verdict, min(record.burn_in for record in whole))
+    if 0 < late <= min(record.blocks.count for record in whole) * MOST_LATE:
+        for record in whole:
+            record.blocks.keep(late)
+        burnt += late * schedule.block_time
+        verdict = judge(schedule, [record.blocks.amplitudes for record in whole])
     if not (verdict.enough or outcome.interrupted or complaints):
         if not gas.loses_energy:
             raise schedule.too_short(verdict.correlation_time)
@@ -143,6 +154,12 @@ def simulate_gas(
         seconds=clock.monotonic() - begun,
         interrupted=outcome.interrupted,
     )
+
+
+def blocks_of_burn_in(schedule: Schedule, verdict: Verdict, burn_in: float) -> int:
+    """Return how many blocks were still burn-in, now that the correlation time of all replicas is known."""
+    missing = BURN_IN_CORRELATIONS * verdict.correlation_time - burn_in
+    return max(0, ceil(missing / schedule.block_time))
 
 
 def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> Record:
@@ -167,7 +184,7 @@ def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> R
         observe_blocks(schedule, copy, keep, record.burn_in, monitor)
     except ClottedError as clot:
         record.complaint = f"with the energy that passings lose the gas clots and has no steady state: {clot}"
-    blocks.trimmed()
+    blocks.keep()
     return record
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from pnp_exclusion.case.gas_tables import SIDES
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.particles.gas.coefficients import Coefficients, free_matrix
+from pnp_exclusion.particles.gas.onsager import Onsager
 from pnp_exclusion.particles.measure import Estimate
 from pnp_exclusion.studies.gas.run import GasRun
 from pnp_exclusion.studies.gas.setup import GasUnits, Unit
@@ -38,7 +40,7 @@ def as_json(run: GasRun) -> dict[str, Any]:
     return {
         "converged": result.steady,
         "complaint": result.complaint,
-        "interrupted": result.interrupted,
+        "interrupted": run.interrupted,
         "units": run.case.gas.units,
         "kinds": kinds,
         "force": {n: quantity(f, units.force(n)) for n, f in zip(run.names, gas.forces, strict=True)},
@@ -153,11 +155,11 @@ def _coefficients(run: GasRun, found: Coefficients) -> dict[str, Any]:
     }
 
 
-def free_leg(run: GasRun) -> np.ndarray:
-    """Return the matrix of the open kind alone, which nothing hinders, in a leg of the same length."""
-    matrix = free_matrix(run.gas)
-    own, temperature = matrix[0, 0], run.gas.mean_temperature
-    return np.array([[own, temperature * own], [temperature * own, 2 * temperature**2 * own]])
+def free_leg(run: GasRun) -> Onsager:
+    """Return the open kind alone, which nothing hinders, in a leg of the same length."""
+    (opened,), gas = run.gas.open_kinds, run.gas
+    alone = replace(gas, kinds=(gas.kinds[opened],), barriers=np.zeros((1, 1)), losses=np.zeros((1, 1)))
+    return Onsager(free_matrix(alone) / gas.length)
 
 
 # ---- the terminal ----
@@ -193,7 +195,7 @@ def table(run: GasRun) -> list[str]:
         f"energy balance {result.imbalance:.1e}; {result.events} events in {result.seconds:.1f} s, "
         f"correlation time {result.verdict.correlation_time * units.time[0]:.3g} {units.time[1]}".rstrip()
     )
-    if result.interrupted:
+    if run.interrupted:
         lines.append("interrupted: what was measured until then")
     return lines
 

@@ -14,6 +14,8 @@ from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     STRENGTH,
     Coefficients,
+    NotSteadyError,
+    StoppedError,
     coefficients_of,
     matrix_by_covariance,
     matrix_by_response,
@@ -64,6 +66,8 @@ class GasRun:
         By the way they were measured, "response" and "covariance"; empty if not asked for.
     linear
         Currents that the coefficients by response give for the forces of the case; None without them.
+    interrupted
+        Before all was measured that was asked for.
     """
 
     case: GasCase
@@ -72,6 +76,7 @@ class GasRun:
     result: GasResult
     coefficients: dict[str, Coefficients] = field(default_factory=dict)
     linear: Estimate | None = None
+    interrupted: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -136,10 +141,13 @@ def run_gas(case: GasCase, settings: Settings, with_coefficients: bool = False) 
     with refusals(case):
         result = stationary(gas, seeds[0], 0, case.gas.bins, BATCHES)
         if not with_coefficients or result.interrupted or not result.steady:
-            return GasRun(case, gas, settings, result)
+            return GasRun(case, gas, settings, result, interrupted=result.interrupted)
         still = stationary(gas.midway, seeds[1], 1, 1, COVARIANCE_BATCHES)
         report = part_of(settings.report, 1, 2)
-        response = matrix_by_response(gas, time, seeds[2], settings.replicas, STRENGTH, *spread, report)
+        try:
+            response = matrix_by_response(gas, time, seeds[2], settings.replicas, STRENGTH, *spread, report)
+        except StoppedError:
+            return GasRun(case, gas, settings, result, interrupted=True)
     matrices = {"response": response, "covariance": matrix_by_covariance(still)}
     coefficients = {way: coefficients_of(gas, matrix) for way, matrix in matrices.items()}
     forces = gas.forces / gas.length
@@ -154,5 +162,5 @@ def refusals(case: GasCase) -> Iterator[None]:
         yield
     except ValueError as error:
         raise UsageError(f"{case.path}: {error}") from None
-    except NothingMeasuredError as error:
+    except (NothingMeasuredError, NotSteadyError) as error:
         raise ConvergenceError(f"{case.path}: {error}") from None
