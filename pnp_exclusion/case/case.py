@@ -81,7 +81,7 @@ def read_case(path: str | Path, law: str | None = None) -> Case:
     path = Path(path)
     tables = parsed(path)
     if "gas" in tables and "model" not in tables:
-        raise CaseError(path, ["is the case of a gas, which the command gas runs"])
+        raise CaseError(path, ["is the case of a gas, which the commands gas and engine run"])
     if law is not None and isinstance(tables.get("model"), dict):
         tables["model"]["law"] = law
         without_parameters_of_others(tables["model"])

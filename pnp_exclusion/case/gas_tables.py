@@ -111,6 +111,12 @@ class GasCase:
         return {"title": self.title, "gas": gas, "output": written(self.output)}
 
 
+def is_gas_case(path: str | Path) -> bool:
+    """Whether a case file is that of a gas."""
+    tables = parsed(Path(path))
+    return "gas" in tables and "model" not in tables
+
+
 def read_gas_case(path: str | Path) -> GasCase:
     """Read and check the case file of a gas; `CaseError` says every mistake in one sentence."""
     path = Path(path)

@@ -108,7 +108,8 @@ def simulate_loop(
         As for `simulate_gas`.
 
     Raises `TooShortError` (a `ValueError`) when ``time`` holds too few decorrelated samples, `ValueError` for bad
-    input or reservoirs that run empty, `NothingMeasuredError` when interrupted before one block was complete.
+    input or reservoirs that run empty, `ClottedError` or, when interrupted, `NothingMeasuredError` before one block was
+    complete.
     Interrupted later, it returns what is measured, with ``interrupted`` set.
     """
     begun = clock.monotonic()
@@ -132,10 +133,10 @@ def simulate_loop(
     records: list[_Record] = outcome.results
     whole = [record for record in records if record.flows]
     complaints = [record.complaint for record in records if record.complaint]
+    if not whole and complaints:
+        raise ClottedError(complaints[0])
     if not whole:
-        raise NothingMeasuredError(
-            (complaints or ["interrupted"])[0] + " before the first block was complete: nothing is measured"
-        )
+        raise NothingMeasuredError("interrupted before the first block was complete: nothing is measured")
     verdict = judge(schedule, [np.concatenate(record.amplitudes) for record in whole])
     burnt = max(record.burn_in for record in whole)
     if not (verdict.enough or outcome.interrupted or complaints):
