@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pnp_exclusion.particles.gas.copy import ClottedError
 from pnp_exclusion.particles.gas.loop import GasLoop, LoopCopy
-from pnp_exclusion.particles.measure import Estimate, batch_estimate, ratio_estimate
+from pnp_exclusion.particles.measure import Estimate, batch_estimate
 from pnp_exclusion.particles.replicas import Monitor, Report, root_seed, spread
 from pnp_exclusion.particles.stationary import (
     FEWEST_BATCHES,
@@ -143,22 +143,11 @@ def simulate_loop(
         raise schedule.too_short(verdict.correlation_time)
     if not complaints and not outcome.interrupted and not verdict.is_settled(burnt):
         complaints = ["the state is not steady: gases or reservoirs are not the same early and late in the run"]
-    # (replicas, batches, gases, ends, particles and energy)
     flows = stacked([np.array(record.flows) for record in whole], verdict.factor) / schedule.block_time
-    means = flows.mean(axis=3)
-    first, others = means[:, :, 0, 0], means[:, :, 1:, 0].sum(axis=2)
-    power = means[:, :, :, 0] @ np.array([gas.biases[0] for gas in loop.gases])
-    heat = flows[:, :, :, 0, 1].sum(axis=2)
-    each = [batch_estimate(means[..., entry]) for entry in range(2)]
+    forces = stacked([np.array(record.forces) for record in whole], verdict.factor)
     return LoopResult(
         loop=loop,
-        currents=Estimate(*(np.stack(parts, axis=-1) for parts in zip(*each, strict=True))),
-        net=batch_estimate(first + others),
-        round=batch_estimate(0.5 * (first - others)),
-        power=batch_estimate(power),
-        heat=batch_estimate(heat),
-        efficiency=ratio_estimate(power, heat),
-        force=batch_estimate(stacked([np.array(record.forces) for record in whole], verdict.factor)),
+        **_estimates(loop, flows, forces),
         complaint=(complaints or [""])[0],
         correlation_time=verdict.correlation_time,
         burn_in=burnt,
@@ -167,6 +156,39 @@ def simulate_loop(
         seconds=clock.monotonic() - begun,
         interrupted=outcome.interrupted,
     )
+
+
+def _estimates(loop: GasLoop, flows: Array, forces: Array) -> dict[str, Estimate]:
+    """From batches ``(replicas, batches, gases, ends, particles and energy)``, and of the force, what a result has.
+
+    The correlation of neighbouring batches is pooled over all quantities, each in units of its own deviation.
+    """
+    means = flows.mean(axis=3)
+    first, others = means[..., 0, 0], means[..., 1:, 0].sum(axis=2)
+    power = means[..., 0] @ np.array([gas.biases[0] for gas in loop.gases])
+    heat = flows[..., 0, 1].sum(axis=2)
+    efficiency = power.mean() / heat.mean()
+    series = {
+        "net": first + others,
+        "round": 0.5 * (first - others),
+        "power": power,
+        "heat": heat,
+        # the linearised ratio, about its mean
+        "efficiency": efficiency + (power - efficiency * heat) / heat.mean(),
+        "force": forces,
+        "currents": means.reshape(*means.shape[:2], -1),
+    }
+    columns = np.concatenate([one.reshape(*means.shape[:2], -1) for one in series.values()], axis=2)
+    scale = columns.std(axis=(0, 1))
+    scale[scale == 0.0] = 1.0
+    found = batch_estimate(columns / scale)
+    estimates, at = {}, 0
+    for name, one in series.items():
+        part = slice(at, at + one[0, 0].size)
+        shape = means.shape[2:] if name == "currents" else ()
+        estimates[name] = Estimate(*((of * scale)[part].reshape(shape) for of in found))
+        at = part.stop
+    return estimates
 
 
 def _run_replica(plan: _Plan, seed: np.random.SeedSequence, monitor: Monitor) -> _Record:

@@ -31,7 +31,7 @@ from pnp_exclusion.studies.gas.setup import gas_of, time_of
 
 SAME_RESERVOIRS = 1e-9
 """Relative, by which the temperatures of two legs' reservoirs may differ; of ``mu/T``, absolute."""
-CROSSINGS = 5.0
+CROSSINGS = 3.0
 """Of the slower gas: the shortest time in which reservoirs of the size chosen relax."""
 KINETIC, MEASURED = "kinetic limit", "measured"
 """Ways to the legs' coefficients."""
