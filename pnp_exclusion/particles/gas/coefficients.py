@@ -163,6 +163,8 @@ def matrix_by_covariance(result: GasResult) -> Estimate:
     # what the mean of all blocks has taken from each product
     count = result.blocks.shape[0] * result.blocks.shape[1]
     whole = (products + ahead + np.swapaxes(ahead, 2, 3)) * (1 + 3 / count)
+    # equal to the bit, in whatever order products were added
+    whole = 0.5 * (whole + np.swapaxes(whole, 2, 3))
     scale = result.gas.length * result.block_time / 2
     size = whole.shape[-1]
     found = [[batch_estimate(whole[..., a, b]) for b in range(size)] for a in range(size)]

@@ -25,7 +25,10 @@ HEAD, COUNT = 0, 1
 DONE, FULL, CROWDED = 0, 1, 2
 """How `advance` and `observe` end: at their time, with no room in the ring, after more events than they may take."""
 COLUMNS = 5
-"""Slow modes of a kind: number, cos(pi x/L), sin(pi x/L), energy, energy cos(pi x/L)."""
+"""Slow modes of a kind: sums of |v|, |v| cos(pi x/L), |v| sin(pi x/L), energy, energy cos(pi x/L).
+
+A particle as slow as none of the others stays as long as it likes, and sums of 1 have no correlation time.
+"""
 
 
 class Tables(NamedTuple):
@@ -384,9 +387,9 @@ def _slow_modes(state: Any, tables: Any, amplitudes: Any) -> None:
         kind, v = state.kind[place], state.v[place]
         phase = np.pi * state.x[place] / tables.length
         energy, cosine, first = 0.5 * tables.masses[kind] * v * v, np.cos(phase), COLUMNS * kind
-        amplitudes[first] += 1.0
-        amplitudes[first + 1] += cosine
-        amplitudes[first + 2] += np.sin(phase)
+        amplitudes[first] += abs(v)
+        amplitudes[first + 1] += abs(v) * cosine
+        amplitudes[first + 2] += abs(v) * np.sin(phase)
         amplitudes[first + 3] += energy
         amplitudes[first + 4] += energy * cosine
 

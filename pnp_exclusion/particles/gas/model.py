@@ -96,12 +96,15 @@ class Gas:
                     f"the {side} reservoir has {len(end.potentials)} potentials for {len(self.open_kinds)} open kinds"
                 )
         count = len(self.kinds)
-        for name, least, most in (("barriers", 0.0, np.inf), ("losses", 0.0, 1.0)):
+        for name, right, words in (
+            ("barriers", lambda table: table >= 0, "0 or greater"),
+            ("losses", lambda table: (table >= 0) & (table < 1), "at least 0 and less than 1"),
+        ):
             table = np.array(getattr(self, name), dtype=float)
             if table.shape != (count, count) or not np.array_equal(table, table.T):
                 raise ValueError(f"{name} must be a symmetric table of {count} by {count} kinds")
-            if not np.all((table >= least) & (table <= most)) or np.any(self.losses == 1.0):
-                raise ValueError(f"{name} must be {'0 or greater' if most > 1 else 'at least 0 and less than 1'}")
+            if not np.all(right(table)):
+                raise ValueError(f"{name} must be {words}")
             object.__setattr__(self, name, table)
 
     @property

@@ -15,7 +15,7 @@ from pnp_exclusion.particles.stationary import Verdict, smallest_merge, stacked
 
 Array = NDArray[np.float64]
 
-MODES = ("number", "position", "middle", "energy", "place of the energy")
+MODES = ("motion", "place of the motion", "middle of the motion", "energy", "place of the energy")
 """What the slow modes of a kind say, in the order of `kernel._slow_modes`."""
 assert len(MODES) == COLUMNS
 

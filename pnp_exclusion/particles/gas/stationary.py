@@ -36,6 +36,10 @@ Array = NDArray[np.float64]
 
 BURN_IN_CORRELATIONS = 6.0
 """Correlation times that burn-in lasts at least."""
+STEADY_SCORE = 6.0
+"""Standard errors of a drift: slow particles, which nothing stirs up, give the modes long tails."""
+GROWTH = 3.0
+"""Standard deviations of a number in equilibrium by which a mean number may not grow."""
 MOST_LATE = 0.25
 """Of a run that may be given to the burn-in afterwards."""
 PERHAPS_NONE = "with the energy that passings lose there may be no steady state: "
@@ -139,7 +143,8 @@ def simulate_gas(
         if not gas.loses_energy:
             raise schedule.too_short(verdict.correlation_time)
         complaints = [PERHAPS_NONE + str(schedule.too_short(verdict.correlation_time))]
-    if not complaints and not outcome.interrupted and not verdict.is_settled(burnt):
+    complaints += growth(gas, [record.blocks for record in whole])
+    if not complaints and not outcome.interrupted and not is_steady(verdict, burnt):
         complaints = [(PERHAPS_NONE if gas.loses_energy else "") + _drift(gas, verdict, burnt)]
     return assemble(
         gas,
@@ -154,6 +159,27 @@ def simulate_gas(
         seconds=clock.monotonic() - begun,
         interrupted=outcome.interrupted,
     )
+
+
+def is_steady(verdict: Verdict, burn_in: float) -> bool:
+    """Whether no drift is seen and the burn-in was five correlation times; see `STEADY_SCORE`."""
+    return bool(np.abs(verdict.drift).max() < STEADY_SCORE) and verdict.was_burnt_in(burn_in)
+
+
+def growth(gas: Gas, copies: Sequence[Blocks]) -> list[str]:
+    """Say of every open kind whether its number grows or falls by more than it fluctuates."""
+    numbers = np.concatenate(
+        [blocks.moments[:, 0].sum(axis=-1) for blocks in copies if blocks.count == copies[0].count]
+    )
+    numbers = numbers.reshape(-1, copies[0].count, len(gas.kinds)).mean(axis=0)
+    early, late = (
+        numbers[part].mean(axis=0) for part in (slice(0, -(-len(numbers) // 5)), slice(len(numbers) // 2, None))
+    )
+    return [
+        f'the state is not steady: the number of "{gas.kinds[a].name}" goes from {early[a]:.4g} to {late[a]:.4g}'
+        for a in gas.open_kinds
+        if abs(late[a] - early[a]) > GROWTH * np.sqrt(numbers[:, a].mean())
+    ]
 
 
 def blocks_of_burn_in(schedule: Schedule, verdict: Verdict, burn_in: float) -> int:
@@ -193,7 +219,7 @@ def _drift(gas: Gas, verdict: Verdict, burn_in: float) -> str:
     worst = int(np.argmax(np.abs(verdict.drift)))
     kind, mode = gas.kinds[worst // COLUMNS], MODES[worst % COLUMNS]
     score = float(verdict.drift[worst])
-    if verdict.is_settled(np.inf):
+    if is_steady(verdict, np.inf):
         return (
             f"the burn-in of {burn_in:.3g} is less than five correlation times of {verdict.correlation_time:.3g}: "
             "the state is perhaps not steady; give a longer burn_in"
