@@ -149,7 +149,7 @@ def run_gas_engine(
 
     The biases and the difference of ``mu`` in the cases do not matter: they float. Raises `CaseError` for a gas that is
     no leg, `UsageError` for two that do not fit together, drive nothing or have no kinetic limit, or numbers out of
-    range, `ConvergenceError` for a gas that does not become steady.
+    range, `ConvergenceError` for a gas that does not become steady, `KeyboardInterrupt` if nothing was measured by then.
     """
     copies = _copies(area_ratio)
     if points < 3:
@@ -167,6 +167,8 @@ def run_gas_engine(
         for grown in _grown(engine, points, settings, number):
             engine = grown
     except (StoppedError, NothingMeasuredError):
+        if not engine.simulated:
+            raise KeyboardInterrupt from None
         return replace(engine, interrupted=True)
     except ClottedError as clot:
         raise ConvergenceError(f"{case.path}: {clot}") from None
