@@ -149,7 +149,8 @@ def run_gas_engine(
 
     The biases and the difference of ``mu`` in the cases do not matter: they float. Raises `CaseError` for a gas that is
     no leg, `UsageError` for two that do not fit together, drive nothing or have no kinetic limit, or numbers out of
-    range, `ConvergenceError` for a gas that does not become steady, `KeyboardInterrupt` if nothing was measured by then.
+    range, `ConvergenceError` for a gas that does not become steady, `KeyboardInterrupt` if interrupted before anything
+    is measured.
     """
     copies = _copies(area_ratio)
     if points < 3:
