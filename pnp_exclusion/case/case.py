@@ -82,6 +82,8 @@ def read_case(path: str | Path, law: str | None = None) -> Case:
     tables = parsed(path)
     if "lattice" in tables and "model" not in tables:
         raise CaseError(path, ['is a lattice whose particles carry energy, which "pnp-exclusion lattice" runs'])
+    if "gas" in tables and "model" not in tables:
+        raise CaseError(path, ["is the case of a gas, which the commands gas and engine run"])
     if law is not None and isinstance(tables.get("model"), dict):
         tables["model"]["law"] = law
         without_parameters_of_others(tables["model"])

@@ -184,6 +184,7 @@ OUR_FILES = {
     "profile.csv",
     "fields.bp",
     "lattice.json",
+    "gas.json",
     "coupling.json",
     "entropy.csv",
     "engine.json",
@@ -199,6 +200,8 @@ OUR_FILES = {
             "lattice_profiles",
             "lattice_convergence",
             "lattice_relaxation",
+            "gas_profiles",
+            "gas_critical",
             "entropy",
             "power_efficiency",
             "engine",
@@ -386,25 +389,30 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
     memory
         The most bytes that each rank has held.
     """
-    written = solution.setup.case.as_written()
-    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
-    content = {
-        "case": written,
+    content = case_manifest(solution.setup.case.as_written(), ranks) | {
         "law": solution.discretisation.problem.law.name,
-        "case_sha256": hashlib.sha256(canonical).hexdigest(),
-        "command_line": sys.argv[1:],
-        "versions": versions(),
         "petsc_options": solution.petsc_options,
         "petsc_options_unused": solution.unused_petsc_options,
         "linear": solution.report.linear,
         "tried": solution.report.tried,
-        "ranks": ranks,
         "peak_memory_mb": [round(bytes_held / 1e6) for bytes_held in memory],
         "seconds": dict(solution.seconds),
     }
     if solution.setup.case.domain.shape == "gmsh":
         content["mesh_sha256"] = hashlib.sha256(solution.setup.case.mesh_path.read_bytes()).hexdigest()
     return content
+
+
+def case_manifest(written: dict[str, Any], ranks: int) -> dict[str, Any]:
+    """Return what every manifest says: the case with defaults filled in, its hash, and what ran."""
+    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
+    return {
+        "case": written,
+        "case_sha256": hashlib.sha256(canonical).hexdigest(),
+        "command_line": sys.argv[1:],
+        "versions": versions(),
+        "ranks": ranks,
+    }
 
 
 def versions() -> dict[str, str]:

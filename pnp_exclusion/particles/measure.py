@@ -83,6 +83,18 @@ def connected_estimate(products: Array, first: Array, second: Array) -> Estimate
     return Estimate(linear.mean + mean_first * mean_second + covariance, linear.error)
 
 
+def ratio_estimate(numerators: Array, denominators: Array) -> Estimate:
+    """Estimate the ratio of two means from batches ``(replicas, batches, ...)``; nan where the lower one is zero.
+
+    The error is that of the linearised statistic.
+    """
+    below = denominators.mean(axis=(0, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = numerators.mean(axis=(0, 1)) / below
+        linear = batch_estimate(np.nan_to_num((numerators - ratio * denominators) / below))
+    return Estimate(ratio, np.where(np.isnan(ratio), np.nan, linear.error))
+
+
 def integrated_time(series: Array) -> Array:
     """Integrated autocorrelation time ``1/2 + sum_t rho(t)`` of each column, in steps.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pnp_exclusion.cli.commands.words import add_case, add_output, numbers
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case
     from pnp_exclusion.case.lattice_tables import LatticeCase
     from pnp_exclusion.output.job import Job
+    from pnp_exclusion.particles.replicas import Progress
     from pnp_exclusion.verification.compare import LatticeSettings
     from pnp_exclusion.verification.continuum import Continuum
 
@@ -133,7 +134,7 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     from pnp_exclusion.verification.report import as_json, table, verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    comparison = compare_with_lattice(continuum, settings, communicator, job.console.progress)
+    comparison = compare_with_lattice(continuum, settings, communicator, _progress(job))
     if comparison.runs:
         job.folder.draw("lattice_profiles.png", "verification.plots.draw_profiles", title, comparison)
     if len(comparison.runs) > 1:
@@ -143,6 +144,11 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     return lines, comparison.failure or (INTERRUPTED if comparison.interrupted else 0)
 
 
+def _progress(job: Job) -> Callable[[int, Progress], None]:
+    """Say how far the run of a size is."""
+    return lambda sites, progress: job.console.progress(f"n = {sites}", progress)
+
+
 def _relax(
     job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
 ) -> tuple[list[str], Ending]:
@@ -150,7 +156,7 @@ def _relax(
     from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    relaxation = relax_step(continuum, settings, times, communicator, job.console.progress)
+    relaxation = relax_step(continuum, settings, times, communicator, _progress(job))
     if relaxation is None:
         return [relaxation_verdict(None)], INTERRUPTED
     job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)
@@ -175,7 +181,7 @@ def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str],
     settings = EnergySettings(sizes, replicas, arguments.time, arguments.seed, arguments.workers)
     with Job(arguments, petsc_options) as job:
         communicator = job.comm if job.comm.size > 1 else None
-        campaign = measure_energy(case, settings, communicator, job.console.progress)
+        campaign = measure_energy(case, settings, communicator, _progress(job))
         if campaign.runs and case.output.pictures:
             job.folder.draw("lattice_profiles.png", "studies.energy.plots.draw_energy", case.title, campaign)
         manifest = {"case": case.as_written(), "command_line": sys.argv[1:]}

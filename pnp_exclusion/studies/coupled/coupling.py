@@ -15,8 +15,8 @@ from pnp_exclusion.observe.forces import SAME
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_solution, settings_of
 from pnp_exclusion.solver.tangents import TangentSolver
-from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, greatest, steady_of
-from pnp_exclusion.studies.coupled.conversion import Conversion
+from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, steady_of
+from pnp_exclusion.studies.coupled.conversion import Conversion, greatest
 from pnp_exclusion.studies.coupled.directions import (
     SALINITY,
     VOLTAGE,
