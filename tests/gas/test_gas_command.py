@@ -10,7 +10,7 @@ import pytest
 from conftest import EXAMPLES, change, example, mistakes, run_command
 
 from pnp_exclusion.case.case import read_case
-from pnp_exclusion.case.gas_tables import checked_gas_case
+from pnp_exclusion.case.gas_case import checked_gas_case
 from pnp_exclusion.case.quantities import BOLTZMANN
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.studies.gas.critical import run_critical

@@ -13,7 +13,7 @@ from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.runtime import fenicsx
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.gas_tables import GasCase
+    from pnp_exclusion.case.gas_case import GasCase
     from pnp_exclusion.output.job import Job
     from pnp_exclusion.studies.gas.run import Settings
 
@@ -59,7 +59,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from mpi4py import MPI
 
-    from pnp_exclusion.case.gas_tables import read_gas_case
+    from pnp_exclusion.case.gas_case import read_gas_case
     from pnp_exclusion.output.job import Job
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.studies.gas.run import Settings

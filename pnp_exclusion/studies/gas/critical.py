@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from pnp_exclusion.case.gas_tables import GasCase
+from pnp_exclusion.case.gas_case import GasCase
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.particles.gas.coefficients import StoppedError, part_of

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnp_exclusion.case.gas_tables import ENERGY, GasCase
+from pnp_exclusion.case.gas_case import GasCase
+from pnp_exclusion.case.gas_tables import ENERGY
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     STRENGTH,
