@@ -52,7 +52,7 @@ class Settings:
 
     time: float | None = None
     replicas: int = 4
-    seed: int = 1
+    seed: int | np.random.SeedSequence = 1
     burn_in: float | None = None
     workers: int = 1
     communicator: MPI.Comm | None = None
