@@ -92,7 +92,7 @@ class GasRun:
 
 
 def regime(a: int, current: float, error: float, forces: np.ndarray) -> str:
-    """Return the direction of current ``a``: "forward", along its own force, or "driven" by another against its own;
+    """Return the direction of current ``a``: "forward", along its own force, or "driven" by another, not along its own;
     "inverse" if it runs against every force there is; "unresolved" within three errors of zero; "none" without forces.
     """
     if not np.any(forces):

@@ -41,7 +41,7 @@ KEPT = (
 MARKS = {
     "inverse": ("o", "inverse current"),
     "unresolved": ("x", "unresolved"),
-    "driven": ("^", "driven, against its force"),
+    "driven": ("^", "driven by the other force"),
 }
 
 
