@@ -24,6 +24,7 @@ from pnp_exclusion.studies.gas.run import CLEAR, GasRun, Settings, run_gas
 from pnp_exclusion.studies.gas.setup import GasUnits
 from pnp_exclusion.studies.sweeps.design import Design, design_of
 
+MOST_TICKS = 8
 SEPARATED = 0.25
 """Separation in size from which two kinds are called phase separated, if it is clear of its error."""
 KEPT = (
@@ -229,7 +230,7 @@ def _line(axis: Axes, sweep: GasSweep, label: str, read: Callable[[GasRun], tupl
     axis.errorbar(x, values, 2.0 * errors, fmt="o-", markersize=3, linewidth=0.9, color=colour)
     axis.axhline(0.0, color="black", linewidth=0.8)
     axis.set_xscale("log" if driving.log else "linear")
-    axis.set_xlabel(_name(sweep, 0))
+    axis.set_xlabel(f"{driving.name} [{driving.unit}]" if driving.unit else driving.name)
     axis.set_ylabel(label)
 
 
@@ -245,38 +246,31 @@ def _map(
     shape = sweep.design.shape
     assert shape is not None
     values = np.array([np.nan if point.run is None else read(point.run)[0] for point in sweep.points]).reshape(shape)
-    x, y = (np.array(driving.values, dtype=float) for driving in sweep.design.drivings)
     largest = float(np.nanmax(np.abs(values))) or 1.0
-    drawn = axis.pcolormesh(
-        x, y, values.T, cmap=colours, norm=TwoSlopeNorm(0.0, -largest, largest), shading="nearest", rasterized=True
+    # by position, whatever the spacing: every gas has the same room
+    drawn = axis.imshow(
+        values.T, origin="lower", aspect="auto", cmap=colours, norm=TwoSlopeNorm(0.0, -largest, largest)
     )
     figure.colorbar(drawn, ax=axis, label=label)
-    for word, (marker, told) in MARKS.items():
-        where = [p for p in sweep.points if name and p.run is not None and p.run.regimes[name] == word]
-        if where:
-            at = np.array([[float(value) for value in point.at.values()] for point in where]).T
-            axis.scatter(
-                *at,
-                marker=marker,
-                s=22,
-                color="black",
-                facecolor=None if marker == "x" else "none",
-                linewidth=0.9,
-                label=told,
-            )
-    apart = [] if name else [point for point in sweep.points if point.separated]
-    if apart:
-        at = np.array([[float(value) for value in point.at.values()] for point in apart]).T
-        axis.scatter(*at, marker="s", s=22, facecolor="none", edgecolor="black", linewidth=0.9, label="phase separated")
+    steps = [np.unravel_index(number, shape) for number in range(len(sweep.points))]
+
+    def mark(where: list[bool], marker: str, told: str) -> None:
+        if any(where):
+            at = np.array([step for step, wanted in zip(steps, where, strict=True) if wanted]).T
+            inside = None if marker == "x" else "none"
+            axis.scatter(*at, marker=marker, s=22, color="black", facecolor=inside, linewidth=0.9, label=told)
+
+    if name:
+        for word, (marker, told) in MARKS.items():
+            mark([p.run is not None and p.run.regimes[name] == word for p in sweep.points], marker, told)
+    else:
+        mark([point.separated for point in sweep.points], "s", "phase separated")
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=3)
+        axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.0, -0.14))
     axis.grid(visible=False)
-    axis.set_xscale("log" if sweep.design.drivings[0].log else "linear")
-    axis.set_yscale("log" if sweep.design.drivings[1].log else "linear")
-    axis.set_xlabel(_name(sweep, 0))
-    axis.set_ylabel(_name(sweep, 1))
-
-
-def _name(sweep: GasSweep, position: int) -> str:
-    driving = sweep.design.drivings[position]
-    return f"{driving.name} [{driving.unit}]" if driving.unit else driving.name
+    for driving, ticks, labelled in zip(
+        sweep.design.drivings, (axis.set_xticks, axis.set_yticks), (axis.set_xlabel, axis.set_ylabel), strict=True
+    ):
+        every = -(-len(driving.values) // MOST_TICKS)
+        ticks(range(0, len(driving.values), every), [f"{float(v):.3g}" for v in driving.values[::every]])
+        labelled(f"{driving.name} [{driving.unit}]" if driving.unit else driving.name)
