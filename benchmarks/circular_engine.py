@@ -9,7 +9,7 @@ beside that of linear theory there.
 import argparse
 from pathlib import Path
 
-from pnp_exclusion.case.gas_tables import GasCase, checked_gas_case
+from pnp_exclusion.case.gas_case import GasCase, checked_gas_case
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.particles.measure import Estimate
 from pnp_exclusion.studies.engine.gas_engine import KINETIC, MEASURED, GasEngine, run_gas_engine

@@ -200,6 +200,7 @@ OUR_FILES = {
             "lattice_relaxation",
             "gas_profiles",
             "gas_critical",
+            "gas_sweep",
             "entropy",
             "power_efficiency",
             "engine",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, run_command
 
-from pnp_exclusion.case.gas_tables import checked_gas_case
+from pnp_exclusion.case.gas_case import checked_gas_case
 from pnp_exclusion.cli.main import main
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.studies.engine.gas_engine import KINETIC, MEASURED, run_gas_engine

@@ -10,13 +10,14 @@ import pytest
 from conftest import EXAMPLES, change, example, mistakes, run_command
 
 from pnp_exclusion.case.case import read_case
-from pnp_exclusion.case.gas_tables import checked_gas_case
+from pnp_exclusion.case.gas_case import checked_gas_case
 from pnp_exclusion.case.quantities import BOLTZMANN
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.studies.gas.critical import run_critical
 from pnp_exclusion.studies.gas.report import as_json, table
 from pnp_exclusion.studies.gas.run import Settings, run_gas
 from pnp_exclusion.studies.gas.setup import gas_of
+from pnp_exclusion.studies.gas.sweep import draw_sweep, run_gas_sweep, sweep_csv, sweep_json
 
 
 def gas_tables(**changes: object) -> dict:
@@ -184,3 +185,31 @@ def test_nothing_measured_is_an_error_of_convergence():
     tables["gas"]["kinds"][1]["number"] = 60
     with pytest.raises(ConvergenceError, match="the gas clots and has no steady state"):
         run_gas(checked_gas_case(tables, Path("case")), Settings(replicas=1))
+
+
+def test_a_sweep_finds_the_regimes_over_its_axes_and_draws_them(tmp_path: Path):
+    """Inverse above the critical barrier and not without one; a key that the case has not is told with the nearest."""
+    tables = gas_tables(length=10.0, time=15000.0, forces={"energy": 0.5})
+    tables["gas"]["kinds"][1] = {"name": "rod", "mass": 1.0, "density": 1.0}
+    barriers = {"key": "gas.pairs.bullet-rod.barrier", "values": [0.0, 2.0], "name": "barrier"}
+    lengths = {"key": "gas.length", "values": [10, 12]}
+    sweep = run_gas_sweep(
+        checked_gas_case(tables | {"sweep": {"axes": [barriers, lengths]}}, Path("case")), Settings(replicas=1), print
+    )
+    assert [point.at for point in sweep.points] == [{"barrier": h, "length": n} for h in (0.0, 2.0) for n in (10, 12)]
+    assert [run.gas.kinds[1].number for run in sweep.measured] == [10, 12, 10, 12]
+    assert [run.regimes["bullet"] for run in sweep.measured] == ["driven", "driven", "inverse", "inverse"]
+    header, *rows = sweep_csv(sweep).splitlines()
+    assert header.startswith("barrier,length,current_bullet,error_of_current_bullet,regime_bullet,current_energy")
+    assert len(rows) == 4 and ",inverse," in rows[-1]
+    assert sweep_json(sweep)["points"][3]["regime"]["bullet"] == "inverse"
+    draw_sweep(tmp_path / "gas_sweep.png", sweep)
+    assert (tmp_path / "gas_sweep.png").stat().st_size > 10_000
+    wrong = tables | {"sweep": {"axes": [barriers | {"key": "gas.pairs.bullet-rood.barrier"}]}}
+    assert refused(wrong) == [
+        '[[sweep.axes]] "barrier": key "gas.pairs.bullet-rood.barrier": the case has no entry "bullet-rood" in '
+        '[[pairs]]; did you mean "bullet-rod"?'
+    ]
+    beyond = tables | {"sweep": {"axes": [lengths | {"values": [10, -1]}]}}
+    with pytest.raises(CaseError, match=r"length = -1: \[gas\]: length must be positive"):
+        run_gas_sweep(checked_gas_case(beyond, Path("case")), Settings(), print)

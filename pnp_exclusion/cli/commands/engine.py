@@ -59,7 +59,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from mpi4py import MPI
 
-    from pnp_exclusion.case.gas_tables import is_gas_case
+    from pnp_exclusion.case.gas_case import is_gas_case
     from pnp_exclusion.runtime.parallel import on_rank_zero
 
     of_gas = on_rank_zero(MPI.COMM_WORLD, lambda: [is_gas_case(path) for path in (arguments.case, arguments.other)])
@@ -101,7 +101,7 @@ def _run_membranes(arguments: argparse.Namespace, petsc_options: Sequence[str]) 
 def _run_gases(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from mpi4py import MPI
 
-    from pnp_exclusion.case.gas_tables import read_gas_case
+    from pnp_exclusion.case.gas_case import read_gas_case
     from pnp_exclusion.output.job import Job
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.studies.engine.gas_engine import run_gas_engine

@@ -13,7 +13,7 @@ from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.runtime import fenicsx
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.gas_tables import GasCase
+    from pnp_exclusion.case.gas_case import GasCase
     from pnp_exclusion.output.job import Job
     from pnp_exclusion.studies.gas.run import Settings
 
@@ -59,7 +59,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from mpi4py import MPI
 
-    from pnp_exclusion.case.gas_tables import read_gas_case
+    from pnp_exclusion.case.gas_case import read_gas_case
     from pnp_exclusion.output.job import Job
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.studies.gas.run import Settings
@@ -75,6 +75,8 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.comm if job.comm.size > 1 else None,
             lambda progress: job.console.progress(arguments.case.stem, progress),
         )
+        if case.sweep is not None and not arguments.critical_barrier:
+            return _run_sweep(job, case, settings, arguments.coefficients)
         if arguments.critical_barrier:
             return _find_critical(job, case, lengths, arguments.threshold or 0.0, settings)
         return _run(job, case, settings, arguments.coefficients)
@@ -97,6 +99,26 @@ def _run(job: Job, case: GasCase, settings: Settings, with_coefficients: bool) -
     if run.result.complaint:
         raise ConvergenceError(f"{case.path}: {run.result.complaint}; {job.folder.path} keeps what was measured")
     return INTERRUPTED if run.interrupted else 0
+
+
+def _run_sweep(job: Job, case: GasCase, settings: Settings, with_coefficients: bool) -> int:
+    from pnp_exclusion.studies.gas.sweep import can_be_drawn, run_gas_sweep, sweep_csv, sweep_json, sweep_table
+
+    if with_coefficients:
+        raise UsageError(f"{case.path}: --coefficients are those of one gas, and this case has a [sweep]")
+    began = time.monotonic()
+    sweep = run_gas_sweep(case, settings, job.console.say)
+    content = sweep_json(sweep)
+    if case.output.pictures and can_be_drawn(sweep):
+        job.folder.draw("gas_sweep.png", "studies.gas.sweep.draw_sweep", sweep)
+    job.folder.write("points.csv", lambda: sweep_csv(sweep))
+    job.folder.write_json("gas.json", lambda: content)
+    _write_manifest(job, case, time.monotonic() - began)
+    job.complete()
+    job.print_lines(sweep_table(sweep))
+    if not sweep.measured and not sweep.interrupted:
+        raise ConvergenceError(f"{case.path}: no point was measured; {job.folder.path}/points.csv says why")
+    return INTERRUPTED if sweep.interrupted else 0
 
 
 def _find_critical(job: Job, case: GasCase, lengths: Sequence[float], threshold: float, settings: Settings) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pnp_exclusion.particles.gas.copy import GasCopy
 from pnp_exclusion.particles.gas.kernel import COLUMNS
 from pnp_exclusion.particles.gas.model import Gas
-from pnp_exclusion.particles.measure import Estimate, batch_estimate, ratio_estimate
+from pnp_exclusion.particles.measure import Estimate, batch_estimate, neighbour_correlation, ratio_estimate
 from pnp_exclusion.particles.stationary import Verdict, smallest_merge, stacked
 
 Array = NDArray[np.float64]
@@ -163,21 +163,24 @@ def assemble(
     def batches(name: str) -> Array:
         return stacked([getattr(blocks, name) for blocks in copies], verdict.factor)
 
-    flows, lost = batches("flows") / block_time, batches("lost") / block_time
     moments = batches("moments")
+    # charges forget their past sooner than densities do
     short = smallest_merge(block_time, CURRENT_BLOCK * verdict.correlation_time)
+    flows, lost = (
+        stacked([getattr(blocks, name) for blocks in copies], short) / block_time for name in ("flows", "lost")
+    )
     densities, temperatures = _profiles(gas, moments)
     return GasResult(
         gas=gas,
-        end_currents=_each(flows),
-        currents=_each(flows.mean(axis=2)),
-        loss=batch_estimate(lost),
-        entropy_production=batch_estimate(_entropy_production(gas, flows)),
+        end_currents=current_estimate(flows),
+        currents=current_estimate(flows.mean(axis=2)),
+        loss=current_estimate(lost),
+        entropy_production=current_estimate(_entropy_production(gas, flows)),
         densities=densities,
         temperatures=temperatures,
         pass_fractions=ratio_estimate(batches("passings"), batches("meetings")),
         separation=_separation(moments[:, :, 0]),
-        blocks=stacked([blocks.flows for blocks in copies], short).mean(axis=2) / block_time,
+        blocks=flows.mean(axis=2),
         block_time=short * block_time,
         verdict=verdict,
         complaint=complaint,
@@ -186,10 +189,20 @@ def assemble(
     )
 
 
-def _each(batches: Array) -> Estimate:
-    """Estimate entries of unlike units, the last axis, by themselves: correlations are pooled over like ones."""
-    found = [batch_estimate(batches[..., entry]) for entry in range(batches.shape[-1])]
-    return Estimate(np.stack([one.mean for one in found], axis=-1), np.stack([one.error for one in found], axis=-1))
+def current_estimate(batches: Array) -> Estimate:
+    """Estimate currents from their batches, ``(replicas, batches, ...)``.
+
+    Entries of unlike units share the correlation of neighbouring batches, which a few batches tell badly. Batches that
+    seem to repel each other, as those of one charge do that comes and goes, are taken as independent.
+    """
+    replicas, count = batches.shape[:2]
+    mean = batches.mean(axis=(0, 1))
+    if replicas * count < 2:
+        return Estimate(mean, np.full_like(mean, np.nan))
+    deviation = batches.std(axis=(0, 1), ddof=1)
+    attraction = neighbour_correlation((batches - mean) / np.where(deviation > 0, deviation, 1.0))
+    inflation = 1 + 2 * max(0.0, attraction) * (1 - 1 / count)
+    return Estimate(mean, deviation * np.sqrt(inflation / (replicas * count)))
 
 
 def _entropy_production(gas: Gas, flows: Array) -> Array:

@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 
 BURN_IN_CORRELATIONS = 6.0
 """Correlation times that burn-in lasts at least."""
-STEADY_SCORE = 6.0
+STEADY_SCORE = 8.0
 """Standard errors of a drift: slow particles, which nothing stirs up, give the modes long tails."""
 GROWTH = 3.0
 """Standard deviations of a number in equilibrium by which a mean number may not grow."""

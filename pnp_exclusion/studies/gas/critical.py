@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from pnp_exclusion.case.gas_tables import GasCase
+from pnp_exclusion.case.gas_case import GasCase
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.particles.gas.coefficients import StoppedError, part_of
@@ -58,8 +58,8 @@ class CriticalRun:
 def run_critical(case: GasCase, lengths: Sequence[float], threshold: float, settings: Settings) -> CriticalRun:
     """Find the critical barrier at every length, in the case's unit.
 
-    Raises `CaseError` for a gas that has none, `UsageError` for lengths or times that are too small, or a threshold
-    that no barrier reaches.
+    A length at which none is found is left out, and told among the warnings. Raises `CaseError` for a gas that has no
+    barrier, `UsageError` for lengths or times that are too small, or if there is none at any length.
     """
     gas = gas_of(case)
     _require_barrier(case, gas)
@@ -70,6 +70,7 @@ def run_critical(case: GasCase, lengths: Sequence[float], threshold: float, sett
     time = time_of(case, gas.stretched(max(lengths)), settings.time)
     seeds = root_seed(settings.seed).spawn(len(lengths))
     found: list[CriticalBarrier] = []
+    failures: list[str] = []
     interrupted = False
     for position, (length, seed) in enumerate(zip(lengths, seeds, strict=True)):
         try:
@@ -90,6 +91,11 @@ def run_critical(case: GasCase, lengths: Sequence[float], threshold: float, sett
         except StoppedError:
             interrupted = True
             break
+        except UsageError as error:
+            failures.append(f"length {length:g}: {str(error).removeprefix(f'{case.path}: ')}")
+    if failures and not found:
+        raise UsageError(f"{case.path}: {failures[0]}")
+    warnings += tuple(failures)
     return CriticalRun(case, settings, threshold, tuple(found), kinetic, warnings, interrupted)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnp_exclusion.case.gas_tables import ENERGY, GasCase
+from pnp_exclusion.case.gas_case import GasCase
+from pnp_exclusion.case.gas_tables import ENERGY
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     STRENGTH,
@@ -51,7 +52,7 @@ class Settings:
 
     time: float | None = None
     replicas: int = 4
-    seed: int = 1
+    seed: int | np.random.SeedSequence = 1
     burn_in: float | None = None
     workers: int = 1
     communicator: MPI.Comm | None = None
@@ -91,7 +92,7 @@ class GasRun:
 
 
 def regime(a: int, current: float, error: float, forces: np.ndarray) -> str:
-    """Return the direction of current ``a``: "forward", along its own force, or "driven" by another against its own;
+    """Return the direction of current ``a``: "forward", along its own force, or "driven" by another, not along its own;
     "inverse" if it runs against every force there is; "unresolved" within three errors of zero; "none" without forces.
     """
     if not np.any(forces):

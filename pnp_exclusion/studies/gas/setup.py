@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pnp_exclusion.case.gas_tables import ENERGY, SIDES, GasCase, ReservoirTable
+from pnp_exclusion.case.gas_case import GasCase
+from pnp_exclusion.case.gas_tables import ENERGY, SIDES, KindTable, ReservoirTable
 from pnp_exclusion.case.quantities import BOLTZMANN
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.particles.gas.model import Gas, Kind, Reservoir, potential_of
@@ -103,18 +104,18 @@ def gas_of(case: GasCase) -> Gas:
                 if kind.name in table.potential
                 else potential_of(table.density[kind.name].value, kind.mass.value, temperature, planck)
                 for kind in case.kinds
-                if kind.number is None
+                if kind.is_open
             ),
         )
 
-    kinds = tuple(Kind(k.name, k.mass.value, k.number, k.bias.value if k.bias else 0.0) for k in case.kinds)
+    kinds = tuple(Kind(k.name, k.mass.value, _number(case, k), k.bias.value if k.bias else 0.0) for k in case.kinds)
     left, right = (reservoir(case.reservoirs[side]) for side in SIDES)
     try:
         gas = Gas(case.gas.length.value, kinds, left, right, barriers, losses, planck)
     except ValueError as error:
         raise CaseError(case.path, [f"[gas]: {error}"]) from None
     if case.gas.forces:
-        order = [*(kind.name for kind in case.kinds if kind.number is None), ENERGY]
+        order = [*(kind.name for kind in case.kinds if kind.is_open), ENERGY]
         units = [1.0] * (len(order) - 1) + [1.0 / gas.mean_temperature]
         gas = gas.under([case.gas.forces.get(name, 0.0) * unit for name, unit in zip(order, units, strict=True)])
     with np.errstate(over="ignore"):
@@ -126,6 +127,13 @@ def gas_of(case: GasCase) -> Gas:
             case.path, [f"[gas]: it holds {particles:.3g} particles on average, too few for a gas; make it longer"]
         )
     return gas
+
+
+def _number(case: GasCase, kind: KindTable) -> int | None:
+    """Of the particles of a closed kind; no more than a little beyond the most that can be held."""
+    if kind.density is not None:
+        return round(min(kind.density.value * case.gas.length.value, 2.0 * MOST_PARTICLES))
+    return kind.number
 
 
 def time_of(case: GasCase, gas: Gas, given: float | None = None) -> float:
