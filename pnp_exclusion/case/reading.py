@@ -140,20 +140,10 @@ def _read_domain(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.shape = shape if isinstance(shape, str) else ""
 
 
-def _read_settings(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.solver = reader.table(raw, "solver", tables.Solver) or tables.Solver()
-
-
-def _read_output(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.output = reader.table(raw, "output", tables.Output) or tables.Output()
-
-
-def _read_sweep(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.sweep = reader.table(raw, "sweep", Sweep)
-
-
-def _read_diagram(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.diagram = reader.table(raw, "diagram", Diagram)
+def _read_others(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    for key, kind in _OTHERS.items():
+        if key not in draft.known:
+            setattr(draft, key, reader.table(raw, key, kind) or getattr(draft, key))
 
 
 def _read_species(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
@@ -178,14 +168,17 @@ def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> No
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 
 
+_OTHERS: dict[str, type[Table]] = {
+    "solver": tables.Solver,
+    "output": tables.Output,
+    "sweep": Sweep,
+    "diagram": Diagram,
+}
 _READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
     "title": _read_title,
     "model": _read_model,
     "domain": _read_domain,
-    "solver": _read_settings,
-    "output": _read_output,
-    "sweep": _read_sweep,
-    "diagram": _read_diagram,
+    "others": _read_others,
     "species": _read_species,
     "regions": _read_regions,
     "boundaries": _read_boundaries,
