@@ -33,11 +33,26 @@ def case(law: str, dimension: int) -> dict:
     }
 
 
+def with_temperature(law: str, dimension: int) -> dict:
+    """Return a case of a law with a temperature, with one boundary that gives and takes heat alone."""
+    tables = case(law, dimension)
+    tables["model"] = {"units": "dimensionless", "law": law, "electrostatics": "imposed", "h": 2.0}
+    tables["species"] = [{"name": "a"}, {"name": "b"}]
+    del tables["regions"]
+    tables["boundaries"] = [
+        {"where": "left", "kind": "reservoir", "fraction": {"a": 0.3, "b": 0.3}, "temperature": 1.5},
+        {"where": "right", "kind": "flux", "flux": {"a": 0.1, "b": -0.2}, "temperature": 1.0},
+    ]
+    return tables
+
+
 def difference(law: str, dimension: int, degree: int) -> float:
     """Return the largest relative difference of residuals and Jacobians at a random state."""
-    discrete = Discretisation(build(pnp.make_case(case(law, dimension))).problem, degree)
-    unknown = discrete.unknown
-    unknown.interpolate(lambda x: [-2.0 + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)])
+    thermal = LAWS[law].make().thermal
+    tables = (with_temperature if thermal else case)(law, dimension)
+    discrete = Discretisation(build(pnp.make_case(tables)).problem, degree)
+    unknown, levels = discrete.unknown, (-2.0, -2.0, 1.2 if thermal else -2.0)
+    unknown.interpolate(lambda x: [levels[k] + 0.5 * np.sin(3.0 * (k + 1) * x[0] + x[1]) for k in range(3)])
     discrete.set_load_parameter(1.0)
     index_map, block = discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs
     residuals, matrices = [], []
