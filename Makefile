@@ -2,7 +2,7 @@
 # As root on Debian, `make env` also installs the graphics libraries that gmsh leans on; it says so.
 #
 #   make demo      the main job: one membrane under four laws
-#   make test      the tests
+#   make test      the tests, in two processes
 #   make env       only set up, into .venv
 #
 # With a FEniCSx of conda or Spack, activated:  make env FENICSX=system
@@ -22,7 +22,7 @@ demo: env
 	@echo "results: results/demo (comparison.png)"
 
 test: env meshes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: env
 	$(BIN)/ruff check .
