@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
     from pnp_exclusion.studies.engine.engine import run_engine
+    from pnp_exclusion.studies.engine.gas_engine import run_gas_engine
+    from pnp_exclusion.studies.gas.run import Settings as GasSettings
+    from pnp_exclusion.studies.gas.run import run_gas
     from pnp_exclusion.studies.sweeps.run import sweep
     from pnp_exclusion.studies.workbench import Workbench
 
@@ -55,6 +58,7 @@ __all__ = [
     "FieldTable",
     "Flux",
     "FreeEnergy",
+    "GasSettings",
     "Gmsh",
     "IdealGas",
     "Interval",
@@ -78,6 +82,8 @@ __all__ = [
     "read_case",
     "register_law",
     "run_engine",
+    "run_gas",
+    "run_gas_engine",
     "solve",
     "sweep",
 ]
@@ -92,6 +98,7 @@ _HOME = {
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
     "Energy": "physics.energy",
+    "GasSettings": "studies.gas.run.Settings",
     "Mesh": "case.tables.GivenMesh",
     "Model": "case.law_tables.model",
     "Solution": "solution.solution",
@@ -100,9 +107,12 @@ _HOME = {
     "sweep": "studies.sweeps.run",
     "couple": "studies.coupled.coupling",
     "run_engine": "studies.engine.engine",
+    "run_gas": "studies.gas.run",
+    "run_gas_engine": "studies.engine.gas_engine",
     "Workbench": "studies.workbench",
 }
 """Where every name is; with its name there, if that is another one."""
+ALIASES = ("GasSettings", "Mesh", "Model")
 WITHOUT_PETSC = ("case", "errors", "physics")
 """Rooms that do not need it started."""
 
@@ -117,7 +127,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    module, _, other = _HOME[name].rpartition(".") if name in ("Mesh", "Model") else (_HOME[name], "", name)
+    module, _, other = _HOME[name].rpartition(".") if name in ALIASES else (_HOME[name], "", name)
     if module.partition(".")[0] not in WITHOUT_PETSC:
         importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
     return getattr(importlib.import_module(f"pnp_exclusion.{module}"), other)

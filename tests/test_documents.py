@@ -76,6 +76,29 @@ def test_sweep_on_a_cluster(tmp_path: Path):
     assert "42 points, 42 with a solution" in printed
 
 
+def test_currents_that_run_backwards(tmp_path: Path):
+    """Barrier exchange with rods at rest: ``L_bu/L_bb`` by its explicit mobility; stirring: ``-rho_B/(1 - rho_A)``;
+    free bullets of mass 2 about ``T = 1`` and a density of 1: effusion, ``T e^(mu/T)`` by Planck's constant.
+    """
+    printed = run("currents_that_run_backwards", tmp_path)
+    w_b, k, b, r, v = 0.02, np.exp(-3.0), 0.25, 0.5, 0.25
+    pull, rods = b * r * k, r * (v + b * k)
+    ratio = (b * v * w_b - 3 * pull + pull * (r * v + 3 * pull) / rods) / (b * v * w_b + pull - pull**2 / rods)
+    assert number_after("lattice  L_12/L_11 =", printed) == pytest.approx(ratio, abs=1e-3)
+    assert number_after("membrane L_12/L_11 =", printed) == pytest.approx(-0.5 / 0.7, abs=1e-3)
+    hot, cold = 1.0 / 0.8, 1.0 / 1.2
+    effused = (hot * np.exp(0.005) - cold * np.exp(-0.005)) / np.sqrt(4.0 * np.pi)
+    assert number_after("gas, no barrier: exact", printed) == pytest.approx(effused, abs=1e-4)
+
+
+def test_engine_that_runs_in_a_circle(tmp_path: Path):
+    """``Z = (D_+ - D_-)^2/(4 D_+ D_-)``, twice the liquid junction potential; docs/coupled.md has the bound on YT."""
+    printed = run("engine_that_runs_in_a_circle", tmp_path)
+    assert number_after("Z", printed) == pytest.approx(9.0 / 16.0, abs=1e-6)
+    assert number_after("open circuit", printed) == pytest.approx(1.2 * np.log(2.0), rel=1e-3)
+    assert number_after("bound of long gases:", printed) == pytest.approx(11.1, abs=0.05)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_documents_are_notebooks_of_prose_and_cells(path: Path):
     """jupytext's percent format: every cell begins with a mark, prose is commented out, code compiles cell by cell."""

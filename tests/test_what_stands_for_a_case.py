@@ -93,6 +93,19 @@ def test_numbers_out_of_range_are_refused_in_scripts_as_on_the_command_line(call
         call(EXAMPLES / "membrane.toml")
 
 
+def test_a_gas_is_given_as_its_file_or_its_tables():
+    """Reference: the same case of each kind; a free gas has the same linear engine whichever way it is given."""
+    a, b = EXAMPLES / "engine_free_gas.toml", EXAMPLES / "engine_rods.toml"
+    by_file, by_tables = pnp.run_gas_engine(str(a), b), pnp.run_gas_engine(example(a.stem), example(b.stem))
+    assert [float(point.power.mean) for point in by_file.points] == [
+        float(point.power.mean) for point in by_tables.points
+    ]
+    with pytest.raises(TypeError, match=r"path of its file or its tables \(a dict\), not as float"):
+        pnp.run_gas(0.5)
+    with pytest.raises(CaseError, match=r"the table \[gas\] is missing"):
+        pnp.run_gas(EXAMPLES / "membrane.toml")
+
+
 def test_missing_file_and_mistakes_are_told_as_ever():
     with pytest.raises(CaseError, match="there is no such file"):
         pnp.couple("nowhere.toml")

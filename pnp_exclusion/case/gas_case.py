@@ -65,6 +65,27 @@ class GasCase:
         return {"title": self.title, "gas": gas, "output": written(self.output)}
 
 
+type GasCaseLike = GasCase | str | Path | Mapping[str, Any]
+"""What stands for the case of a gas: itself, a file of it, or its tables."""
+
+
+def as_gas_case(case: GasCaseLike) -> GasCase:
+    """Return the case that something stands for.
+
+    Raises `CaseError` if it has mistakes, `TypeError` for what stands for none.
+    """
+    match case:
+        case GasCase():
+            return case
+        case str() | Path():
+            return read_gas_case(case)
+        case Mapping():
+            return checked_gas_case(case, Path("case"))
+    raise TypeError(
+        f"the case of a gas is given as the path of its file or its tables (a dict), not as {type(case).__name__}"
+    )
+
+
 def is_gas_case(path: str | Path) -> bool:
     """Whether a case file is that of a gas."""
     tables = parsed(Path(path))

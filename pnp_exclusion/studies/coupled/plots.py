@@ -62,7 +62,13 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
 
 
 def draw_branches(
-    axis: Axes, linear: Conversion, greatest: float, colour: str, label: str, carnot: float = 1.0
+    axis: Axes,
+    linear: Conversion,
+    greatest: float,
+    colour: str,
+    label: str,
+    carnot: float = 1.0,
+    merit_name: str = "Z",
 ) -> None:
     """Draw both branches of the trade-off, and mark greatest efficiency and greatest power."""
     merit = linear.figure_of_merit
@@ -70,7 +76,7 @@ def draw_branches(
         return
     efficient, wasteful = (carnot * branch for branch in trade_off(merit, SHARES))
     best = carnot * linear.efficiency_at_best_power
-    axis.plot(SHARES * greatest, efficient, color=colour, label=f"{label}, Z = {merit:.3g}")
+    axis.plot(SHARES * greatest, efficient, color=colour, label=f"{label}, {merit_name} = {merit:.3g}")
     axis.plot(SHARES * greatest, wasteful, "--", color=colour, label="the same, loads below that of greatest power")
     axis.plot(greatest, best, "s", color=colour, markersize=5, label="greatest power")
     top = int(np.argmax(efficient))

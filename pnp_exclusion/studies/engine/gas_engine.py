@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pnp_exclusion.case.gas_case import GasCase
+from pnp_exclusion.case.gas_case import GasCase, GasCaseLike, as_gas_case
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     Coefficients,
@@ -129,8 +129,8 @@ class GasEngine:
 
 
 def run_gas_engine(
-    case: GasCase,
-    other: GasCase,
+    case: GasCaseLike,
+    other: GasCaseLike,
     area_ratio: float = 1.0,
     points: int = 5,
     settings: Settings | None = None,
@@ -138,6 +138,8 @@ def run_gas_engine(
 ) -> GasEngine:
     """Put two gases into a loop and load it; collective if the settings have a communicator.
 
+    case, other
+        Legs A and B: the paths of their files, their tables, or the cases themselves.
     area_ratio
         Copies of B by copies of A: a whole number or one over a whole number.
     points
@@ -152,6 +154,7 @@ def run_gas_engine(
     range, `ConvergenceError` for a gas that does not become steady, `KeyboardInterrupt` if interrupted before anything
     is measured.
     """
+    case, other = as_gas_case(case), as_gas_case(other)
     copies = _copies(area_ratio)
     if points < 3:
         raise UsageError(f"points is a whole number from 3 on, but it is {points}")

@@ -177,7 +177,7 @@ def draw_engine(path: Path, engine: GasEngine) -> None:
             x = loads * cold * energy[0]
             power.plot(x, linear.conversion.power(-loads, driver) * scale, color=colour, label=label)
             efficiency.plot(x, linear.conversion.efficiency(-loads, driver) * carnot, color=colour, label=label)
-            draw_branches(both, linear.conversion, linear.best_power(driver) * scale, colour, label, carnot)
+            draw_branches(both, linear.conversion, linear.best_power(driver) * scale, colour, label, carnot, "YT")
         if engine.simulated:
             loads = np.array([point.load for point in engine.points]) * energy[0]
             powers = _values([point.power for point in engine.points], power_unit[0])
@@ -188,7 +188,6 @@ def draw_engine(path: Path, engine: GasEngine) -> None:
             both.errorbar(powers[0], found[0], found[1], powers[1], **style)
         for axis in (power, efficiency):
             axis.set_xlabel(f"bias [{energy[1]}]" if energy[1] else "bias")
-            axis.legend(fontsize=8)
         for axis in (power, both):
             label = f"power [{power_unit[1]}]" if power_unit[1] else "power"
             (axis.set_ylabel if axis is power else axis.set_xlabel)(label)

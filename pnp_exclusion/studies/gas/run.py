@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pnp_exclusion.case.gas_case import GasCase
+from pnp_exclusion.case.gas_case import GasCase, GasCaseLike, as_gas_case
 from pnp_exclusion.case.gas_tables import ENERGY
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
@@ -105,12 +105,18 @@ def regime(a: int, current: float, error: float, forces: np.ndarray) -> str:
     return "forward" if along[a] > 0 else "driven"
 
 
-def run_gas(case: GasCase, settings: Settings, with_coefficients: bool = False) -> GasRun:
+def run_gas(case: GasCaseLike, settings: Settings | None = None, with_coefficients: bool = False) -> GasRun:
     """Run a case, with its coefficients if they are asked for: four runs of the same length more, and one longer.
+
+    case
+        The path of its file, its tables, or the case itself.
+    settings
+        How it is run; those of `Settings` if None.
 
     Raises `CaseError` for a gas that has none or is too large, `UsageError` for a time that is too short,
     `ConvergenceError` if nothing could be measured.
     """
+    case, settings = as_gas_case(case), settings or Settings()
     gas = gas_of(case)
     if with_coefficients and len(gas.open_kinds) != 1:
         raise CaseError(
