@@ -12,7 +12,6 @@ from pnp_exclusion.case.gas_case import GasCase
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     Coefficients,
-    StoppedError,
     coefficients_of,
     matrix_by_response,
     part_of,
@@ -167,7 +166,7 @@ def run_gas_engine(
     try:
         for grown in _grown(engine, points, settings, number):
             engine = grown
-    except (StoppedError, NothingMeasuredError):
+    except NothingMeasuredError:
         if not engine.simulated:
             raise KeyboardInterrupt from None
         return replace(engine, interrupted=True)

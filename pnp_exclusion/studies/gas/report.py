@@ -38,7 +38,7 @@ def as_json(run: GasRun) -> dict[str, Any]:
     kinds = [kind.name for kind in gas.kinds]
     pairs = list(combinations_with_replacement(range(len(kinds)), 2))
     return {
-        "converged": result.steady,
+        "converged": result.steady and not result.interrupted,
         "complaint": result.complaint,
         "interrupted": run.interrupted,
         "units": run.case.gas.units,
