@@ -93,6 +93,10 @@ def test_every_mistake_is_told_in_one_sentence():
         "it would hold 6e+08 particles; the most is 10000000"
         in refused(change(gas_tables(forces={}), "gas", "reservoirs", 0, "density", to={"bullet": 2e8}))[0]
     )
+    assert (
+        "masses or temperatures are too far apart"
+        in refused(change(gas_tables(), "gas", "kinds", 0, "mass", to=1e-300))[0]
+    )
     assert mistakes(gas_tables())[0].startswith("[gas]: unknown table")
 
 
