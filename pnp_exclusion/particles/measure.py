@@ -41,7 +41,9 @@ def batch_estimate(batches: Array) -> Estimate:
     With batches much longer than the correlation time only neighbours are correlated, so the
     variance of the mean is that of independent batches times ``1 + 2 r``, ``r`` the correlation of
     neighbouring batches. ``r`` is a few per cent, less than its own noise at one site, and is
-    therefore pooled over all entries. An entry that varies by rounding only has no error.
+    therefore pooled over all entries, each in units of its own deviation. Batches that seem to
+    repel each other are taken as independent: a few of them do so by chance, down to no error at
+    all. An entry that varies by rounding only has no error.
     """
     replicas, count = batches.shape[:2]
     mean = batches.mean(axis=(0, 1))
@@ -50,8 +52,9 @@ def batch_estimate(batches: Array) -> Estimate:
     deviation = batches.std(axis=(0, 1), ddof=1)
     constant = deviation <= ROUNDING * np.abs(batches).max(axis=(0, 1))
     mean, deviation = np.where(constant, batches[0, 0], mean), np.where(constant, 0.0, deviation)
-    inflation = 1 + 2 * neighbour_correlation(batches) * (1 - 1 / count)
-    return Estimate(mean, deviation * np.sqrt(max(inflation, 0.0) / (replicas * count)))
+    attraction = neighbour_correlation((batches - mean) / np.where(constant, np.inf, deviation))
+    inflation = 1 + 2 * max(0.0, attraction) * (1 - 1 / count)
+    return Estimate(mean, deviation * np.sqrt(inflation / (replicas * count)))
 
 
 def neighbour_correlation(batches: Array) -> float:

@@ -30,6 +30,8 @@ FEWEST_BATCHES = 8
 LEAST_BATCHES = 8
 PROBES_PER_RELAXATION = 10.0
 MOST_PROBES = 100_000
+MOST_SAMPLES = 2.0**53
+"""That are counted: more than any computer takes."""
 
 
 class TooShortError(ValueError):
@@ -92,6 +94,10 @@ class Schedule:
         for name, value in (("time", self.time), ("burn_in", self.burn_in)):
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise ValueError(f"{name} = {value} must be finite and greater than 0")
+            if value is not None and value / self.sample_time > MOST_SAMPLES:
+                raise ValueError(
+                    f"{name} = {value:g} is longer than any run, by samples in every {self.sample_time:.3g}"
+                )
         if self.replicas < 1:
             raise ValueError(f"replicas = {self.replicas} must be at least 1")
         if self.batches < LEAST_BATCHES or self.batches & (self.batches - 1):

@@ -12,6 +12,7 @@ from conftest import EXAMPLES, run_command
 from pnp_exclusion.case.gas_case import checked_gas_case
 from pnp_exclusion.cli.main import main
 from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.studies.engine import gas_engine, gas_report
 from pnp_exclusion.studies.engine.gas_engine import KINETIC, MEASURED, run_gas_engine
 from pnp_exclusion.studies.gas.run import Settings
 
@@ -70,6 +71,23 @@ def test_loop_that_is_run_stops_and_delivers_as_the_measured_coefficients_say():
         assert abs(measured.mean - theory.mean) < 4 * np.hypot(measured.error, theory.error) < theory.mean
     assert all(abs(point.net.mean) < 4 * point.net.error for point in found.points)
     assert found.points[1].power.mean > 5 * found.points[1].power.error
+
+
+def test_a_load_that_fails_leaves_what_was_measured_before(monkeypatch: pytest.MonkeyPatch):
+    """The coefficients of both legs, and the first load; then the reservoirs run empty."""
+    run, loads = gas_engine.simulate_loop, []
+
+    def fails_later(*words, **more):
+        loads.append(words[0])
+        if len(loads) > 1:
+            raise ValueError("a reservoir has run empty")
+        return run(*words, **more)
+
+    monkeypatch.setattr(gas_engine, "simulate_loop", fails_later)
+    legs = leg(length=4.0), leg(rods=4, barrier=1.0, length=4.0)
+    found = run_gas_engine(*legs, points=3, settings=Settings(time=4000.0, replicas=1), number=60)
+    assert isinstance(found.failure, UsageError) and "gas.toml: a reservoir has run empty" in str(found.failure)
+    assert len(found.points) == 1 and found.simulated and gas_report.table(found)
 
 
 def test_equal_legs_give_no_power_and_others_are_refused_by_what_is_wrong():

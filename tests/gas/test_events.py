@@ -89,6 +89,14 @@ def chi_square(counted: np.ndarray, expected: np.ndarray) -> float:
     return float(chi2.sf(np.sum((counted - expected) ** 2 / expected), len(counted) - 1))
 
 
+def test_a_long_wait_for_the_next_sample_of_the_slow_modes_can_be_interrupted():
+    """At a million samples a probe, about a minute; the monitor is looked at after two million events, or sooner."""
+    looks = iter([False])
+    copy = GasCopy(bullets_and_rods(20.0, 0.5), 1, np.random.SeedSequence(5))
+    assert copy.observe(1, 1_000_000, Monitor(lambda: next(looks, True), lambda fraction: None)) is None
+    assert copy.counts.events[0] < 4_000_000
+
+
 def test_particles_that_stick_together_are_told_of_instead_of_met_without_end():
     """Pairs that lose nearly all of their relative energy collapse: infinitely many meetings in a finite time."""
     kinds = (Kind("a", 1.0, number=60),)

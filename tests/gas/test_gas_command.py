@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from pnp_exclusion.case.case import read_case
 from pnp_exclusion.case.gas_case import checked_gas_case
 from pnp_exclusion.case.quantities import BOLTZMANN
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
+from pnp_exclusion.particles.gas.coefficients import NotSteadyError
+from pnp_exclusion.particles.replicas import Progress
+from pnp_exclusion.particles.stationary import NothingMeasuredError
 from pnp_exclusion.studies.gas.critical import run_critical
 from pnp_exclusion.studies.gas.report import as_json, table
 from pnp_exclusion.studies.gas.run import Settings, run_gas
@@ -87,6 +92,10 @@ def test_every_mistake_is_told_in_one_sentence():
     assert (
         "it would hold 6e+08 particles; the most is 10000000"
         in refused(change(gas_tables(forces={}), "gas", "reservoirs", 0, "density", to={"bullet": 2e8}))[0]
+    )
+    assert (
+        "masses or temperatures are too far apart"
+        in refused(change(gas_tables(), "gas", "kinds", 0, "mass", to=1e-300))[0]
     )
     assert mistakes(gas_tables())[0].startswith("[gas]: unknown table")
 
@@ -185,6 +194,52 @@ def test_nothing_measured_is_an_error_of_convergence():
     tables["gas"]["kinds"][1]["number"] = 60
     with pytest.raises(ConvergenceError, match="the gas clots and has no steady state"):
         run_gas(checked_gas_case(tables, Path("case")), Settings(replicas=1))
+
+
+def interrupting(after: float) -> Callable[[Progress], None]:
+    """A report that interrupts its own process once this fraction is done."""
+
+    def report(progress: Progress) -> None:
+        if progress.fraction >= after:
+            signal.raise_signal(signal.SIGINT)
+
+    return report
+
+
+def test_interrupted_runs_keep_what_was_measured_before():
+    """Stopped in the burn-in of a gas: the first has nothing, a later one takes nothing away and ends the run."""
+    tables = gas_tables(time=2000.0)
+    case = checked_gas_case(tables, Path("case"))
+    with pytest.raises(NothingMeasuredError, match="interrupted"):
+        run_gas(case, Settings(replicas=1, report=interrupting(0.0)))
+    at_equilibrium = run_gas(case, Settings(replicas=1, report=interrupting(0.25)), with_coefficients=True)
+    assert at_equilibrium.interrupted and not at_equilibrium.coefficients and as_json(at_equilibrium)["converged"]
+    axes = {"axes": [{"key": "gas.pairs.bullet-rod.barrier", "values": [0.0, 2.0]}]}
+    sweep = run_gas_sweep(
+        checked_gas_case(tables | {"sweep": axes}, Path("case")),
+        Settings(replicas=1, report=interrupting(0.5)),
+        print,
+    )
+    assert sweep.interrupted and len(sweep.points) == len(sweep.measured) == 1
+    critical = run_critical(case, [6.0], 0.0, Settings(replicas=1, report=interrupting(0.0)))
+    assert critical.interrupted and not critical.found
+
+
+def test_coefficients_that_fail_leave_the_currents_that_were_measured(monkeypatch: pytest.MonkeyPatch):
+    def drifts(*_: object) -> None:
+        raise NotSteadyError("the state is not steady")
+
+    monkeypatch.setattr("pnp_exclusion.studies.gas.run.matrix_by_response", drifts)
+    case = checked_gas_case(gas_tables(time=2000.0), Path("case"))
+    run = run_gas(case, Settings(replicas=1), with_coefficients=True)
+    assert isinstance(run.failure, ConvergenceError) and run.regimes["energy"] == "forward"
+
+
+def test_times_beyond_all_counting_are_refused():
+    case = checked_gas_case(gas_tables(), Path("case"))
+    for name in ("time", "burn_in"):
+        with pytest.raises(UsageError, match=rf"{name} = 1e\+300 is longer than any run"):
+            run_gas(case, Settings(**{name: 1e300}))
 
 
 def test_a_sweep_finds_the_regimes_over_its_axes_and_draws_them(tmp_path: Path):

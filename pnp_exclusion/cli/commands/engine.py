@@ -124,6 +124,8 @@ def _run_gases(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> i
             points, number = arguments.points or GAS_POINTS, arguments.reservoir_particles
             engine = run_gas_engine(case, other, arguments.area_ratio, points, settings, number)
         _write(job, engine)
+    if engine.failure:
+        raise engine.failure
     complaints = [point.complaint for point in engine.points if point.complaint]
     if complaints:
         raise ConvergenceError(f"{case.path}: {complaints[0]}; {job.folder.path} keeps what was measured")

@@ -83,10 +83,14 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
 
 def _run(job: Job, case: GasCase, settings: Settings, with_coefficients: bool) -> int:
+    from pnp_exclusion.particles.stationary import NothingMeasuredError
     from pnp_exclusion.studies.gas.report import as_json, profile_csv, summary, table
     from pnp_exclusion.studies.gas.run import run_gas
 
-    run = run_gas(case, settings, with_coefficients)
+    try:
+        run = run_gas(case, settings, with_coefficients)
+    except NothingMeasuredError:
+        raise KeyboardInterrupt from None
     content = as_json(run)
     if case.output.pictures:
         job.folder.draw("gas_profiles.png", "studies.gas.plots.draw_profiles", run)
@@ -96,7 +100,9 @@ def _run(job: Job, case: GasCase, settings: Settings, with_coefficients: bool) -
     job.folder.write_json("summary.json", lambda: summary(content))
     job.complete()
     job.print_lines(table(run))
-    if run.result.complaint:
+    if run.failure:
+        raise run.failure
+    if run.result.complaint and not run.interrupted:
         raise ConvergenceError(f"{case.path}: {run.result.complaint}; {job.folder.path} keeps what was measured")
     return INTERRUPTED if run.interrupted else 0
 

@@ -26,6 +26,7 @@ from pnp_exclusion.particles.gas.result import GasResult
 from pnp_exclusion.particles.gas.stationary import simulate_gas
 from pnp_exclusion.particles.measure import Estimate, batch_estimate
 from pnp_exclusion.particles.replicas import Progress, Report, root_seed
+from pnp_exclusion.particles.stationary import NothingMeasuredError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -34,10 +35,6 @@ Array = NDArray[np.float64]
 
 STRENGTH = 0.2
 """Of the forces of a response, in units of 1 for particles and 1/T for energy: what is beyond linear is 2 % at most."""
-
-
-class StoppedError(RuntimeError):
-    """The run was interrupted before all that a response needs was measured."""
 
 
 class NotSteadyError(RuntimeError):
@@ -226,7 +223,8 @@ def response(
 ) -> Estimate:
     """Return half the difference of the currents under forces and their opposites about the same state midway.
 
-    Raises as `simulate_gas`, `NotSteadyError` for a gas that is not steady, `StoppedError` if interrupted.
+    Raises as `simulate_gas`, `NotSteadyError` for a gas that is not steady, `NothingMeasuredError` whenever it is
+    interrupted.
     """
     forces = np.asarray(forces, dtype=float)
     found = []
@@ -243,7 +241,7 @@ def response(
             executor=executor,
         )
         if result.interrupted:
-            raise StoppedError("interrupted before the response was measured")
+            raise NothingMeasuredError("interrupted before the response was measured")
         if result.complaint:
             raise NotSteadyError(result.complaint)
         found.append(result.currents)

@@ -63,7 +63,7 @@ class GasCopy:
         self.moments: Array = np.zeros((3, len(gas.kinds), bins))
         self._full_scan = full_scan
         self._most_events = int(max(LEAST_EVENTS, CROWDED_FACTOR * gas.event_rate * self.sample_time))
-        self._events_per_sample = 1.0
+        self._events_per_sample = max(1.0, gas.event_rate * self.sample_time)
         self._state = _draw(gas, np.random.default_rng(preparation), dynamics.generate_state(4, np.uint64))
         draw_entries(self._state, self.tables)
         set_clocks_back(self._state, self.tables)
@@ -77,25 +77,24 @@ class GasCopy:
         for counter in (*self.counts, self.moments):
             counter[...] = 0
         amplitudes = np.empty((probes, COLUMNS * len(self.gas.kinds)))
-        first = 0
-        while first < probes:
+        done, wanted = np.zeros(1, dtype=np.int64), probes * samples_per_probe
+        while done[0] < wanted:
             if monitor.stopped():
                 return None
-            rows = max(1, int(SLICE_EVENTS / (self._events_per_sample * samples_per_probe)))
-            self._observe(amplitudes[first : first + rows], samples_per_probe)
-            first += rows
-            samples = min(first, probes) * samples_per_probe
-            self._events_per_sample = max(1.0, float(self.counts.events[0]) / samples)
+            samples = max(1, int(SLICE_EVENTS / self._events_per_sample))
+            self._advance(done, min(wanted, int(done[0]) + samples), samples_per_probe, amplitudes)
+            self._events_per_sample = max(1.0, float(self.counts.events[0]) / done[0])
         return amplitudes
 
-    def _observe(self, amplitudes: Array, samples_per_probe: int) -> None:
-        done = np.zeros(1, dtype=np.int64)
+    def _advance(self, done: NDArray[np.int64], until: int, samples_per_probe: int, amplitudes: Array) -> None:
+        """Take samples until so many are done."""
         while True:
             ending = observe(
                 self._state,
                 self.tables,
                 self.counts,
                 done,
+                until,
                 samples_per_probe,
                 self.sample_time,
                 amplitudes,

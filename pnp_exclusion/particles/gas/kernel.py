@@ -400,6 +400,7 @@ def observe(
     tables: Any,
     counts: Any,
     done: Any,
+    until: int,
     samples_per_probe: int,
     sample_time: float,
     amplitudes: Any,
@@ -409,10 +410,10 @@ def observe(
 ) -> int:
     """Run and take samples, one row of ``amplitudes`` after the other, ``(probes, COLUMNS * kinds)``.
 
-    ``done``: how many samples of them are taken, ``(1,)``; ``moments``: sums over samples, ``(3, kinds, bins)``;
-    ``most_events``: from one sample to the next. Ends as `advance` does.
+    ``done``: how many samples of them are taken, ``(1,)``, and ``until`` how many are to be; ``moments``: sums over
+    samples, ``(3, kinds, bins)``; ``most_events``: from one sample to the next. Ends as `advance` does.
     """
-    while done[0] < amplitudes.shape[0] * samples_per_probe:
+    while done[0] < until:
         ending = advance(state, tables, counts, sample_time, most_events, full_scan)
         if ending != DONE:
             return ending

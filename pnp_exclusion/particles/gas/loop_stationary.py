@@ -161,7 +161,7 @@ def simulate_loop(
 def _estimates(loop: GasLoop, flows: Array, forces: Array) -> dict[str, Estimate]:
     """From batches ``(replicas, batches, gases, ends, particles and energy)``, and of the force, what a result has.
 
-    The correlation of neighbouring batches is pooled over all quantities, each in units of its own deviation.
+    Estimated together: the correlation of neighbouring batches is pooled over all quantities.
     """
     means = flows.mean(axis=3)
     first, others = means[..., 0, 0], means[..., 1:, 0].sum(axis=2)
@@ -178,15 +178,12 @@ def _estimates(loop: GasLoop, flows: Array, forces: Array) -> dict[str, Estimate
         "force": forces,
         "currents": means.reshape(*means.shape[:2], -1),
     }
-    columns = np.concatenate([one.reshape(*means.shape[:2], -1) for one in series.values()], axis=2)
-    scale = columns.std(axis=(0, 1))
-    scale[scale == 0.0] = 1.0
-    found = batch_estimate(columns / scale)
+    found = batch_estimate(np.concatenate([one.reshape(*means.shape[:2], -1) for one in series.values()], axis=2))
     estimates, at = {}, 0
     for name, one in series.items():
         part = slice(at, at + one[0, 0].size)
         shape = means.shape[2:] if name == "currents" else ()
-        estimates[name] = Estimate(*((of * scale)[part].reshape(shape) for of in found))
+        estimates[name] = Estimate(*(of[part].reshape(shape) for of in found))
         at = part.stop
     return estimates
 

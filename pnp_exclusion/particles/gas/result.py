@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pnp_exclusion.particles.gas.copy import GasCopy
 from pnp_exclusion.particles.gas.kernel import COLUMNS
 from pnp_exclusion.particles.gas.model import Gas
-from pnp_exclusion.particles.measure import Estimate, batch_estimate, neighbour_correlation, ratio_estimate
+from pnp_exclusion.particles.measure import Estimate, batch_estimate, ratio_estimate
 from pnp_exclusion.particles.stationary import Verdict, smallest_merge, stacked
 
 Array = NDArray[np.float64]
@@ -172,10 +172,10 @@ def assemble(
     densities, temperatures = _profiles(gas, moments)
     return GasResult(
         gas=gas,
-        end_currents=current_estimate(flows),
-        currents=current_estimate(flows.mean(axis=2)),
-        loss=current_estimate(lost),
-        entropy_production=current_estimate(_entropy_production(gas, flows)),
+        end_currents=batch_estimate(flows),
+        currents=batch_estimate(flows.mean(axis=2)),
+        loss=batch_estimate(lost),
+        entropy_production=batch_estimate(_entropy_production(gas, flows)),
         densities=densities,
         temperatures=temperatures,
         pass_fractions=ratio_estimate(batches("passings"), batches("meetings")),
@@ -187,22 +187,6 @@ def assemble(
         imbalance=max(blocks.imbalance for blocks in copies),
         **about,  # type: ignore[arg-type]
     )
-
-
-def current_estimate(batches: Array) -> Estimate:
-    """Estimate currents from their batches, ``(replicas, batches, ...)``.
-
-    Entries of unlike units share the correlation of neighbouring batches, which a few batches tell badly. Batches that
-    seem to repel each other, as those of one charge do that comes and goes, are taken as independent.
-    """
-    replicas, count = batches.shape[:2]
-    mean = batches.mean(axis=(0, 1))
-    if replicas * count < 2:
-        return Estimate(mean, np.full_like(mean, np.nan))
-    deviation = batches.std(axis=(0, 1), ddof=1)
-    attraction = neighbour_correlation((batches - mean) / np.where(deviation > 0, deviation, 1.0))
-    inflation = 1 + 2 * max(0.0, attraction) * (1 - 1 / count)
-    return Estimate(mean, deviation * np.sqrt(inflation / (replicas * count)))
 
 
 def _entropy_production(gas: Gas, flows: Array) -> Array:

@@ -102,8 +102,8 @@ def simulate_gas(
     stick together, is returned with a ``complaint``.
 
     Raises `TooShortError` (a `ValueError`) when ``time`` does not hold enough decorrelated samples and no energy is
-    lost, `ValueError` for bad input, `NothingMeasuredError` when interrupted before one block was complete.
-    Interrupted later, it returns what is measured, with ``interrupted`` set.
+    lost, `ValueError` for bad input, `ClottedError` for a gas that clots and `NothingMeasuredError` when interrupted
+    before one block was complete. Interrupted later, it returns what is measured, with ``interrupted`` set.
     """
     begun = clock.monotonic()
     if bins < 1:
@@ -127,10 +127,10 @@ def simulate_gas(
     records: list[Record] = outcome.results
     whole = [record for record in records if record.blocks.count > 0]
     complaints = [record.complaint for record in records if record.complaint]
+    if not whole and not outcome.interrupted:
+        raise ClottedError(f"{complaints[0]} before the first block was complete: nothing is measured")
     if not whole:
-        raise NothingMeasuredError(
-            (complaints or ["interrupted"])[0] + " before the first block was complete: nothing is measured"
-        )
+        raise NothingMeasuredError("interrupted before the first block was complete: nothing is measured")
     verdict = judge(schedule, [record.blocks.amplitudes for record in whole])
     burnt = max(record.burn_in for record in whole)
     late = blocks_of_burn_in(schedule, verdict, min(record.burn_in for record in whole))

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pnp_exclusion.case.gas_case import GasCase, GasCaseLike, as_gas_case
-from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
+from pnp_exclusion.errors import CaseError, PnpExclusionError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     Coefficients,
-    StoppedError,
     coefficients_of,
     matrix_by_response,
     part_of,
 )
-from pnp_exclusion.particles.gas.copy import ClottedError
 from pnp_exclusion.particles.gas.loop import GasLoop
 from pnp_exclusion.particles.gas.loop_stationary import LoopResult, simulate_loop
 from pnp_exclusion.particles.gas.model import Gas
@@ -81,6 +79,8 @@ class GasEngine:
         Loads from zero to the one that stops the linear engine: in the kinetic limit, or as measured.
     number
         Particles that both reservoirs hold; 0 without simulation.
+    interrupted, failure
+        Why loads are missing after those that were measured.
     """
 
     cases: tuple[GasCase, GasCase]
@@ -90,6 +90,7 @@ class GasEngine:
     points: tuple[GasPoint, ...]
     number: int
     interrupted: bool
+    failure: PnpExclusionError | None = None
 
     @property
     def driver(self) -> float:
@@ -152,7 +153,7 @@ def run_gas_engine(
     The biases and the difference of ``mu`` in the cases do not matter: they float. Raises `CaseError` for a gas that is
     no leg, `UsageError` for two that do not fit together, drive nothing or have no kinetic limit, or numbers out of
     range, `ConvergenceError` for a gas that does not become steady, `KeyboardInterrupt` if interrupted before anything
-    is measured.
+    is measured. Interrupted, or failing, once both legs are measured, it returns what there is.
     """
     case, other = as_gas_case(case), as_gas_case(other)
     copies = _copies(area_ratio)
@@ -170,12 +171,14 @@ def run_gas_engine(
     try:
         for grown in _grown(engine, points, settings, number):
             engine = grown
-    except (StoppedError, NothingMeasuredError):
+    except NothingMeasuredError:
         if not engine.simulated:
             raise KeyboardInterrupt from None
         return replace(engine, interrupted=True)
-    except ClottedError as clot:
-        raise ConvergenceError(f"{case.path}: {clot}") from None
+    except PnpExclusionError as error:
+        if not engine.simulated:
+            raise
+        return replace(engine, failure=error)
     return engine
 
 
@@ -245,7 +248,7 @@ def _grown(engine: GasEngine, points: int, settings: Settings, number: int | Non
         load = guess.load * engine.temperature
         biased = _under(gases, _force(guess), load)
         loop = GasLoop(biased, engine.copies, number or _enough(biased, engine.copies))
-        try:
+        with refusals(case):
             result = simulate_loop(
                 loop,
                 time,
@@ -256,8 +259,6 @@ def _grown(engine: GasEngine, points: int, settings: Settings, number: int | Non
                 communicator=settings.communicator,
                 report=part_of(settings.report, part, parts),
             )
-        except ValueError as error:
-            raise UsageError(f"{case.path}: {error}") from None
         measured = (*engine.points, _measured(load, result))
         engine = replace(engine, points=measured, number=loop.number, interrupted=result.interrupted)
         yield engine

@@ -13,14 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from pnp_exclusion.case.gas_case import GasCase
-from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.output.text import columns
-from pnp_exclusion.particles.gas.coefficients import StoppedError, part_of
+from pnp_exclusion.particles.gas.coefficients import part_of
 from pnp_exclusion.particles.gas.critical import CriticalBarrier, exponent_of, find_critical_barrier
 from pnp_exclusion.particles.gas.kinetic_limit import KineticLimit
 from pnp_exclusion.particles.gas.model import Gas
 from pnp_exclusion.particles.measure import Estimate
 from pnp_exclusion.particles.replicas import root_seed
+from pnp_exclusion.particles.stationary import NothingMeasuredError
 from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
 from pnp_exclusion.studies.gas.run import Settings, refusals
 from pnp_exclusion.studies.gas.setup import GasUnits, gas_of, time_of
@@ -59,7 +60,8 @@ def run_critical(case: GasCase, lengths: Sequence[float], threshold: float, sett
     """Find the critical barrier at every length, in the case's unit.
 
     A length at which none is found is left out, and told among the warnings. Raises `CaseError` for a gas that has no
-    barrier, `UsageError` for lengths or times that are too small, or if there is none at any length.
+    barrier, `UsageError` for lengths or times that are too small, or if there is none at any length, `ConvergenceError`
+    if it is not steady at any.
     """
     gas = gas_of(case)
     _require_barrier(case, gas)
@@ -70,7 +72,7 @@ def run_critical(case: GasCase, lengths: Sequence[float], threshold: float, sett
     time = time_of(case, gas.stretched(max(lengths)), settings.time)
     seeds = root_seed(settings.seed).spawn(len(lengths))
     found: list[CriticalBarrier] = []
-    failures: list[str] = []
+    failures: list[UsageError | ConvergenceError] = []
     interrupted = False
     for position, (length, seed) in enumerate(zip(lengths, seeds, strict=True)):
         try:
@@ -88,14 +90,14 @@ def run_critical(case: GasCase, lengths: Sequence[float], threshold: float, sett
                         report=part_of(settings.report, position, len(lengths)),
                     )
                 )
-        except StoppedError:
+        except NothingMeasuredError:
             interrupted = True
             break
-        except UsageError as error:
-            failures.append(f"length {length:g}: {str(error).removeprefix(f'{case.path}: ')}")
-    if failures and not found:
-        raise UsageError(f"{case.path}: {failures[0]}")
-    warnings += tuple(failures)
+        except (UsageError, ConvergenceError) as error:
+            failures.append(type(error)(f"length {length:g}: {str(error).removeprefix(f'{case.path}: ')}"))
+    if failures and not found and not interrupted:
+        raise type(failures[0])(f"{case.path}: {failures[0]}")
+    warnings += tuple(map(str, failures))
     return CriticalRun(case, settings, threshold, tuple(found), kinetic, warnings, interrupted)
 
 

@@ -38,7 +38,7 @@ def as_json(run: GasRun) -> dict[str, Any]:
     kinds = [kind.name for kind in gas.kinds]
     pairs = list(combinations_with_replacement(range(len(kinds)), 2))
     return {
-        "converged": result.steady,
+        "converged": result.steady and not result.interrupted,
         "complaint": result.complaint,
         "interrupted": run.interrupted,
         "units": run.case.gas.units,
@@ -179,14 +179,16 @@ def table(run: GasRun) -> list[str]:
     for a, b in combinations_with_replacement(range(len(kinds)), 2):
         if a != b:
             passed, apart = result.pass_fractions, result.separation
+            if np.isnan(passed.mean[a, b]):
+                lines.append(f"{kinds[a]} and {kinds[b]} never meet")
+                continue
             lines.append(
                 f"{kinds[a]} and {kinds[b]}: {passed.mean[a, b]:.4g} of their meetings pass; separation "
                 f"{apart.mean[a, b]:.4f} +- {apart.error[a, b]:.1g}"
             )
     production = estimate(result.entropy_production, units.entropy_production)
-    lines.append(
-        f"entropy production {production['value']:.5g} +- {production['error']:.2g} {production['unit']}".rstrip()
-    )
+    word = "entropy gained by the reservoirs" if run.gas.loses_energy else "entropy production"
+    lines.append(f"{word} {production['value']:.5g} +- {production['error']:.2g} {production['unit']}".rstrip())
     if run.gas.loses_energy:
         lost = estimate(result.loss, units.current("energy"))
         lines.append(f"energy lost by passings {lost['value']:.5g} +- {lost['error']:.2g} {lost['unit']}".rstrip())

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pnp_exclusion.case.gas_case import GasCase, GasCaseLike, as_gas_case
 from pnp_exclusion.case.gas_tables import ENERGY
-from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, PnpExclusionError, UsageError
 from pnp_exclusion.particles.gas.coefficients import (
     STRENGTH,
     Coefficients,
     NotSteadyError,
-    StoppedError,
     coefficients_of,
     matrix_by_covariance,
     matrix_by_response,
     part_of,
 )
+from pnp_exclusion.particles.gas.copy import ClottedError
 from pnp_exclusion.particles.gas.model import Gas
 from pnp_exclusion.particles.gas.result import GasResult
 from pnp_exclusion.particles.gas.stationary import simulate_gas
@@ -67,8 +67,8 @@ class GasRun:
         By the way they were measured, "response" and "covariance"; empty if not asked for.
     linear
         Currents that the coefficients by response give for the forces of the case; None without them.
-    interrupted
-        Before all was measured that was asked for.
+    interrupted, failure
+        Before all was measured that was asked for; why coefficients are missing that have failed.
     """
 
     case: GasCase
@@ -78,6 +78,7 @@ class GasRun:
     coefficients: dict[str, Coefficients] = field(default_factory=dict)
     linear: Estimate | None = None
     interrupted: bool = False
+    failure: PnpExclusionError | None = None
 
     @property
     def names(self) -> list[str]:
@@ -113,8 +114,9 @@ def run_gas(case: GasCaseLike, settings: Settings | None = None, with_coefficien
     settings
         How it is run; those of `Settings` if None.
 
-    Raises `CaseError` for a gas that has none or is too large, `UsageError` for a time that is too short,
-    `ConvergenceError` if nothing could be measured.
+    Interrupted, or failing, once the currents of the case are measured, it returns these. Raises `CaseError` for a gas
+    that has no coefficients or is too large, `UsageError` for a time that is too short, `ConvergenceError` if nothing
+    could be measured, `NothingMeasuredError` if it was interrupted before.
     """
     case, settings = as_gas_case(case), settings or Settings()
     gas = gas_of(case)
@@ -147,27 +149,35 @@ def run_gas(case: GasCaseLike, settings: Settings | None = None, with_coefficien
 
     with refusals(case):
         result = stationary(gas, seeds[0], 0, case.gas.bins, BATCHES)
-        if not with_coefficients or result.interrupted or not result.steady:
-            return GasRun(case, gas, settings, result, interrupted=result.interrupted)
-        still = stationary(gas.midway, seeds[1], 1, 1, COVARIANCE_BATCHES)
-        report = part_of(settings.report, 1, 2)
-        try:
+    run = GasRun(case, gas, settings, result, interrupted=result.interrupted)
+    if not with_coefficients or result.interrupted or not result.steady:
+        return run
+    try:
+        with refusals(case):
+            still = stationary(gas.midway, seeds[1], 1, 1, COVARIANCE_BATCHES)
+            if still.interrupted:
+                return replace(run, interrupted=True)
+            if not still.steady:
+                raise NotSteadyError(f"at the equilibrium midway {still.complaint}")
+            report = part_of(settings.report, 1, 2)
             response = matrix_by_response(gas, time, seeds[2], settings.replicas, STRENGTH, *spread, report)
-        except StoppedError:
-            return GasRun(case, gas, settings, result, interrupted=True)
+    except NothingMeasuredError:
+        return replace(run, interrupted=True)
+    except PnpExclusionError as error:
+        return replace(run, failure=error)
     matrices = {"response": response, "covariance": matrix_by_covariance(still)}
     coefficients = {way: coefficients_of(gas, matrix) for way, matrix in matrices.items()}
     forces = gas.forces / gas.length
     linear = Estimate(response.mean @ forces, np.sqrt(response.error**2 @ forces**2))
-    return GasRun(case, gas, settings, result, coefficients, linear)
+    return replace(run, coefficients=coefficients, linear=linear)
 
 
 @contextmanager
 def refusals(case: GasCase) -> Iterator[None]:
-    """Say what a run refuses in the words of the command line: see `run_gas`."""
+    """Say what a run refuses in the words of the command line: see `run_gas`. An interruption is none of it."""
     try:
         yield
     except ValueError as error:
         raise UsageError(f"{case.path}: {error}") from None
-    except (NothingMeasuredError, NotSteadyError) as error:
+    except (ClottedError, NotSteadyError) as error:
         raise ConvergenceError(f"{case.path}: {error}") from None

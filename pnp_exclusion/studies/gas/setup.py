@@ -17,6 +17,8 @@ PLANCK = 6.62607015e-34
 DEFAULT_CROSSINGS = 1000.0
 """Time that a replica measures, in times that the slowest kind takes to cross the gas."""
 MOST_PARTICLES = 10_000_000
+MOST_EVENTS = 1e13
+"""While the slowest kind crosses the gas: two weeks of them."""
 
 Unit = tuple[float, str]
 """What a number of a gas is multiplied by, and the name of the unit that it then has."""
@@ -85,7 +87,7 @@ class GasUnits:
 
 
 def gas_of(case: GasCase) -> Gas:
-    """Return the gas of a case; `CaseError` if it has no particles, or more than can be held."""
+    """Return the gas of a case; `CaseError` if it has no particles, or more than can be held or followed."""
     boltzmann, planck = (BOLTZMANN, PLANCK) if case.si else (1.0, case.gas.planck or 1.0)
     names = [kind.name for kind in case.kinds]
     barriers, losses = (np.zeros((len(names), len(names))) for _ in range(2))
@@ -125,6 +127,15 @@ def gas_of(case: GasCase) -> Gas:
     if particles < 1.0:
         raise CaseError(
             case.path, [f"[gas]: it holds {particles:.3g} particles on average, too few for a gas; make it longer"]
+        )
+    events = gas.event_rate * gas.crossing_time
+    if not events < MOST_EVENTS:
+        raise CaseError(
+            case.path,
+            [
+                f"[gas]: while its slowest kind crosses it once there would be {events:.1e} events; the most is "
+                f"{MOST_EVENTS:.0e}: masses or temperatures are too far apart, or there are too many particles"
+            ],
         )
     return gas
 

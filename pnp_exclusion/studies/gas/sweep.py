@@ -18,6 +18,7 @@ from pnp_exclusion.errors import CaseError, PnpExclusionError
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.particles.gas.coefficients import part_of
 from pnp_exclusion.particles.replicas import root_seed
+from pnp_exclusion.particles.stationary import NothingMeasuredError
 from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
 from pnp_exclusion.studies.gas.report import as_json
 from pnp_exclusion.studies.gas.run import CLEAR, GasRun, Settings, run_gas
@@ -105,6 +106,9 @@ def run_gas_sweep(case: GasCase, settings: Settings, say: Callable[[str], None])
         at = dict(zip((d.name for d in design.drivings), design.coordinates(number), strict=True))
         try:
             run = run_gas(one, own)
+        except NothingMeasuredError:
+            sweep.interrupted = True
+            break
         except PnpExclusionError as error:
             sweep.points.append(GasPoint(at, None, str(error).partition(": ")[2] or str(error)))
             continue
