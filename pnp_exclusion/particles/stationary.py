@@ -240,7 +240,8 @@ def judge(schedule: Schedule, amplitudes: Sequence[Array]) -> Verdict:
     probes = np.stack([one for one in amplitudes if len(one) == longest])
     correlation_time = float(integrated_time(probes).max()) * schedule.probe_time
     factor = smallest_merge(schedule.block_time, BATCH_CORRELATION_TIMES * correlation_time)
-    enough = schedule.replicas * (schedule.batches // factor) >= schedule.fewest_batches
+    blocks = (len(one) // schedule.probes_per_block for one in amplitudes)
+    enough = sum(count // factor for count in blocks) >= schedule.fewest_batches
     return Verdict(correlation_time, schedule.probe_time / 2, factor, enough, drift_scores(probes))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, run_command
+from conftest import EXAMPLES
 
 from pnp_exclusion.case.gas_case import checked_gas_case
 from pnp_exclusion.cli.main import main
@@ -108,8 +108,8 @@ def test_equal_legs_give_no_power_and_others_are_refused_by_what_is_wrong():
 
 def test_command_writes_what_linear_theory_says_and_tells_legs_apart(tmp_path: Path, capsys):
     legs = EXAMPLES / "engine_free_gas.toml", EXAMPLES / "engine_rods.toml"
-    finished = run_command("engine", *legs, "--kinetic-limit", "-o", tmp_path / "out")
-    assert finished.returncode == 0, finished.stderr
+    assert main(["engine", *map(str, legs), "--kinetic-limit", "-o", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
     found = json.loads((tmp_path / "out" / "engine.json").read_text())
     assert (tmp_path / "out" / "engine.png").stat().st_size > 20_000
     assert (tmp_path / "out" / "leg_b" / "manifest.json").is_file()

@@ -26,7 +26,7 @@ from pnp_exclusion.particles.gas.model import bullets_and_rods
 from pnp_exclusion.particles.gas.onsager import Onsager
 from pnp_exclusion.particles.gas.stationary import simulate_gas
 from pnp_exclusion.particles.measure import Estimate
-from pnp_exclusion.particles.stationary import TooShortError
+from pnp_exclusion.particles.stationary import Schedule, TooShortError, judge
 
 ERRORS = 4.5
 
@@ -106,6 +106,14 @@ def test_energy_that_passings_lose_is_missing_at_the_other_end_and_a_gas_that_dr
 def test_a_time_without_decorrelated_samples_is_refused_with_what_would_do():
     with pytest.raises(TooShortError, match=r"time = 100 is too short: .* need a time of at least"):
         simulate_gas(bullets_and_rods(20.0, 0.5), 100.0, 1)
+
+
+def test_batches_given_to_the_burn_in_afterwards_do_not_count():
+    """Eight blocks of ten correlation times are enough of them, seven are not."""
+    schedule = Schedule(800.0, None, 8, 1, 8, 1.0, 10.0, "", "", "")
+    probes = np.random.default_rng(1).standard_normal((8 * schedule.probes_per_block, 1))
+    found = [judge(schedule, [probes[first * schedule.probes_per_block :]]) for first in (0, 1)]
+    assert [(one.factor, one.enough) for one in found] == [(1, True), (1, False)]
 
 
 def test_coefficients_are_those_of_the_matrix():

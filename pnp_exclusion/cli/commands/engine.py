@@ -127,7 +127,7 @@ def _run_gases(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> i
     if engine.failure:
         raise engine.failure
     complaints = [point.complaint for point in engine.points if point.complaint]
-    if complaints:
+    if complaints and not engine.interrupted:
         raise ConvergenceError(f"{case.path}: {complaints[0]}; {job.folder.path} keeps what was measured")
     return INTERRUPTED if engine.interrupted else 0
 
