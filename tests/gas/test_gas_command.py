@@ -23,7 +23,7 @@ from pnp_exclusion.studies.gas.critical import run_critical
 from pnp_exclusion.studies.gas.report import as_json, table
 from pnp_exclusion.studies.gas.run import Settings, run_gas
 from pnp_exclusion.studies.gas.setup import gas_of
-from pnp_exclusion.studies.gas.sweep import draw_sweep, run_gas_sweep, sweep_csv, sweep_json
+from pnp_exclusion.studies.gas.sweep import GasPoint, draw_sweep, run_gas_sweep, sweep_csv, sweep_json, sweep_table
 
 
 def gas_tables(**changes: object) -> dict:
@@ -254,6 +254,9 @@ def test_a_sweep_finds_the_regimes_over_its_axes_and_draws_them(tmp_path: Path):
     assert [point.at for point in sweep.points] == [{"barrier": h, "length": n} for h in (0.0, 2.0) for n in (10, 12)]
     assert [run.gas.kinds[1].number for run in sweep.measured] == [10, 12, 10, 12]
     assert [run.regimes["bullet"] for run in sweep.measured] == ["driven", "driven", "inverse", "inverse"]
+    sweep.points.append(GasPoint(sweep.points[0].at, None, "time is too short"))
+    assert sweep_table(sweep)[-1] == "1 points could not be measured; points.csv says why"
+    assert '"time is too short"' in sweep_csv(sweep) and sweep.points.pop().run is None
     header, *rows = sweep_csv(sweep).splitlines()
     assert header.startswith("barrier,length,current_bullet,error_of_current_bullet,regime_bullet,current_energy")
     assert len(rows) == 4 and ",inverse," in rows[-1]

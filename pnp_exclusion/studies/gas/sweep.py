@@ -183,9 +183,12 @@ def sweep_table(sweep: GasSweep) -> list[str]:
             rows.append([name, *(str(found.count(word)) for word in rows[0][1:])])
         lines += columns(rows)
         lines.append(f"{sum(point.separated for point in sweep.points)} points are phase separated")
-    unsteady = sum(not run.result.steady for run in runs)
-    if unsteady:
-        lines.append(f"{unsteady} points are not steady; points.csv says why")
+    for count, told in (
+        (len(sweep.points) - len(runs), "could not be measured"),
+        (sum(not run.result.steady for run in runs), "are not steady"),
+    ):
+        if count:
+            lines.append(f"{count} points {told}; points.csv says why")
     return lines + (["interrupted: the points until then"] if sweep.interrupted else [])
 
 
