@@ -162,10 +162,14 @@ class _Surroundings:
 
     scales: Scales
     reference: float
+    reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
 
     def fractions(self, where: str) -> Mapping[str, float]:
         return self.held[where]
+
+    def permittivity(self, given: float) -> float:
+        return given / self.reference_permittivity
 
     def potential(self, given: Quantity | None) -> float | None:
         return None if given is None else given.value / self.scales.potential - self.reference
@@ -173,14 +177,19 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    surroundings = _Surroundings(scales, reference, dirichlet_fractions(case, scales))
+    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales))
     listed = [boundary.condition(surroundings) for boundary in case.boundaries]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
 
-def dirichlet_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
-    """Return the occupied fraction of every species that each boundary of a case holds, above zero.
+def _reference_permittivity(case: Case) -> float:
+    """The permittivity to which others are relative in the equations."""
+    return case.model.permittivity if case.model.si else 1.0
+
+
+def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
+    """Return the occupied fraction of every species that each boundary of a case holds or exchanges, above zero.
 
     Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than
     `LEAST_SHARE` of the most that any holds of any.
@@ -213,7 +222,7 @@ def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, 
     for region in case.regions:
         cells = _cells_of(region, case, scales, domain)
         if region.permittivity is not None:
-            permittivity[cells] = region.permittivity / (case.model.permittivity if scales.si else 1.0)
+            permittivity[cells] = region.permittivity / _reference_permittivity(case)
         if region.diffusivity is not None:
             diffusivity_factor[cells] = region.diffusivity
         if region.fixed_charge is not None:

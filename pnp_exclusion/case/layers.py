@@ -156,11 +156,15 @@ class _LayerSizes:
     def at_potential(self) -> float:
         return debye_layer(self.case, self.scales)
 
-    def at_blocking(self, potential: Quantity) -> float:
-        crowded = self.case.model.flux_law.crowded
-        return debye_layer(self.case, self.scales) * (1.0 if crowded else self._point_ion_contraction(potential))
+    def permittivity(self, given: float) -> float:
+        return given / (self.case.model.permittivity if self.case.model.si else 1.0)
 
-    def _point_ion_contraction(self, potential: Quantity) -> float:
+    def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
+        if self.case.model.flux_law.crowded:
+            return debye_layer(self.case, self.scales)
+        return debye_layer(self.case, self.scales) * self._point_ion_contraction(potential, stern_capacitance)
+
+    def _point_ion_contraction(self, potential: Quantity, stern_capacitance: float | None) -> float:
         """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
         case = self.case
         others = [b.dirichlet_potential.value for b in case.boundaries if b.dirichlet_potential is not None]
@@ -168,7 +172,23 @@ class _LayerSizes:
         valence = max(abs(species.charge) for species in case.species)
         if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
             voltage /= 2.0
+        if stern_capacitance is not None and voltage > 0.0:
+            voltage = self._in_series(voltage, valence, stern_capacitance)
         return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
+
+    def _in_series(self, voltage: float, valence: float, capacitance: float) -> float:
+        """What a Stern layer leaves of a voltage to the layer of Gouy and Chapman: the charge is the same in both."""
+        scale = 2.0 * self.debye_length**2 / (valence * debye_layer(self.case, self.scales))
+        low, high = 0.0, voltage
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            # logarithms, since the charge of point ions at a high voltage is beyond any number
+            diffuse = 0.5 * valence * middle + math.log(-0.5 * scale * math.expm1(-valence * middle) or 1e-300)
+            if diffuse > math.log(capacitance * (voltage - middle) or 1e-300):
+                high = middle
+            else:
+                low = middle
+        return high
 
 
 def _side_thickness(case: Case, scales: Scales, name: str) -> float:

@@ -57,9 +57,19 @@ class BoundaryCondition:
         """The potential held here (kT/e)."""
         return None
 
+    @property
+    def applied_potential(self) -> float | None:
+        """The potential given here (kT/e), whether it is held where the electrolyte begins or behind a layer."""
+        return self.dirichlet_potential
+
+    @property
+    def exchanged_fractions(self) -> Mapping[str, float]:
+        """Occupied fraction of every species with which this boundary would be in equilibrium, without holding it."""
+        return _NOTHING
+
     def supplies(self, species: str) -> bool:
         """Whether the amount of a species in the domain is fixed by what this boundary holds or exchanges."""
-        return species in self.dirichlet_fractions
+        return species in self.dirichlet_fractions or species in self.exchanged_fractions
 
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         """The flux ``J_a . n`` that is imposed on a species, or None."""
@@ -78,7 +88,11 @@ class Wall(BoundaryCondition):
 
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
-        return None if self.charge is None else state.load_parameter * state.number(self.charge)
+        return _given_charge(self.charge, state)
+
+
+def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:
+    return None if charge is None else state.load_parameter * state.number(charge)
 
 
 @dataclass(frozen=True)
@@ -101,10 +115,16 @@ class Reservoir(BoundaryCondition):
 
 @dataclass(frozen=True)
 class Electrode(BoundaryCondition):
-    """Holds the potential (with Poisson); blocks every species but those it holds."""
+    """Holds the potential (with Poisson); blocks every species but those it holds.
+
+    stern_capacitance
+        ``C_S``, per area, of a layer without ions between the metal and where the domain begins, in series with the
+        diffuse layer: the metal's charge is ``C_S (V - phi)``. None without such a layer.
+    """
 
     potential: float | None
     fractions: Mapping[str, float] = field(default_factory=dict)
+    stern_capacitance: float | None = None
 
     @property
     @override
@@ -114,15 +134,61 @@ class Electrode(BoundaryCondition):
     @property
     @override
     def dirichlet_potential(self) -> float | None:
+        return self.potential if self.stern_capacitance is None else None
+
+    @property
+    @override
+    def applied_potential(self) -> float | None:
         return self.potential
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        if self.stern_capacitance is None or self.potential is None:
+            return None
+        drop = state.load_parameter * state.number(self.potential) - state.potential
+        return state.number(self.stern_capacitance) * drop
+
+
+@dataclass(frozen=True)
+class Exchange(BoundaryCondition):
+    """Exchanges species with a reservoir at finite rates ``k_a``: ``J_a . n = k_a (rho_a - rho_a^res)``.
+
+    That is what a lattice does whose last sites swap their contents with those of a reservoir at these rates. It tends
+    to a reservoir as the rates grow, and to a wall as they vanish; species without a rate are blocked. The potential is
+    held if one is given.
+    """
+
+    rates: Mapping[str, float]
+    fractions: Mapping[str, float]
+    potential: float | None = None
+
+    @property
+    @override
+    def exchanged_fractions(self) -> Mapping[str, float]:
+        return self.fractions
+
+    @property
+    @override
+    def dirichlet_potential(self) -> float | None:
+        return self.potential
+
+    @override
+    def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
+        if species not in self.rates:
+            return None
+        return state.number(self.rates[species]) * (state.rho[species] - state.number(self.fractions[species]))
 
 
 @dataclass(frozen=True)
 class PrescribedFlux(BoundaryCondition):
-    """Lets given fluxes out (positive outward), blocks the other species; holds the potential if one is given."""
+    """Lets given fluxes out (positive outward), blocks the other species.
+
+    Holds the potential if one is given; otherwise it carries a given charge per area, as a `Wall`, or none.
+    """
 
     fluxes: Mapping[str, float]
     potential: float | None = None
+    charge: float | None = None
 
     @property
     @override
@@ -134,3 +200,7 @@ class PrescribedFlux(BoundaryCondition):
         if species not in self.fluxes:
             return None
         return state.load_parameter * state.number(self.fluxes[species])
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        return _given_charge(self.charge, state)

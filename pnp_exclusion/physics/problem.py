@@ -84,9 +84,9 @@ class Problem:
 
     @property
     def potential_span(self) -> float:
-        """Largest difference between the potentials held at the boundaries (kT/e)."""
-        held = [b.dirichlet_potential for b in self.boundaries if b.dirichlet_potential is not None]
-        return max(held) - min(held) if held else 0.0
+        """Largest difference between the potentials given at the boundaries (kT/e)."""
+        given = [b.applied_potential for b in self.boundaries if b.applied_potential is not None]
+        return max(given) - min(given) if given else 0.0
 
     @property
     def names(self) -> list[str]:

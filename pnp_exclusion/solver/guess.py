@@ -124,11 +124,16 @@ class FirstGuess:
         held = self.discrete.constraints.values_of(self.discrete.mu[a])
         weakly = [rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]]
         if not held:
-            means = [s.mean_fraction or 0.1 for s in self.problem.species]
+            means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
             return np.full(1, self.problem.law.free_energy.chemical_potentials(_packable(means))[a])
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
+
+    def _mean_exchanged(self, species: str) -> float:
+        """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""
+        contents = [b.exchanged_fractions for b in self.problem.boundaries if species in b.exchanged_fractions]
+        return sum(held[species] for held in contents) / len(contents) if contents else 0.0
 
     def _extended(self, levels: Mapping[int, float], unknown: str) -> np.ndarray:
         """Return the harmonic function with a level at every boundary that holds an unknown; ``(1,)`` if constant."""
