@@ -17,7 +17,7 @@ from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
 from pnp_exclusion.case.strong_fields import strong_fields
 from pnp_exclusion.case.tables import GivenMesh, Gmsh, Region
-from pnp_exclusion.mesh.sizes import areas, cells_at, extents_across, facets_of_cells, heights, interfaces
+from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
@@ -189,5 +189,5 @@ def _mean_beside(setup: Setup, where: str, values: np.ndarray) -> float:
     """Mean over a boundary of what is constant in every cell."""
     domain = setup.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[where])
-    area = areas(domain, facets)
+    area = setup.problem.facet_areas(facets)
     return domain.comm.allreduce(float(values[cells] @ area)) / domain.comm.allreduce(float(area.sum()))

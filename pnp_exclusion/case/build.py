@@ -14,7 +14,7 @@ import numpy as np
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.layers import grid_of
-from pnp_exclusion.case.mesh_checks import require_usable_mesh
+from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
@@ -24,6 +24,7 @@ from pnp_exclusion.mesh.given_mesh import given_domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
+from pnp_exclusion.physics.cross_sections import AroundAxis, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import Problem, Species
@@ -74,11 +75,13 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
+        cross_section=cross_section_of(case),
         permittivity=permittivity,
         diffusivity_factor=diffusivity_factor,
         fixed_charge=fixed_charge,
         fields=_fields(case, scales, domain),
     )
+    require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
     return Setup(case, scales, problem)
@@ -136,6 +139,13 @@ def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> s
         linear = "direct" if preconditioner in ("lu", "cholesky") else "iterative"
     needed = estimate(nodes, case.dimension, case.solver.degree, components, linear)
     return check_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
+
+
+def cross_section_of(case: Case) -> CrossSection | None:
+    """Return what stands on every point of the domain of a case."""
+    if getattr(case.domain, "coordinates", "cartesian") == "axisymmetric":
+        return AroundAxis(case.domain.radial)  # type: ignore[union-attr]
+    return None
 
 
 def _species(species: tables.Species, scales: Scales) -> Species:

@@ -38,6 +38,7 @@ def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None, 
         for check in (
             _check_model,
             _check_domain,
+            _check_axis,
             _check_species,
             _check_fit,
             _check_regions,
@@ -177,6 +178,19 @@ def _check_domain(draft: Draft, model: Model) -> None:
             f"dimension = {draft.domain.dimension}, but the cells of {draft.domain.file} "
             f"are of dimension {draft.groups.dimension}",
         )
+
+
+def _check_axis(draft: Draft, model: Model) -> None:
+    domain = draft.domain
+    if not isinstance(domain, tables.Planar):
+        return
+    around = domain.coordinates == "axisymmetric"
+    if not around and domain.axis != "y":
+        draft.refuse("[domain]", 'axis goes with coordinates = "axisymmetric"; remove it, or add those')
+    if around and isinstance(domain, tables.Rectangle) and domain.axis == "z":
+        draft.refuse("[domain]", 'a rectangle has the axis "y" (x is r) or "x" (y is r), but not "z"')
+    if around and draft.dimension not in (None, 2):
+        draft.refuse("[domain]", f'coordinates = "axisymmetric" is for two dimensions, but there are {draft.dimension}')
 
 
 def _groups(draft: Draft, path: Path) -> MeshGroups:

@@ -102,6 +102,20 @@ class Species(Table):
     """Dimensionless: the same as an occupied fraction."""
 
 
+class Planar(Table):
+    """A domain that may be the half-plane of a body around an axis."""
+
+    coordinates: Literal["cartesian", "axisymmetric"] = "cartesian"
+    """"axisymmetric": the drawing is turned around the axis r = 0; fluxes and currents are those of the whole body."""
+    axis: Literal["x", "y", "z"] = "y"
+    """Direction of the axis in the drawing; r is across it: x, or y of an axis along x."""
+
+    @property
+    def radial(self) -> int:
+        """Which coordinate is r, the distance from the axis."""
+        return 1 if self.axis == "x" else 0
+
+
 class Interval(Table):
     """``[domain]`` with ``shape = "interval"``."""
 
@@ -111,7 +125,7 @@ class Interval(Table):
     """Chosen and graded toward the layers of the case if absent."""
 
 
-class Rectangle(Table):
+class Rectangle(Planar):
     """``[domain]`` with ``shape = "rectangle"``, from the origin."""
 
     shape: Literal["rectangle"] = "rectangle"
@@ -141,7 +155,7 @@ class Box(Table):
     """Per side, or one number for all; chosen and graded if absent."""
 
 
-class Gmsh(Table):
+class Gmsh(Planar):
     """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
     shape: Literal["gmsh"] = "gmsh"
@@ -153,7 +167,7 @@ class Gmsh(Table):
     """Dimension of the cells; the highest in the file if absent."""
 
 
-class GivenMesh(Table):
+class GivenMesh(Planar):
     """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
 
     mesh

@@ -57,7 +57,7 @@ class Engine:
     def units(self) -> Units:
         """Units of the totals."""
         first = self.solutions[0]
-        return Units(first.setup.scales, first.discretisation.problem.domain.dimension)
+        return Units(first.setup.scales, first.discretisation.problem.boundary_dimension)
 
 
 def run_engine(
@@ -90,7 +90,7 @@ def run_engine(
     for solution in (first, second):
         _require_leg(solution)
     _require_same_reservoirs(first, second)
-    units = [Units(s.setup.scales, s.discretisation.problem.domain.dimension) for s in (first, second)]
+    units = [Units(s.setup.scales, s.discretisation.problem.boundary_dimension) for s in (first, second)]
     with (
         Leg(first, 1.0, petsc_options) as a,
         Leg(second, area_ratio * units[1].flux[0] / units[0].flux[0], petsc_options) as b,
