@@ -8,12 +8,21 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Protocol, override
+from typing import Annotated, Any, ClassVar, Literal, Protocol, override
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pnp_exclusion.case.base import GroupName, Number, Positive, Table, refusal
-from pnp_exclusion.case.quantities import Concentration, Dimension, Length, MolarFlux, Potential, Quantity
+from pnp_exclusion.case.base import GroupName, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case.quantities import (
+    AVOGADRO,
+    ELEMENTARY_CHARGE,
+    Concentration,
+    Dimension,
+    Length,
+    MolarFlux,
+    Potential,
+    Quantity,
+)
 from pnp_exclusion.physics import boundaries
 
 
@@ -33,6 +42,11 @@ class Scales(Protocol):
     @property
     def capacitance(self) -> float:
         """Capacitance per area."""
+        ...
+
+    @property
+    def displayed_concentration(self) -> float:
+        """Of a full lattice, mol/L."""
         ...
 
     @property
@@ -300,21 +314,87 @@ class Charged(Boundary):
 
     @override
     def layer(self, sizes: LayerSizes) -> float:
+        given = 0.0 if self.surface_charge is None else self.surface_charge.value
+        return self.layer_of(abs(given) / sizes.scales.surface_charge, sizes)
+
+    @staticmethod
+    def layer_of(charge: float, sizes: LayerSizes) -> float:
         """Return the Debye length, or that of Gouy and Chapman, ``2 lambda^2/(z sigma)``, if it is less."""
-        if self.surface_charge is None or not self.surface_charge.value:
+        if not charge:
             return math.inf
-        charge = abs(self.surface_charge.value) / sizes.scales.surface_charge
         return min(sizes.at_potential(), 2.0 * sizes.debye_length**2 / (sizes.largest_valence * charge))
+
+
+SiteDensity = Annotated[
+    Quantity, Dimension("a density of sites", ("1/m^2", "mol/m^2"), "4.6e18 1/m^2", (1.0, AVOGADRO))
+]
+
+
+def _as_list(given: Any) -> Any:
+    return given if isinstance(given, list) else [given]
+
+
+class Regulation(Table):
+    """``regulation``: groups on a wall that take up protons and give them off, so that its charge depends on them."""
+
+    protons: Name
+    """The species that they exchange."""
+    sites: SiteDensity
+    """Groups per area; dimensionless: a site's charge times the length L, as ``surface_charge``."""
+    pK: Annotated[list[Number], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
+    """A number, of an acid or a base; or two, of an amphoteric group first that of its positive form, then that of its
+    neutral one. In a dimensionless case the negative decadic logarithm of an occupied fraction."""
+    group: Literal["acid", "base"] = "acid"
+    """A single pK: neutral with its proton, or positive."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Regulation:
+        if self.sites.value <= 0.0:
+            raise refusal(f"sites must be positive, but it is {self.sites.text}")
+        if len(self.pK) == 2 and self.group == "base":
+            raise refusal('group goes with a single pK; with two the group is amphoteric, remove group = "base"')
+        return self
+
+    def condition(self, where: str, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        """Return the regulated wall."""
+        scales = surroundings.scales
+        # 1 mol/L is where the logarithm is zero
+        unit = 1.0 / scales.displayed_concentration
+        constants = tuple(10.0**-pk * unit for pk in self.pK)
+        charge = self.sites.value * (ELEMENTARY_CHARGE if self.sites.unit else 1.0)
+        return boundaries.RegulatedWall(
+            where, self.protons, charge / scales.surface_charge, constants, self.group == "base"
+        )
 
 
 class Wall(Charged):
     """``kind = "wall"``: blocks every species; carries a given charge, or none, as boundaries that are not named."""
 
     kind: Literal["wall"] = "wall"
+    regulation: Regulation | None = None
+    """Groups that exchange protons, instead of a given charge."""
+
+    numbers: ClassVar[tuple[str, ...]] = (*Charged.numbers, "regulation")
+    electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge", "regulation")
+
+    @model_validator(mode="after")
+    def _charged_once(self) -> Wall:
+        if self.regulation is not None and self.surface_charge is not None:
+            raise refusal("has both a surface_charge and a regulation, which gives one; keep one of them")
+        return self
 
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        if self.regulation is not None:
+            return self.regulation.condition(self.where, surroundings)
         return boundaries.Wall(self.where, self.charge(surroundings))
+
+    @override
+    def layer(self, sizes: LayerSizes) -> float:
+        if self.regulation is None:
+            return super().layer(sizes)
+        most = self.regulation.sites.value * (ELEMENTARY_CHARGE if self.regulation.sites.unit else 1.0)
+        return self.layer_of(most / sizes.scales.surface_charge, sizes)
 
 
 class Flux(Charged):

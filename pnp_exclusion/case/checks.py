@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir
+from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir, Wall
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
@@ -264,6 +264,8 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
         _refuse_unknown_species(draft, where, "flux", boundary.fluxes)
+        if isinstance(boundary, Wall) and boundary.regulation is not None:
+            _refuse_unknown_species(draft, where, "regulation.protons", [boundary.regulation.protons])
         _check_potential(draft, model, where, boundary)
 
 

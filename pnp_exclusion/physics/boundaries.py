@@ -91,6 +91,43 @@ class Wall(BoundaryCondition):
         return _given_charge(self.charge, state)
 
 
+@dataclass(frozen=True)
+class RegulatedWall(BoundaryCondition):
+    """Blocks every species; its groups take up protons and give them off, in equilibrium with those beside the wall.
+
+    With ``h`` the density of protons, ``K`` that at which half the groups are dissociated and ``Gamma`` groups per
+    area, acids carry ``-Gamma K/(K + h)``, bases ``Gamma h/(K + h)``, amphoteric groups of two constants, the first
+    that of the positive group, ``Gamma (h^2 - K_1 K_2)/(h^2 + K_1 h + K_1 K_2)`` (Ninham and Parsegian, J. Theor. Biol.
+    31, 405 (1971); Healy and White, Adv. Colloid Interface Sci. 9, 303 (1978)).
+
+    protons
+        Name of the species.
+    sites
+        ``Gamma``, per area.
+    constants
+        ``K``, or the two of an amphoteric group, as densities of protons.
+    basic
+        Whether a single group is positive with its proton and neutral without it.
+    """
+
+    protons: str
+    sites: float
+    constants: tuple[float, ...]
+    basic: bool = False
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        # over the first constant, so that no square is too small for a number
+        first = state.number(self.constants[0])
+        h = state.rho[self.protons] / first
+        if len(self.constants) == 2:
+            ratio = state.number(self.constants[1]) / first
+            share = (h * h - ratio) / (h * h + h + ratio)
+        else:
+            share = h / (1.0 + h) if self.basic else -1.0 / (1.0 + h)
+        return state.load_parameter * state.number(self.sites) * share
+
+
 def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:
     return None if charge is None else state.load_parameter * state.number(charge)
 
