@@ -23,11 +23,12 @@ from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
+from pnp_exclusion.mesh.sizes import border_of
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
 from pnp_exclusion.physics.cross_sections import AroundAxis, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
-from pnp_exclusion.physics.problem import Problem, Species
+from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -75,6 +76,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
+        sheets=_sheets(case, scales, domain),
         cross_section=cross_section_of(case),
         permittivity=permittivity,
         diffusivity_factor=diffusivity_factor,
@@ -238,6 +240,15 @@ def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, 
         if region.fixed_charge is not None:
             fixed_charge[cells] = region.fixed_charge.value / scales.concentration
     return permittivity, diffusivity_factor, fixed_charge
+
+
+def _sheets(case: Case, scales: Scales, domain: Domain) -> list[ChargedSheet]:
+    """Return the charged borders of regions."""
+    charged = [(region, region.surface_charge) for region in case.regions if region.surface_charge is not None]
+    return [
+        ChargedSheet(border_of(domain, _cells_of(region, case, scales, domain)), charge.value / scales.surface_charge)
+        for region, charge in charged
+    ]
 
 
 def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:

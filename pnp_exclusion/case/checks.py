@@ -215,7 +215,7 @@ def _check_regions(draft: Draft, model: Model) -> None:
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])
         if model.electrostatics == "imposed":
-            for key in ("fixed_charge", "permittivity"):
+            for key in ("fixed_charge", "permittivity", "surface_charge"):
                 if getattr(region, key) is not None:
                     draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; remove it')
 

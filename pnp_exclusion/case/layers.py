@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pnp_exclusion.case.boundary_tables import Electrode
+from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, scales_of
@@ -95,7 +95,11 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
             yield position, thickness
     for region in case.regions:
         limits = region.ranges[axis]
-        if limits is not None and scales.debye_length and (region.fixed_charge or region.permittivity):
+        if (
+            limits is not None
+            and scales.debye_length
+            and (region.fixed_charge or region.permittivity or region.surface_charge)
+        ):
             for limit in limits:
                 yield limit.value / scales.length, _edge_layer(case, scales, region)
     if axis == 0:
@@ -124,7 +128,12 @@ def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
         strength = math.hypot(strength, valence * region.fixed_charge.value / scales.concentration)
     reference = case.model.permittivity if case.model.si else 1.0
     permittivity = min(1.0, (region.permittivity or reference) / reference)
-    return (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
+    thickness = (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
+    if region.surface_charge is None:
+        return thickness
+    # it may all be screened on one side
+    sizes = _LayerSizes(case, scales)
+    return min(thickness, Charged.layer_of(abs(region.surface_charge.value) / scales.surface_charge, sizes))
 
 
 def _ionic_strength(case: Case, scales: Scales) -> float:

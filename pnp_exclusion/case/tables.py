@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, refusal
-from pnp_exclusion.case.boundary_tables import AnyBoundary
+from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
@@ -203,7 +203,7 @@ Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
 class Region(Table):
     """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity")
+    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity", "surface_charge")
 
     name: Name
     x: Range | None = None
@@ -218,6 +218,8 @@ class Region(Table):
     """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
     diffusivity: Positive | None = None
     """Factor on the diffusivity of every species."""
+    surface_charge: SurfaceCharge | None = None
+    """Charge per area on its border with the rest of the domain; dimensionless as that of a wall."""
 
     @property
     def ranges(self) -> list[Range | None]:

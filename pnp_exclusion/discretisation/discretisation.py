@@ -81,7 +81,8 @@ class Discretisation:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
         names = [boundary.where for boundary in problem.boundaries]
         weight = None if problem.cross_section is None else problem.cross_section.weight(problem.domain)
-        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight)
+        sheets = [sheet.sides for sheet in problem.sheets]
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets)
         self.parameters = Parameters(problem)
         self.weak_form = WeakForm(problem, self.layout, self.unknown, self.reference, self.integration, self.parameters)
         self.constraints = Constraints(problem, self.layout, self.space)

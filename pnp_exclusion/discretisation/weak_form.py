@@ -6,6 +6,8 @@ blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` an
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
 
+(``Gamma``: the boundaries, and for ``sigma`` charged surfaces inside the domain too.)
+
 The first term, of rate ``s``, is that of the species whose amounts are conserved; it vanishes in a steady state. All
 integrals carry the weight of `pnp_exclusion.discretisation.integration`.
 """
@@ -145,7 +147,15 @@ class WeakForm:
             charge = self.surface_charge(tag, densities, potential)
             if charge is not None:
                 form -= charge * test * self._integration.ds(tag)
+        for number in range(len(self._problem.sheets)):
+            tag = len(self._problem.boundaries) + number
+            form -= self._sheet_charge(number) * test * self._integration.ds(tag)
         return form
+
+    def _sheet_charge(self, number: int) -> Any:
+        """Return the charge per area of a surface inside the domain."""
+        given = self._parameters.of_term(("sheet", number)).number(self._problem.sheets[number].charge)
+        return self._parameters.load_parameter * given
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
@@ -175,6 +185,8 @@ class WeakForm:
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
             for name in self._problem.names:
                 self.outward_flux(tag, name)
+        for number in range(len(self._problem.sheets)):
+            self._sheet_charge(number)
         self._penalised_densities()
 
     def _penalised_densities(self) -> list[tuple[int, str, fem.Constant]]:

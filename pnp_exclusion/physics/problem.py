@@ -48,6 +48,20 @@ class Species:
 
 
 @dataclass(frozen=True)
+class ChargedSheet:
+    """A charge on a surface inside the domain.
+
+    sides
+        ``(n, 2)``: cells of this rank on one side of it, and the number of the facet that is on it in each.
+    charge
+        Per area, ``-lambda^2 [eps dphi/dn]``.
+    """
+
+    sides: np.ndarray
+    charge: float
+
+
+@dataclass(frozen=True)
 class Problem:
     """Mesh, law, species, materials and boundary conditions of one steady state.
 
@@ -62,6 +76,8 @@ class Problem:
         from zero and only differences matter.
     sources
         Production ``R_a`` of a species by its name, and of charge under the name "potential": UFL expressions.
+    sheets
+        Charged surfaces inside the domain.
     cross_section
         What stands on every point of the domain, the weight of every integral over cells and boundaries; None for 1.
     """
@@ -77,6 +93,7 @@ class Problem:
     potential_reference: float = 0.0
     fields: Mapping[str, ImposedField] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
+    sheets: Sequence[ChargedSheet] = ()
     cross_section: CrossSection | None = None
 
     @property
