@@ -8,7 +8,7 @@ import math
 import pytest
 from conftest import EXAMPLES, dimensionless_case, example
 
-from pnp_exclusion.case.axes import axis_values, read_axis
+from pnp_exclusion.case.axes import Driving, axis_values, read_axis
 from pnp_exclusion.case.case import make_case, read_case
 from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key, set_key
 from pnp_exclusion.case.plans import Axis, SweepAxis
@@ -137,6 +137,11 @@ def test_axis_without_a_name_has_one_that_files_can_hold():
     assert {key: Axis(key=key).title for key in names} == names
 
 
+def apply(driving: Driving, tables: dict, coordinate: float | str) -> None:
+    for key, value in driving.settings(coordinate).items():
+        set_key(tables, key, value)
+
+
 def test_degrees_celsius_keep_their_own_zero(membrane: dict):
     axis = SweepAxis(key="model.temperature", values=["25 °C", "300 K"])
     values, unit = axis_values(axis, membrane)
@@ -144,7 +149,7 @@ def test_degrees_celsius_keep_their_own_zero(membrane: dict):
     assert values == pytest.approx((25.0, 26.85))
     driving = read_axis(axis, membrane)
     for value in values:
-        driving.apply(membrane, value)
+        apply(driving, membrane, value)
         assert make_case(membrane).model.temperature.value == pytest.approx(273.15 + value)
 
 
@@ -168,7 +173,7 @@ def test_one_axis_drives_several_keys_by_factors(membrane: dict):
         values=["100 mV", "37 mV"],
     )
     driving = read_axis(axis, membrane)
-    driving.apply(membrane, driving.values[1])
+    apply(driving, membrane, driving.values[1])
     assert [boundary["potential"] for boundary in membrane["boundaries"]] == ["18.5 mV", "-18.5 mV"]
 
 
@@ -178,7 +183,7 @@ def test_words_and_whole_numbers_stay_what_they_are(membrane: dict):
     assert laws.settings("shdl") == {"model.law": "shdl"}
     degrees = read_axis(SweepAxis(key="solver.degree", values=[1, 2]), membrane)
     for degree in degrees.values:
-        degrees.apply(membrane, degree)
+        apply(degrees, membrane, degree)
         assert make_case(membrane).solver.degree == degree
     cells = read_axis(SweepAxis.model_validate({"key": "domain.cells", "from": 10, "to": 40, "count": 4}), membrane)
     assert [cells.settings(value)["domain.cells"] for value in cells.values] == [10, 20, 30, 40]

@@ -159,6 +159,10 @@ def test_law_of_ones_own_is_named_varied_and_refused_as_code():
     right = pnp.solve(built_in).summary()["flux"]["right"]
     for name in ("Na", "Cl"):
         assert own[name]["value"] == pytest.approx(right[name]["value"], rel=1e-9)
+    swept = {"axes": [{"key": "model.law", "values": ["into vacancies", "mpnp"]}]}
+    currents = pnp.sweep(membrane(model=case.model, sweep=swept))["current"].sel(species="Na").values
+    assert currents[0] == pytest.approx(pnp.solve(case).currents["Na"], rel=1e-6)
+    assert currents[1] == pytest.approx(pnp.solve(case.varied({"model.law": "mpnp"})).currents["Na"], rel=1e-6)
     with pytest.raises(pnp.CaseError, match="data and names no code"):
         membrane(model={"law": "my_module:my_law", "lattice_spacing": "0.7 nm"})
 
@@ -200,16 +204,73 @@ def test_mesh_of_ones_own_is_solved_as_a_file_of_it_and_stays_as_it_is(how: str)
     assert (mesh.geometry.x == before).all()
 
 
+def square(domain: pnp.Mesh, **changes) -> pnp.Case:
+    """Salt on a mesh of one's own with a single reservoir."""
+    left = pnp.Reservoir(where="left", concentration={"Na": 1.0, "Cl": 1.0}, potential=0.0)
+    return membrane(domain=domain, regions=[], boundaries=[left], **changes)
+
+
 def test_mark_that_marks_nothing_is_named():
     mesh = dmesh.create_unit_square(MPI.COMM_SELF, 2, 2)
-    nowhere = pnp.Mesh(mesh=mesh, boundaries={"left": lambda x: x[0] > 2.0}, unit="1 nm")
-    case = membrane(
-        domain=nowhere,
-        regions=[],
-        boundaries=[pnp.Reservoir(where="left", concentration={"Na": 1.0, "Cl": 1.0}, potential=0.0)],
-    )
+    case = square(pnp.Mesh(mesh=mesh, boundaries={"left": lambda x: x[0] > 2.0}, unit="1 nm"))
     with pytest.raises(pnp.CaseError, match='"left" marks nothing'):
         pnp.solve(case, comm=MPI.COMM_SELF)
+
+
+@pytest.mark.parametrize("mark", [[-1], [10**6], [0.5], "left", None])
+def test_mark_that_is_no_entity_of_the_mesh_is_told(mark: object):
+    """A facet of number -1 ended the process."""
+    mesh = dmesh.create_unit_square(MPI.COMM_SELF, 2, 2)
+    case = square(pnp.Mesh(mesh=mesh, boundaries={"left": mark}, unit="1 nm"))
+    with pytest.raises(pnp.CaseError, match='"left": '):
+        pnp.solve(case, comm=MPI.COMM_SELF)
+
+
+def test_tags_have_values_of_numpy_and_the_dimension_of_what_they_mark():
+    mesh = dmesh.create_unit_square(MPI.COMM_SELF, 2, 2)
+    facets = dmesh.locate_entities_boundary(mesh, 1, lambda x: np.isclose(x[0], 0.0))
+    tags = dmesh.meshtags(mesh, 1, np.sort(facets), np.full(len(facets), 3, dtype=np.int32))
+    left = {"left": (tags, np.int32(3))}
+    assert pnp.solve(square(pnp.Mesh(mesh=mesh, boundaries=left, unit="1 nm")), comm=MPI.COMM_SELF).converged
+    wrong = pnp.Mesh(mesh=mesh, boundaries=left, regions={"all": (tags, 3)}, unit="1 nm")
+    with pytest.raises(pnp.CaseError, match="MeshTags are of entities of dimension 1, not 2"):
+        pnp.solve(square(wrong), comm=MPI.COMM_SELF)
+
+
+def test_workbench_takes_no_case_on_another_mesh_of_the_same_names():
+    left = {"left": lambda x: np.isclose(x[0], 0.0)}
+    first, other = (
+        square(pnp.Mesh(mesh=dmesh.create_unit_square(MPI.COMM_SELF, n, n), boundaries=left, unit="1 nm"))
+        for n in (2, 4)
+    )
+    with pnp.Workbench(first) as workbench:
+        assert workbench.fits(first.varied({"boundaries.left.potential": 0.01}))
+        assert not workbench.fits(other)
+
+
+def test_numbers_of_numpy_are_numbers():
+    """Also once the case has been written down, to be varied again, saved or swept."""
+    case = membrane(domain=pnp.Interval(length=np.float64(5e-9), cells=np.int64(200)))
+    for number in (np.float64(0.02), np.array(0.02), 0.02):
+        varied = case.varied({"boundaries.left.potential": number}).varied({"boundaries.right.potential": np.int64(0)})
+        assert varied.boundaries[0].potential.text == "0.02 V"
+        assert varied.boundaries[1].potential.value == 0.0
+        assert varied.domain.cells == 200
+    with pytest.raises(pnp.CaseError, match="is not a potential"):
+        case.varied({"boundaries.left.potential": np.array([0.02])})
+
+
+def test_case_of_objects_is_swept_over_numbers_in_si_units():
+    """Reference: the sweep of the same case with texts."""
+    for values in ([0, 0.01], np.array([0.0, 0.01]), ["0 V", "10 mV"]):
+        axis = {"key": "boundaries.left.potential", "values": values}
+        found = pnp.sweep(membrane(sweep={"axes": [axis]}))
+        assert found["left_potential"].attrs["units"] == "V"
+        assert found["left_potential"].values.tolist() == [0.0, 0.01]
+        assert found["converged"].all()
+    mesh = pnp.Mesh(mesh=dmesh.create_unit_square(MPI.COMM_SELF, 2, 2), boundaries={"left": [0]}, unit="1 nm")
+    with pytest.raises(pnp.CaseError, match="a plan is written down"):
+        square(mesh, sweep={"axes": [axis]})
 
 
 def test_solutions_of_one_workbench_keep_their_states():

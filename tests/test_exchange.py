@@ -51,6 +51,6 @@ def test_current_between_two_exchanges_is_that_of_resistances_in_series(dimensio
     with OptionsDatabase() as database, SteadySolver(discrete, database) as solver:
         solver.solve()
     current = (0.4 - 0.1) / (1.0 / left + 1.0 + 1.0 / right)
-    totals = boundary_totals(discrete)
+    totals = boundary_totals(discrete, discrete.nodal_values())
     assert totals.flux["right"]["a"] == pytest.approx(current, rel=1e-7)
     assert totals.flux["left"]["a"] == pytest.approx(-current, rel=1e-7)

@@ -19,6 +19,7 @@ from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError
+from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.studies.workbench import Workbench
 
 EXAMPLE_OF_DIMENSION = {1: "membrane", 2: "slit", 3: "sphere"}
@@ -314,6 +315,19 @@ def test_law_of_ones_own_is_asked_for_on_loading(tmp_path: Path):
         pnp.load(tmp_path / "own.npz")
     loaded = pnp.load(tmp_path / "own.npz", law=own)
     assert loaded.steady.currents == pytest.approx(solution.steady.currents, rel=1e-12)
+
+
+def test_solution_of_a_registered_law_is_loaded_where_nobody_has_registered_it(tmp_path, monkeypatch):
+    """As in another process, where its case names a law that is not known."""
+    law = pnp.Law("registered", lambda a, b, rho, d: d[a] * rho[a] * rho[b], equal_diffusivities=True)
+    pnp.register_law(law)
+    solution = pnp.solve(pnp.read_case(EXAMPLES / "membrane.toml").varied({"model.law": "registered"}))
+    solution.save(tmp_path / "solution.npz")
+    monkeypatch.delitem(LAWS, "registered")
+    with pytest.raises(CaseError, match=r'computed with a law of its own, "registered": load\(path, law=\.\.\.\)'):
+        pnp.load(tmp_path / "solution.npz")
+    loaded = pnp.load(tmp_path / "solution.npz", law=law)
+    assert loaded.currents == pytest.approx(solution.currents, rel=1e-12)
 
 
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])

@@ -26,11 +26,12 @@ from conftest import BIN, dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case.case import Case, make_case
+from pnp_exclusion.case.varied import VariedCases
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.runtime.pool import ExecutorLostError, ProcessPool
 from pnp_exclusion.studies.sweeps.executors import dask_executor, over_executor
 from pnp_exclusion.studies.sweeps.groups import groups_of
-from pnp_exclusion.studies.sweeps.plan import Chunk, PointCases, Work, plan_of
+from pnp_exclusion.studies.sweeps.plan import Chunk, Work, plan_of
 from pnp_exclusion.studies.sweeps.record import WORKER_DIED
 
 FILES = ("points.jsonl", "sweep.nc", "plan.json")
@@ -297,7 +298,7 @@ def workers_of(process: subprocess.Popen) -> Iterator[int]:
 
 
 @dataclass
-class Poisoned(PointCases):
+class Poisoned(VariedCases):
     """Kills the process that makes the case of one point, the first times."""
 
     poison: float = 0.0

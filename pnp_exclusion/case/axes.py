@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import PydanticCustomError
 
-from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key, set_key
+from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key
 from pnp_exclusion.case.plans import Axis, SweepAxis
 from pnp_exclusion.case.quantities import Dimension, Quantity, shown
 
@@ -84,11 +84,6 @@ class Driving:
         """Whether a coordinate stands for a whole number, such as a degree, which a case wants written as one."""
         return isinstance(coordinate, int) and float(factor).is_integer()
 
-    def apply(self, tables: dict[str, Any], coordinate: Coordinate) -> None:
-        """Set the keys of the axis in the nested tables of a case; `CaseKeyError` if it has no such key."""
-        for key, value in self.settings(coordinate).items():
-            set_key(tables, key, value)
-
 
 def read_axis(axis: Axis, tables: dict[str, Any]) -> Driving:
     """Read an axis against the nested tables of its case (as of `Case.as_written`); `CaseKeyError` if it does not fit.
@@ -114,6 +109,27 @@ def axis_values(axis: Axis, tables: dict[str, Any]) -> tuple[tuple[Coordinate, .
     """Return the coordinates of an axis and their unit, see `Driving`; `CaseKeyError` as for `read_axis`."""
     driving = read_axis(axis, tables)
     return driving.values, driving.unit
+
+
+def with_unit[AnyAxis: Axis](axis: AnyAxis, tables: dict[str, Any]) -> AnyAxis:
+    """Return the axis of an SI case with the SI unit behind its plain numbers; as it is if its key holds none."""
+    try:
+        kind = dimension_of_key(tables, axis.all_keys[0])
+    except CaseKeyError:
+        # told by `read_axis`
+        return axis
+    if kind is None or tables["model"].get("units", "si") != "si":
+        return axis
+
+    def written(value: Any) -> Any:
+        return f"{value!r} {kind.units[0]}" if _is_number(value) else value
+
+    changes: dict[str, Any] = {}
+    if axis.from_ is not None:
+        changes |= {"from_": written(axis.from_), "to": written(axis.to)}
+    if isinstance(axis, SweepAxis) and axis.values is not None:
+        changes["values"] = [written(value) for value in axis.values]
+    return axis.model_copy(update=changes)
 
 
 Names = tuple[str, tuple[str, ...], tuple[float, ...]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from pnp_exclusion.case.quantities import as_python
 from pnp_exclusion.case.sentences import sentences
 from pnp_exclusion.errors import CaseError
 
@@ -21,13 +22,14 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 def name_of_number(written: Any) -> Any:
     """Return a whole number as the text that names it; anything else as it is."""
+    written = as_python(written)
     return str(written) if isinstance(written, int) and not isinstance(written, bool) else written
 
 
 GroupName = Annotated[Name, BeforeValidator(name_of_number, json_schema_input_type=str | int)]
 """Of a physical group of a mesh file: its name, or its number where it has none."""
 Flag = Annotated[bool, Field(strict=True)]
-Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True), BeforeValidator(as_python)]
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 

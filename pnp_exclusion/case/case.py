@@ -10,7 +10,7 @@ from typing import Any
 from pnp_exclusion.case.checks import check_law, check_tables
 from pnp_exclusion.case.keys import set_key
 from pnp_exclusion.case.law_tables import without_parameters_of_others
-from pnp_exclusion.case.reading import Memory
+from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.tables import CaseTables, GivenMesh
 from pnp_exclusion.errors import CaseError
 
@@ -51,15 +51,15 @@ class Case(CaseTables):
         return checked_case(tables, self.path, plain=True)
 
 
-def checked_case(tables: dict[str, Any], path: Path, memory: Memory | None = None, plain: bool = False) -> Case:
+def checked_case(tables: dict[str, Any], path: Path, draft: Draft | None = None, plain: bool = False) -> Case:
     """Return the case of a parsed file, or of objects, or raise `CaseError` with every mistake in it.
 
-    memory
-        Handed over from case to case, it makes the checks of many that are alike cheap.
+    draft
+        What is known of the case already, see `Draft.varied`.
     plain
         Whether numbers without a unit are in SI units, as from Python.
     """
-    draft = check_tables(tables, path, memory, plain)
+    draft = check_tables(tables, path, draft, plain)
     case = Case.model_construct(
         title=draft.title,
         model=draft.model,

@@ -11,7 +11,7 @@ from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir, Wa
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
-from pnp_exclusion.case.reading import Draft, Memory, Reader, read_tables
+from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import CaseError
@@ -26,13 +26,15 @@ EXTREME = 1e30
 """Sizes, in SI units or without, beyond this or below its inverse are mistakes, and would overflow."""
 
 
-def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None, plain: bool = False) -> Draft:
+def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, plain: bool = False) -> Draft:
     """Return what was read from a parsed file, or from objects, or raise `CaseError` with every mistake in it.
 
+    draft
+        What is known of the case already.
     plain
         Whether numbers without a unit are in SI units, as from Python.
     """
-    draft = Draft(path, memory)
+    draft = draft or Draft(path)
     read_tables(raw, draft, plain)
     if draft.model is not None:
         for check in (
@@ -48,7 +50,7 @@ def check_tables(raw: dict[str, Any], path: Path, memory: Memory | None = None, 
             _check_packing,
         ):
             check(draft, draft.model)
-    check_plans(raw, draft, check_tables)
+    check_plans(raw, draft, check_tables, plain)
     if draft.mistakes:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     return draft
@@ -122,7 +124,7 @@ def _check_fit(draft: Draft, model: Model) -> None:
     diffusivities = [1.0 if s.diffusivity is None else s.diffusivity.value for s in draft.species.values()]
     if not draft.species or not draft.all_species_read or min(diffusivities) <= 0.0:
         return
-    known = draft.memory.misfits if draft.memory else {}
+    known = draft.misfits
     pair = (model.law, *model.flux_law.parameters.values(), *diffusivities)
     if pair not in known:
         known[pair] = _misfit(model, diffusivities)
@@ -168,7 +170,7 @@ def _check_domain(draft: Draft, model: Model) -> None:
     if isinstance(draft.domain, tables.GivenMesh):
         return
     try:
-        draft.groups = _groups(draft, draft.path.parent / draft.domain.file)
+        draft.groups = draft.groups or mesh_groups(draft.path.parent / draft.domain.file)
     except MeshFileError as error:
         draft.refuse("[domain]", f"file: {error}")
         return
@@ -193,13 +195,6 @@ def _check_axis(draft: Draft, model: Model) -> None:
         draft.refuse("[domain]", f'coordinates = "axisymmetric" is for two dimensions, but there are {draft.dimension}')
 
 
-def _groups(draft: Draft, path: Path) -> MeshGroups:
-    known = draft.memory.groups if draft.memory else {}
-    if path not in known:
-        known[path] = mesh_groups(path)
-    return known[path]
-
-
 def _check_regions(draft: Draft, model: Model) -> None:
     for region in draft.regions:
         where = f'[[regions]] "{region.name}"'
@@ -210,7 +205,7 @@ def _check_regions(draft: Draft, model: Model) -> None:
                 draft.refuse(where, "a tag names a group of a gmsh file; give ranges x, y, z instead")
             elif draft.groups and region.tag not in draft.groups.cells():
                 missing = _missing_group(draft.groups, region.tag, draft.groups.dimension)
-                draft.refuse(where, f'the mesh file has no group of cells "{region.tag}"; {missing}')
+                draft.refuse(where, f'the mesh has no group of cells "{region.tag}"; {missing}')
         for axis, limits in enumerate(region.ranges):
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])

@@ -219,5 +219,6 @@ def _is_meant(table: type[Table], node: dict[str, Any]) -> bool:
     for word in ("shape", "kind", "law"):
         if word in table.model_fields:
             annotation = table.model_fields[word].annotation
-            return get_origin(annotation) is Literal and node.get(word) in get_args(annotation)
+            # any other word is that of a law that Python has registered, whose table comes last
+            return get_origin(annotation) is not Literal or node.get(word) in get_args(annotation)
     return True

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pnp_exclusion.case.base import Count, Number, Table, refusal
-from pnp_exclusion.case.quantities import shown
+from pnp_exclusion.case.quantities import as_python, shown
 
 MOST_POINTS = 1_000_000
 """Of a plan, which is held in memory."""
@@ -26,6 +26,7 @@ Key = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 def _text_or_number(written: Any) -> Any:
+    written = as_python(written)
     if isinstance(written, bool) or not isinstance(written, str | int | float):
         raise refusal(f"must be a number or a text with a unit, but it is {shown(written)}")
     if not isinstance(written, str) and not abs(written) < 1e300:
@@ -94,7 +95,9 @@ class Axis(Table):
 class SweepAxis(Axis):
     """``[[sweep.axes]]``: a driving and its values."""
 
-    values: Annotated[list[Any], Field(min_length=1, max_length=MOST_POINTS)] | None = None
+    values: (
+        Annotated[list[Annotated[Any, BeforeValidator(as_python)]], Field(min_length=1, max_length=MOST_POINTS)] | None
+    ) = None
     """The values themselves: numbers, texts with units, or words such as laws."""
     count: Count | None = None
     """With ``from`` and ``to``: how many values, both ends included."""

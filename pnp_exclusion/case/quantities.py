@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -84,6 +85,11 @@ def shown(value: Any) -> str:
     return f'"{text[1:-1]}"' if isinstance(value, str) and '"' not in value else text
 
 
+def as_python(raw: Any) -> Any:
+    """Return a single number of numpy as one of Python, anything else as it is."""
+    return raw.item() if isinstance(raw, np.generic | np.ndarray) and raw.ndim == 0 else raw
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A checked number of a case file.
@@ -134,13 +140,16 @@ class Dimension:
         plain
             Whether a number without a unit is one in SI units, as from Python.
         """
+        raw = as_python(raw)
         if plain and units == "si" and isinstance(raw, int | float) and not isinstance(raw, bool):
             pure = self._parse_pure_number(raw)
             return Quantity(pure.value, f"{pure.text} {self.units[0]}", pure.number, self.units[0])
         if units == "dimensionless" or (not units and not isinstance(raw, str)):
             return self._parse_pure_number(raw)
-        if not isinstance(raw, str):
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
             raise self._error(f"{shown(raw)} has no unit; {self.name} is written with one")
+        if not isinstance(raw, str):
+            raise self._error(f"{shown(raw)} is not {self.name}")
         found = _NUMBER.fullmatch(raw)
         if not found or len(raw) > _LONGEST_TEXT:
             raise self._error(f"{shown(raw)} is not {self.name}")
@@ -195,7 +204,7 @@ class Dimension:
                 return raw
             if info.context is None and not isinstance(raw, str):
                 # an object of Python that belongs to no case yet: what the number means is for the case to say
-                return self._parse_pure_number(raw)
+                return self._parse_pure_number(as_python(raw))
             context = info.context or {"units": "si"}
             return self.parse(raw, context["units"], context.get("plain", False))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,32 +22,19 @@ from pnp_exclusion.mesh.physical_names import MeshGroups
 
 
 @dataclass
-class Memory:
-    """What was read before, for those who check many cases that are alike: nothing is read or opened twice.
+class Draft:
+    """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here.
 
-    tables
-        The table that an entry amounts to, None if it cannot be read, with its mistakes; by the entry as written.
+    known
+        Tables that are as in another case, read and without mistakes: they are not read again.
     groups
-        Of a mesh file.
+        Of a mesh file, once it was opened.
     misfits
-        What is wrong between a law and diffusivities, empty if nothing.
+        What is wrong between a law and diffusivities, empty if nothing; shared with the cases that this one is made of.
     """
 
-    tables: dict[tuple[str, str, bytes], tuple[Any, list[str]]] = field(default_factory=dict)
-    groups: dict[Path, MeshGroups] = field(default_factory=dict)
-    misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
-
-
-MOST_REMEMBERED = 10_000
-"""Tables; beyond it memory begins anew, so that it stays small over any number of cases."""
-
-
-@dataclass
-class Draft:
-    """What of a case could be read so far, and the mistakes found; a table that could not be read is missing here."""
-
     path: Path
-    memory: Memory | None = None
+    known: frozenset[str] = frozenset()
     mistakes: list[str] = field(default_factory=list)
     title: str = ""
     model: Model | None = None
@@ -65,6 +51,12 @@ class Draft:
     sweep: Sweep | None = None
     diagram: Diagram | None = None
     groups: MeshGroups | None = None
+    misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    def varied(self, tables: Iterable[Any]) -> Draft:
+        """Return the draft of a case that differs from this one in some tables, which are to be read."""
+        known = frozenset(CaseTables.model_fields).difference(tables)
+        return replace(self, known=known, mistakes=[], groups=self.groups if "domain" in known else None)
 
     def refuse(self, where: str, what: str) -> None:
         """Note a mistake in the table ``where``, in one line."""
@@ -102,24 +94,52 @@ def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> No
     for key in raw:
         if key not in CaseTables.model_fields:
             draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
+    reader = Reader(draft, _units(raw.get("model")), plain)
+    for key, read in _READERS.items():
+        if key not in draft.known:
+            read(raw, draft, reader)
+
+
+def _read_title(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.title = raw.get("title", "")
     if not isinstance(draft.title, str):
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
-    reader = Reader(draft, _units(raw.get("model")), plain)
+
+
+def _read_model(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.model = reader.table(raw, "model", AnyModel, required=True)
     if draft.model is None and "model" in raw:
         draft.model = reader.without_mistakes(raw["model"], AnyModel)
+
+
+def _read_domain(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     given = raw.get("domain")
     if isinstance(given, tables.GivenMesh):
         draft.domain, draft.shape, draft.groups = given, given.shape, given.groups
-    else:
-        draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
-        shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
-        draft.shape = shape if isinstance(shape, str) else ""
-    draft.solver = reader.table(raw, "solver", tables.Solver) or draft.solver
-    draft.output = reader.table(raw, "output", tables.Output) or draft.output
+        return
+    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+    shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
+    draft.shape = shape if isinstance(shape, str) else ""
+
+
+def _read_settings(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    draft.solver = reader.table(raw, "solver", tables.Solver) or tables.Solver()
+
+
+def _read_output(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    draft.output = reader.table(raw, "output", tables.Output) or tables.Output()
+
+
+def _read_sweep(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.sweep = reader.table(raw, "sweep", Sweep)
+
+
+def _read_diagram(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.diagram = reader.table(raw, "diagram", Diagram)
+
+
+def _read_species(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    draft.species, draft.all_species_read = {}, True
     for position, species in enumerate(reader.array(raw, "species", tables.Species, required=True), start=1):
         if species is None:
             draft.all_species_read = False
@@ -128,10 +148,31 @@ def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> No
         else:
             draft.species[species.name] = species
     draft.all_species_read &= bool(draft.species)
+
+
+def _read_regions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.regions = [r for r in reader.array(raw, "regions", tables.Region) if r is not None]
+
+
+def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=True))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
+    "title": _read_title,
+    "model": _read_model,
+    "domain": _read_domain,
+    "solver": _read_settings,
+    "output": _read_output,
+    "sweep": _read_sweep,
+    "diagram": _read_diagram,
+    "species": _read_species,
+    "regions": _read_regions,
+    "boundaries": _read_boundaries,
+}
+"""In the order in which their mistakes are told."""
 
 
 @cache
@@ -178,26 +219,12 @@ class Reader:
     def _read(self, entry: Any, kind: Any, where: str) -> Any:
         if isinstance(entry, Table):
             entry = as_written(entry)
-        table, mistakes = self._remembered(entry, kind, where) if self.draft.memory else self._read_anew(entry, kind)
-        for mistake in mistakes:
-            self.draft.refuse(where, mistake)
-        return table
-
-    def _remembered(self, entry: Any, kind: Any, where: str) -> tuple[Any, list[str]]:
-        assert self.draft.memory is not None
-        tables = self.draft.memory.tables
-        written = (self._context["units"], where, pickle.dumps(entry))
-        if written not in tables:
-            if len(tables) >= MOST_REMEMBERED:
-                tables.clear()
-            tables[written] = self._read_anew(entry, kind)
-        return tables[written]
-
-    def _read_anew(self, entry: Any, kind: Any) -> tuple[Any, list[str]]:
         try:
-            return _adapter(kind).validate_python(entry, context=self._context), []
+            return _adapter(kind).validate_python(entry, context=self._context)
         except ValidationError as error:
-            return None, list(sentences(error, entry, kind))
+            for mistake in sentences(error, entry, kind):
+                self.draft.refuse(where, mistake)
+        return None
 
     def without_mistakes(self, entry: Any, kind: Any) -> Any:
         """Read a table without the keys that are wrong in it, so that the rest can still be checked."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import (
     BeforeValidator,
     ConfigDict,
@@ -44,7 +45,7 @@ def _form(written: Any) -> str:
     """Which member of a union is meant, so that a mistake in it is told once."""
     if isinstance(written, dict | FieldTable):
         return "<table>"
-    return "<list>" if isinstance(written, list) else "<value>"
+    return "<list>" if isinstance(written, list | tuple) or np.ndim(written) else "<value>"
 
 
 def _single(written: Any) -> Any:
@@ -187,13 +188,20 @@ class GivenMesh(Planar):
     regions: dict[str, Any] = Field(default_factory=dict, exclude=True)
     unit: Length | None = None
 
+    @field_validator("mesh")
+    @classmethod
+    def _is_mesh(cls, mesh: Any) -> Any:
+        if mesh is not None and not hasattr(mesh, "topology"):
+            raise refusal(f"must be a mesh of dolfinx, but it is {shown(mesh)}")
+        return mesh
+
     @property
     def groups(self) -> MeshGroups:
         """Names of boundaries and regions, as of a mesh file."""
         dimension = self.mesh.topology.dim
         named = ((dimension - 1, self.boundaries), (dimension, self.regions))
         groups = [Group(d, number, name, 0) for d, names in named for number, name in enumerate(names, start=1)]
-        return MeshGroups(dimension, tuple(groups))
+        return MeshGroups(dimension, tuple(groups), of_file=False)
 
 
 Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]

@@ -10,6 +10,7 @@ from dolfinx import fem
 
 from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
+from pnp_exclusion.physics.boundaries import BoundaryCondition
 from pnp_exclusion.physics.problem import Problem
 
 
@@ -57,8 +58,9 @@ class Constraints:
 
     def write(self, problem: Problem, load_parameter: float) -> None:
         """Give the constants the values of a problem at a load parameter."""
+        given = [_given(problem, boundary, load_parameter) for boundary in problem.boundaries]
         for value in self.values:
-            value.constant.value = _value(problem, value.tag, value.name, load_parameter)
+            value.constant.value = given[value.tag][value.name]
 
     def impose(self, unknown: fem.Function) -> None:
         """Write the Dirichlet values into a function of the space."""
@@ -107,17 +109,13 @@ class Constraints:
             yield DirichletValue(tag, name, dofs, fem.dirichletbc(value, dofs.astype(np.int32), spaces[name]), value)
 
 
-def _value(problem: Problem, tag: int, name: str, load_parameter: float) -> float:
-    """Return what a boundary holds an unknown at."""
-    boundary = problem.boundaries[tag]
+def _given(problem: Problem, boundary: BoundaryCondition, load_parameter: float) -> dict[str, float]:
+    """Return what a boundary holds unknowns at, by their names."""
     potential = load_parameter * (boundary.dirichlet_potential or 0.0)
-    if name == POTENTIAL:
-        return potential
-    held = boundary.dirichlet_fractions
-    a = next(a for a, species in enumerate(problem.names) if electrochemical_potential(species) == name)
-    species = problem.species[a]
-    if problem.law.crowded:
-        eta = problem.law.free_energy.chemical_potentials([held[other] for other in problem.names])[a]
-    else:
-        eta = problem.law.free_energy.chemical_potentials([held[species.name]])[0]
-    return eta + species.charge * potential
+    held = [species for species in problem.species if species.name in boundary.dirichlet_fractions]
+    if problem.law.crowded and len(held) < len(problem.species):
+        # what constants cannot hold is held weakly
+        held = []
+    eta = problem.law.free_energy.chemical_potentials([boundary.dirichlet_fractions[s.name] for s in held])
+    mu = {electrochemical_potential(s.name): eta_a + s.charge * potential for s, eta_a in zip(held, eta, strict=True)}
+    return mu | {POTENTIAL: potential}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from mpi4py import MPI
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem
+from dolfinx import fem, la
 
 from pnp_exclusion.discretisation.constraints import Constraints
 from pnp_exclusion.discretisation.integration import STEEP, CellwiseForm, Integration, changes_within
@@ -40,11 +40,30 @@ class State:
     load_parameter: float
     is_steep: np.ndarray
 
-    def continued(self, earlier: State, factor: float) -> State:
-        """Return what lies ``factor`` times as far from this state as an earlier one, on the line through both."""
-        if self.problem.potential_reference != earlier.problem.potential_reference:
-            return self
-        return replace(self, values=self.values + factor * (self.values - earlier.values))
+    @staticmethod
+    def combined(states: Sequence[State], weights: np.ndarray) -> State:
+        """Return the weighted sum of states, the weights adding up to 1; what is not summed is that of the first."""
+        references = [state.problem.potential_reference for state in states]
+        problem = replace(states[0].problem, potential_reference=float(weights @ references))
+        return replace(states[0], values=weights @ [state.values for state in states], problem=problem)
+
+
+@dataclass(frozen=True)
+class NodalValues:
+    """A state at the nodes of this rank, owned and ghost; arrays have the shape ``(N, nodes)``.
+
+    mu, eta
+        Electrochemical and chemical potentials.
+    rho
+        Fractions.
+    potential
+        ``(nodes,)``; None with imposed fields.
+    """
+
+    mu: np.ndarray
+    eta: np.ndarray
+    rho: np.ndarray
+    potential: np.ndarray | None
 
 
 class Discretisation:
@@ -88,6 +107,7 @@ class Discretisation:
         self.constraints = Constraints(problem, self.layout, self.space)
         self.forms = Forms(self.integration, self.weak_form, self.unknown)
         self.steep = STEEP
+        self._cells = np.ascontiguousarray(self.space.dofmap.list[: len(self.integration.is_steep)].T)
         self._shown: State | None = None
         self.set_load_parameter(1.0)
 
@@ -154,6 +174,11 @@ class Discretisation:
         phi = nodes[:, self.layout.index(POTENTIAL)]
         return mu, mu - self.problem.charges[:, None] * phi, phi
 
+    def nodal_values(self) -> NodalValues:
+        """Return the unknown and its densities at the nodes."""
+        mu, eta, potential = self.potentials(self.unknown.x.array)
+        return NodalValues(mu, eta, np.array(self.problem.law.free_energy.densities(list(eta))[1:]), potential)
+
     def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
         mu, _, phi = self.potentials(values)
@@ -171,13 +196,13 @@ class Discretisation:
 
     def mark_steep_cells(self) -> None:
         """Integrate by the high rule where a potential in the unknown is steep within a cell."""
-        self.integration.mark(self.changes_within_cells() > self.steep)
+        self.integration.mark(self.changes_within_cells().max(axis=0) > self.steep)
 
     def changes_within_cells(self) -> np.ndarray:
-        """Return the most that any ``mu_a`` or ``eta_a`` changes within each cell of this rank (kT)."""
+        """Return how much every ``mu_a``, and every ``eta_a`` where that is another one, changes within each cell of
+        this rank, ``(N or 2 N, cells)`` in kT."""
         mu, eta, _ = self.potentials(self.unknown.x.array)
-        cells = self.space.dofmap.list[: len(self.integration.is_steep)]
-        return changes_within([*mu] if eta is mu else [*mu, *eta], cells)
+        return changes_within(mu if eta is mu else np.concatenate([mu, eta]), self._cells)
 
 
 class Forms:
@@ -204,9 +229,27 @@ class Forms:
             self._kept[name] = make()
         return self._kept[name]
 
-    def integral(self, name: str, integrand: Callable[[], Any]) -> float:
-        """Return the integral over the domain of a UFL expression, compiled once under a name; collective."""
-        return self.total(self.kept(name, lambda: self._integration.form(integrand() * self._integration.dx)))
+    def integrals(self, name: str, integrands: Callable[[], Sequence[Any]]) -> np.ndarray:
+        """Return the integrals over the domain of UFL expressions, compiled together once under a name; collective.
+
+        They are assembled against the constants of every cell, and then summed.
+        """
+
+        def make() -> tuple[CellwiseForm, la.Vector]:
+            densities, mesh = integrands(), self._integration.domain.mesh
+            element = basix.ufl.element("Discontinuous Lagrange", mesh.basix_cell(), 0, shape=(len(densities),))
+            space = fem.functionspace(mesh, element)
+            test = ufl.TestFunction(space)
+            form = self._integration.form(ufl.inner(ufl.as_vector(densities), test) * self._integration.dx)
+            return form, la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
+
+        form, of_cells = self.kept(name, make)
+        of_cells.array[:] = 0.0
+        fem.assemble_vector(of_cells.array, form.now)
+        owned = of_cells.array[: of_cells.index_map.size_local * of_cells.block_size]
+        totals: np.ndarray = owned.reshape(-1, of_cells.block_size).sum(axis=0)
+        self._integration.domain.comm.Allreduce(MPI.IN_PLACE, totals, op=MPI.SUM)
+        return totals
 
     def total(self, functional: CellwiseForm) -> float:
         """Return the value of a compiled functional over all ranks."""

@@ -164,17 +164,17 @@ def positive_degree(cell: basix.CellType, degree: int) -> int:
     return degree
 
 
-def changes_within(potentials: Sequence[np.ndarray], cells: np.ndarray) -> np.ndarray:
-    """Return the most that a potential changes within every cell.
+def changes_within(potentials: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Return how much every potential changes within every cell, ``(potentials, cells)``.
 
     potentials
-        Each ``(nodes,)``, in kT.
+        ``(potentials, nodes)``, in kT.
     cells
-        ``(cells, nodes of a cell)``, numbers of nodes.
+        ``(nodes of a cell, cells)``, numbers of nodes.
     """
-    values = np.stack(potentials)[:, cells]
+    values = potentials[:, cells]
     with np.errstate(invalid="ignore"):
-        changes: np.ndarray = (values.max(axis=2) - values.min(axis=2)).max(axis=0)
+        changes: np.ndarray = values.max(axis=1) - values.min(axis=1)
     return changes
 
 

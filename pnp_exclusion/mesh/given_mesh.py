@@ -20,7 +20,7 @@ def given_domain(mesh: dmesh.Mesh, boundaries: Mapping[str, Any], regions: Mappi
         By name: local numbers of facets or of cells, a pair of MeshTags and a value, or a function that says of
         coordinates ``(3, n)`` which are there.
 
-    Raises `ValueError` for a name that marks nothing on any rank.
+    Raises `ValueError` on every rank for a name that marks nothing on any, or what is not there.
     """
     dimension = mesh.topology.dim
     mesh.topology.create_connectivity(dimension - 1, dimension)
@@ -45,14 +45,33 @@ def _on_the_outside(mesh: dmesh.Mesh, dimension: int, marker: Callable[[np.ndarr
 
 
 def _marked(mesh: dmesh.Mesh, dimension: int, name: str, mark: Any, locate: Callable[..., np.ndarray]) -> np.ndarray:
+    found, wrong = np.empty(0, dtype=np.int32), ""
     match mark:
-        case tags, int(value):
-            found = tags.find(value)
+        case dmesh.MeshTags() as tags, (int() | np.integer()) as value:
+            if tags.dim == dimension:
+                found = tags.find(int(value))
+            else:
+                wrong = f"its MeshTags are of entities of dimension {tags.dim}, not {dimension}"
         case _ if callable(mark):
             found = locate(mesh, dimension, mark)
         case _:
-            found = mark
-    local: np.ndarray = np.unique(np.asarray(found, dtype=np.int32))
-    if mesh.comm.allreduce(len(local)) == 0:
+            found, wrong = _numbers(mark)
+    count = mesh.topology.index_map(dimension)
+    if len(found) and not 0 <= found.min() <= found.max() < count.size_local + count.num_ghosts:
+        wrong = f"the mesh has {count.size_local + count.num_ghosts} entities of dimension {dimension} here, from 0"
+    # what is wrong on one rank must be known to all
+    if told := next(filter(None, mesh.comm.allgather(wrong)), ""):
+        raise ValueError(f'"{name}": {told}')
+    if mesh.comm.allreduce(len(found)) == 0:
         raise ValueError(f'"{name}" marks nothing in the mesh')
-    return local
+    return np.unique(found).astype(np.int32)
+
+
+def _numbers(mark: Any) -> tuple[np.ndarray, str]:
+    """Return local numbers of entities, and what is wrong if they are none."""
+    found = np.asarray(mark)
+    if found.ndim == 1 and (found.dtype.kind in "iu" or not found.size):
+        return found.astype(np.int64), ""
+    return np.empty(0, dtype=np.int64), (
+        f"marks are numbers in a list, MeshTags with a value, or a function of coordinates, not {type(mark).__name__}"
+    )

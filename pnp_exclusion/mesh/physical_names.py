@@ -38,10 +38,15 @@ class Group:
 
 @dataclass(frozen=True)
 class MeshGroups:
-    """The physical groups of a mesh file, and the dimension of its cells."""
+    """The physical groups of a mesh file, and the dimension of its cells.
+
+    of_file
+        False for the names that a mesh made in Python has.
+    """
 
     dimension: int
     groups: tuple[Group, ...]
+    of_file: bool = True
 
     def cells(self) -> list[str]:
         """Names that can mark regions."""
@@ -57,7 +62,7 @@ class MeshGroups:
     def hint(self, word: str, dimension: int) -> str:
         """Return a phrase for somebody who looked for ``word`` among groups of a dimension and did not find it."""
         for group in self.groups:
-            if group.dimension == dimension and group.named and str(group.number) == word:
+            if self.of_file and group.dimension == dimension and group.named and str(group.number) == word:
                 return f'group {word} has a name there: write "{group.name}"'
             if group.dimension not in (dimension, 0) and group.name == word:
                 return f"the group of this name there is one of {_kind(group.dimension, self.dimension)}"
@@ -66,6 +71,9 @@ class MeshGroups:
     def listing(self, dimension: int) -> str:
         """Return the groups of a dimension with their numbers and sizes, or how there could be some."""
         found = [group for group in self.groups if group.dimension == dimension]
+        if not self.of_file:
+            names = ", ".join(f'"{group.name}"' for group in found)
+            return f"the mesh names {names or 'none'} among its {_kind(dimension, self.dimension)}"
         if found:
             return f"the groups of {_kind(dimension, self.dimension)} in the file are {_shown(found, self.dimension)}"
         entity = ("Point", "Curve", "Surface", "Volume")[dimension]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from operator import mul
 from typing import Any
 
 from mpi4py import MPI
@@ -18,7 +17,7 @@ from mpi4py import MPI
 import numpy as np
 from dolfinx import fem, la
 
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
 from pnp_exclusion.mesh.sizes import cells_at, heights
@@ -82,13 +81,17 @@ class BoundaryTotals:
         return self.gross(species) > DISTINCT * self.uncertainty(species)
 
 
-def boundary_totals(discrete: Discretisation) -> BoundaryTotals:
-    """Evaluate fluxes and charges of the solution in the unknown of a discretisation; collective."""
+def boundary_totals(discrete: Discretisation, nodal: NodalValues) -> BoundaryTotals:
+    """Evaluate fluxes and charges of the solution in the unknown of a discretisation; collective.
+
+    nodal
+        Of the same solution.
+    """
     problem, weak_form = discrete.problem, discrete.weak_form
     held = _sums_over_claimed(discrete, _balance(discrete))
     flux: dict[str, dict[str, float]] = {}
     charge: dict[str, float] = {}
-    rounding = _rounding(discrete)
+    rounding = _rounding(discrete, nodal)
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
         for name in problem.names:
@@ -112,47 +115,20 @@ def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
     )
 
 
-def mean_fluxes(discrete: Discretisation) -> dict[str, float]:
-    """Return ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density.
-
-    Rounding in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
-    potentials over the size of the cells.
-    """
-    problem = discrete.problem
-    low, high = problem.domain.bounding_box()
-    extent = float((high - low).max())
-    means = {}
-    for name, diffusivity in zip(problem.names, discrete.parameters.diffusivities, strict=True):
-        density = partial(mul, diffusivity * discrete.parameters.diffusivity_factor, discrete.fields.rho[name])
-        means[name] = discrete.forms.integral(f"mean flux of {name}", density) / extent**2
-    return means
-
-
-def mean_densities(discrete: Discretisation) -> dict[str, float]:
-    """Return the mean of every density over the domain."""
-    volume = discrete.forms.integral("volume", lambda: fem.Constant(discrete.problem.domain.mesh, 1.0))
-    return {
-        name: discrete.forms.integral(f"mean density of {name}", partial(mul, 1.0, rho)) / volume
-        for name, rho in discrete.fields.rho.items()
-    }
-
-
-def _rounding(discrete: Discretisation) -> dict[str, dict[str, float]]:
+def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[str, float]]:
     """Return what rounding leaves of the flux of every species, by boundaries; 0 where they do not hold it.
 
     ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
     """
     problem, tags = discrete.problem, range(len(discrete.problem.boundaries))
-    values = discrete.layout.at_nodes(discrete.unknown.x.array)
     conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.species)))
+    # a potential of its own size carries rounding, also where mu is nearly zero
+    weighted = nodal.rho * (1.0 + np.abs(nodal.mu) + np.abs(nodal.eta))
     for tag in tags:
         cells, shares = discrete.forms.kept(f"area over height at {tag}", partial(_area_over_height, discrete, tag))
         conductances[tag] = shares @ problem.diffusivity_factor[cells]
-        mu, eta, _ = discrete.potentials(values[discrete.constraints.own_nodes(tag, discrete.layout.names[0])])
-        densities = problem.law.free_energy.densities(list(eta))[1:]
-        for a, rho in enumerate(densities):
-            # a potential of its own size carries rounding, also where mu is nearly zero
-            most[tag, a] = (rho * (1.0 + np.abs(mu[a]) + np.abs(eta[a]))).max(initial=0.0)
+        own = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
+        most[tag] = weighted[:, own].max(axis=1, initial=0.0)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
     claimed = discrete.constraints.claimed

@@ -1,28 +1,14 @@
-"""Volume integrals of a solution: entropy production, and fluxes split into diffusion, drift and crowding."""
+"""Fluxes of a solution split into diffusion, drift and crowding, and as fields."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mpi4py import MPI
-
 import basix.ufl
-import numpy as np
 import ufl
 from dolfinx import fem, la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-
-
-def entropy_production(discrete: Discretisation) -> float:
-    """Return ``-int sum_a J_a . G_a``: free energy dissipated per time, never negative; equals ``sum J_a F_a``."""
-    return discrete.forms.integral("entropy production", lambda: entropy_production_density(discrete))
-
-
-def entropy_production_density(discrete: Discretisation) -> ufl.core.expr.Expr:
-    """Return ``-sum_a J_a . G_a`` at a point, as a UFL expression."""
-    fields = discrete.fields
-    return sum(-ufl.inner(fields.fluxes[name], fields.forces[name]) for name in fields.fluxes)
 
 
 @dataclass(frozen=True)
@@ -42,40 +28,33 @@ class FluxParts:
     crowding: float
 
 
-def flux_parts(discrete: Discretisation, axis: int) -> dict[str, FluxParts]:
-    """Split the mean flux density of every species along an axis; collective."""
+def flux_parts(discrete: Discretisation, axis: int, volume: float) -> dict[str, FluxParts]:
+    """Split the mean flux density of every species along an axis; collective.
+
+    volume
+        Of the domain.
+    """
     problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
-    terms = []
-    for a, species in enumerate(problem.species):
-        diffusivity = parameters.diffusivities[a] * parameters.diffusivity_factor
-        rho = fields.rho[species.name]
-        diffusion = -diffusivity * ufl.grad(rho)
-        drift = 0.0 * diffusion
-        if fields.potential is not None:
-            drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
-        elif species.name in parameters.fields:
-            drift = diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
-        terms += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
-    volume = discrete.forms.integral("volume", lambda: fem.Constant(problem.domain.mesh, 1.0))
-    means = (_integrals(discrete, terms) / volume).reshape(-1, 3)
+
+    def terms() -> list[ufl.core.expr.Expr]:
+        found = []
+        for a, species in enumerate(problem.species):
+            diffusivity = parameters.diffusivities[a] * parameters.diffusivity_factor
+            rho = fields.rho[species.name]
+            diffusion = -diffusivity * ufl.grad(rho)
+            drift = 0.0 * diffusion
+            if fields.potential is not None:
+                drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
+            elif species.name in parameters.fields:
+                drift = diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
+            found += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
+        return found
+
+    means = (discrete.forms.integrals(f"flux parts along {axis}", terms) / volume).reshape(-1, 3)
     return {
         name: FluxParts(diffusion, drift, total - diffusion - drift)
         for name, (diffusion, drift, total) in zip(problem.names, means.tolist(), strict=True)
     }
-
-
-def _integrals(discrete: Discretisation, densities: list[ufl.core.expr.Expr]) -> np.ndarray:
-    """Integrate many expressions in one assembly: against the constants of every cell, then summed."""
-    mesh = discrete.problem.domain.mesh
-    element = basix.ufl.element("Discontinuous Lagrange", mesh.basix_cell(), 0, shape=(len(densities),))
-    space = fem.functionspace(mesh, element)
-    form = discrete.integration.form(
-        ufl.inner(ufl.as_vector(densities), ufl.TestFunction(space)) * discrete.integration.dx
-    )
-    values = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
-    fem.assemble_vector(values.array, form.now)
-    owned = values.array[: space.dofmap.index_map.size_local * len(densities)].reshape(-1, len(densities))
-    return mesh.comm.allreduce(owned.sum(axis=0), op=MPI.SUM)
 
 
 def flux_fields(discrete: Discretisation) -> fem.Function:

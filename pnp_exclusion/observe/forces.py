@@ -8,7 +8,7 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.layout import POTENTIAL
 
 NO_CURRENT = 1e-9
@@ -27,8 +27,18 @@ class End:
     potential: float
 
 
-def ends_of(discrete: Discretisation) -> tuple[End, End] | None:
+def ends_of(discrete: Discretisation, nodal: NodalValues) -> tuple[End, End] | None:
     """Return the two ends between which the species flow, or None if there are not just two; collective.
+
+    nodal
+        Of the solution in the unknown.
+    """
+    tags = end_tags(discrete)
+    return None if tags is None else (_end(discrete, nodal, tags[0]), _end(discrete, nodal, tags[1]))
+
+
+def end_tags(discrete: Discretisation) -> tuple[int, int] | None:
+    """Return the numbers of the two boundaries between which the species flow, or None; collective.
 
     In one dimension the two ends of the interval, from left to right; otherwise the two boundaries that supply species,
     in the case's order.
@@ -41,9 +51,7 @@ def ends_of(discrete: Discretisation) -> tuple[End, End] | None:
         )
     else:
         tags = [tag for tag, b in enumerate(problem.boundaries) if any(b.supplies(name) for name in problem.names)]
-    if len(tags) != 2:
-        return None
-    return _end(discrete, tags[0]), _end(discrete, tags[1])
+    return (tags[0], tags[1]) if len(tags) == 2 else None
 
 
 def _position(discrete: Discretisation, tag: int) -> float:
@@ -97,24 +105,21 @@ def is_driven(discrete: Discretisation, ends: tuple[End, End]) -> bool:
     return any(field.largest > 0.0 for field in problem.fields.values())
 
 
-def _end(discrete: Discretisation, tag: int) -> End:
+def _end(discrete: Discretisation, nodal: NodalValues, tag: int) -> End:
     problem = discrete.problem
     load_parameter = float(discrete.parameters.load_parameter.value)
-    values = discrete.layout.at_nodes(discrete.unknown.x.array)
     positions = discrete.forms.kept("positions of nodes", discrete.space.tabulate_dof_coordinates)
     # sums of density, mu without the work of fields and phi, each with the number of nodes that it is over
     sums = np.zeros((2 * len(problem.names) + 1, 2))
     for a, (name, unknown) in enumerate(zip(problem.names, discrete.mu, strict=True)):
         nodes = discrete.constraints.own_nodes(tag, unknown)
-        mu, eta, _ = discrete.potentials(values[nodes])
-        rho = problem.law.free_energy.densities(list(eta))[1 + a]
         field = problem.fields.get(name)
         work = load_parameter * field.work(positions[nodes].T) if field else 0.0
-        sums[2 * a] = np.sum(rho), len(nodes)
-        sums[2 * a + 1] = np.sum(mu[a] - work), len(nodes)
-    if problem.coupled:
+        sums[2 * a] = nodal.rho[a, nodes].sum(), len(nodes)
+        sums[2 * a + 1] = (nodal.mu[a, nodes] - work).sum(), len(nodes)
+    if nodal.potential is not None:
         nodes = discrete.constraints.own_nodes(tag, POTENTIAL)
-        sums[-1] = values[nodes, discrete.layout.index(POTENTIAL)].sum(), len(nodes)
+        sums[-1] = nodal.potential[nodes].sum(), len(nodes)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
     means = (sums[:, 0] / np.maximum(sums[:, 1], 1.0)).tolist()
     held = problem.boundaries[tag].dirichlet_fractions

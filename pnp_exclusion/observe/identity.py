@@ -14,12 +14,13 @@ from mpi4py import MPI
 import basix
 import numpy as np
 
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import STEEP
 
 LEAST_SHARE = 1e-6
-POINTS_DEGREE = 15
-"""Of the Gauss rule for ``<M^-1>``: densities vary exponentially within a cell."""
+FLAT_DEGREE, SLOPING_DEGREE = 7, 15
+"""Of the Gauss rules for ``<M^-1>`` where potentials change by less than `FLAT`, and elsewhere: densities vary
+exponentially within a cell."""
 FLAT = 0.2
 """kT: within cells over which potentials change by less they are polynomials, to the accuracy of the currents."""
 PROFILE_ROUNDS = 4
@@ -68,30 +69,30 @@ def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dic
     }
 
 
-def mean_resistance(discrete: Discretisation, currents: Sequence[float]) -> np.ndarray:
+def mean_resistance(discrete: Discretisation, nodal: NodalValues, currents: Sequence[float]) -> np.ndarray:
     """Return ``int M^-1 dx`` over the interval, shape ``(N, N)``; collective.
 
+    nodal
+        Of the solution in the unknown.
     currents
         Of every species, by which profiles are told within cells in which a potential changes.
     """
-    changes, of_all = discrete.changes_within_cells(), np.asarray(currents)
+    changes, of_all = discrete.changes_within_cells().max(axis=0), np.asarray(currents)
     sets = np.digitize(changes, [FLAT, STEEP])
     flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
-    mean = _by_unknown(discrete, flat)
-    mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(np.ones(1)))
-    mean += _by_steady_profile(discrete, steep, of_all, _graded_rule())
+    mean = _by_unknown(discrete, nodal, flat)
+    mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(1.0))
+    mean += _by_steady_profile(discrete, steep, of_all, _rule_on_panels(*_graded_panels()))
     return discrete.problem.domain.comm.allreduce(mean, op=MPI.SUM)
 
 
-def _by_unknown(discrete: Discretisation, cells: np.ndarray) -> np.ndarray:
+def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray) -> np.ndarray:
     """Return ``int M^-1 dx`` over some cells, by the densities of the unknown itself."""
-    mesh = discrete.problem.domain.mesh
-    points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
+    points, weights = _quadrature(FLAT_DEGREE)
     basis = discrete.forms.kept("basis at Gauss points", lambda: _basis(discrete, points))
-    at_nodes = discrete.layout.at_nodes(discrete.unknown.x.array)[discrete.space.dofmap.list[cells]]
-    _, eta, _ = discrete.potentials(np.matmul(basis, at_nodes))
-    measure = (mesh.h(1, cells)[:, None] * weights[None, :]).ravel()
-    return np.einsum("p,pab->ab", measure, _inverse(_mobility(discrete, cells, eta)))
+    eta = (nodal.eta[:, discrete.space.dofmap.list[cells]] @ basis.T).reshape(len(nodal.eta), -1)
+    measure = np.outer(discrete.problem.domain.mesh.h(1, cells), weights).ravel()
+    return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta)), 1)
 
 
 def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
@@ -183,14 +184,22 @@ class _Rule:
 
 
 @cache
-def _graded_rule() -> _Rule:
-    """Return one for functions that are steep at every distance from either end."""
-    halves = np.diff(np.concatenate([[0.0], np.geomspace(SMALLEST_PANEL, 0.5, PANELS)]))
-    return _rule_on_panels(np.concatenate([halves, halves[::-1]]))
+def _graded_panels() -> tuple[float, ...]:
+    """Return lengths of panels for functions that are steep at every distance from either end."""
+    halves = np.diff(np.concatenate([[0.0], np.geomspace(SMALLEST_PANEL, 0.5, PANELS)])).tolist()
+    return (*halves, *halves[::-1])
 
 
-def _rule_on_panels(lengths: np.ndarray) -> _Rule:
-    points, weights = basix.make_quadrature(basix.CellType.interval, POINTS_DEGREE)
+@cache
+def _quadrature(degree: int) -> tuple[np.ndarray, np.ndarray]:
+    points, weights = basix.make_quadrature(basix.CellType.interval, degree)
+    return points, weights
+
+
+@cache
+def _rule_on_panels(*panels: float) -> _Rule:
+    lengths = np.array(panels)
+    points, weights = _quadrature(SLOPING_DEGREE)
     share = points.ravel()
     powers = np.arange(len(share))
     # the integral of the polynomial through the values at the points

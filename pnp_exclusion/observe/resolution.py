@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.mesh.sizes import cells_at, heights
 
 
@@ -26,8 +26,11 @@ class CoarseCells:
     layer: float
 
 
-def coarsest_cells(discrete: Discretisation) -> list[CoarseCells]:
+def coarsest_cells(discrete: Discretisation, nodal: NodalValues) -> list[CoarseCells]:
     """Return the coarsest cell of every boundary that holds a potential; collective.
+
+    nodal
+        Of the solution in the unknown.
 
     The charge density at the wall is known however coarse the cells are, because what determines it, potentials and
     contents, is held there or constant across the layer. Without charge there is no layer: it is infinitely thick.
@@ -36,10 +39,8 @@ def coarsest_cells(discrete: Discretisation) -> list[CoarseCells]:
     if not problem.coupled:
         return []
     beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
-    _, eta, _ = discrete.potentials(discrete.layout.at_nodes(discrete.unknown.x.array)[beside.nodes])
-    rho = problem.law.free_energy.densities(list(eta))[1:]
     fixed = float(discrete.parameters.load_parameter.value) * problem.fixed_charge[beside.cells]
-    charge = np.abs(problem.charge_density(rho, fixed))
+    charge = np.abs(problem.charge_density([*nodal.rho[:, beside.nodes]], fixed))
     ratios = beside.sizes * np.sqrt(charge / problem.permittivity[beside.cells]) / (problem.debye_length or 1.0)
     worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]
     here = [(ratio, float(beside.sizes[part][ratios[part].argmax()]) if ratio else 0.0) for ratio, part in worst]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ufl
-from dolfinx import fem
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.forces import SAME, End
@@ -27,16 +26,20 @@ def is_globally_uphill(ends: tuple[End, End], currents: dict[str, float], none: 
     return total * (second - first) > 0.0
 
 
-def uphill_shares(discrete: Discretisation) -> dict[str, float]:
-    """Return the share of the domain in which every species flows towards more of itself, ``J_a . grad rho_a > 0``."""
+def uphill_shares(discrete: Discretisation, volume: float) -> dict[str, float]:
+    """Return the share of the domain in which every species flows towards more of itself, ``J_a . grad rho_a > 0``.
 
-    def share(name: str) -> float:
-        def indicator() -> ufl.core.expr.Expr:
-            flux, gradient = discrete.fields.fluxes[name], ufl.grad(discrete.fields.rho[name])
+    volume
+        Of the domain.
+    """
+
+    def indicators() -> list[ufl.core.expr.Expr]:
+        found = []
+        for flux, rho in zip(discrete.fields.fluxes.values(), discrete.fields.rho.values(), strict=True):
+            gradient = ufl.grad(rho)
             least = ALIGNED * ufl.sqrt(ufl.inner(flux, flux) * ufl.inner(gradient, gradient))
-            return ufl.conditional(ufl.gt(ufl.inner(flux, gradient), least), 1.0, 0.0)
+            found.append(ufl.conditional(ufl.gt(ufl.inner(flux, gradient), least), 1.0, 0.0))
+        return found
 
-        return discrete.forms.integral(f"uphill share of {name}", indicator)
-
-    volume = discrete.forms.integral("volume", lambda: fem.Constant(discrete.problem.domain.mesh, 1.0))
-    return {name: share(name) / volume for name in discrete.problem.names}
+    shares = discrete.forms.integrals("uphill shares", indicators) / volume
+    return dict(zip(discrete.problem.names, shares.tolist(), strict=True))

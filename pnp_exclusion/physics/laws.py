@@ -176,7 +176,7 @@ class Law:
         for a in range(1, len(rho)):
             for b in range(a):
                 forth = float(self.exchange(a, b, rho, rates, **self.parameters))
-                if forth < 0.0:
+                if not forth >= 0.0:
                     raise LawError(
                         f'law "{self.name}": the exchange coefficient of {_partners(a, b)} is {forth:g} at some '
                         "densities; it must not be negative, or entropy would be destroyed"

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mpi4py import MPI
 
-import numpy as np
-
 from pnp_exclusion.case.advice import cure, length_in_words
 from pnp_exclusion.case.layers import CELLS_IN_LAYER
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
@@ -142,8 +140,7 @@ def overlap(steady: SteadyState) -> Iterator[str]:
     problem = steady.discretisation.problem
     if problem.law.crowded or steady.setup.case.model.lattice_spacing is None:
         return
-    _, eta, _ = steady.discretisation.potentials(steady.discretisation.unknown.x.array)
-    filled = float(np.sum(problem.law.free_energy.densities(list(eta))[1:], axis=0).max(initial=0.0))
+    filled = float(steady.nodal.rho.sum(axis=0).max(initial=0.0))
     filled = problem.domain.comm.allreduce(filled, op=MPI.MAX)
     if filled > OVERLAP:
         yield f"point ions overlap: they would fill {filled:.3g} times the space there is; use a crowded law"
@@ -151,7 +148,7 @@ def overlap(steady: SteadyState) -> Iterator[str]:
 
 def unresolved_layers(steady: SteadyState) -> Iterator[str]:
     """Cells at a boundary beyond `UNRESOLVED`: its charge is wrong."""
-    for coarse in coarsest_cells(steady.discretisation):
+    for coarse in coarsest_cells(steady.discretisation, steady.nodal):
         if CELLS_IN_LAYER[steady.discretisation.degree] * coarse.size > UNRESOLVED * coarse.layer:
             size, layer = (length_in_words(steady.setup, length) for length in (coarse.size, coarse.layer))
             yield (

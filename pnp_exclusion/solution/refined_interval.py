@@ -39,7 +39,7 @@ def refined(steady: SteadyState) -> Setup:
     discrete, setup = steady.discretisation, steady.setup
     domain = discrete.problem.domain
     assert domain.grid is not None
-    changes = discrete.changes_within_cells()
+    changes = discrete.changes_within_cells().max(axis=0)
     here = domain.cell_midpoints()[: len(changes), 0]
     middles, found = (np.concatenate(parts) for parts in zip(*domain.comm.allgather((here, changes)), strict=True))
     coarse = np.asarray(domain.grid.nodes[0])

@@ -11,9 +11,10 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.observe import currents, flux_parts, forces, identity, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
+from pnp_exclusion.observe.integrals import Integrals, integrals_of
 from pnp_exclusion.solver.steady import SteadyReport
 
 
@@ -47,21 +48,31 @@ class SteadyState:
         return self.shared
 
     @cached_property
-    def totals(self) -> BoundaryTotals:
-        """Fluxes and charges at the boundaries."""
-        return currents.boundary_totals(self.discretisation)
+    def nodal(self) -> NodalValues:
+        """Potentials and densities at the nodes of this rank."""
+        return self.discretisation.nodal_values()
 
     @cached_property
+    def totals(self) -> BoundaryTotals:
+        """Fluxes and charges at the boundaries."""
+        return currents.boundary_totals(self.discretisation, self.nodal)
+
+    @cached_property
+    def integrals(self) -> Integrals:
+        """Integrals over the domain."""
+        return integrals_of(self.discretisation)
+
+    @property
     def mean_fluxes(self) -> dict[str, float]:
-        """The flux of every species if nothing opposed its mean density, see `observe.currents.mean_fluxes`."""
-        return currents.mean_fluxes(self.discretisation)
+        """The flux of every species if nothing opposed its mean density."""
+        return self.integrals.mean_fluxes
 
     @cached_property
     def resistance(self) -> np.ndarray | None:
         """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
         if self.discretisation.problem.domain.dimension > 1 or self.currents is None:
             return None
-        return identity.mean_resistance(self.discretisation, list(self.currents.values()))
+        return identity.mean_resistance(self.discretisation, self.nodal, list(self.currents.values()))
 
     @cached_property
     def one_way(self) -> dict[str, float]:
@@ -72,7 +83,7 @@ class SteadyState:
         if self.ends is None:
             return self.mean_fluxes
         contents = {name: max(end.rho[name] for end in self.ends) for name in self.mean_fluxes}
-        means = currents.mean_densities(self.discretisation)
+        means = self.integrals.mean_densities
         return {
             name: mean * min(1.0, contents[name] / max(means[name], np.finfo(float).tiny))
             for name, mean in self.mean_fluxes.items()
@@ -81,7 +92,7 @@ class SteadyState:
     @cached_property
     def ends(self) -> tuple[forces.End, forces.End] | None:
         """The two ends between which the species flow."""
-        return forces.ends_of(self.discretisation)
+        return forces.ends_of(self.discretisation, self.nodal)
 
     @cached_property
     def currents(self) -> dict[str, float] | None:
@@ -161,15 +172,15 @@ class SteadyState:
             return None
         return identity.identity_residual(self.resistance, self.currents, self.forces, self.one_way)
 
-    @cached_property
+    @property
     def entropy_production(self) -> float:
-        """Free energy dissipated per time, in kT; see `pnp_exclusion.observe.flux_parts`."""
-        return flux_parts.entropy_production(self.discretisation)
+        """Free energy dissipated per time, in kT."""
+        return self.integrals.entropy_production
 
     @cached_property
     def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
         """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
-        return flux_parts.flux_parts(self.discretisation, self.axis)
+        return flux_parts.flux_parts(self.discretisation, self.axis, self.integrals.volume)
 
     @cached_property
     def is_globally_uphill(self) -> bool | None:
@@ -182,7 +193,7 @@ class SteadyState:
     @cached_property
     def uphill_shares(self) -> dict[str, float]:
         """Share of the domain in which every species runs uphill; see `pnp_exclusion.observe.uphill`."""
-        return uphill.uphill_shares(self.discretisation)
+        return uphill.uphill_shares(self.discretisation, self.integrals.volume)
 
     @cached_property
     def axis(self) -> int:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pnp_exclusion.case.build import Setup, setup_on
 from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.petsc_options import why_not
-from pnp_exclusion.case.reading import Memory
+from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
@@ -32,7 +32,7 @@ from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import with_own_coordinates
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
-from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.physics.laws import Law, find_law, register_law
 from pnp_exclusion.runtime.parallel import largest_over_ranks, on_rank_zero
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -168,12 +168,15 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
     Raises as `pnp_exclusion.solution.solution.load` does.
     """
     arrays: dict[str, np.ndarray] = {}
+    if law is not None and find_law(law.name) is None:
+        # the case may know it by its name
+        register_law(law)
 
     def begin() -> tuple[Heading, Case | None, list[np.ndarray], int]:
         nonlocal arrays
         heading, arrays = _read(path)
-        if heading.own_law and law is None:
-            raise CaseError(path, [f'was computed with a law of its own, "{heading.own_law}": load(path, law=...)'])
+        if law is None and (own := heading.own_law or _unknown_law(heading)):
+            raise CaseError(path, [f'was computed with a law of its own, "{own}": load(path, law=...)'])
         if excess := too_many_ranks(comm.size, len(arrays["cell_nodes"])):
             raise UsageError(excess)
         # a case whose mesh Python had made is one again once there is a mesh
@@ -204,11 +207,13 @@ def _read(path: Path) -> tuple[Heading, dict[str, np.ndarray]]:
     """Return the content of a file, as far as it can be known without its case; `CaseError` if it is none of ours."""
     try:
         with path.open("rb") as stream:
-            if zipfile.is_zipfile(stream) and (broken := zipfile.ZipFile(stream).testzip()):
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("it is no whole archive of arrays")
+            if broken := zipfile.ZipFile(stream).testzip():
                 raise ValueError(f"{broken} is not what was written")
             stream.seek(0)
             archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile) or "heading" not in archive:
+            if "heading" not in archive:
                 raise CaseError(path, ["is not a saved solution"])
             heading = Heading.model_validate_json(str(archive["heading"]))
             arrays = {name: archive[name] for name in archive if name != "heading"}
@@ -254,19 +259,25 @@ def _require_consistent(heading: Heading, arrays: Mapping[str, np.ndarray]) -> N
 
 def _case(path: Path, heading: Heading, arrays: dict[str, np.ndarray]) -> Case:
     """Return the case of a file; a mesh file that it names is not opened: its mesh is here."""
-    memory = Memory()
+    draft = Draft(Path(heading.path))
     if not heading.breakpoints:
         dimension = arrays["points"].shape[1]
         found = [(dimension - 1, name, f"boundary_{i}") for i, name in enumerate(heading.boundaries)]
         found += [(dimension, name, f"region_{i}") for i, name in enumerate(heading.regions)]
         groups = [Group(of, number, name, len(arrays[key])) for number, (of, name, key) in enumerate(found, start=1)]
-        file = heading.case.get("domain", {}).get("file", "")
-        memory.groups[Path(heading.path).parent / file] = MeshGroups(dimension, tuple(groups))
+        draft.groups = MeshGroups(dimension, tuple(groups))
     try:
-        case = checked_case(heading.case, Path(heading.path), memory)
+        case = checked_case(heading.case, draft.path, draft)
     except CaseError as error:
         raise CaseError(path, error.mistakes) from None
     return case
+
+
+def _unknown_law(heading: Heading) -> str:
+    """Return the name of a law that the case names and this process does not know; empty if there is none."""
+    model = heading.case.get("model")
+    name = model.get("law") if isinstance(model, dict) else None
+    return name if isinstance(name, str) and find_law(name) is None else ""
 
 
 def _has_given_mesh(heading: Heading) -> bool:

@@ -48,16 +48,10 @@ class FirstGuess:
 
     def __init__(self, discrete: Discretisation) -> None:
         self.discrete = discrete
-        mesh = self.problem.domain.mesh
-        self.scalar_space = fem.functionspace(mesh, ("Lagrange", discrete.degree))
+        self.scalar_space = fem.functionspace(self.problem.domain.mesh, ("Lagrange", discrete.degree))
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
-        self._amounts = {
-            name: discrete.integration.form(discrete.fields.rho[name] * discrete.integration.dx)
-            for name in discrete.problem.conserved
-        }
         self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
-        self.volume = discrete.forms.integral("volume", lambda: fem.Constant(mesh, 1.0))
 
     @property
     def problem(self) -> Problem:
@@ -114,10 +108,12 @@ class FirstGuess:
 
     def amount_ratios(self) -> dict[str, float]:
         """Return the amount of every closed species relative to what it must be."""
-        means = {s.name: s.mean_fraction or 0.0 for s in self.problem.species}
-        return {
-            name: self.discrete.forms.total(form) / (means[name] * self.volume) for name, form in self._amounts.items()
-        }
+        closed = {s.name: s.mean_fraction or 0.0 for s in self.problem.species if s.name in self.problem.conserved}
+        if not closed:
+            return {}
+        one, rho = fem.Constant(self.problem.domain.mesh, 1.0), self.discrete.fields.rho
+        volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
+        return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
     def _harmonic(self, a: int) -> np.ndarray:
         """Return the harmonic extension of the held ``mu_a``; for a closed species, the value of its mean density."""

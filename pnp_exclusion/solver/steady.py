@@ -169,7 +169,7 @@ class SteadySolver:
     def _continue(self) -> bool:
         discrete, unknown = self.discrete, self.discrete.unknown.x.array
         before = unknown.copy()
-        discrete.set_load_parameter(1.0)
+        discrete.impose_dirichlet_values()
         if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
             self.guess.solve_poisson()
         return self._attempt("damp", "from a state nearby")

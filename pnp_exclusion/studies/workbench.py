@@ -15,7 +15,7 @@ from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.law_tables import TABLES
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import Region, Species
+from pnp_exclusion.case.tables import CaseTables, GivenMesh, Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
@@ -33,6 +33,11 @@ NUMBERS: dict[str, frozenset[str]] = {
     "boundaries": frozenset(key for kind in KINDS for key in kind.numbers),
 }
 """Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
+PARAMETERS = frozenset(key for table in TABLES.values() for key in table.parameters)
+"""Of laws: numbers too, but some values of theirs make another form, as ``kappa = 0`` does."""
+
+STRUCTURAL = tuple(table for table in CaseTables.model_fields if table not in ("title", "output"))
+"""Tables of a case that have more than words for people."""
 
 
 class Workbench:
@@ -65,7 +70,7 @@ class Workbench:
     ) -> None:
         self._comm = comm
         self._law = law
-        self._structure = structure_of(case)
+        self._first = case
         case = with_petsc(case, petsc or {})
         setup = build(case, comm, law, also)
         self._domain, self._length = setup.problem.domain, setup.scales.length
@@ -95,7 +100,15 @@ class Workbench:
 
     def fits(self, case: Case) -> bool:
         """Whether a case differs from the first one in numbers only."""
-        return structure_of(case) == self._structure
+        # names of a mesh that Python has made do not tell it from others
+        on_it = not isinstance(case.domain, GivenMesh) or case.domain is self._first.domain
+        # nor does the name of a law that Python has registered anew
+        of_it = self._law is not None or case.model.flux_law.exchange is self.discrete.problem.law.exchange
+        return (
+            on_it
+            and of_it
+            and all(_agree(table, getattr(self._first, table), getattr(case, table)) for table in STRUCTURAL)
+        )
 
     def solve(self, case: Case, start: State | None = None) -> Solution:
         """Return the steady state of a case that fits, starting from the state of a solution nearby if one is given.
@@ -137,21 +150,39 @@ def is_number(path: Sequence[str | int]) -> bool:
     """Whether what is at this place in the tables of a case, where it is a number, is no part of its structure."""
     table, *steps = path
     keys = [step for step in steps if isinstance(step, str)]
+    if table == "model" and keys[0] in PARAMETERS:
+        return False
     return keys[0] in NUMBERS.get(str(table), ()) or (table == "species" and keys[0] == "field" and "x" not in keys)
 
 
 def structure_of(case: Case) -> str:
     """Return a text that is the same for two cases which differ in numbers only (`NUMBERS`, and imposed fields)."""
-    written = case.model_dump(mode="json", exclude_none=True, exclude={"title", "output"})
-    for table, keys in NUMBERS.items():
-        entries = written[table] if isinstance(written[table], list) else [written[table]]
-        for entry in entries:
-            for key in keys:
-                if key in entry:
-                    entry[key] = _without_values(entry[key])
-            if "field" in entry:
-                entry["field"] = _shape_of_field(entry["field"])
-    return json.dumps(written, sort_keys=True)
+    return json.dumps({table: _structure(table, getattr(case, table)) for table in STRUCTURAL}, sort_keys=True)
+
+
+def _agree(name: str, one: Any, other: Any) -> bool:
+    """Whether two tables of a case, or arrays of them, differ in numbers only; those that are one object do not."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_agree(name, *pair) for pair in zip(one, other, strict=True))
+    return one is other or _structure(name, one) == _structure(name, other)
+
+
+def _structure(name: str, table: Any) -> Any:
+    """Return what is more than numbers of a table of a case, or of an array of them."""
+    if isinstance(table, list):
+        return [_structure(name, entry) for entry in table]
+    if table is None:
+        return None
+    written = table.model_dump(mode="json", exclude_none=True)
+    for key in NUMBERS.get(name, ()):
+        if key in written:
+            written[key] = _without_values(written[key])
+    if name == "model":
+        exchange = table.flux_law.exchange
+        written["exchange"] = getattr(exchange, "__qualname__", type(exchange).__name__)
+    if "field" in written:
+        written["field"] = _shape_of_field(written["field"])
+    return written
 
 
 def _without_values(value: Any) -> Any:

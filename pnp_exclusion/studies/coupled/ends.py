@@ -7,7 +7,7 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.observe.forces import ends_of
+from pnp_exclusion.observe.forces import end_tags
 
 
 def passing(discrete: Discretisation) -> tuple[str, ...]:
@@ -15,20 +15,14 @@ def passing(discrete: Discretisation) -> tuple[str, ...]:
     return tuple(name for name in discrete.problem.names if name not in discrete.problem.conserved)
 
 
-def end_tags(discrete: Discretisation) -> tuple[int, int]:
-    """Numbers of the two boundaries between which species flow, first and second."""
-    ends = ends_of(discrete)
-    assert ends is not None
-    names = [boundary.where for boundary in discrete.problem.boundaries]
-    return names.index(ends[0].name), names.index(ends[1].name)
-
-
 def from_end_to_end(discrete: Discretisation) -> np.ndarray:
     """Vector ``(dimension,)`` from the first end to the second, between the means of their nodes; collective.
 
     A uniform field ``E`` adds ``E`` times this vector to the force, which averages over the same nodes.
     """
-    first, second = (_centre(discrete, tag) for tag in end_tags(discrete))
+    tags = end_tags(discrete)
+    assert tags is not None
+    first, second = (_centre(discrete, tag) for tag in tags)
     return second - first
 
 
@@ -43,19 +37,18 @@ def _centre(discrete: Discretisation, tag: int) -> np.ndarray:
 def why_not(discrete: Discretisation) -> str:
     """Return a sentence that says why the currents of a state do not run between two reservoirs; empty if they do."""
     problem = discrete.problem
-    ends = ends_of(discrete)
-    if ends is None:
+    tags = end_tags(discrete)
+    if tags is None:
         return "coupled transport is that between two boundaries that hold densities, and there are not just two"
     open_species = passing(discrete)
     if not open_species:
         return "no species can pass: no boundary holds any of them"
-    for end in ends:
-        boundary = next(b for b in problem.boundaries if b.where == end.name)
+    for boundary in (problem.boundaries[tag] for tag in tags):
         missing = [name for name in open_species if name not in boundary.dirichlet_fractions]
         if missing:
             return (
-                f'[[boundaries]] "{end.name}" does not hold {" and ".join(missing)}: for coupled transport both ends '
-                'must hold every species that passes; make it a kind = "reservoir"'
+                f'[[boundaries]] "{boundary.where}" does not hold {" and ".join(missing)}: for coupled transport both '
+                'ends must hold every species that passes; make it a kind = "reservoir"'
             )
     for tag, boundary in enumerate(problem.boundaries):
         for name in problem.names:

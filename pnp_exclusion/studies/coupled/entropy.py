@@ -12,7 +12,7 @@ import numpy as np
 from dolfinx import fem
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.observe.flux_parts import entropy_production_density
+from pnp_exclusion.observe.integrals import entropy_production_density
 from pnp_exclusion.observe.sample import central_plane, values_at
 from pnp_exclusion.runtime.compilation import compiled_expression
 

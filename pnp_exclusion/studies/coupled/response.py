@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.observe.forces import end_tags
 from pnp_exclusion.solver.tangents import TangentSolver
-from pnp_exclusion.studies.coupled.ends import end_tags, from_end_to_end, passing, why_not
+from pnp_exclusion.studies.coupled.ends import from_end_to_end, passing, why_not
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def response(tangents: TangentSolver) -> Response:
     if reason:
         raise ValueError(reason)
     species, tags = passing(discrete), end_tags(discrete)
+    assert tags is not None
     tangents.renew()
 
     def currents(fluxes: np.ndarray) -> np.ndarray:

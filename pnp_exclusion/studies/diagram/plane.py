@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from pnp_exclusion.case.axes import Driving, read_axis
 from pnp_exclusion.case.case import Case, make_case
 from pnp_exclusion.case.keys import CaseKeyError, set_key
 from pnp_exclusion.case.tables import Interval
+from pnp_exclusion.case.varied import VariedCases
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.studies.diagram.ends import reservoirs
 from pnp_exclusion.studies.diagram.samples import Array, lattice
@@ -28,18 +28,26 @@ class Plane:
 
     changed
         The case with the changes of the variant.
-    tables
-        Of this one, without its plans.
+    cases
+        Those that this one becomes along the two drivings.
     """
 
     case: Case
     variant: str
     changed: Case
-    tables: dict[str, Any]
-    x: Driving
-    y: Driving
+    cases: VariedCases
     resolution: int
     accuracy: float
+
+    @property
+    def x(self) -> Driving:
+        """The first driving."""
+        return self.cases.drivings[0]
+
+    @property
+    def y(self) -> Driving:
+        """The second driving."""
+        return self.cases.drivings[1]
 
     @property
     def folder(self) -> Path:
@@ -48,10 +56,7 @@ class Plane:
 
     def case_at(self, point: Array) -> Case:
         """The case at a point (2,) of the unit square; `CaseError` where the drivings make none, e.g. overfull."""
-        tables = copy.deepcopy(self.tables)
-        for driving, share in zip((self.x, self.y), point, strict=True):
-            driving.apply(tables, driving.at(float(share)))
-        return make_case(tables, self.folder)
+        return self.cases.case([axis.at(float(share)) for axis, share in zip(self.cases.drivings, point, strict=True)])
 
     def coordinates(self, points: Array) -> Array:
         """Points (n, 2) of the unit square in the units of the axes."""
@@ -79,7 +84,8 @@ def planes_of(case: Case, resolution: int | None = None, accuracy: float | None 
             raise CaseError(case.path, [f"[diagram]: {error}"]) from None
         one = make_case(tables, case.path.parent)
         _require_two_reservoirs(one, case.path)
-        plane = Plane(case, name, one, tables, x, y, resolution or diagram.resolution, accuracy or diagram.accuracy)
+        cases = VariedCases(one.path, tables, (x, y))
+        plane = Plane(case, name, one, cases, resolution or diagram.resolution, accuracy or diagram.accuracy)
         _require_cases(plane)
         planes.append(plane)
     return planes

@@ -71,8 +71,8 @@ def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
             plane = diagram.plane
             heading = _heading([d for d in diagrams if _column(d) == columns[column]]) if row == 0 else []
             axis.set_title("\n".join([*heading, _in_words(diagram)]), fontsize=8)
-            axis.set_xlabel(_label(plane.x, plane.tables) if row == len(rows) - 1 else "")
-            axis.set_ylabel(_label(plane.y, plane.tables))
+            axis.set_xlabel(_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
+            axis.set_ylabel(_label(plane.y, plane.cases.tables))
             if column == 0:
                 _name_row(axis, plane.variant)
         figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns, fontsize=8.5)

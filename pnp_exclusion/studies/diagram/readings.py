@@ -13,7 +13,6 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.pool import results_of
@@ -22,6 +21,7 @@ from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
+from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.workbench import Workbench
 
 BATCH = 8
@@ -87,8 +87,7 @@ class PlaneSolver:
         self._plane = plane
         self._options = petsc_options
         self._workbench = self._made_workbench()
-        self._places: list[Array] = []
-        self._states: list[State] = []
+        self._solved = Neighbours()
 
     def close(self) -> None:
         """Free PETSc's objects."""
@@ -109,15 +108,10 @@ class PlaneSolver:
         workbench = self._workbench
         if workbench is None or not workbench.fits(case):
             return solve_quietly(case, comm=MPI.COMM_SELF, petsc_options=self._options)
-        solution = workbench.solve(case, self._nearest(point))
-        self._places.append(point)
-        self._states.append(solution.state)
+        place = tuple(point.tolist())
+        solution = workbench.solve(case, self._solved.start(place))
+        self._solved.add(place, solution.state)
         return solution
-
-    def _nearest(self, point: Array) -> State | None:
-        if not self._places:
-            return None
-        return self._states[int(np.argmin(np.linalg.norm(np.array(self._places) - point, axis=1)))]
 
     def _made_workbench(self) -> Workbench | None:
         """A workbench with a mesh for the whole plane: its corners, of those that are cases, and its middle."""

@@ -9,14 +9,12 @@ from collections.abc import Callable
 from mpi4py import MPI
 from petsc4py import PETSc
 
-import numpy as np
-
-from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError
 from pnp_exclusion.physics.laws import LawError
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.worker import stop_requested, worker_state
 from pnp_exclusion.solver.linear.presets import petsc_message
+from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.sweeps.coupling import analysed
 from pnp_exclusion.studies.sweeps.plan import Chunk, Point, Work
 from pnp_exclusion.studies.sweeps.record import Outcome, Record, failure, record_of
@@ -24,10 +22,6 @@ from pnp_exclusion.studies.workbench import Workbench
 
 MOST_WORKBENCHES = 3
 """Kept by a process at a time: chunks of one group follow one another, but for the seams."""
-FARTHEST = 2.0
-"""Times the distance of the two last points, to which their states are continued."""
-ON_A_LINE = 1e-6
-"""Of that distance."""
 
 
 class ChunkSolver:
@@ -59,7 +53,7 @@ class ChunkSolver:
         """Solve the points of a chunk in turn; one that has no solution is recorded with the reason."""
         begun = time.perf_counter()
         records: list[Record] = []
-        solved: list[tuple[tuple[float, ...], State]] = []
+        solved = Neighbours()
         for point in chunk.points:
             if self._stopped():
                 break
@@ -75,15 +69,16 @@ class ChunkSolver:
                 break
         return Outcome(chunk.number, records, time.perf_counter() - begun)
 
-    def _solve(self, chunk: Chunk, point: Point, solved: list[tuple[tuple[float, ...], State]]) -> Record:
+    def _solve(self, chunk: Chunk, point: Point, solved: Neighbours) -> Record:
         case = self._cases.case(point.coordinates)
         workbench = self._workbench(chunk)
-        if not solved:
+        start = solved.start(point.position)
+        if start is None:
             # what the workbench remembers of other chunks must leave no trace
             workbench.forget()
-        solution = workbench.solve(case, _start(point, solved))
+        solution = workbench.solve(case, start)
         record = record_of(point, self._cases.drivings, solution)
-        solved.append((point.position, solution.state))
+        solved.add(point.position, solution.state)
         if self._coupling is not None:
             record["coupling"] = analysed(solution, self._coupling, self._petsc_options)
         return record
@@ -110,22 +105,3 @@ def solve_chunk(work: Work, chunk: Chunk) -> Outcome:
 
     with worker_state(work.fingerprint, build) as solver:
         return solver.solve(chunk)
-
-
-def _start(point: Point, solved: list[tuple[tuple[float, ...], State]]) -> State | None:
-    """The state of the nearest point, of equally near ones the last; continued from the one before it if the three
-    points are on a line."""
-    if not solved:
-        return None
-    positions = np.array([position for position, _ in solved])
-    target = np.array(point.position)
-    apart = positions - target
-    nearest = len(solved) - 1 - int(np.argmin(np.einsum("pa,pa->p", apart, apart)[::-1]))
-    state = solved[nearest][1]
-    if nearest == 0:
-        return state
-    step, ahead = positions[nearest] - positions[nearest - 1], target - positions[nearest]
-    factor = float(step @ ahead) / float(step @ step)
-    if not 0.0 < factor <= FARTHEST or np.abs(ahead - factor * step).max() > ON_A_LINE * np.abs(step).max():
-        return state
-    return state.continued(solved[nearest - 1][1], factor)

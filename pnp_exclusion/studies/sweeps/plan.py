@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pnp_exclusion.case.axes import Coordinate, Driving
-from pnp_exclusion.case.case import Case, checked_case
-from pnp_exclusion.case.keys import path_of_key, put
-from pnp_exclusion.case.reading import Memory
+from pnp_exclusion.case.axes import Coordinate
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.keys import path_of_key
+from pnp_exclusion.case.varied import VariedCases
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.studies.sweeps.design import Design, corners, design_of
 
@@ -59,46 +59,6 @@ class Chunk:
     points: tuple[Point, ...]
 
 
-@dataclass
-class PointCases:
-    """Makes the cases of points; what several have in common is read once.
-
-    tables
-        Of the case that the sweep starts from, without its plans.
-    """
-
-    path: Path
-    tables: dict[str, Any]
-    drivings: tuple[Driving, ...]
-    _memory: Memory = field(default_factory=Memory, repr=False)
-    _paths: dict[str, tuple[str | int, ...]] = field(default_factory=dict, repr=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Travel without the memory."""
-        return self.__dict__ | {"_memory": Memory()}
-
-    def case(self, coordinates: Sequence[Coordinate]) -> Case:
-        """Return the case at some coordinates; `CaseError` if they do not make one."""
-        tables = dict(self.tables)
-        for key in {key.split(".")[0] for driving in self.drivings for key in driving.keys}:
-            if key in tables:
-                tables[key] = _copy(tables[key])
-        for driving, coordinate in zip(self.drivings, coordinates, strict=True):
-            for key, value in driving.settings(coordinate).items():
-                # axes change values and not where they are
-                if key not in self._paths:
-                    self._paths[key] = path_of_key(self.tables, key)
-                put(tables, self._paths[key], value)
-        return checked_case(tables, self.path, self._memory)
-
-
-def _copy(node: Any) -> Any:
-    """A deep copy of tables of plain values."""
-    if isinstance(node, dict):
-        return {key: _copy(value) for key, value in node.items()}
-    return [_copy(entry) for entry in node] if isinstance(node, list) else node
-
-
 @dataclass(frozen=True)
 class CouplingChoice:
     """How coupled transport is analysed at every point: load, driver and points as of `pnp_exclusion.couple`."""
@@ -112,7 +72,7 @@ class CouplingChoice:
 class Work:
     """What whoever solves chunks must know of the whole; travels to other processes."""
 
-    cases: PointCases
+    cases: VariedCases
     petsc_options: tuple[str, ...]
     fingerprint: str
     coupling: CouplingChoice | None = None
@@ -134,7 +94,7 @@ class Plan:
 
     case: Case
     design: Design
-    cases: PointCases
+    cases: VariedCases
     groups: np.ndarray
     petsc_options: tuple[str, ...]
     fingerprint: str
@@ -212,7 +172,7 @@ def plan_of(
     tables = {key: table for key, table in case.as_written().items() if key not in PLANS}
     design = design_of(case.sweep, tables)
     # travelling light, and to workers in other folders
-    cases = PointCases(case.path.absolute(), tables, tuple(replace(d, values=()) for d in design.drivings))
+    cases = VariedCases(case.path.absolute(), tables, tuple(replace(d, values=()) for d in design.drivings))
     if check:
         _require_cases(design, cases, case.path, range(design.size))
     options = tuple(petsc_options)
@@ -221,7 +181,7 @@ def plan_of(
     return Plan(case, design, cases, groups, options, fingerprint, coupling)
 
 
-def _require_cases(design: Design, cases: PointCases, path: Path, points: Sequence[int] | np.ndarray) -> None:
+def _require_cases(design: Design, cases: VariedCases, path: Path, points: Sequence[int] | np.ndarray) -> None:
     wrong = 0
     told: list[str] = []
     for point in points:
@@ -237,7 +197,7 @@ def _require_cases(design: Design, cases: PointCases, path: Path, points: Sequen
         raise CaseError(path, told[:MISTAKES_SHOWN] + more)
 
 
-def _groups(design: Design, cases: PointCases, path: Path) -> np.ndarray:
+def _groups(design: Design, cases: VariedCases, path: Path) -> np.ndarray:
     """Return the number of the group that each point belongs to, by the axes that vary more than numbers of a case."""
     from pnp_exclusion.studies.workbench import is_number, structure_of
 

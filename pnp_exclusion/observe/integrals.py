@@ -1,0 +1,60 @@
+"""Integrals of a solution over its domain, all in one assembly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from pnp_exclusion.discretisation.discretisation import Discretisation
+
+
+@dataclass(frozen=True)
+class Integrals:
+    """What most readings are measured against, by species where there is one of each.
+
+    volume
+        Of the domain.
+    mean_densities
+        ``int rho_a dV / V``.
+    mean_fluxes
+        ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density. Rounding
+        in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
+        potentials over the size of the cells.
+    entropy_production
+        ``-int sum_a J_a . G_a``: free energy dissipated per time, never negative; equals ``sum J_a F_a``.
+    """
+
+    volume: float
+    mean_densities: dict[str, float]
+    mean_fluxes: dict[str, float]
+    entropy_production: float
+
+
+def integrals_of(discrete: Discretisation) -> Integrals:
+    """Integrate over the solution in the unknown of a discretisation; collective."""
+    problem, fields = discrete.problem, discrete.fields
+
+    def integrands() -> list[Any]:
+        parameters = discrete.parameters
+        mobile = [
+            diffusivity * parameters.diffusivity_factor * rho
+            for diffusivity, rho in zip(parameters.diffusivities, fields.rho.values(), strict=True)
+        ]
+        one = fem.Constant(problem.domain.mesh, 1.0)
+        return [one, entropy_production_density(discrete), *fields.rho.values(), *mobile]
+
+    low, high = problem.domain.bounding_box()
+    volume, entropy, *of_species = discrete.forms.integrals("readings", integrands).tolist()
+    amounts, mobile = np.array(of_species).reshape(2, -1)
+    by_name = lambda values: dict(zip(problem.names, values.tolist(), strict=True))  # noqa: E731
+    return Integrals(volume, by_name(amounts / volume), by_name(mobile / (high - low).max() ** 2), entropy)
+
+
+def entropy_production_density(discrete: Discretisation) -> ufl.core.expr.Expr:
+    """Return ``-sum_a J_a . G_a`` at a point, as a UFL expression."""
+    fields = discrete.fields
+    return sum(-ufl.inner(fields.fluxes[name], fields.forces[name]) for name in fields.fluxes)
