@@ -226,6 +226,37 @@ def test_mark_that_is_no_entity_of_the_mesh_is_told(mark: object):
         pnp.solve(case, comm=MPI.COMM_SELF)
 
 
+def test_mesh_that_cannot_be_used_is_told_and_a_submesh_can(tmp_path):
+    """A submesh does not know where its cells came from; reference: the mesh itself, of which it has every cell."""
+    sides = {"left": lambda x: np.isclose(x[0], 0.0), "right": lambda x: np.isclose(x[0], 1.0)}
+
+    def on(mesh):
+        case = membrane(
+            domain=pnp.Mesh(mesh=mesh, boundaries=sides, unit="1 nm"),
+            regions=[],
+            boundaries=[
+                pnp.Reservoir(where="left", concentration={"Na": 100.0, "Cl": 100.0}, potential=0.0),
+                pnp.Wall(where="right", surface_charge=0.02),
+            ],
+            solver={"degree": 1},
+        )
+        return pnp.solve(case, comm=MPI.COMM_SELF)
+
+    whole = dmesh.create_unit_square(MPI.COMM_SELF, 4, 4)
+    submesh = on(dmesh.create_submesh(whole, 2, np.arange(32, dtype=np.int32))[0])
+    submesh.save(tmp_path / "submesh.npz")
+    loaded = pnp.load(tmp_path / "submesh.npz", comm=MPI.COMM_SELF)
+    expected = on(whole).to_xarray()["concentration"].sortby(["x", "y"]).values
+    assert np.ptp(expected[0]) > 10.0
+    for solution in (submesh, loaded):
+        found = solution.to_xarray()["concentration"].sortby(["x", "y"]).values
+        assert found == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(pnp.CaseError, match="the mesh has prism cells"):
+        on(dmesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1, dmesh.CellType.prism))
+    with pytest.raises(pnp.CaseError, match="are float32 and must be float64"):
+        on(dmesh.create_unit_square(MPI.COMM_SELF, 1, 1, dtype=np.float32))
+
+
 def test_tags_have_values_of_numpy_and_the_dimension_of_what_they_mark():
     mesh = dmesh.create_unit_square(MPI.COMM_SELF, 2, 2)
     facets = dmesh.locate_entities_boundary(mesh, 1, lambda x: np.isclose(x[0], 0.0))

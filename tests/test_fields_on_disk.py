@@ -10,6 +10,7 @@ import pytest
 from conftest import dimensionless_case, read_fields
 
 import pnp_exclusion as pnp
+from pnp_exclusion.errors import OneRankDiskError
 from pnp_exclusion.output.results import write_fields
 
 NODES = {
@@ -62,3 +63,13 @@ def test_fields_of_higher_degree_are_right_between_the_nodes(dimension: int, deg
     np.testing.assert_allclose(np.einsum("pn,cni->cpi", shape, points[cells]), at, atol=1e-12)
     sampled = np.einsum("pn,cn->cp", shape, read["electrochemical_potential_A [kT]"].ravel()[cells])
     np.testing.assert_allclose(sampled, known(at, degree), atol=1e-12)
+
+
+def test_full_disk_is_told_in_words_of_the_system(tmp_path: Path):
+    """ADIOS2 has colours of a terminal, a date and the names of its functions in what it says."""
+    solution = pnp.solve(dimensionless_case())
+    fields = tmp_path / "fields.bp"
+    fields.mkdir()
+    (fields / "data.0").symlink_to("/dev/full")
+    with pytest.raises(OneRankDiskError, match=r"^cannot write fields\.bp: No space left on device$"):
+        write_fields(solution, fields)

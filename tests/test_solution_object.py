@@ -410,6 +410,9 @@ def test_without_a_state_there_is_nothing_to_read_or_to_save(tmp_path: Path):
     tables = example("membrane") | {"solver": {"max_newton_steps": 1}}
     solution = pnp.solve(tables, keep_failure=True)
     assert not solution.has_state
+    for reading in ("currents", "forces", "regimes", "identity_residual"):
+        with pytest.raises(ConvergenceError, match="found no state"):
+            getattr(solution, reading)
     for ask in (solution.profile, solution.to_pyvista, solution.plot, lambda: solution.save(tmp_path / "a.npz")):
         with pytest.raises(ConvergenceError, match="found no state to read"):
             ask()

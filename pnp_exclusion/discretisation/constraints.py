@@ -62,10 +62,10 @@ class Constraints:
         for value in self.values:
             value.constant.value = given[value.tag][value.name]
 
-    def impose(self, unknown: fem.Function) -> None:
-        """Write the Dirichlet values into a function of the space."""
+    def impose(self, values: np.ndarray) -> None:
+        """Write the Dirichlet values into the array of a function of the space."""
         for value in self.values:
-            value.condition.set(unknown.x.array)
+            values[value.dofs] = value.constant.value
 
     def nodes_on(self, where: str) -> np.ndarray:
         """Return the local nodes (owned and ghost) on a boundary; collective the first time."""

@@ -75,6 +75,8 @@ class Discretisation:
         Of the elements.
     layout, space, unknown
         Names of the unknowns, the blocked space, and the function that holds their current values.
+    values
+        The function's array, owned and ghost: a view.
     mu
         Names of the unknowns ``mu_a``, in the order of the species.
     reference
@@ -94,6 +96,7 @@ class Discretisation:
         shape = (self.layout.size,) if self.layout.size > 1 else None
         self.space = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=shape))
         self.unknown = fem.Function(self.space, name="unknown")
+        self.values = self.unknown.x.array
         self.reference = fem.Function(self.space, name="reference")
         for species in problem.species:
             if species.name in problem.conserved and species.mean_fraction is None:
@@ -107,6 +110,7 @@ class Discretisation:
         self.constraints = Constraints(problem, self.layout, self.space)
         self.forms = Forms(self.integration, self.weak_form, self.unknown)
         self.steep = STEEP
+        self._rows_of_mu = np.array(self.layout.indices(self.mu))
         self._cells = np.ascontiguousarray(self.space.dofmap.list[: len(self.integration.is_steep)].T)
         self._shown: State | None = None
         self.set_load_parameter(1.0)
@@ -141,14 +145,14 @@ class Discretisation:
 
     def impose_dirichlet_values(self) -> None:
         """Write the held values into the unknown."""
-        self.constraints.impose(self.unknown)
+        self.constraints.impose(self.values)
 
     # ---- states ----
 
     def state(self) -> State:
         """Return a copy of the state that the unknown holds, for `show`."""
         load_parameter = float(self.parameters.load_parameter.value)
-        self._shown = State(self.unknown.x.array.copy(), self.problem, load_parameter, self.integration.is_steep)
+        self._shown = State(self.values.copy(), self.problem, load_parameter, self.integration.is_steep)
         return self._shown
 
     def show(self, state: State) -> None:
@@ -157,7 +161,7 @@ class Discretisation:
             return
         self.take(state.problem)
         self.set_load_parameter(state.load_parameter)
-        self.unknown.x.array[:] = state.values
+        self.values[:] = state.values
         self.integration.mark(state.is_steep)
         self._shown = state
 
@@ -168,7 +172,7 @@ class Discretisation:
     def potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Split unknowns, ``(nodes, size)`` or flat, into ``mu`` and ``eta`` (species, nodes) and ``phi`` (or None)."""
         nodes = self.layout.at_nodes(values)
-        mu = nodes[:, self.layout.indices(self.mu)].T
+        mu = nodes.T[self._rows_of_mu]
         if POTENTIAL not in self.layout:
             return mu, mu, None
         phi = nodes[:, self.layout.index(POTENTIAL)]
@@ -176,7 +180,7 @@ class Discretisation:
 
     def nodal_values(self) -> NodalValues:
         """Return the unknown and its densities at the nodes."""
-        mu, eta, potential = self.potentials(self.unknown.x.array)
+        mu, eta, potential = self.potentials(self.values)
         return NodalValues(mu, eta, np.array(self.problem.law.free_energy.densities(list(eta))[1:]), potential)
 
     def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -188,7 +192,7 @@ class Discretisation:
     def shift_potentials(self, shift: float) -> None:
         """Add a constant to the electric potential in the unknown, all densities staying as they are."""
         if POTENTIAL in self.layout:
-            nodes = self.layout.at_nodes(self.unknown.x.array)
+            nodes = self.layout.at_nodes(self.values)
             nodes[:, self.layout.index(POTENTIAL)] += shift
             nodes[:, self.layout.indices(self.mu)] += shift * self.problem.charges
 
@@ -201,7 +205,7 @@ class Discretisation:
     def changes_within_cells(self) -> np.ndarray:
         """Return how much every ``mu_a``, and every ``eta_a`` where that is another one, changes within each cell of
         this rank, ``(N or 2 N, cells)`` in kT."""
-        mu, eta, _ = self.potentials(self.unknown.x.array)
+        mu, eta, _ = self.potentials(self.values)
         return changes_within(mu if eta is mu else np.concatenate([mu, eta]), self._cells)
 
 
@@ -245,7 +249,7 @@ class Forms:
 
         form, of_cells = self.kept(name, make)
         of_cells.array[:] = 0.0
-        fem.assemble_vector(of_cells.array, form.now)
+        form.add_to(of_cells.array)
         owned = of_cells.array[: of_cells.index_map.size_local * of_cells.block_size]
         totals: np.ndarray = owned.reshape(-1, of_cells.block_size).sum(axis=0)
         self._integration.domain.comm.Allreduce(MPI.IN_PLACE, totals, op=MPI.SUM)

@@ -132,6 +132,18 @@ class CellwiseForm:
         self._form: fem.Form | None = None
         self._version = -1
 
+    def add_to(self, vector: np.ndarray) -> None:
+        """Add the form, of one test function, to a local vector of owned and ghost unknowns."""
+        form = self.now._cpp_object
+        # as `dolfinx.fem.assemble_vector` without its search for what it was given, which takes as long on small meshes
+        cpp.fem.assemble_vector(vector, form, cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form))
+
+    def add_to_matrix(self, matrix: Any, conditions: Sequence[fem.DirichletBC]) -> None:
+        """Add the form, of a test and a trial function, to a matrix, but for the rows and columns of held unknowns."""
+        form, held = self.now._cpp_object, [condition._cpp_object for condition in conditions]
+        constants, coefficients = cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form)
+        cpp.fem.petsc.assemble_matrix(matrix, form, constants, coefficients, held)
+
     @property
     def library(self) -> str:
         """File of the compiled code; the code itself is beside it."""

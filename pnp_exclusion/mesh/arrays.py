@@ -16,6 +16,7 @@ from dolfinx.graph import adjacencylist
 from dolfinx.io.utils import distribute_entity_data
 
 from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.parts import original_cells
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,10 @@ def arrays_of(domain: Domain) -> MeshArrays | None:
 def cell_order(domain: Domain) -> np.ndarray | None:
     """Return on rank 0 how cells gathered from all ranks are sorted by where they came from, None on the others.
 
-    That does not depend on the ranks: ``original_cell_index``. Collective.
+    That does not depend on the ranks, see `original_cells`. Collective.
     """
     owned = domain.mesh.topology.index_map(domain.dimension).size_local
-    gathered = domain.comm.gather(domain.mesh.topology.original_cell_index[:owned], root=0)
+    gathered = domain.comm.gather(original_cells(domain.mesh)[:owned], root=0)
     return None if gathered is None else np.argsort(np.concatenate(gathered), kind="stable")
 
 

@@ -12,6 +12,8 @@ from dolfinx import mesh as dmesh
 
 from pnp_exclusion.mesh.domain import Domain
 
+CELLS = frozenset({"interval", "triangle", "quadrilateral", "tetrahedron", "hexahedron"})
+
 
 def given_domain(mesh: dmesh.Mesh, boundaries: Mapping[str, Any], regions: Mapping[str, Any]) -> Domain:
     """Return the domain of a dolfinx mesh, with a copy of its coordinates; collective.
@@ -20,9 +22,16 @@ def given_domain(mesh: dmesh.Mesh, boundaries: Mapping[str, Any], regions: Mappi
         By name: local numbers of facets or of cells, a pair of MeshTags and a value, or a function that says of
         coordinates ``(3, n)`` which are there.
 
-    Raises `ValueError` on every rank for a name that marks nothing on any, or what is not there.
+    Raises `ValueError` on every rank for a mesh that cannot be used, and for a name that marks nothing on any rank, or
+    what is not there.
     """
-    dimension = mesh.topology.dim
+    dimension, kinds = mesh.topology.dim, {kind.name for kind in mesh.topology.entity_types[-1]}
+    if not kinds <= CELLS:
+        raise ValueError(
+            f"the mesh has {', '.join(sorted(kinds - CELLS))} cells; there may be {', '.join(sorted(CELLS))}"
+        )
+    if mesh.geometry.x.dtype != np.float64:
+        raise ValueError(f"the coordinates of the mesh are {mesh.geometry.x.dtype} and must be float64")
     mesh.topology.create_connectivity(dimension - 1, dimension)
     facets = {name: _marked(mesh, dimension - 1, name, mark, _on_the_outside) for name, mark in boundaries.items()}
     cells = {name: _marked(mesh, dimension, name, mark, dmesh.locate_entities) for name, mark in regions.items()}

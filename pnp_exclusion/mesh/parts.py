@@ -25,6 +25,19 @@ class Parts:
     of_cells: np.ndarray
 
 
+def original_cells(mesh: dmesh.Mesh) -> np.ndarray:
+    """Return where the local cells (owned and ghost) were in what the mesh was made from, on any number of ranks alike.
+
+    A mesh that was made from another one (`dolfinx.mesh.create_submesh`) does not know, and goes by its own numbers.
+    """
+    try:
+        found: np.ndarray = mesh.topology.original_cell_index
+    except RuntimeError:
+        cells = mesh.topology.index_map(mesh.topology.dim)
+        found = cells.local_to_global(np.arange(cells.size_local + cells.num_ghosts, dtype=np.int32))
+    return found
+
+
 def connected_parts(mesh: dmesh.Mesh) -> Parts:
     """Return the parts of a mesh; collective. What travels is one number for every facet between ranks."""
     # not for every run: it takes longer to import than a case in one dimension to solve, and only mesh files come here
@@ -57,6 +70,6 @@ def connected_parts(mesh: dmesh.Mesh) -> Parts:
     parts = renumbered[labels[: facets_of_cells.num_nodes]]
     # in the order of their first cells in the file, on any number of ranks
     first = np.full(number, np.iinfo(np.int64).max)
-    np.minimum.at(first, parts, topology.original_cell_index)
+    np.minimum.at(first, parts, original_cells(mesh))
     comm.Allreduce(MPI.IN_PLACE, first, op=MPI.MIN)
     return Parts(number, first.argsort().argsort()[parts])

@@ -15,7 +15,7 @@ from typing import Any
 from mpi4py import MPI
 
 import numpy as np
-from dolfinx import fem, la
+from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import CellwiseForm
@@ -152,7 +152,7 @@ def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, n
 
 def _balance(discrete: Discretisation) -> np.ndarray:
     residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-    fem.assemble_vector(residual.array, discrete.forms.balance.now)
+    discrete.forms.balance.add_to(residual.array)
     residual.scatter_reverse(la.InsertMode.add)
     return residual.array
 

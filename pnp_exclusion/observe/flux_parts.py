@@ -69,8 +69,8 @@ def flux_fields(discrete: Discretisation) -> fem.Function:
     form = discrete.integration.form(ufl.inner(ufl.as_vector(densities), test) * discrete.integration.dx)
     lumped = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
     ones = discrete.integration.form(ufl.inner(ufl.as_vector([1.0] * len(densities)), test) * discrete.integration.dx)
-    fem.assemble_vector(averaged.x.array, form.now)
-    fem.assemble_vector(lumped.array, ones.now)
+    form.add_to(averaged.x.array)
+    ones.add_to(lumped.array)
     for vector in (averaged.x, lumped):
         vector.scatter_reverse(la.InsertMode.add)
         vector.scatter_forward()

@@ -78,12 +78,13 @@ def mean_resistance(discrete: Discretisation, nodal: NodalValues, currents: Sequ
         Of every species, by which profiles are told within cells in which a potential changes.
     """
     changes, of_all = discrete.changes_within_cells().max(axis=0), np.asarray(currents)
-    sets = np.digitize(changes, [FLAT, STEEP])
-    flat, sloping, steep = (np.flatnonzero(sets == number).astype(np.int32) for number in range(3))
+    is_sloping, is_steep = changes >= FLAT, changes >= STEEP
+    flat, sloping, steep = map(np.flatnonzero, (~is_sloping, is_sloping & ~is_steep, is_steep))
     mean = _by_unknown(discrete, nodal, flat)
     mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(1.0))
     mean += _by_steady_profile(discrete, steep, of_all, _rule_on_panels(*_graded_panels()))
-    return discrete.problem.domain.comm.allreduce(mean, op=MPI.SUM)
+    discrete.problem.domain.comm.Allreduce(MPI.IN_PLACE, mean, op=MPI.SUM)
+    return mean
 
 
 def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray) -> np.ndarray:
@@ -91,7 +92,7 @@ def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray)
     points, weights = _quadrature(FLAT_DEGREE)
     basis = discrete.forms.kept("basis at Gauss points", lambda: _basis(discrete, points))
     eta = (nodal.eta[:, discrete.space.dofmap.list[cells]] @ basis.T).reshape(len(nodal.eta), -1)
-    measure = np.outer(discrete.problem.domain.mesh.h(1, cells), weights).ravel()
+    measure = np.outer(_lengths(discrete)[cells], weights).ravel()
     return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta)), 1)
 
 
@@ -123,8 +124,14 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
             np.abs(new).max(axis=2) < 1.0 / LEAST_ACTIVITY
         )
         slope = np.where(one_sign[:, :, None], np.abs(new), slope)
-    lengths = discrete.problem.domain.mesh.h(1, cells)
-    return np.einsum("c,p,cpab->ab", lengths, rule.weights, inverse)
+    return np.einsum("c,p,cpab->ab", _lengths(discrete)[cells], rule.weights, inverse)
+
+
+def _lengths(discrete: Discretisation) -> np.ndarray:
+    """Return the lengths of this rank's cells."""
+    cells = np.arange(len(discrete.integration.is_steep), dtype=np.int32)
+    lengths: np.ndarray = discrete.forms.kept("lengths of cells", lambda: discrete.problem.domain.mesh.h(1, cells))
+    return lengths
 
 
 def _ends_and_energies(
@@ -136,7 +143,7 @@ def _ends_and_energies(
     """
     problem, count = discrete.problem, len(discrete.problem.species)
     nodes = discrete.space.dofmap.list[cells]
-    at_nodes, _, phi = discrete.potentials(discrete.unknown.x.array)
+    at_nodes, _, phi = discrete.potentials(discrete.values)
     mu = at_nodes[:, nodes[:, :2]]
     if phi is not None:
         potential = phi[nodes] @ _basis(discrete, points[:, None]).T
@@ -219,6 +226,6 @@ def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray) -> n
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:
-    unit = np.sqrt(np.einsum("paa->pa", mobility))
+    unit = np.sqrt(np.diagonal(mobility, axis1=1, axis2=2))
     scale = unit[:, :, None] * unit[:, None, :]
     return np.linalg.inv(mobility / scale) / scale

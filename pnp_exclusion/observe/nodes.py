@@ -49,7 +49,7 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     owned = space.dofmap.index_map.size_local
     parts = (
         space.tabulate_dof_coordinates()[:owned, :dimension],
-        layout.at_nodes(discrete.unknown.x.array)[:owned],
+        layout.at_nodes(discrete.values)[:owned],
         flux.x.array.reshape(-1, species * dimension)[:owned],
     )
     gathered = problem.domain.comm.gather(parts, root=0)

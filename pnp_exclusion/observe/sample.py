@@ -41,8 +41,8 @@ def profile(discrete: Discretisation) -> Profile | None:
     problem, layout = discrete.problem, discrete.layout
     owned = discrete.space.dofmap.index_map.size_local
     positions = discrete.space.tabulate_dof_coordinates()[:owned, 0]
-    values = layout.at_nodes(discrete.unknown.x.array)[:owned]
-    charge = np.zeros(len(discrete.unknown.x.array) // layout.size)
+    values = layout.at_nodes(discrete.values)[:owned]
+    charge = np.zeros(len(discrete.values) // layout.size)
     charge[discrete.space.dofmap.list] = problem.fixed_charge[:, None]
     gathered = problem.domain.comm.gather(np.column_stack([positions, charge[:owned], values]), root=0)
     if gathered is None:

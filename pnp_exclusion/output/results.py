@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -357,9 +358,15 @@ def write_fields(solution: Solution, path: Path) -> None:
     except RuntimeError as error:
         # the writer's destructor would fail again, and end the process before it could say why
         _broken_writers.append(writer)
-        raise OneRankDiskError(f"cannot write {path.name}: {str(error).splitlines()[0]}") from None
+        raise OneRankDiskError(f"cannot write {path.name}: {_reason(str(error))}") from None
     finally:
         mesh.geometry.x[:] = coordinates
+
+
+def _reason(message: str) -> str:
+    """What the system said, in a message of ADIOS2, which has colours, a date and the names of its functions beside."""
+    number = re.search(r"errno = (\d+)", message)
+    return os.strerror(int(number[1])) if number else message.splitlines()[0]
 
 
 _broken_writers: list[VTXWriter] = []

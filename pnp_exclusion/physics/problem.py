@@ -108,12 +108,6 @@ class Problem:
         return self.debye_length is not None
 
     @property
-    def potential_span(self) -> float:
-        """Largest difference between the potentials given at the boundaries (kT/e)."""
-        given = [b.applied_potential for b in self.boundaries if b.applied_potential is not None]
-        return max(given) - min(given) if given else 0.0
-
-    @property
     def names(self) -> list[str]:
         """Names of the species, in the order of every array over them."""
         return [species.name for species in self.species]

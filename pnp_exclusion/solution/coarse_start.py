@@ -151,7 +151,7 @@ def _prolong(coarse: Discretisation, fine: Discretisation) -> None:
     assert grid is not None
     natural = PETSc.Vec().createMPI(components * grid.size, bsize=components, comm=coarse.problem.domain.comm)
     at_node = grid.numbers(coarse.space.tabulate_dof_coordinates()[:owned])
-    natural.setValuesBlocked(at_node.astype(PETSc.IntType), coarse.unknown.x.array[: components * owned])
+    natural.setValuesBlocked(at_node.astype(PETSc.IntType), coarse.values[: components * owned])
     natural.assemble()
     numbers, weights = _corners(grid, fine.space.tabulate_dof_coordinates())
     needed, place = np.unique(numbers, return_inverse=True)
@@ -161,7 +161,7 @@ def _prolong(coarse: Discretisation, fine: Discretisation) -> None:
     scatter.scatter(natural, here)
     values = here.array_r.reshape(-1, components)
     interpolated = sum(w[:, None] * values[p] for w, p in zip(weights, place.reshape(numbers.shape), strict=True))
-    fine.unknown.x.array[:] = np.asarray(interpolated).ravel()
+    fine.values[:] = np.asarray(interpolated).ravel()
     for thing in (natural, here, chosen, scatter):
         thing.destroy()
 

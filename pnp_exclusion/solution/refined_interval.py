@@ -54,12 +54,12 @@ def transfer(coarse: Discretisation, fine: Discretisation) -> None:
     """Interpolate the unknown of one interval to another, linearly between nodes; collective."""
     owned = coarse.space.dofmap.index_map.size_local
     table = np.column_stack(
-        [coarse.space.tabulate_dof_coordinates()[:owned, 0], coarse.layout.at_nodes(coarse.unknown.x.array)[:owned]]
+        [coarse.space.tabulate_dof_coordinates()[:owned, 0], coarse.layout.at_nodes(coarse.values)[:owned]]
     )
     table = np.concatenate(coarse.problem.domain.comm.allgather(table))
     table = table[np.argsort(table[:, 0])]
     x = fine.space.tabulate_dof_coordinates()[:, 0]
-    nodes = fine.layout.at_nodes(fine.unknown.x.array)
+    nodes = fine.layout.at_nodes(fine.values)
     for position in range(fine.layout.size):
         nodes[:, position] = np.interp(x, table[:, 0], table[:, 1 + position])
     fine.impose_dirichlet_values()

@@ -34,7 +34,8 @@ class Solution:
     """A steady state in the units of its case, as `pnp_exclusion.solve` returns it.
 
     Everything is in SI units for a case in SI units, and dimensionless otherwise. What is read off the solution is
-    collective over the ranks that share it, and computed when it is first asked for.
+    collective over the ranks that share it, and computed when it is first asked for; it is a `ConvergenceError` if a
+    solve that failed has left no state (`has_state`).
 
     Attributes
     ----------
@@ -99,6 +100,7 @@ class Solution:
 
         mol/m^2/s in one dimension; in two and three integrated over the boundary; around an axis of the whole body.
         """
+        self._require_state()
         if self.steady.currents is None:
             return None
         scales = self.setup.scales
@@ -113,16 +115,19 @@ class Solution:
     @property
     def forces(self) -> dict[str, float] | None:
         """Thermodynamic force of every species from the first end to the second, kT; None without two ends."""
+        self._require_state()
         return self.steady.forces
 
     @property
     def regimes(self) -> dict[str, str | None]:
         """Label of the transport of every species; None without two ends."""
+        self._require_state()
         return self.steady.regimes
 
     @property
     def identity_residual(self) -> float | None:
         """How far the currents are from the master identity, relative; None above one dimension."""
+        self._require_state()
         return self.steady.identity_residual
 
     @cached_property

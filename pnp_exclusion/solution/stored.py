@@ -146,7 +146,7 @@ def _unknowns(discrete: Discretisation) -> dict[str, np.ndarray]:
     space, nodes = discrete.space, discrete.space.dofmap.index_map
     cells = space.dofmap.list[: len(discrete.integration.is_steep)]
     parts = (
-        discrete.layout.at_nodes(discrete.unknown.x.array)[: nodes.size_local],
+        discrete.layout.at_nodes(discrete.values)[: nodes.size_local],
         space.tabulate_dof_coordinates()[: nodes.size_local, : discrete.problem.domain.dimension],
         nodes.local_to_global(cells.ravel()).reshape(cells.shape),
         discrete.integration.is_steep,
@@ -333,7 +333,7 @@ def _fill(path: Path, discrete: Discretisation, arrays: dict[str, np.ndarray]) -
     values, points, is_steep = comm.scatter(parts, root=0)
     cells = space.dofmap.list
     here = space.tabulate_dof_coordinates()[cells][:, :, : domain.dimension]
-    unknown = discrete.layout.at_nodes(discrete.unknown.x.array)
+    unknown = discrete.layout.at_nodes(discrete.values)
     rows, size = np.arange(len(cells)), np.ptp(points, axis=1).max(axis=1)
     farthest = 0.0
     for k in range(cells.shape[1]):

@@ -61,14 +61,14 @@ class FirstGuess:
     def fill(self, start: Start) -> None:
         """Write the guess for the load parameter in force into the unknown."""
         discrete = self.discrete
-        values = np.zeros_like(discrete.layout.at_nodes(discrete.unknown.x.array))
+        values = np.zeros_like(discrete.layout.at_nodes(discrete.values))
         mu = discrete.layout.indices(discrete.mu)
         straight = self.passing if start == "densities" else []
         for a in set(range(self.species)) - set(straight):
             values[:, mu[a]] = self._harmonic(a)
         if straight:
             self._straighten_densities(values, straight)
-        discrete.unknown.x.array[:] = values.ravel()
+        discrete.values[:] = values.ravel()
         if self.problem.coupled:
             if not straight or self.has_fixed_charge:
                 self._make_electroneutral()
@@ -96,7 +96,7 @@ class FirstGuess:
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""
-        unknowns = self.discrete.layout.split(self.discrete.unknown.x.array)
+        unknowns = self.discrete.layout.split(self.discrete.values)
         for _ in range(AMOUNT_ROUNDS):
             ratios = self.amount_ratios()
             if all(abs(ratio - 1.0) < 1e-2 for ratio in ratios.values()):
@@ -202,7 +202,7 @@ class FirstGuess:
         problem, charges = self.problem, self.problem.charges
         if not charges.any():
             return
-        mu, _, potential = self.discrete.potentials(self.discrete.unknown.x.array)
+        mu, _, potential = self.discrete.potentials(self.discrete.values)
         assert potential is not None
         fixed = float(self.discrete.parameters.load_parameter.value) * self._nodal_fixed_charge()
         densities = problem.law.free_energy.densities
@@ -346,8 +346,8 @@ class _NonlinearPoisson:
     def solve(self) -> bool:
         """Write the potential into the unknown if the iteration converges; otherwise leave it as it was."""
         discrete, potential = self.discrete, self.potential
-        of_unknown = discrete.layout.split(discrete.unknown.x.array)[POTENTIAL]
-        self.frozen.x.array[:] = discrete.unknown.x.array
+        of_unknown = discrete.layout.split(discrete.values)[POTENTIAL]
+        self.frozen.x.array[:] = discrete.values
         potential.x.array[:] = of_unknown
         for condition in self.conditions:
             condition.set(potential.x.array)
@@ -368,7 +368,7 @@ class _NonlinearPoisson:
         fem_petsc.assemble_matrix(self.matrix, self.jacobian_form.now, bcs=self.conditions)
         self.matrix.assemble()
         self.residual.array[:] = 0.0
-        fem.assemble_vector(self.residual.array, self.residual_form.now)
+        self.residual_form.add_to(self.residual.array)
         self.residual.scatter_reverse(la.InsertMode.add)
         for condition in self.conditions:
             self.residual.array[condition.dof_indices()[0]] = 0.0

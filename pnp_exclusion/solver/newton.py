@@ -173,15 +173,15 @@ class NewtonSolver:
         return report
 
     def _attempt(self, limiter: Limiter) -> NewtonReport:
-        unknown = self.discrete.unknown
-        before = unknown.x.array.copy()
+        unknown = self.discrete.values
+        before = unknown.copy()
         self._limiter = limiter
         self._charges = np.array([species.charge for species in self.discrete.problem.species])
         self._begin()
         snes = self._solver()
         if not self._line_search_is_users:
             snes.getLineSearch().setType("bt" if limiter == "line search" else "basic")
-        self._solution.array_w[:] = unknown.x.array[: self._owned]
+        self._solution.array_w[:] = unknown[: self._owned]
         failure, linear_failure = "", False
         try:
             with self._callbacks.at_work(), refusals_as_usage_errors():
@@ -200,7 +200,7 @@ class NewtonSolver:
             not failure, iterations, linear_iterations, failure, linear_failure, jacobians=self._jacobians
         )
         if failure:
-            unknown.x.array[:] = before
+            unknown[:] = before
         if failure or self._is_outgrown:
             # a factorisation that met a NaN is not to be reused, nor levels that suit the states no more
             self.forget()
@@ -259,7 +259,7 @@ class NewtonSolver:
     # ---- callbacks of SNES ----
 
     def _write_unknown(self, x: PETSc.Vec) -> None:
-        self.discrete.unknown.x.array[: self._owned] = x.array_r
+        self.discrete.values[: self._owned] = x.array_r
         self.discrete.unknown.x.scatter_forward()
 
     def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:

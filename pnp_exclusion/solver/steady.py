@@ -167,7 +167,7 @@ class SteadySolver:
             self.guess.forget()
 
     def _continue(self) -> bool:
-        discrete, unknown = self.discrete, self.discrete.unknown.x.array
+        discrete, unknown = self.discrete, self.discrete.values
         before = unknown.copy()
         discrete.impose_dirichlet_values()
         if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
@@ -214,19 +214,19 @@ class SteadySolver:
     def _solve_at_load(self, limiter: Limiter) -> NewtonReport:
         """Newton at the load parameter in force; repeated until storage terms have no effect left."""
         discrete = self.discrete
-        start = discrete.unknown.x.array.copy()
+        start = discrete.values.copy()
         for _ in range(CONSERVED_ROUNDS if discrete.problem.conserved else 1):
-            before = discrete.unknown.x.array.copy()
+            before = discrete.values.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
             self.report.newton_iterations += result.iterations
             self.report.linear_iterations += result.linear_iterations
             if not result.converged:
-                discrete.unknown.x.array[:] = start
+                discrete.values[:] = start
                 return result
             if not discrete.problem.conserved or self._change(before) < self.settings.tolerance:
                 return result
-        discrete.unknown.x.array[:] = start
+        discrete.values[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
 
     def _newton_with_fallback(self, limiter: Limiter) -> NewtonReport:
@@ -263,12 +263,12 @@ class SteadySolver:
         if not discrete.problem.conserved:
             return
         discrete.parameters.storage_rate.value = CONSERVED_STORAGE_RATE
-        discrete.reference.x.array[:] = discrete.unknown.x.array
+        discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
 
     def _change(self, before: np.ndarray) -> float:
-        now = self.discrete.unknown.x.array
+        now = self.discrete.values
         return self.newton.largest(now - before) / (1.0 + self.newton.largest(now))
 
     # ---- continuation ----
@@ -337,7 +337,7 @@ class SteadySolver:
                 report.ramp_steps += 1
                 self.progress(f"  ramp: {target:.4g} of {path.name} in {result.iterations} Newton steps")
                 at = target
-                known = [*known[-1:], (at, self.discrete.unknown.x.array.copy())]
+                known = [*known[-1:], (at, self.discrete.values.copy())]
                 if result.jacobians <= QUICK_STEPS and target > 0.0:
                     step *= 2.0
         finally:
@@ -360,7 +360,7 @@ class SteadySolver:
         if not known:
             self.guess.fill("potentials")
             return
-        unknown = self.discrete.unknown.x.array
+        unknown = self.discrete.values
         at, solution = known[-1]
         unknown[:] = solution
         if len(known) == 2:
@@ -374,7 +374,7 @@ class SteadySolver:
         self.report.load_parameter = 0.0
         if known:
             self.report.load_parameter, state = known[-1]
-            self.discrete.unknown.x.array[:] = state
+            self.discrete.values[:] = state
             self.discrete.set_load_parameter(self.report.load_parameter)
             found = f"the last good state is at {self.report.load_parameter:.4g} of the driving forces"
         else:

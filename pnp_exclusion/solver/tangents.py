@@ -216,7 +216,7 @@ class _FieldColumn:
         for name, force in zip(discrete.problem.names, self.forces, strict=True):
             force.value[:] = direction if name == species else 0.0
         column = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-        fem.assemble_vector(column.array, self.form.now)
+        self.form.add_to(column.array)
         column.scatter_reverse(la.InsertMode.add)
         return column.array
 
@@ -251,7 +251,7 @@ def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
     changes = []
     for form in discrete.forms.kept("changes of the amounts", forms):
         change = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-        fem.assemble_vector(change.array, form.now)
+        form.add_to(change.array)
         change.scatter_reverse(la.InsertMode.add)
         changes.append(change.array)
     return changes

@@ -124,7 +124,7 @@ class Workbench:
         setup = setup_on(self._domain, scales_of(case, self._length), case, self._law)
         discrete.take(setup.problem)
         if start is not None:
-            discrete.unknown.x.array[:] = start.values
+            discrete.values[:] = start.values
             discrete.shift_potentials(start.problem.potential_reference - setup.problem.potential_reference)
         near = start is not None or (self._coarser is not None and self._coarser.fill(setup))
         with self._database:

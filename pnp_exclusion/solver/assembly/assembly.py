@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from petsc4py import PETSc
@@ -36,14 +36,16 @@ class Assembly:
 
     def add_residual(self, vector: np.ndarray) -> None:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
-        fem.assemble_vector(vector, self.discrete.forms.residual.now)
+        self.discrete.forms.residual.add_to(vector)
 
     def fill_jacobian(self) -> None:
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
         self.matrix.zeroEntries()
-        fem_petsc.assemble_matrix(
-            self.matrix, self.discrete.forms.jacobian.now, bcs=self.discrete.constraints.conditions
-        )
+        conditions = self.discrete.constraints.conditions
+        self.discrete.forms.jacobian.add_to_matrix(self.matrix, conditions)
+        self.matrix.assemble(PETSc.Mat.AssemblyType.FLUSH)
+        held = [condition._cpp_object for condition in conditions]
+        cpp.fem.petsc.insert_diagonal(self.matrix, self.discrete.space._cpp_object, held, 1.0)
         self.matrix.assemble()
 
     def close(self) -> None:
@@ -106,17 +108,17 @@ class BatchedAssembly(Assembly):
         part = self._residual
         self._follow_marks()
         self._call(part.kernel.add_vector, part, address(vector))
-        fem.assemble_vector(vector, part.others.now)
+        part.others.add_to(vector)
 
     def fill_jacobian(self) -> None:
         """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
         part, owned = self._jacobian, ctypes.c_int(self._owned)
         self._follow_marks()
-        held = np.zeros(len(self.discrete.unknown.x.array), dtype=bool)
+        held = np.zeros(len(self.discrete.values), dtype=bool)
         for condition in self.discrete.constraints.conditions:
             held[condition.dof_indices()[0]] = True
         self.matrix.zeroEntries()
-        part.assemble_others(self.matrix, self.discrete.constraints.conditions)
+        part.others.add_to_matrix(self.matrix, self.discrete.constraints.conditions)
         places = (address(held), owned, self._places.offsets, address(self._slots))
         self._places.add(lambda values: self._call(part.kernel.add_matrix, part, *places, values), held)
 
@@ -143,10 +145,3 @@ class _Parts:
         self.usual = discrete.integration.form(ufl.Form(usual))
         self.others = discrete.integration.form(ufl.Form(others))
         self.kernel = cell_kernel(self.usual, discrete.space)
-
-    def assemble_others(self, matrix: PETSc.Mat, conditions: Sequence[fem.DirichletBC]) -> None:
-        """Add the other integrals to a matrix, without the diagonal that DOLFINx would set."""
-        form = self.others.now
-        constants, coefficients = fem.pack_constants(form), fem.pack_coefficients(form)
-        bcs = [condition._cpp_object for condition in conditions]
-        cpp.fem.petsc.assemble_matrix(matrix, form._cpp_object, constants, coefficients, bcs)

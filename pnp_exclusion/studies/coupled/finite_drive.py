@@ -44,15 +44,6 @@ class StirringConductances:
         first, second = self.species
         return float(first * second / (self.vacancy * (self.vacancy + first + second)))
 
-    def stopping_force(self, a: int, forces: Array) -> float:
-        """The force on species ``a`` at which its current vanishes at this profile, the others' given (kT).
-
-        ``F_a = Fbar``, the common drag, which solves ``F_a = sum_{b>=1} G_b F_b / sum_{b>=0} G_b`` for ``F_a``.
-        """
-        total = self.vacancy + self.species.sum()
-        others = self.species @ forces - self.species[a] * forces[a]
-        return float(others / (total - self.species[a]))
-
 
 def stirring_conductances(resistance: Array) -> StirringConductances:
     """Return the ``G`` from ``<M^-1>`` of `shdl`, which is ``diag(<1/rho_a>) + <1/rho_0>``, the same in every entry.
