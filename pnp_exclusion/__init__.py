@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
+    from pnp_exclusion.studies.curves import capacitance, iv
     from pnp_exclusion.studies.engine.engine import run_engine
     from pnp_exclusion.studies.sweeps.run import sweep
     from pnp_exclusion.studies.workbench import Workbench
@@ -71,7 +72,9 @@ __all__ = [
     "Stern",
     "Wall",
     "Workbench",
+    "capacitance",
     "couple",
+    "iv",
     "load",
     "make_case",
     "read_case",
@@ -95,6 +98,7 @@ _HOME = {
     "load": "solution.solution",
     "solve": "solution.solve",
     "sweep": "studies.sweeps.run",
+    **dict.fromkeys(("capacitance", "iv"), "studies.curves"),
     "couple": "studies.coupled.coupling",
     "run_engine": "studies.engine.engine",
     "Workbench": "studies.workbench",

@@ -18,6 +18,7 @@ themselves all the same, because it is forces that it answers to, whatever exert
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from mpi4py import MPI
@@ -30,7 +31,7 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import electrochemical_potential
+from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -137,6 +138,62 @@ class TangentSolver:
         values = column.assemble(self.discrete, species, direction)
         return self._solve(np.zeros(self._owned), values[: self._owned])
 
+    def by_potential(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives by the potential given at a boundary, densities held there staying as they are.
+
+        Of the fluxes, and of the charges of the boundaries ``(boundaries,)``.
+        """
+        discrete, owned = self.discrete, self._owned
+        problem = discrete.problem
+        start = np.zeros(owned)
+        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, problem.charges.tolist(), strict=True))}
+        for name, amount in moved.items():
+            dofs = discrete.constraints.claimed.get((tag, name), np.empty(0, dtype=np.int32))
+            start[dofs[dofs < owned]] = amount
+        column, given = self._by_number(tag)
+        fluxes = self._solve(start, column)
+        return fluxes, given + self._charges(column)
+
+    def _by_number(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the potential of a boundary changes of residual and charges at a state that stays.
+
+        Where it is held that is nothing; behind a Stern layer it stands in a term, to which both are linear, so that a
+        difference is the derivative.
+        """
+        discrete, problem = self.discrete, self.discrete.problem
+        column, charges = np.zeros(self._owned), np.zeros(len(problem.boundaries))
+        boundary = problem.boundaries[tag]
+        if boundary.dirichlet_potential is None:
+            raised = replace(boundary, potential=(boundary.applied_potential or 0.0) + 1.0)  # type: ignore[call-arg]
+            changed = [raised if number == tag else one for number, one in enumerate(problem.boundaries)]
+            for numbers, sign in ((problem, -1.0), (replace(problem, boundaries=changed), 1.0)):
+                discrete.weak_form.take_numbers(numbers)
+                residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+                discrete.forms.balance.add_to(residual.array)
+                residual.scatter_reverse(la.InsertMode.add)
+                column += sign * residual.array[: self._owned]
+                for number, (charge, _) in self._natural_charges().items():
+                    charges[number] += sign * discrete.forms.total(charge)
+            discrete.weak_form.take_numbers(problem)
+        return column, charges
+
+    def _natural_charges(self) -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
+        """Return the charge of every boundary that a term gives, and its derivative by the unknown."""
+        discrete = self.discrete
+
+        def forms() -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
+            found = {}
+            for tag in range(len(discrete.problem.boundaries)):
+                charge = discrete.weak_form.surface_charge(tag, discrete.fields.rho, discrete.fields.potential)
+                if charge is not None:
+                    total = charge * discrete.integration.ds(tag)
+                    slope = ufl.derivative(total, discrete.unknown)
+                    found[tag] = discrete.integration.form(total), discrete.integration.form(slope)
+            return found
+
+        kept: dict[int, tuple[CellwiseForm, CellwiseForm]] = discrete.forms.kept("natural charges", forms)
+        return kept
+
     # ---- one tangent ----
 
     def _solve(self, start: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -191,6 +248,21 @@ class TangentSolver:
             if unknown in self.discrete.mu:
                 fluxes[tag, self.discrete.mu.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
         return np.asarray(self._comm.allreduce(fluxes, op=MPI.SUM))
+
+    def _charges(self, column: np.ndarray) -> np.ndarray:
+        """Differentiate the charges of the boundaries, as `pnp_exclusion.observe.currents` takes them."""
+        self._jacobian.mult(self._tangent, self._residual)
+        change, discrete = self._residual.array_r + column, self.discrete
+        charges = np.zeros(len(discrete.problem.boundaries))
+        for (tag, unknown), dofs in discrete.constraints.claimed.items():
+            if unknown == POTENTIAL:
+                charges[tag] = change[dofs[dofs < self._owned]].sum()
+        for tag, (_, slope) in self._natural_charges().items():
+            by_unknown = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+            slope.add_to(by_unknown.array)
+            by_unknown.scatter_reverse(la.InsertMode.add)
+            charges[tag] += by_unknown.array[: self._owned] @ self._tangent.array_r
+        return np.asarray(self._comm.allreduce(charges, op=MPI.SUM))
 
 
 class _FieldColumn:

@@ -7,22 +7,23 @@ Steps adapt to what a cubic through the last two points, values and slopes, pred
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.quantities import Potential, Quantity
+from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Quantity
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import CaseLike, as_case
+from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of
 from pnp_exclusion.solver.tangents import TangentSolver
+from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Point:
     potential
         Of the boundary that is driven.
     currents
-        Electric current out of the domain through that boundary, by species: each ion's share.
+        Electric current into the domain through that boundary, by species: each ion's share. It grows with the
+        potential there.
     charge
         Of that boundary.
     conductances, capacitance
@@ -91,7 +93,7 @@ class Curve:
     points: Sequence[Point]
     units: dict[str, str]
     ended: str = ""
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
 
     @property
     def potentials(self) -> Array:
@@ -115,12 +117,23 @@ class Curve:
         flat = [point.current for point in ends if abs(point.conductance) < LIMITED * largest]
         return max(flat, key=abs, default=None)
 
+    @property
+    def zero_current_potential(self) -> float | None:
+        """The potential at which the current changes its sign; None if it does not, or is none anywhere."""
+        if not any(point.current for point in self.points):
+            return None
+        roots = self._spline().roots(extrapolate=False)
+        return float(roots[0]) if len(roots) else None
+
     def at(self, potential: float) -> float:
         """The current at a potential within the curve: by the cubic between its neighbours, values and slopes."""
+        return float(self._spline()(potential))
+
+    def _spline(self) -> Any:
         from scipy.interpolate import CubicHermiteSpline
 
         currents, slopes = ([getattr(p, name) for p in self.points] for name in ("current", "conductance"))
-        return float(CubicHermiteSpline(self.potentials, currents, slopes)(potential))
+        return CubicHermiteSpline(self.potentials, currents, slopes)
 
     @property
     def peak(self) -> Point:
@@ -131,16 +144,17 @@ class Curve:
         """Return the curve as a table over ``potential``, with units."""
         import xarray as xr
 
-        names = list(self.case.species_names)
-        columns: dict[str, Any] = {
-            "current": ("potential", [p.current for p in self.points], self.units["current"]),
-            "current_of": (("potential", "species"), [[*p.currents.values()] for p in self.points], self.units["current"]),
-            "conductance": ("potential", [p.conductance for p in self.points], self.units["conductance"]),
-            "charge": ("potential", [p.charge for p in self.points], self.units["charge"]),
-            "capacitance": ("potential", [p.capacitance for p in self.points], self.units["capacitance"]),
+        along = ("current", "conductance", "charge", "capacitance")
+        data: dict[str, Any] = {
+            name: ("potential", [getattr(point, name) for point in self.points], {"units": self.units[name]})
+            for name in along
         }
-        data = {name: (axes, values, {"units": unit}) for name, (axes, values, unit) in columns.items()}
-        coordinates = {"potential": ("potential", self.potentials, {"units": self.units["potential"]}), "species": names}
+        shares = [list(point.currents.values()) for point in self.points]
+        data["current_of"] = (("potential", "species"), shares, {"units": self.units["current"]})
+        coordinates = {
+            "potential": ("potential", self.potentials, {"units": self.units["potential"]}),
+            "species": list(self.case.species_names),
+        }
         return xr.Dataset(data, coordinates, {"title": self.case.title, "boundary": self.boundary})
 
 
@@ -174,9 +188,8 @@ def iv(
     A state from which no larger step leads on ends the curve (`Curve.ended`). Raises `UsageError` for a boundary
     without a potential, `ConvergenceError` if there is no solution at ``start``.
     """
-    return _Follower(as_case(case), boundary, comm, progress, petsc_options).follow(
-        start, stop, points, accuracy, lambda point: (point.current, point.conductance)
-    )
+    steps = _Steps(points, accuracy, lambda point: (point.current, point.conductance))
+    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options)
 
 
 def capacitance(
@@ -193,60 +206,163 @@ def capacitance(
 ) -> Curve:
     """Return charge and exact differential capacitance over the potential of a boundary; as `iv`, steps following the
     charge."""
-    return _Follower(as_case(case), boundary, comm, progress, petsc_options).follow(
-        start, stop, points, accuracy, lambda point: (point.charge, point.capacitance)
+    steps = _Steps(points, accuracy, lambda point: (point.charge, point.capacitance))
+    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options)
+
+
+@dataclass
+class _Steps:
+    """Where the next point of a curve is, as a share of its range, and whether one is near enough to those before it.
+
+    count
+        So many points, equally spaced; None for steps that adapt.
+    accuracy
+        Of the range of what is watched.
+    watched
+        Value and slope of a point.
+    """
+
+    count: int | None
+    accuracy: float
+    watched: Callable[[Point], tuple[float, float]]
+    step: float = FIRST_STEP
+
+    def first(self) -> float:
+        """Return the length of the first step."""
+        return self.step if self.count is None else 1.0 / (self.count - 1)
+
+    def after(self, points: Sequence[Point], step: float) -> tuple[bool, float]:
+        """Return whether the last point may stay, and the length of the step from it, or of another one to it."""
+        if self.count is not None or len(points) < 3:
+            return True, step
+        values, slopes = np.array([self.watched(point) for point in points]).T
+        potentials = np.array([point.potential for point in points])
+        error = abs(values[-1] - _cubic(potentials[-3:-1], values[-3:-1], slopes[-3:-1], potentials[-1]))
+        span = max(np.ptp(values), abs(slopes[-1] * (potentials[-1] - potentials[-2])))
+        # continued by a step as long as the one before, a cubic misses by 16 times of what it does between points
+        share = error / (16.0 * self.accuracy * span) if span > 0.0 else 0.0
+        factor = min(GROWTH, 0.9 * share**-0.25) if share > 0.0 else GROWTH
+        return share <= 1.0, step * factor
+
+
+def _cubic(x: Array, values: Array, slopes: Array, at: float) -> float:
+    """Continue the cubic that has two values and slopes."""
+    from scipy.interpolate import CubicHermiteSpline
+
+    return float(CubicHermiteSpline(*_ascending(x, values, slopes), extrapolate=True)(at))
+
+
+def _ascending(x: Array, *others: Array) -> Sequence[Array]:
+    order = np.argsort(x)
+    return [x[order], *(one[order] for one in others)]
+
+
+def _follow(
+    case: Case,
+    boundary: str,
+    ends: tuple[float | str, float | str],
+    steps: _Steps,
+    comm: MPI.Comm,
+    progress: Callable[[str], None],
+    petsc_options: Sequence[str],
+) -> Curve:
+    """Follow the states of a case as the potential of a boundary goes from end to end."""
+    first, last = (_potential(case, end) for end in ends)
+    _require_potential(case, boundary)
+    if first == last:
+        raise UsageError("a curve goes between two different potentials")
+    if steps.count is not None and steps.count < 2:
+        raise UsageError(f"a curve has 2 points or more, not {steps.count}")
+
+    def potential_at(share: float) -> float:
+        return (1.0 - share) * first + share * last
+
+    def case_at(share: float) -> Case:
+        return _with_potential(case, boundary, potential_at(share))
+
+    cases = [case_at(0.0), case_at(1.0)]
+    states, points, warnings, ended = Neighbours(), list[Point](), list[str](), ""
+    with Workbench(cases[0], comm, also=cases, petsc_options=petsc_options) as bench:
+        solution = bench.solve(cases[0])
+        with TangentSolver(bench.discrete, settings_of(case), petsc_options) as tangents:
+            at, step = 0.0, steps.first()
+            while True:
+                points.append(_point(solution, boundary, potential_at(at), tangents))
+                warnings += solution.warnings
+                accepted, longer = steps.after(points, step)
+                if accepted:
+                    states.add([at], solution.state)
+                    progress(f"  {potential_at(at):.6g}: {solution.report.newton_iterations} Newton steps")
+                    if at >= 1.0:
+                        break
+                else:
+                    at -= step
+                    points.pop()
+                step = longer
+                solved = None
+                while solved is None and step > LEAST_STEP:
+                    # the last one is the end itself, and no sliver is left before it
+                    target = 1.0 if at + 1.01 * step >= 1.0 else at + step
+                    try:
+                        solved = bench.solve(case_at(target), states.start([target]))
+                        step = target - at
+                    except ConvergenceError as error:
+                        step, reason = 0.25 * step, str(error).splitlines()[0]
+                if solved is None:
+                    ended = f"ends: beyond {potential_at(at):.6g} no state was found: {reason}"
+                    break
+                at, solution = target, solved
+        units = _units(solution)
+    points.sort(key=lambda point: point.potential)
+    return Curve(case, boundary, points, units, ended, tuple(dict.fromkeys(warnings)))
+
+
+def _require_potential(case: Case, boundary: str) -> None:
+    having = [one.where for one in case.boundaries if one.dirichlet_potential is not None]
+    if boundary not in having:
+        listed = ", ".join(f'"{where}"' for where in having) or "none"
+        raise UsageError(f'{case.path}: boundary "{boundary}" has no potential to change; those with one: {listed}')
+
+
+def _potential(case: Case, given: float | str) -> float:
+    """Return a potential in V, or in kT/e in a dimensionless case."""
+    try:
+        return ELECTRIC_POTENTIAL.parse(given, case.model.units, plain=True).value
+    except PydanticCustomError as error:
+        raise UsageError(f"{case.path}: {error.message()}") from None
+
+
+def _with_potential(case: Case, boundary: str, value: float) -> Case:
+    written = Quantity(value, f"{value!r} V", value, "V") if case.model.si else Quantity(value, repr(value), value)
+    changed = [
+        one.model_copy(update={"potential": written}) if one.where == boundary else one for one in case.boundaries
+    ]
+    return case.model_copy(update={"boundaries": changed})
+
+
+def _point(solution: Solution, boundary: str, potential: float, tangents: TangentSolver) -> Point:
+    """Read a state and its slopes; collective."""
+    steady, scales = solution.steady, solution.setup.scales
+    problem = steady.discretisation.problem
+    tag = next(tag for tag, one in enumerate(problem.boundaries) if one.where == boundary)
+    tangents.renew()
+    fluxes, charges = tangents.by_potential(tag)
+    current, charge = scales.current * steady.extent, scales.surface_charge * steady.extent
+    charges_of = dict(zip(problem.names, problem.charges.tolist(), strict=True))
+    slopes = dict(zip(problem.names, problem.charges * fluxes[tag], strict=True))
+    return Point(
+        potential,
+        {name: -z * steady.totals.flux[boundary][name] * current for name, z in charges_of.items()},
+        steady.totals.charge[boundary] * charge,
+        {name: float(-slope * current / scales.potential) for name, slope in slopes.items()},
+        float(charges[tag] * charge / scales.potential),
+        solution.report.newton_iterations,
     )
 
 
-class _Follower:
-    """Follows the states of one case as the potential of a boundary changes."""
-
-    def __init__(
-        self,
-        case: Case,
-        boundary: str,
-        comm: MPI.Comm,
-        progress: Callable[[str], None],
-        petsc_options: Sequence[str],
-    ) -> None:
-        self.case, self.boundary = case, boundary
-        self._comm, self._progress, self._petsc_options = comm, progress, petsc_options
-        given = next((one for one in case.boundaries if one.where == boundary), None)
-        if given is None or given.dirichlet_potential is None:
-            known = ", ".join(f'"{one.where}"' for one in case.boundaries if one.dirichlet_potential is not None)
-            what = "the case has no such boundary" if given is None else "it has no potential"
-            raise UsageError(f'boundary "{boundary}": {what}; boundaries with a potential: {known or "none"}')
-
-    def follow(
-        self,
-        start: float | str,
-        stop: float | str,
-        count: int | None,
-        accuracy: float,
-        watched: Callable[[Point], tuple[float, float]],
-    ) -> Curve:
-        """Return the curve; ``watched`` gives the value and the slope to which steps adapt."""
-        first, last = self._potential(start), self._potential(stop)
-        if first.value == last.value:
-            raise UsageError("a curve needs two different potentials")
-        if count is not None and count < 2:
-            raise UsageError(f"a curve has 2 points or more, not {count}")
-        cases = [self._case(potential.value) for potential in (first, last)]
-        with Workbench(cases[0], self._comm, also=cases, petsc_options=self._petsc_options) as bench:
-            reader = _Reader(self, bench)
-            with TangentSolver(bench.discrete) as tangents:
-                reader.tangents = tangents
-                steps = _Steps(first.value, last.value, count, accuracy, watched)
-                ended = reader.run(steps)
-        points = sorted(steps.points, key=lambda point: point.potential)
-        return Curve(self.case, self.boundary, points, reader.units, ended, tuple(dict.fromkeys(reader.warnings)))
-
-    def _potential(self, given: float | str) -> Quantity:
-        if isinstance(given, str):
-            dimension = Potential.__metadata__[0]  # type: ignore[attr-defined]
-            return Quantity(*dimension.parse(given, self.case.model.units).__dict__.values())
-        return Quantity(float(given), "", float(given))
-
-    def _case(self, value: float) -> Case:
-        written = f"{value!r} V" if self.case.model.si else value
-        return self.case.varied({f"boundaries.{self.boundary}.potential": written})
+def _units(solution: Solution) -> dict[str, str]:
+    quantities = {"potential": "V", "current": "A", "charge": "C", "conductance": "S", "capacitance": "F"}
+    if not solution.setup.scales.si:
+        return dict.fromkeys(quantities, "")
+    per = solution.steady.per_extent
+    return {name: unit + (per if name != "potential" else "") for name, unit in quantities.items()}

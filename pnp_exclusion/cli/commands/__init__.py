@@ -11,6 +11,8 @@ NAMES = (
     "compare",
     "sweep",
     "lattice",
+    "iv",
+    "capacitance",
     "couple",
     "engine",
     "diagram",
