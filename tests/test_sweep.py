@@ -293,7 +293,7 @@ def test_plan_of_many_points_looks_at_some_and_a_part_at_its_own(tmp_path: Path,
     looked: list[object] = []
     usual = checked_case
     counted = lambda tables, *others: looked.append(tables["boundaries"][0]["potential"]) or usual(tables, *others)  # noqa: E731
-    monkeypatch.setattr("pnp_exclusion.studies.sweeps.plan.checked_case", counted)
+    monkeypatch.setattr("pnp_exclusion.case.varied.checked_case", counted)
     most = VOLTAGE | {"from": "-40 mV", "to": "40 mV", "count": 20_001}
     case = str(write_toml(membrane_over(most), tmp_path / "case.toml"))
     assert main(["sweep", case, "-o", str(tmp_path / "out"), "--plan-only"]) == 0

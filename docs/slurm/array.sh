@@ -21,7 +21,7 @@ if [ -n "${PNP_EXCLUSION_SETUP:-}" ]; then
 fi
 
 export OMP_NUM_THREADS=1
-# one cache per node and user: the first task of a node compiles, the others wait for it and load
+# one cache per node and user: tasks that find it empty each compile, and those that come later load
 export XDG_CACHE_HOME="${TMPDIR:-/tmp}/pnp-exclusion-$(id -un)"
 mkdir -p -m 700 "$XDG_CACHE_HOME"
 [ -O "$XDG_CACHE_HOME" ] # compiled code is loaded from there: nobody else's

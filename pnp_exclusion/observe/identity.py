@@ -228,4 +228,13 @@ def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray) -> n
 def _inverse(mobility: np.ndarray) -> np.ndarray:
     unit = np.sqrt(np.diagonal(mobility, axis1=1, axis2=2))
     scale = unit[:, :, None] * unit[:, None, :]
-    return np.linalg.inv(mobility / scale) / scale
+    # all points at once; without pivots, of which positive definite matrices have no need
+    scaled = np.ascontiguousarray(np.moveaxis(mobility / scale, 0, -1))
+    for k in range(len(scaled)):
+        pivot, column = 1.0 / scaled[k, k], scaled[:, k].copy()
+        scaled[:, k] = 0.0
+        scaled[k, k] = 1.0
+        scaled[k] *= pivot
+        column[k] = 0.0
+        scaled -= column[:, None] * scaled[k]
+    return np.moveaxis(scaled, -1, 0) / scale

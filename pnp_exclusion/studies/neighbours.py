@@ -80,13 +80,11 @@ def _continuation(places: list[float], values: Sequence[np.ndarray]) -> np.ndarr
     places
         Of the values, from 0 down.
     """
+    at = np.array(places)
     # weights of Newton's divided differences, each times what it is multiplied by at 1
-    terms = np.zeros((len(places), len(places)))
-    factor = 1.0
-    for k, place in enumerate(places):
-        for j in range(k + 1):
-            terms[k, j] = factor / math.prod(places[j] - other for i, other in enumerate(places[: k + 1]) if i != j)
-        factor *= 1.0 - place
+    factors = np.cumprod(np.concatenate([[1.0], 1.0 - at[:-1]]))
+    products = np.cumprod(at[:, None] - at + np.eye(len(at)), axis=1).T
+    terms = np.tril(factors[:, None] / products)
     sizes = np.abs(terms @ values).max(axis=1)
     grows = np.flatnonzero(sizes[2:] > SHRINKING * sizes[1:-1])
     return terms[: 2 + int(grows[0]) if len(grows) else None].sum(axis=0)
