@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
     from pnp_exclusion.case.tables import GivenMesh as Mesh
     from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning
-    from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas, Law, register_law
+    from pnp_exclusion.physics.energy import Energy
+    from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
+    from pnp_exclusion.physics.laws import Law, register_law
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
@@ -50,6 +52,7 @@ __all__ = [
     "CaseError",
     "ConvergenceError",
     "Electrode",
+    "Energy",
     "Exchange",
     "FieldTable",
     "Flux",
@@ -91,7 +94,9 @@ _HOME = {
         ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
     ),
     **dict.fromkeys(("CaseError", "ConvergenceError", "SolutionWarning"), "errors"),
-    **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas", "Law", "register_law"), "physics.laws"),
+    **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
+    **dict.fromkeys(("Law", "register_law"), "physics.laws"),
+    "Energy": "physics.energy",
     "Mesh": "case.tables.GivenMesh",
     "Model": "case.law_tables.model",
     "Solution": "solution.solution",

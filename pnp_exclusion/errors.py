@@ -59,3 +59,7 @@ class OneRankDiskError(DiskError):
     """A disk that failed on one rank while the others wait for it: that rank must end them all."""
 
     everywhere = False
+
+
+class LawError(ValueError):
+    """A law that contradicts itself, or species that it does not describe."""

@@ -15,7 +15,8 @@ import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.studies.engine.engine import Engine, run_engine
 from pnp_exclusion.studies.engine.linear import LinearEngine, LinearLeg
-from pnp_exclusion.studies.engine.loop import Leg, Loop
+from pnp_exclusion.studies.engine.loop import Loop
+from pnp_exclusion.studies.engine.membrane import Membrane
 from pnp_exclusion.studies.engine.report import as_json
 
 
@@ -45,7 +46,7 @@ def test_linear_formulas_are_what_the_two_legs_do_in_a_circuit():
         legs = [LinearLeg(root @ root.T) for root in roots]
         linear = LinearEngine(*legs)
         salinity = rng.uniform(0.2, 3.0)
-        top = linear.open_circuit_voltage(salinity)
+        top = linear.stopping_load(salinity)
         powers, efficiencies = [], []
         for load in top * np.linspace(0.0, 1.0, 2001)[1:-1]:
             # V_B = V_A + U, I_A + I_B = 0
@@ -72,7 +73,7 @@ def test_computed_engine_goes_over_into_the_linear_one_at_small_salinities():
         linear, conversion = found.linear, found.linear.conversion
         departures.append(
             [
-                found.open_circuit_voltage / linear.open_circuit_voltage(found.salinity) - 1.0,
+                found.open_circuit_voltage / linear.stopping_load(found.salinity) - 1.0,
                 found.best_power.power / linear.best_power(found.salinity) - 1.0,
                 found.best_power.efficiency / conversion.efficiency_at_best_power - 1.0,
                 found.best_efficiency.efficiency / conversion.best_efficiency - 1.0,
@@ -149,13 +150,13 @@ def test_loop_refuses_what_is_no_engine():
 
 def test_floating_potential_lies_between_those_of_the_legs():
     legs = [pnp.solve(pnp.make_case(membrane(charge, 0.06, 0.002))) for charge in (-0.3, 0.2)]
-    with Leg(legs[0], 1.0) as first, Leg(legs[1], 1.0) as second:
+    with Membrane(legs[0], 1.0) as first, Membrane(legs[1], 1.0) as second:
         loop = Loop((first, second))
         point = loop.at(0.0)
-        voltages = sorted((first.zero_current_voltage, second.zero_current_voltage))
-        assert voltages[0] < point.legs[0].voltage < voltages[1]
-        assert point.legs[0].voltage == point.legs[1].voltage
-        assert abs(loop.at(loop.open_circuit_voltage).current) < 1e-9 * abs(point.current)
+        voltages = sorted((first.zero_current_force, second.zero_current_force))
+        assert voltages[0] < point.legs[0].force < voltages[1]
+        assert point.legs[0].force == point.legs[1].force
+        assert abs(loop.at(loop.stopping_load).current) < 1e-9 * abs(point.current)
 
 
 def test_command_writes_numbers_and_a_picture(tmp_path: Path):
@@ -192,12 +193,13 @@ from pnp_exclusion.runtime import fenicsx
 fenicsx.initialise_petsc()
 from mpi4py import MPI
 import pnp_exclusion as pnp
-from pnp_exclusion.studies.engine.loop import Leg, Loop
+from pnp_exclusion.studies.engine.loop import Loop
+from pnp_exclusion.studies.engine.membrane import Membrane
 solutions = [pnp.solve(pnp.read_case(path)) for path in sys.argv[1:]]
-with Leg(solutions[0], 1.0) as first, Leg(solutions[1], 1.0) as second:
+with Membrane(solutions[0], 1.0) as first, Membrane(solutions[1], 1.0) as second:
     point = Loop((first, second)).at(1.0)
 if MPI.COMM_WORLD.rank == 0:
-    print(repr(float(point.current)), repr(float(point.consumption)), repr(float(first.linear.voltage_by_salinity)))
+    print(repr(float(point.current)), repr(float(point.consumption)), repr(float(first.linear.ratio)))
 """
 
 

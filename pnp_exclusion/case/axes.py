@@ -93,7 +93,7 @@ def read_axis(axis: Axis, tables: dict[str, Any]) -> Driving:
     kinds = [dimension_of_key(tables, key) for key in axis.all_keys]
     if any(kind != kinds[0] for kind in kinds):
         raise CaseKeyError(f'the keys of axis "{axis.title}" hold unlike quantities; give each kind an axis of its own')
-    units = tables["model"].get("units", "si")
+    units = tables["gas" if "gas" in tables else "model"].get("units", "si")
     listed = axis.values if isinstance(axis, SweepAxis) and axis.values is not None else None
     given = listed if listed is not None else [axis.from_, axis.to]
     names = (axis.title, tuple(axis.all_keys), tuple(map(float, axis.all_factors)))

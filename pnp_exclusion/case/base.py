@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import inspect
+import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.quantities import as_python
@@ -50,7 +55,37 @@ class _MadeInPython(ModelMetaclass):
 class Table(BaseModel, metaclass=_MadeInPython):
     """A table of a case file: no key beyond those declared, nothing changed once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe keys by what is written under them, which is read for this only: it takes as long as a solve."""
+        found = handler(schema)
+        keys = handler.resolve_ref_schema(found).get("properties", {})
+        meanings = _meanings(cls)
+        for name in cls.model_fields.keys() & meanings.keys():
+            keys[cls.model_fields[name].alias or name]["description"] = meanings[name]
+        return found
+
+
+def _meanings(kind: type[Table]) -> dict[str, str]:
+    """Return what is written under the keys of a table, by their names in Python."""
+    meanings: dict[str, str] = {}
+    for base in reversed([base for base in kind.__mro__ if issubclass(base, Table)]):
+        # the tables of laws are made without a source
+        with contextlib.suppress(OSError):
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
+            for key, text in pairwise(body):
+                if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    meanings[key.target.id] = inspect.cleandoc(text.value.value)  # type: ignore[union-attr,attr-defined]
+    return meanings
+
+
+def plain(value: Any) -> Any:
+    """Return a table, or an array of them, as plain values of JSON with defaults filled in; anything else as it is."""
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    return value.model_dump(mode="json", exclude_none=True) if isinstance(value, Table) else value
 
 
 def as_written(table: Table) -> dict[str, Any]:

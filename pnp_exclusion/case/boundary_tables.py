@@ -22,6 +22,7 @@ from pnp_exclusion.case.quantities import (
     MolarFlux,
     Potential,
     Quantity,
+    Temperature,
 )
 from pnp_exclusion.physics import boundaries
 
@@ -120,7 +121,7 @@ class LayerSizes(Protocol):
 class Boundary(Table):
     """What every ``[[boundaries]]`` has."""
 
-    numbers: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ("temperature", "inverse_temperature")
     """Keys whose values are numbers of a compiled form; whether they are given at all is structure."""
     needs_potential: ClassVar[bool] = False
     """Whether ``potential`` must be given with ``electrostatics = "poisson"``."""
@@ -131,6 +132,10 @@ class Boundary(Table):
     where: GroupName
     """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
     none."""
+    temperature: Temperature | None = None
+    """Held under a law with a temperature; needed where contents are held. Without it no heat passes by itself."""
+    inverse_temperature: Positive | None = None
+    """Instead of it: ``1/T``, of which the force on energy is a difference."""
 
     @property
     def dirichlet_potential(self) -> Quantity | None:
@@ -141,6 +146,18 @@ class Boundary(Table):
     def amounts(self) -> Mapping[str, float]:
         """What is held, per species: SI concentrations (mol/m^3), or fractions in a dimensionless case."""
         return {}
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Species of which an amount or a chemical potential is given."""
+        return frozenset(self.amounts)
+
+    @property
+    def held_temperature(self) -> float | None:
+        """The temperature that is given, in one way or the other."""
+        if self.inverse_temperature is not None:
+            return 1.0 / self.inverse_temperature
+        return None if self.temperature is None else self.temperature.value
 
     @property
     def fluxes(self) -> Mapping[str, Quantity]:
@@ -203,10 +220,18 @@ class Contents(Boundary):
     """SI: per species."""
     fraction: dict[str, Number] = Field(default_factory=dict)
     """Occupied fraction per species, in a dimensionless case."""
+    chemical_potential: dict[str, Number] = Field(default_factory=dict)
+    """Instead of these, under a law with a temperature: ``mu_a/T`` per species, of which forces are differences."""
     potential: Potential | None = None
     """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "concentration", "fraction")
+    numbers: ClassVar[tuple[str, ...]] = (
+        "potential",
+        "concentration",
+        "fraction",
+        "chemical_potential",
+        *Boundary.numbers,
+    )
     needs_potential: ClassVar[bool] = True
 
     @property
@@ -219,9 +244,14 @@ class Contents(Boundary):
     def amounts(self) -> Mapping[str, float]:
         return {**{name: c.value for name, c in self.concentration.items()}, **self.fraction}
 
+    @property
+    @override
+    def held(self) -> frozenset[str]:
+        return frozenset([*self.amounts, *self.chemical_potential])
+
 
 class Reservoir(Contents):
-    """``kind = "reservoir"``: every species and the potential are given."""
+    """``kind = "reservoir"``: every species but closed ones, the potential and the temperature are given."""
 
     kind: Literal["reservoir"] = "reservoir"
 
@@ -305,7 +335,7 @@ class Charged(Boundary):
     surface_charge: SurfaceCharge | None = None
     """Charge per area that does not move; dimensionless: elementary charges a site, times the length L."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("surface_charge",)
+    numbers: ClassVar[tuple[str, ...]] = ("surface_charge", *Boundary.numbers)
     electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge",)
 
     def charge(self, surroundings: Surroundings) -> float | None:
@@ -406,7 +436,7 @@ class Flux(Charged):
     potential: Potential | None = None
     """Held if given; otherwise the boundary carries the given charge, or none."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux", "surface_charge")
+    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux", "surface_charge", *Boundary.numbers)
     electrostatic: ClassVar[tuple[str, ...]] = ("potential", "surface_charge")
 
     @model_validator(mode="after")

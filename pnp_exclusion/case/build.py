@@ -13,6 +13,7 @@ import numpy as np
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.contents import amounts_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
@@ -132,7 +133,7 @@ def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case])
 
 def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> str:
     """Return a sentence on what this machine may not hold, refuse the hopeless; ``pc_type`` overrules the preset."""
-    components = len(case.species) + int(case.model.electrostatics == "poisson")
+    components = case.unknowns
     linear = resolved(
         case.solver.linear, Size(case.dimension, nodes * components, case.solver.degree, comm.size, on_grid)
     )
@@ -190,7 +191,9 @@ class _Surroundings:
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
     surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales))
-    listed = [boundary.condition(surroundings) for boundary in case.boundaries]
+    listed = [
+        replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
+    ]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
@@ -207,7 +210,10 @@ def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
     `LEAST_SHARE` of the most that any holds of any.
     """
     given = {
-        boundary.where: {name: amount / scales.concentration for name, amount in boundary.amounts.items()}
+        boundary.where: {
+            name: amount / scales.concentration
+            for name, amount in amounts_of(boundary, case.model, case.species_names).items()
+        }
         for boundary in case.boundaries
     }
     largest: dict[str, float] = {}

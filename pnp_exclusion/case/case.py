@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pnp_exclusion.case.checks import check_law, check_tables
 from pnp_exclusion.case.keys import set_key
 from pnp_exclusion.case.law_tables import without_parameters_of_others
-from pnp_exclusion.case.reading import Draft
+from pnp_exclusion.case.reading import Draft, parsed
 from pnp_exclusion.case.tables import CaseTables, GivenMesh
 from pnp_exclusion.errors import CaseError
 
@@ -80,17 +79,11 @@ def checked_case(tables: dict[str, Any], path: Path, draft: Draft | None = None,
 def read_case(path: str | Path, law: str | None = None) -> Case:
     """Read and check a case file, with another law if one is named; `CaseError` says every mistake in one sentence."""
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            tables = tomllib.load(stream)
-    except FileNotFoundError:
-        raise CaseError(path, ["there is no such file"]) from None
-    except OSError as error:
-        raise CaseError(path, [f"cannot be read: {error.strerror}"]) from None
-    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
-        raise CaseError(path, [f"is not valid TOML: {error}"]) from None
-    except RecursionError:
-        raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
+    tables = parsed(path)
+    if "lattice" in tables and "model" not in tables:
+        raise CaseError(path, ['is a lattice whose particles carry energy, which "pnp-exclusion lattice" runs'])
+    if "gas" in tables and "model" not in tables:
+        raise CaseError(path, ["is the case of a gas, which the commands gas and engine run"])
     if law is not None and isinstance(tables.get("model"), dict):
         tables["model"]["law"] = law
         without_parameters_of_others(tables["model"])

@@ -14,12 +14,13 @@ from pnp_exclusion.case.quantities import AVOGADRO, Quantity
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
-from pnp_exclusion.errors import CaseError
+from pnp_exclusion.errors import CaseError, LawError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups
 from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
-from pnp_exclusion.physics.laws import LawError
+from pnp_exclusion.physics.energy import ENERGY
+from pnp_exclusion.physics.laws import LAWS
 
-RESERVED = ("x", "phi", "potential", "packing", "fixed_charge")
+RESERVED = ("x", "phi", "potential", "packing", "fixed_charge", ENERGY, "temperature")
 """Columns and fields of the results; no species can have such a name."""
 RESERVED_BEGINNINGS = ("mu_", "flux_")
 EXTREME = 1e30
@@ -72,6 +73,8 @@ def check_law(case: CaseTables, law: str) -> Model:
 
 def _check_model(draft: Draft, model: Model) -> None:
     given = model.model_fields_set
+    if model.si and model.thermal:
+        draft.refuse("[model]", f'law "{model.law}" has a temperature, and its cases are in units = "dimensionless"')
     if model.si:
         if model.lattice_spacing is None and model.flux_law.crowded:
             draft.refuse(
@@ -141,6 +144,8 @@ def _misfit(model: Model, diffusivities: list[float]) -> str:
 
 
 def _check_field(draft: Draft, model: Model, where: str, imposed: Any) -> None:
+    if model.thermal:
+        draft.refuse(where, f'field does not go with law "{model.law}", whose particles feel temperature and contents')
     if model.electrostatics == "poisson":
         draft.refuse(where, 'field goes with electrostatics = "imposed"; with "poisson" the field is solved for')
     if isinstance(imposed, list) and draft.dimension and len(imposed) != draft.dimension:
@@ -262,17 +267,24 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if isinstance(boundary, Wall) and boundary.regulation is not None:
             _refuse_unknown_species(draft, where, "regulation.protons", [boundary.regulation.protons])
         _check_potential(draft, model, where, boundary)
+        _check_temperature(draft, model, where, boundary)
 
 
 def _check_contents(draft: Draft, model: Model, where: str, boundary: Contents) -> None:
     wrong, right = ("fraction", "concentration") if model.si else ("concentration", "fraction")
     if getattr(boundary, wrong):
         draft.refuse(where, f"{wrong} is not for a case in {_units_name(model)}; write {right} = {{ ... }}")
+    if boundary.chemical_potential and boundary.amounts:
+        draft.refuse(where, f"has both {right} and chemical_potential; give one of the two")
+    if boundary.chemical_potential and not model.thermal:
+        draft.refuse(where, f"chemical_potential goes with a law that has a temperature; write {right} = {{ ... }}")
     _refuse_unknown_species(draft, where, right, boundary.amounts)
+    _refuse_unknown_species(draft, where, "chemical_potential", boundary.chemical_potential)
     if isinstance(boundary, Reservoir) and draft.all_species_read:
-        missing = [name for name in draft.species if name not in boundary.amounts]
+        missing = [name for name, s in draft.species.items() if name not in boundary.held and _mean(s) is None]
         if missing:
-            draft.refuse(where, f"a reservoir gives every species, but {right} lacks {listed(missing)}")
+            lacking = "chemical_potential" if boundary.chemical_potential else right
+            draft.refuse(where, f"a reservoir gives every species, but {lacking} lacks {listed(missing)}")
     negative = [name for name, amount in boundary.amounts.items() if amount < 0.0]
     if negative:
         draft.refuse(where, f"{right} of {listed(negative)} is negative; it must be 0 or more")
@@ -331,6 +343,17 @@ def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary)
         draft.refuse(where, f"the potential of this {boundary.kind} is missing, e.g. potential = {example}")
 
 
+def _check_temperature(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
+    if boundary.temperature is not None and boundary.inverse_temperature is not None:
+        draft.refuse(where, "has both temperature and inverse_temperature; give one of the two")
+    if not model.thermal and boundary.held_temperature is not None:
+        having = [name for name, law in LAWS.items() if law.make().thermal]
+        draft.refuse(where, f'temperature has no effect with law "{model.law}"; laws with one: {listed(having)}')
+    if model.thermal and boundary.held_temperature is None and (boundary.held or boundary.kind == "reservoir"):
+        draft.refuse(where, f"the temperature of this {boundary.kind} is missing, e.g. temperature = 1.0")
+    _check_positive(draft, where, "temperature", boundary.temperature)
+
+
 def _check_solver(draft: Draft, model: Model) -> None:
     if draft.solver.linear == "banded" and draft.dimension not in (None, 1):
         draft.refuse("[solver]", 'linear = "banded" is for one dimension; "auto", "direct" or "fieldsplit" serve here')
@@ -353,11 +376,15 @@ def _check_supply(draft: Draft, model: Model) -> None:
             "[[boundaries]]",
             "no boundary gives a potential, so it is fixed only up to a constant; add a reservoir or an electrode",
         )
+    if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
+        draft.refuse(
+            "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"
+        )
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
         key = "mean_concentration" if model.si else "mean_fraction"
         mean = _mean(species)
-        supplied = any(name in b.amounts for b in draft.boundaries)
+        supplied = any(name in b.held for b in draft.boundaries)
         if supplied and mean is not None:
             draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
         if not supplied and mean is None:

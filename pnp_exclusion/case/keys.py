@@ -17,15 +17,19 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from pydantic.fields import FieldInfo
 
 from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.gas_tables import GasCaseTables
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import PnpExclusionError
 
-VARIED = ("model", "species", "domain", "regions", "boundaries", "solver")
-"""The tables whose keys can be set."""
-PER_SPECIES = ("concentration", "fraction", "flux")
+VARIED: dict[type[Table], tuple[str, ...]] = {
+    CaseTables: ("model", "species", "domain", "regions", "boundaries", "solver"),
+    GasCaseTables: ("gas",),
+}
+"""The tables whose keys can be set, of a case and of one of a gas."""
+PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux")
 """Tables whose keys are the names of species."""
 
 _WORD = re.compile(r'"([^"]+)"|([^."]+)')
@@ -73,7 +77,7 @@ class _Place:
         self.key = key
         self.tables = tables
         self.node: Any = tables
-        self.kinds: tuple[Any, ...] = (CaseTables,)
+        self.kinds: tuple[Any, ...] = (GasCaseTables if "gas" in tables else CaseTables,)
         """What may stand here: tables, lists, dictionaries, dimensions, other types."""
         self.path: tuple[str | int, ...] = ()
         self.words: tuple[str, ...] = ()
@@ -106,7 +110,7 @@ class _Place:
 
     def _enter_table(self, table: type[Table], word: str) -> None:
         keys = _keys_of(table)
-        known = VARIED if table is CaseTables else tuple(keys)
+        known = VARIED.get(table, tuple(keys))
         if word not in known:
             owner = "the case" if not self.words else f'"{".".join(self.words)}"'
             what = "table that can be varied" if not self.words else "key"
@@ -150,8 +154,12 @@ def _find(tables: dict[str, Any], key: str) -> _Place:
 
 
 def _name_of(entry: Any) -> str | None:
-    """The name of an entry of an array of tables: what it is called, or where it is."""
-    name = name_of_number(entry.get("name") or entry.get("where")) if isinstance(entry, dict) else None
+    """The name of an entry of an array of tables: what it is called, where it is, or of which two kinds it speaks."""
+    if not isinstance(entry, dict):
+        return None
+    kinds = entry.get("kinds")
+    pair = "-".join(map(str, kinds)) if isinstance(kinds, list) else None
+    name = name_of_number(entry.get("name") or entry.get("where") or pair)
     return name if isinstance(name, str) else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -23,7 +24,7 @@ class Model(Table):
     units: Literal["si", "dimensionless"] = "si"
     """Texts with units, or plain numbers: lengths in L, energies in kT, times in L^2/D."""
     law: str
-    """The flux law: point ions, Bikerman's steric law, stirring, or hopping into vacancies."""
+    """The flux law: point ions, Bikerman's steric law, stirring, hopping into vacancies, or barrier exchange."""
     electrostatics: Literal["poisson", "imposed"] = "poisson"
     """"poisson": the potential is solved for. "imposed": every species has a given ``field``."""
     temperature: Temperature = Quantity(298.15, "298.15 K", 298.15, "K")
@@ -39,6 +40,11 @@ class Model(Table):
     def si(self) -> bool:
         """Whether the case is written in units."""
         return self.units == "si"
+
+    @property
+    def thermal(self) -> bool:
+        """Whether the law has a temperature."""
+        return self.flux_law.thermal
 
     @property
     def flux_law(self) -> Law:
@@ -68,9 +74,8 @@ class RegisteredLaw(Model):
 
 
 def _key(parameter: Parameter) -> Any:
-    number = Annotated[
-        float, Field(ge=parameter.least, allow_inf_nan=False, strict=True, description=parameter.meaning)
-    ]
+    least = parameter.least if math.isfinite(parameter.least) else None
+    number = Annotated[float, Field(ge=least, allow_inf_nan=False, strict=True, description=parameter.meaning)]
     return number, parameter.default
 
 
@@ -79,6 +84,8 @@ def _table_of(name: str) -> type[Model]:
     parameters = LAWS[name].parameters
     keys: dict[str, Any] = {key: _key(parameter) for key, parameter in parameters.items()}
     keys["law"] = (Literal[name], ...)
+    if not LAWS[name].charged:
+        keys["electrostatics"] = (Literal["imposed"], "imposed")
     table: type[Model] = create_model(f"Model_{name}", __base__=Model, __module__=__name__, **keys)
     # by its name a pickled case finds the class of its model
     globals()[table.__name__] = table

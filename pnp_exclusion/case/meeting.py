@@ -15,6 +15,7 @@ import numpy as np
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.mesh.contacts import meeting_boundaries
 from pnp_exclusion.physics.boundaries import BoundaryCondition
+from pnp_exclusion.physics.energy import ENERGY, Warmth
 from pnp_exclusion.physics.problem import Problem
 
 SAME = 1e-9
@@ -51,14 +52,20 @@ def jump_between(problem: Problem, first: BoundaryCondition, second: BoundaryCon
     contents = [
         name for name in both if abs(np.log(first.dirichlet_fractions[name] / second.dirichlet_fractions[name])) > SAME
     ]
-    driven = np.array([name in both and _is_driven(problem, first, second, name) for name in problem.names])
+    driven = [name in both and _is_driven(problem, first, second, name) for name in problem.names]
+    temperatures = [boundary.temperature for boundary in (first, second)]
+    warmth = None
+    if problem.law.thermal:
+        both = [*both, *[ENERGY] * (None not in temperatures)]
+        driven.append(ENERGY in both and abs(np.log(temperatures[0] / temperatures[1])) > SAME)  # type: ignore[operator]
+        warmth = Warmth(np.ones(1))
     count = len(problem.names)
-    mobility = problem.law.mobility([np.full(1, 1.0 / (count + 1))] * (count + 1), [1.0] * count)[0]
-    dragged = (np.abs(mobility) > SAME * np.abs(mobility).max()) @ driven
+    mobility = problem.law.mobility([np.full(1, 1.0 / (count + 1))] * (count + 1), [1.0] * count, warmth)[0]
+    dragged = (np.abs(mobility) > SAME * np.abs(mobility).max()) @ np.array(driven)
     return Jump(
         potentials,
         contents,
-        [name for name, moves in zip(problem.names, dragged, strict=True) if moves and name in both],
+        [name for name, moves in zip(problem.quantities, dragged, strict=True) if moves and name in both],
     )
 
 
@@ -82,14 +89,22 @@ def _chemical(problem: Problem, boundary: BoundaryCondition, name: str) -> float
     energy, held = problem.law.free_energy, boundary.dirichlet_fractions
     if not problem.law.crowded:
         return energy.chemical_potentials([held[name]])[0]
-    return energy.chemical_potentials([held[other] for other in problem.names])[problem.names.index(name)]
+    a = problem.names.index(name)
+    eta = energy.chemical_potentials([held[other] for other in problem.names])[a]
+    if boundary.temperature is None:
+        return eta
+    return float(eta - problem.law.eta([0.0] * len(held), problem.charges, None, 1.0 / boundary.temperature)[a])
 
 
 def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
     """Yield a sentence for every two boundaries that meet and hold different values; collective."""
     problem = setup.problem
     boundaries = {boundary.where: boundary for boundary in problem.boundaries}
-    holding = [name for name, b in boundaries.items() if b.dirichlet_fractions or b.dirichlet_potential is not None]
+    holding = [
+        name
+        for name, b in boundaries.items()
+        if b.dirichlet_fractions or b.dirichlet_potential is not None or b.temperature is not None
+    ]
     for first, second in meeting_boundaries(problem.domain, holding):
         jump = jump_between(problem, boundaries[first], boundaries[second])
         unlimited = ["the charges"] * jump.potentials
@@ -98,6 +113,7 @@ def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
             continue
         different = [f"potentials ({_potential(setup, first)} and {_potential(setup, second)})"] * jump.potentials
         different += [f"contents of {', '.join(jump.contents)}"] if jump.contents else []
+        different += ["temperatures"] if ENERGY in jump.fluxes and not different else []
         yield (
             f'boundaries "{first}" and "{second}" meet, but hold different {" and ".join(different)}: '
             f"{' and '.join(unlimited)} there have no limit, they grow by as much with every halving of the cells; "

@@ -241,3 +241,7 @@ MolarFlux = Annotated[
     Quantity,
     Dimension("a flux", ("mol/m^2/s", "1/m^2/s"), "0.1 mol/m^2/s", (1.0, 1.0 / AVOGADRO)),
 ]
+Mass = Annotated[Quantity, Dimension("a mass", ("kg",), "6.6e-27 kg")]
+Energy = Annotated[Quantity, Dimension("an energy", ("J", "J/mol"), "0.05 eV", (1.0, 1.0 / AVOGADRO))]
+Time = Annotated[Quantity, Dimension("a time", ("s",), "1 ns")]
+LinearDensity = Annotated[Quantity, Dimension("a density on a line", ("1/m",), "0.5 1/nm")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -18,6 +19,7 @@ from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.sentences import nearest, sentences
 from pnp_exclusion.case.tables import CaseTables, dimension_of
+from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
 
@@ -85,15 +87,31 @@ class Draft:
         return []
 
 
+def parsed(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file; `CaseError` if there is none that can be read."""
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise CaseError(path, ["there is no such file"]) from None
+    except OSError as error:
+        raise CaseError(path, [f"cannot be read: {error.strerror}"]) from None
+    except ValueError as error:  # TOML, UTF-8, or a number of more digits than Python reads
+        raise CaseError(path, [f"is not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise CaseError(path, ["is not a case file: its tables are nested too deeply"]) from None
+
+
 def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> None:
     """Read what can be read of a parsed case file, or of tables that are objects, into the draft.
 
     plain
         Whether numbers without a unit are in SI units, as from Python.
     """
+    known = CaseTables.model_fields
     for key in raw:
-        if key not in CaseTables.model_fields:
-            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, CaseTables.model_fields)}")
+        if key not in known:
+            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, known)}")
     reader = Reader(draft, _units(raw.get("model")), plain)
     for key, read in _READERS.items():
         if key not in draft.known:
@@ -122,20 +140,10 @@ def _read_domain(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     draft.shape = shape if isinstance(shape, str) else ""
 
 
-def _read_settings(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.solver = reader.table(raw, "solver", tables.Solver) or tables.Solver()
-
-
-def _read_output(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.output = reader.table(raw, "output", tables.Output) or tables.Output()
-
-
-def _read_sweep(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.sweep = reader.table(raw, "sweep", Sweep)
-
-
-def _read_diagram(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    draft.diagram = reader.table(raw, "diagram", Diagram)
+def _read_others(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    for key, kind in _OTHERS.items():
+        if key not in draft.known:
+            setattr(draft, key, reader.table(raw, key, kind) or getattr(draft, key))
 
 
 def _read_species(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
@@ -160,14 +168,17 @@ def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> No
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 
 
+_OTHERS: dict[str, type[Table]] = {
+    "solver": tables.Solver,
+    "output": tables.Output,
+    "sweep": Sweep,
+    "diagram": Diagram,
+}
 _READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
     "title": _read_title,
     "model": _read_model,
     "domain": _read_domain,
-    "solver": _read_settings,
-    "output": _read_output,
-    "sweep": _read_sweep,
-    "diagram": _read_diagram,
+    "others": _read_others,
     "species": _read_species,
     "regions": _read_regions,
     "boundaries": _read_boundaries,
@@ -187,34 +198,40 @@ def _units(model: object) -> str:
 
 
 class Reader:
-    """Reads single tables; what is wrong with them goes into the draft."""
+    """Reads single tables; what is wrong with them goes into the draft.
 
-    def __init__(self, draft: Draft, units: str, plain: bool = False) -> None:
+    within
+        The table that they are in, with a dot, for messages.
+    """
+
+    def __init__(self, draft: Draft, units: str, plain: bool = False, within: str = "") -> None:
         self.draft = draft
+        self._within = within
         self._context: dict[str, Any] = {"units": units, "plain": plain}
 
     def table(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Any:
         """Return the checked table, or None."""
+        where = f"[{self._within}{key}]"
         if key not in raw:
             if required:
-                self.draft.refuse(f"[{key}]", "this table is missing")
+                self.draft.refuse(where, "this table is missing")
             return None
-        return self._read(raw[key], kind, f"[{key}]")
+        return self._read(raw[key], kind, where)
 
     def array(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Iterator[Any]:
         """Yield every table of an array, None for one that cannot be read."""
-        entries = raw.get(key, [])
+        entries, where = raw.get(key, []), f"[[{self._within}{key}]]"
         if not isinstance(entries, list | tuple):
-            self.draft.refuse(f"[{key}]", f"must be an array of tables: write [[{key}]]")
+            self.draft.refuse(where[1:-1], f"must be an array of tables: write {where}")
             yield None
             return
         if required and not entries:
-            self.draft.refuse(f"[[{key}]]", "there must be at least one")
+            self.draft.refuse(where, "there must be at least one")
         for position, entry in enumerate(entries, start=1):
             written = as_written(entry) if isinstance(entry, Table) else entry
             name = name_of_number(written.get("name") or written.get("where")) if isinstance(written, dict) else None
             named = isinstance(name, str) and name.isprintable() and len(name) <= 100
-            yield self._read(entry, kind, f'[[{key}]] "{name}"' if named else f"[[{key}]] {position}")
+            yield self._read(entry, kind, f'{where} "{name}"' if named else f"{where} {position}")
 
     def _read(self, entry: Any, kind: Any, where: str) -> Any:
         if isinstance(entry, Table):

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
@@ -296,7 +296,7 @@ class CaseTables(Table):
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
-    _path: Path = PrivateAttr(default=Path("case"))
+    _path: Path = PrivateAttr(default_factory=lambda: Path("case"))
     _groups: MeshGroups | None = PrivateAttr(default=None)
 
     @property
@@ -324,9 +324,16 @@ class CaseTables(Table):
         """Names in the order of the file, which is the order of every array over species."""
         return [species.name for species in self.species]
 
+    @property
+    def unknowns(self) -> int:
+        """How many unknowns a node has."""
+        return len(self.species) + int(self.model.electrostatics == "poisson") + int(self.model.thermal)
+
     def as_written(self) -> dict[str, Any]:
         """The case with defaults filled in, quantities as texts: a case file again, once written as TOML."""
-        written = self.model_dump(mode="json", exclude_none=True)
+        given = {key: getattr(self, key) for key in type(self).model_fields}
+        # table by table: a case as a whole is never read by pydantic, which would take a while to prepare for it
+        written = {key: plain(value) for key, value in given.items() if value is not None}
         if not self.model.si:
             for key in ("temperature", "permittivity"):
                 del written["model"][key]

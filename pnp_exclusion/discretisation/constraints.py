@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from dolfinx import fem
 
-from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
+from pnp_exclusion.discretisation.layout import (
+    INVERSE_TEMPERATURE,
+    POTENTIAL,
+    Layout,
+    electrochemical_potential,
+)
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.boundaries import BoundaryCondition
 from pnp_exclusion.physics.problem import Problem
@@ -91,6 +96,8 @@ class Constraints:
             held = [electrochemical_potential(species) for species in boundary.dirichlet_fractions]
             if boundary.dirichlet_potential is not None and POTENTIAL in self._layout:
                 held.append(POTENTIAL)
+            if boundary.temperature is not None and INVERSE_TEMPERATURE in self._layout:
+                held.append(INVERSE_TEMPERATURE)
             for name in held:
                 dofs = np.setdiff1d(self._layout.dofs_at(self.nodes_on(boundary.where), name), taken[name])
                 taken[name] = np.union1d(taken[name], dofs)
@@ -112,10 +119,20 @@ class Constraints:
 def _given(problem: Problem, boundary: BoundaryCondition, load_parameter: float) -> dict[str, float]:
     """Return what a boundary holds unknowns at, by their names."""
     potential = load_parameter * (boundary.dirichlet_potential or 0.0)
-    held = [species for species in problem.species if species.name in boundary.dirichlet_fractions]
-    if problem.law.crowded and len(held) < len(problem.species):
+    given = {POTENTIAL: potential}
+    beta = None if boundary.temperature is None else 1.0 / boundary.temperature
+    if beta is not None:
+        given[INVERSE_TEMPERATURE] = beta
+    held, law = boundary.dirichlet_fractions, problem.law
+    names = [name for name in problem.names if name in held]
+    if not names or (law.crowded and len(names) < len(problem.species) and not boundary.holds_potentials):
         # what constants cannot hold is held weakly
-        held = []
-    eta = problem.law.free_energy.chemical_potentials([boundary.dirichlet_fractions[s.name] for s in held])
-    mu = {electrochemical_potential(s.name): eta_a + s.charge * potential for s, eta_a in zip(held, eta, strict=True)}
-    return mu | {POTENTIAL: potential}
+        return given
+    of_all = problem.names if law.crowded else names
+    # a species that the boundary lacks has a potential of minus infinity there
+    with np.errstate(divide="ignore"):
+        eta = dict(zip(of_all, law.free_energy.chemical_potentials([held.get(a, 0.0) for a in of_all]), strict=True))
+    at_zero = dict(
+        zip(problem.names, law.eta([0.0] * len(problem.names), problem.charges, potential, beta), strict=True)
+    )
+    return given | {electrochemical_potential(name): float(eta[name] - at_zero[name]) for name in names}

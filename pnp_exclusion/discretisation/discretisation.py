@@ -15,9 +15,16 @@ from dolfinx import fem, la
 
 from pnp_exclusion.discretisation.constraints import Constraints
 from pnp_exclusion.discretisation.integration import STEEP, CellwiseForm, Integration, changes_within
-from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
+from pnp_exclusion.discretisation.layout import (
+    INVERSE_TEMPERATURE,
+    POTENTIAL,
+    Layout,
+    electrochemical_potential,
+    unknown_of,
+)
 from pnp_exclusion.discretisation.parameters import Parameters
 from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
+from pnp_exclusion.physics.energy import Warmth
 from pnp_exclusion.physics.problem import Problem
 
 
@@ -54,16 +61,21 @@ class NodalValues:
 
     mu, eta
         Electrochemical and chemical potentials.
-    rho
-        Fractions.
+    contents
+        Fractions, and with a temperature the density of energy behind them.
     potential
         ``(nodes,)``; None with imposed fields.
     """
 
     mu: np.ndarray
     eta: np.ndarray
-    rho: np.ndarray
+    contents: np.ndarray
     potential: np.ndarray | None
+
+    @property
+    def rho(self) -> np.ndarray:
+        """Fractions."""
+        return self.contents[: len(self.mu)]
 
 
 class Discretisation:
@@ -79,6 +91,8 @@ class Discretisation:
         The function's array, owned and ghost: a view.
     mu
         Names of the unknowns ``mu_a``, in the order of the species.
+    entropic
+        Those of everything that is conserved: the same, and with a temperature ``beta`` behind them.
     reference
         The state from which the storage term counts.
     parameters, weak_form, constraints, integration, forms
@@ -92,7 +106,8 @@ class Discretisation:
         self.degree = degree
         mesh = problem.domain.mesh
         self.mu = [electrochemical_potential(name) for name in problem.names]
-        self.layout = Layout([*self.mu, *([POTENTIAL] if problem.coupled else [])])
+        self.entropic = [unknown_of(name) for name in problem.quantities]
+        self.layout = Layout([*self.entropic, *([POTENTIAL] if problem.coupled else [])])
         shape = (self.layout.size,) if self.layout.size > 1 else None
         self.space = fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), degree, shape=shape))
         self.unknown = fem.Function(self.space, name="unknown")
@@ -101,6 +116,10 @@ class Discretisation:
         for species in problem.species:
             if species.name in problem.conserved and species.mean_fraction is None:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
+        if problem.law.thermal and not any(boundary.temperature is not None for boundary in problem.boundaries):
+            raise ValueError("no boundary holds a temperature, so that the energy is not fixed")
+        if problem.law.thermal and problem.fields:
+            raise ValueError(f'imposed fields do not go with law "{problem.law.name}", which has a temperature')
         names = [boundary.where for boundary in problem.boundaries]
         weight = None if problem.cross_section is None else problem.cross_section.weight(problem.domain)
         sheets = [sheet.sides for sheet in problem.sheets]
@@ -173,28 +192,61 @@ class Discretisation:
         """Split unknowns, ``(nodes, size)`` or flat, into ``mu`` and ``eta`` (species, nodes) and ``phi`` (or None)."""
         nodes = self.layout.at_nodes(values)
         mu = nodes.T[self._rows_of_mu]
-        if POTENTIAL not in self.layout:
-            return mu, mu, None
-        phi = nodes[:, self.layout.index(POTENTIAL)]
-        return mu, mu - self.problem.charges[:, None] * phi, phi
+        phi = nodes[:, self.layout.index(POTENTIAL)] if POTENTIAL in self.layout else None
+        beta = self.inverse_temperature(values)
+        if beta is not None:
+            return mu, np.array(self.problem.law.eta(mu, self.problem.charges, phi, beta)), phi
+        # as `Law.eta` has it, of all species at once
+        return (mu, mu, None) if phi is None else (mu, mu - self.problem.charges[:, None] * phi, phi)
+
+    def inverse_temperature(self, values: np.ndarray) -> np.ndarray | None:
+        """Return ``beta`` of unknowns, as `potentials`; None under a law without a temperature."""
+        if INVERSE_TEMPERATURE not in self.layout:
+            return None
+        return self.layout.at_nodes(values)[:, self.layout.index(INVERSE_TEMPERATURE)]
+
+    def warmth(self, values: np.ndarray) -> Warmth | None:
+        """Return what the law must know of the temperature of unknowns, as `potentials`; None without one."""
+        beta = self.inverse_temperature(values)
+        if beta is None:
+            return None
+        _, _, phi = self.potentials(values)
+        return Warmth(beta, None if phi is None else [z * phi for z in self.problem.charges])
+
+    def contents(self, values: np.ndarray) -> np.ndarray:
+        """Return the density of everything that is conserved for unknowns, as `potentials`; (quantities, nodes)."""
+        _, eta, _ = self.potentials(values)
+        return self._contents(eta, self.inverse_temperature(values))
+
+    def _contents(self, eta: np.ndarray, beta: np.ndarray | None) -> np.ndarray:
+        law = self.problem.law
+        vacancy, *rho = law.free_energy.densities(list(eta))
+        if law.energy is None or beta is None:
+            return np.array(rho)
+        return np.array([*rho, law.energy.density([vacancy, *rho], beta, **law.parameters)])
 
     def nodal_values(self) -> NodalValues:
         """Return the unknown and its densities at the nodes."""
         mu, eta, potential = self.potentials(self.values)
-        return NodalValues(mu, eta, np.array(self.problem.law.free_energy.densities(list(eta))[1:]), potential)
+        return NodalValues(mu, eta, self._contents(eta, self.inverse_temperature(self.values)), potential)
 
     def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
         mu, _, phi = self.potentials(values)
-        reference = self.problem.potential_reference
-        return (mu, None) if phi is None else (mu + reference * self.problem.charges[:, None], phi + reference)
+        if phi is None:
+            return mu, None
+        reference, beta = self.problem.potential_reference, self.inverse_temperature(values)
+        reduced = reference if beta is None else reference * beta
+        return mu + reduced * self.problem.charges[:, None], phi + reference
 
     def shift_potentials(self, shift: float) -> None:
         """Add a constant to the electric potential in the unknown, all densities staying as they are."""
         if POTENTIAL in self.layout:
             nodes = self.layout.at_nodes(self.values)
             nodes[:, self.layout.index(POTENTIAL)] += shift
-            nodes[:, self.layout.indices(self.mu)] += shift * self.problem.charges
+            beta = self.inverse_temperature(nodes)
+            reduced = shift if beta is None else shift * beta[:, None]
+            nodes[:, self.layout.indices(self.mu)] += reduced * self.problem.charges
 
     # ---- integration ----
 

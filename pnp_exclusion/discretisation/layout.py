@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from pnp_exclusion.physics.energy import ENERGY
+
 POTENTIAL = "phi"
 """The electric potential, kT/e."""
+INVERSE_TEMPERATURE = "beta"
+"""``1/T``, the entropic variable of energy as ``mu_a`` is that of a species."""
 
 
 def electrochemical_potential(species: str) -> str:
     """Return the name of the unknown ``mu_a``, kT."""
     return f"mu_{species}"
+
+
+def unknown_of(quantity: str) -> str:
+    """Return the name of the unknown that is conjugate to a conserved quantity, a species or energy."""
+    return INVERSE_TEMPERATURE if quantity == ENERGY else electrochemical_potential(quantity)
 
 
 class Layout:

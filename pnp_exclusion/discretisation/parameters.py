@@ -22,7 +22,7 @@ class Parameters:
     storage_rate
         ``s = 1/dt`` of the storage term; 0 in a steady state.
     reference_share
-        By species that are stored: what their reference is multiplied by.
+        By species, and energy, that are stored: what their reference is multiplied by.
     least_mobility
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     debye_squared
@@ -44,7 +44,7 @@ class Parameters:
         self._domain = domain
         self.load_parameter = constant(1.0)
         self.storage_rate = constant(0.0)
-        self.reference_share = {name: constant(1.0) for name in problem.names}
+        self.reference_share = {name: constant(1.0) for name in problem.quantities}
         self.least_mobility = constant(LEAST_MOBILITY)
         self.debye_squared = constant(0.0)
         self.charges = [constant(0.0) for _ in problem.species]

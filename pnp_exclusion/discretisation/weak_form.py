@@ -1,12 +1,15 @@
 """The weak form: the one place where the residual is written (docs/numerics.md#weak-form). UFL only.
 
-Unknowns are the electrochemical potentials ``mu_1 .. mu_N`` and, with Poisson, the potential ``phi``, all in one
-blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a phi`` and so never leave the simplex:
+Unknowns are the electrochemical potentials ``mu_1 .. mu_N``, under a law with a temperature its inverse ``beta``, and
+with Poisson the potential ``phi``, all in one blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a
+phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
 
 (``Gamma``: the boundaries, and for ``sigma`` charged surfaces inside the domain too.)
+Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
+takes its potential energy ``z_a phi`` with it, so that the heat of an electric current needs no source.
 
 The first term, of rate ``s``, is that of the species whose amounts are conserved; it vanishes in a steady state. All
 integrals carry the weight of `pnp_exclusion.discretisation.integration`.
@@ -22,8 +25,15 @@ import ufl
 from dolfinx import fem
 
 from pnp_exclusion.discretisation.integration import Integration
-from pnp_exclusion.discretisation.layout import POTENTIAL, Layout, electrochemical_potential
+from pnp_exclusion.discretisation.layout import (
+    INVERSE_TEMPERATURE,
+    POTENTIAL,
+    Layout,
+    electrochemical_potential,
+    unknown_of,
+)
 from pnp_exclusion.discretisation.parameters import Parameters, TermNumbers
+from pnp_exclusion.physics.energy import ENERGY, Warmth
 from pnp_exclusion.physics.problem import Problem
 
 PENALTY_RATE = 1e10
@@ -46,15 +56,24 @@ class LocalState:
 
 @dataclass(frozen=True)
 class Fields:
-    """UFL expressions of the physical fields for one set of unknowns, by species."""
+    """UFL expressions of the physical fields for one set of unknowns, by species; forces and fluxes of energy too."""
 
     rho: Mapping[str, Any]
     potential: Any | None
     vacancy: Any
     forces: Mapping[str, Any]
-    """``G_a = grad mu_a - E_a``."""
+    """``G_a = grad mu_a - E_a``, ``G_energy = -grad beta``."""
     fluxes: Mapping[str, Any]
     """``J_a``."""
+    warmth: Warmth | None = None
+    """Under a law with a temperature."""
+    energy: Any = None
+    """Of a site, likewise."""
+
+    @property
+    def contents(self) -> Mapping[str, Any]:
+        """Density of everything that is conserved."""
+        return self.rho if self.warmth is None else {**self.rho, ENERGY: self.energy}
 
 
 class WeakForm:
@@ -88,8 +107,8 @@ class WeakForm:
         test = layout.parts(ufl.TestFunction(unknown.function_space))
         self.balance = self.storage(self.fields, self.fields_of(reference), test, problem.conserved)
         """The residual without what holds densities weakly."""
-        for name in problem.names:
-            self.balance += self._species_equation(name, test[electrochemical_potential(name)])
+        for name in problem.quantities:
+            self.balance += self._conservation(name, test[unknown_of(name)])
         if POTENTIAL in layout:
             rho = list(self.fields.rho.values())
             self.balance += self.poisson_equation(self.fields.potential, rho, test[POTENTIAL])
@@ -99,32 +118,43 @@ class WeakForm:
         """Return the physical fields that belong to a function of the blocked space."""
         parameters, parts = self._parameters, self._layout.parts(unknown)
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
-        potential = parts.get(POTENTIAL)
-        eta = mu
-        if potential is not None:
-            eta = [mu_a - z * potential for mu_a, z in zip(mu, parameters.charges, strict=True)]
-        vacancy, *rho = self._problem.law.free_energy.densities(eta)
+        potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
+        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law)
+        vacancy, *rho = law.free_energy.densities(eta)
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
             if name in parameters.fields:
                 forces[a] -= parameters.load_parameter * parameters.fields[name]
+        warmth = energy = None
+        if law.energy is not None and beta is not None:
+            warmth = Warmth(beta, None if potential is None else [z * potential for z in parameters.charges])
+            energy = law.energy.density([vacancy, *rho], beta, **parameters.law)
+            forces.append(-ufl.grad(beta))
         diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
-        fluxes = self._problem.law.fluxes(
-            [vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility
-        )
-        by_name = lambda values: dict(zip(self._problem.names, values, strict=True))  # noqa: E731
-        return Fields(by_name(rho), potential, vacancy, by_name(forces), by_name(fluxes))
+        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility, warmth)
+        by_name = lambda values: dict(zip(self._problem.quantities, values, strict=True))  # noqa: E731
+        densities = dict(zip(self._problem.names, rho, strict=True))
+        return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
+
+    def energy_mobility(self) -> Any:
+        """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""
+        parameters, fields = self._parameters, self.fields
+        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
+        forces = [0.0] * len(self._problem.species) + [1.0]
+        rho = [fields.vacancy, *fields.rho.values()]
+        return -self._problem.law.fluxes(rho, forces, diffusivity, parameters.law, warmth=fields.warmth)[-1]
 
     def storage(self, now: Fields, reference: Fields, test: Mapping[str, Any], species: Sequence[str]) -> ufl.Form:
-        """Return ``s int (rho_a - share_a rho_a^ref) v`` for some species; its derivative over ``s`` is the mass."""
+        """Return ``s int (rho_a - share_a rho_a^ref) v`` for some species, or energy; its derivative over ``s`` is the
+        mass."""
         parameters, form = self._parameters, ufl.Form([])
         for name in species:
-            stored = now.rho[name] - parameters.reference_share[name] * reference.rho[name]
-            v = test[electrochemical_potential(name)]
+            stored = now.contents[name] - parameters.reference_share[name] * reference.contents[name]
+            v = test[unknown_of(name)]
             form += parameters.storage_rate * stored * v * self._integration.dx
         return form
 
-    def _species_equation(self, name: str, test: Any) -> ufl.Form:
+    def _conservation(self, name: str, test: Any) -> ufl.Form:
         form = -ufl.inner(self.fields.fluxes[name], ufl.grad(test)) * self._integration.dx
         if name in self._problem.sources:
             form -= self._problem.sources[name] * test * self._integration.dx
@@ -167,7 +197,7 @@ class WeakForm:
     # ---- boundaries ----
 
     def outward_flux(self, tag: int, name: str) -> Any | None:
-        """Return the flux ``J_a . n`` of a species that a boundary imposes, or None."""
+        """Return the flux ``J_a . n`` of a species, or of energy, that a boundary imposes, or None."""
         numbers = self._parameters.of_term(("flux", tag, name))
         state = LocalState(self.fields.rho, self.fields.potential, self._parameters.load_parameter, numbers)
         return self._problem.boundaries[tag].outward_flux(name, state)
@@ -183,7 +213,7 @@ class WeakForm:
         # writing a term again gives its constants their new values
         for tag in range(len(self._problem.boundaries)):
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
-            for name in self._problem.names:
+            for name in self._problem.quantities:
                 self.outward_flux(tag, name)
         for number in range(len(self._problem.sheets)):
             self._sheet_charge(number)
@@ -213,6 +243,8 @@ def weakly_imposed(problem: Problem) -> list[tuple[int, str, float]]:
     return [
         (tag, name, rho)
         for tag, boundary in enumerate(problem.boundaries)
-        if problem.law.crowded and 0 < len(boundary.dirichlet_fractions) < len(problem.species)
+        if problem.law.crowded
+        and not boundary.holds_potentials
+        and 0 < len(boundary.dirichlet_fractions) < len(problem.species)
         for name, rho in boundary.dirichlet_fractions.items()
     ]

@@ -19,7 +19,7 @@ from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.mesh.sizes import cells_at, heights
 
 DISTINCT = 10.0
@@ -33,7 +33,7 @@ class BoundaryTotals:
     """Integrals over every boundary, by its name.
 
     flux
-        Per species, ``int J_a . n``, positive out of the domain.
+        Per species, and with a temperature for energy, ``int J_a . n``, positive out of the domain.
     charge
         ``int lambda^2 eps dphi/dn``: the charge that sits on the boundary; empty with imposed fields.
     rounding
@@ -94,9 +94,9 @@ def boundary_totals(discrete: Discretisation, nodal: NodalValues) -> BoundaryTot
     rounding = _rounding(discrete, nodal)
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
-        for name in problem.names:
+        for name in problem.quantities:
             imposed = _integral(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
-            flux[boundary.where][name] = imposed - held.get((tag, electrochemical_potential(name)), 0.0)
+            flux[boundary.where][name] = imposed - held.get((tag, unknown_of(name)), 0.0)
         if problem.coupled:
             natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
             charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
@@ -121,9 +121,14 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
     ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
     """
     problem, tags = discrete.problem, range(len(discrete.problem.boundaries))
-    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.species)))
+    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.quantities)))
     # a potential of its own size carries rounding, also where mu is nearly zero
-    weighted = nodal.rho * (1.0 + np.abs(nodal.mu) + np.abs(nodal.eta))
+    sizes = 1.0 + np.abs(nodal.mu) + np.abs(nodal.eta)
+    weighted, warmth = nodal.rho * sizes, discrete.warmth(discrete.values)
+    if warmth is not None:
+        densities = problem.law.free_energy.densities(list(nodal.eta))
+        mobility = problem.law.mobility(densities, [1.0] * len(problem.species), warmth)
+        weighted = np.vstack([weighted, mobility[:, -1, -1] * warmth.beta * sizes.max(axis=0)])
     for tag in tags:
         cells, shares = discrete.forms.kept(f"area over height at {tag}", partial(_area_over_height, discrete, tag))
         conductances[tag] = shares @ problem.diffusivity_factor[cells]
@@ -132,12 +137,13 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
     problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, most, op=MPI.MAX)
     claimed = discrete.constraints.claimed
+    diffusivities = {species.name: species.diffusivity for species in problem.species}
     return {
         boundary.where: {
-            species.name: ROUNDING * float(conductances[tag] * most[tag, a]) * species.diffusivity
-            if (tag, discrete.mu[a]) in claimed
+            name: ROUNDING * float(conductances[tag] * most[tag, a]) * diffusivities.get(name, 1.0)
+            if (tag, discrete.entropic[a]) in claimed
             else 0.0
-            for a, species in enumerate(problem.species)
+            for a, name in enumerate(problem.quantities)
         }
         for tag, boundary in enumerate(problem.boundaries)
     }
@@ -151,7 +157,9 @@ def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, n
 
 
 def _balance(discrete: Discretisation) -> np.ndarray:
-    residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+    dofmap = discrete.space.dofmap
+    residual = discrete.forms.kept("balance at nodes", lambda: la.vector(dofmap.index_map, dofmap.index_map_bs))
+    residual.array[:] = 0.0
     discrete.forms.balance.add_to(residual.array)
     residual.scatter_reverse(la.InsertMode.add)
     return residual.array

@@ -28,51 +28,46 @@ class FluxParts:
     crowding: float
 
 
-def flux_parts(discrete: Discretisation, axis: int, volume: float) -> dict[str, FluxParts]:
-    """Split the mean flux density of every species along an axis; collective.
+def flux_part_densities(discrete: Discretisation, axis: int) -> list[ufl.core.expr.Expr]:
+    """Return diffusion, drift and flux of every species along an axis at a point, as UFL expressions.
 
-    volume
-        Of the domain.
+    Under a law at one temperature.
     """
     problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
-
-    def terms() -> list[ufl.core.expr.Expr]:
-        found = []
-        for a, species in enumerate(problem.species):
-            diffusivity = parameters.diffusivities[a] * parameters.diffusivity_factor
-            rho = fields.rho[species.name]
-            diffusion = -diffusivity * ufl.grad(rho)
-            drift = 0.0 * diffusion
-            if fields.potential is not None:
-                drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
-            elif species.name in parameters.fields:
-                drift = diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
-            found += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
-        return found
-
-    means = (discrete.forms.integrals(f"flux parts along {axis}", terms) / volume).reshape(-1, 3)
-    return {
-        name: FluxParts(diffusion, drift, total - diffusion - drift)
-        for name, (diffusion, drift, total) in zip(problem.names, means.tolist(), strict=True)
-    }
+    found = []
+    for a, species in enumerate(problem.species):
+        diffusivity = parameters.diffusivities[a] * parameters.diffusivity_factor
+        rho = fields.rho[species.name]
+        diffusion = -diffusivity * ufl.grad(rho)
+        drift = 0.0 * diffusion
+        if fields.potential is not None:
+            drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
+        elif species.name in parameters.fields:
+            drift = diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
+        found += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
+    return found
 
 
 def flux_fields(discrete: Discretisation) -> fem.Function:
-    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView."""
+    """Return all flux densities averaged at the vertices, ``(N * dimension,)`` at each: for pictures and ParaView.
+
+    That of energy is the last one.
+    """
     mesh = discrete.problem.domain.mesh
     dimension = mesh.topology.dim
-    densities = [flux[i] for flux in discrete.fields.fluxes.values() for i in range(dimension)]
-    element = basix.ufl.element("Lagrange", mesh.basix_cell(), 1, shape=(len(densities),))
-    space = fem.functionspace(mesh, element)
-    test = ufl.TestFunction(space)
-    averaged = fem.Function(space, name="flux")
+    # the last one is what the others are divided by
+    densities = [*(flux[i] for flux in discrete.fields.fluxes.values() for i in range(dimension)), 1.0]
+    space, spread = (
+        fem.functionspace(mesh, basix.ufl.element("Lagrange", mesh.basix_cell(), 1, shape=(size,)))
+        for size in (len(densities) - 1, len(densities))
+    )
+    test = ufl.TestFunction(spread)
     form = discrete.integration.form(ufl.inner(ufl.as_vector(densities), test) * discrete.integration.dx)
-    lumped = la.vector(space.dofmap.index_map, space.dofmap.index_map_bs)
-    ones = discrete.integration.form(ufl.inner(ufl.as_vector([1.0] * len(densities)), test) * discrete.integration.dx)
-    form.add_to(averaged.x.array)
-    ones.add_to(lumped.array)
-    for vector in (averaged.x, lumped):
-        vector.scatter_reverse(la.InsertMode.add)
-        vector.scatter_forward()
-    averaged.x.array[:] /= lumped.array
+    sums = la.vector(spread.dofmap.index_map, spread.dofmap.index_map_bs)
+    form.add_to(sums.array)
+    sums.scatter_reverse(la.InsertMode.add)
+    sums.scatter_forward()
+    of_vertices = sums.array.reshape(-1, len(densities))
+    averaged = fem.Function(space, name="flux")
+    averaged.x.array[:] = (of_vertices[:, :-1] / of_vertices[:, -1:]).ravel()
     return averaged

@@ -9,7 +9,8 @@ from mpi4py import MPI
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
+from pnp_exclusion.physics.energy import ENERGY
 
 NO_CURRENT = 1e-9
 """Of the one-way flux: a current below it is none."""
@@ -19,12 +20,25 @@ SAME = 1e-12
 
 @dataclass(frozen=True)
 class End:
-    """Averages over the nodes of one boundary: densities, ``mu_a`` minus the work of imposed fields (kT), potential."""
+    """Averages over the nodes of one boundary.
+
+    rho
+        Densities of everything that is conserved.
+    mu
+        ``mu_a`` minus the work of imposed fields (kT), and ``-1/T`` for energy: what falls along a force.
+    temperature
+        None under a law without one.
+    """
 
     name: str
     rho: dict[str, float]
     mu: dict[str, float]
     potential: float
+    temperature: float | None = None
+
+    def level(self, quantity: str) -> float:
+        """Return what a current of a quantity runs down if nothing else drives it: its density, or the temperature."""
+        return self.temperature if quantity == ENERGY and self.temperature is not None else self.rho[quantity]
 
 
 def ends_of(discrete: Discretisation, nodal: NodalValues) -> tuple[End, End] | None:
@@ -61,12 +75,12 @@ def _position(discrete: Discretisation, tag: int) -> float:
 
 
 def forces(ends: tuple[End, End]) -> dict[str, float]:
-    """Return ``F_a = int E_a dx - [mu_a(second) - mu_a(first)]`` in kT."""
+    """Return ``F_a = int E_a dx - [mu_a(second) - mu_a(first)]`` in kT; on energy ``1/T(second) - 1/T(first)``."""
     first, second = ends
     return {name: first.mu[name] - second.mu[name] for name in first.mu}
 
 
-def regimes(ends: tuple[End, End], currents: dict[str, float], none: dict[str, float], driven: bool) -> dict[str, str]:
+def regimes(ends: tuple[End, End], currents: dict[str, float], none: dict[str, float], driven: str) -> dict[str, str]:
     """Label every species by the first regime that fits.
 
     currents
@@ -74,17 +88,17 @@ def regimes(ends: tuple[End, End], currents: dict[str, float], none: dict[str, f
     none
         The current of every species up to which it counts as none.
     driven
-        Whether there is any field or potential drop.
+        The label of what runs uphill because it is driven, see `driven_uphill`; empty if nothing but crowding does.
     """
     first, second = ends
     force = forces(ends)
     return {
-        name: _regime(current, force[name], first.rho[name], second.rho[name], none[name], driven)
+        name: _regime(current, force[name], first.level(name), second.level(name), none[name], driven)
         for name, current in currents.items()
     }
 
 
-def _regime(current: float, force: float, first: float, second: float, none: float, driven: bool) -> str:
+def _regime(current: float, force: float, first: float, second: float, none: float, driven: str) -> str:
     rise = second - first
     if abs(current) <= none:
         return "none"
@@ -94,36 +108,46 @@ def _regime(current: float, force: float, first: float, second: float, none: flo
         return "drift"
     if current * rise < 0.0:
         return "fickian"
-    return "uphill-field" if driven else "uphill-steric"
+    return driven or "uphill-steric"
 
 
-def is_driven(discrete: Discretisation, ends: tuple[End, End]) -> bool:
-    """Return whether an imposed field acts or the ends differ in potential."""
+def driven_uphill(discrete: Discretisation, ends: tuple[End, End]) -> str:
+    """Return the label of uphill transport where an imposed field acts or the ends differ in potential or temperature.
+
+    Empty where neither is so.
+    """
     problem = discrete.problem
-    if problem.coupled:
-        return abs(ends[0].potential - ends[1].potential) > SAME
-    return any(field.largest > 0.0 for field in problem.fields.values())
+    if problem.coupled and abs(ends[0].potential - ends[1].potential) > SAME:
+        return "uphill-field"
+    if not problem.coupled and any(field.largest > 0.0 for field in problem.fields.values()):
+        return "uphill-field"
+    first, second = (end.temperature for end in ends)
+    if first is not None and second is not None and abs(first - second) > SAME * first:
+        return "uphill-thermal"
+    return ""
 
 
 def _end(discrete: Discretisation, nodal: NodalValues, tag: int) -> End:
     problem = discrete.problem
     load_parameter = float(discrete.parameters.load_parameter.value)
+    values = discrete.layout.at_nodes(discrete.values)
     positions = discrete.forms.kept("positions of nodes", discrete.space.tabulate_dof_coordinates)
     # sums of density, mu without the work of fields and phi, each with the number of nodes that it is over
-    sums = np.zeros((2 * len(problem.names) + 1, 2))
-    for a, (name, unknown) in enumerate(zip(problem.names, discrete.mu, strict=True)):
+    sums = np.zeros((2 * len(problem.quantities) + 1, 2))
+    for a, (name, unknown) in enumerate(zip(problem.quantities, discrete.entropic, strict=True)):
         nodes = discrete.constraints.own_nodes(tag, unknown)
         field = problem.fields.get(name)
         work = load_parameter * field.work(positions[nodes].T) if field else 0.0
-        sums[2 * a] = nodal.rho[a, nodes].sum(), len(nodes)
-        sums[2 * a + 1] = (nodal.mu[a, nodes] - work).sum(), len(nodes)
+        level = -values[nodes, discrete.layout.index(unknown)] if name == ENERGY else nodal.mu[a, nodes] - work
+        sums[2 * a] = nodal.contents[a, nodes].sum(), len(nodes)
+        sums[2 * a + 1] = level.sum(), len(nodes)
     if nodal.potential is not None:
         nodes = discrete.constraints.own_nodes(tag, POTENTIAL)
         sums[-1] = nodal.potential[nodes].sum(), len(nodes)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
     means = (sums[:, 0] / np.maximum(sums[:, 1], 1.0)).tolist()
     held = problem.boundaries[tag].dirichlet_fractions
-    densities = {name: held.get(name, mean) for name, mean in zip(problem.names, means[:-1:2], strict=True)}
-    return End(
-        problem.boundaries[tag].where, densities, dict(zip(problem.names, means[1:-1:2], strict=True)), means[-1]
-    )
+    densities = {name: held.get(name, mean) for name, mean in zip(problem.quantities, means[:-1:2], strict=True)}
+    mu = dict(zip(problem.quantities, means[1:-1:2], strict=True))
+    temperature = -1.0 / mu[ENERGY] if INVERSE_TEMPERATURE in discrete.layout else None
+    return End(problem.boundaries[tag].where, densities, mu, means[-1], temperature)

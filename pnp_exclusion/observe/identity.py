@@ -16,6 +16,7 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import STEEP
+from pnp_exclusion.physics.energy import Warmth
 
 LEAST_SHARE = 1e-6
 FLAT_DEGREE, SLOPING_DEGREE = 7, 15
@@ -78,7 +79,8 @@ def mean_resistance(discrete: Discretisation, nodal: NodalValues, currents: Sequ
         Of every species, by which profiles are told within cells in which a potential changes.
     """
     changes, of_all = discrete.changes_within_cells().max(axis=0), np.asarray(currents)
-    is_sloping, is_steep = changes >= FLAT, changes >= STEEP
+    # with a temperature there is no Slotboom variable: the unknown itself has to do
+    is_sloping, is_steep = ((changes >= least) & (not discrete.problem.law.thermal) for least in (FLAT, STEEP))
     flat, sloping, steep = map(np.flatnonzero, (~is_sloping, is_sloping & ~is_steep, is_steep))
     mean = _by_unknown(discrete, nodal, flat)
     mean += _by_steady_profile(discrete, sloping, of_all, _rule_on_panels(1.0))
@@ -91,9 +93,15 @@ def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray)
     """Return ``int M^-1 dx`` over some cells, by the densities of the unknown itself."""
     points, weights = _quadrature(FLAT_DEGREE)
     basis = discrete.forms.kept("basis at Gauss points", lambda: _basis(discrete, points))
-    eta = (nodal.eta[:, discrete.space.dofmap.list[cells]] @ basis.T).reshape(len(nodal.eta), -1)
-    measure = np.outer(_lengths(discrete)[cells], weights).ravel()
-    return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta)), 1)
+    nodes = discrete.space.dofmap.list[cells]
+    measure, warmth = np.outer(_lengths(discrete)[cells], weights).ravel(), None
+    if discrete.problem.law.thermal:
+        at_points = np.matmul(basis, discrete.layout.at_nodes(discrete.values)[nodes])
+        _, eta, _ = discrete.potentials(at_points)
+        warmth = discrete.warmth(at_points)
+    else:
+        eta = (nodal.eta[:, nodes] @ basis.T).reshape(len(nodal.eta), -1)
+    return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta, warmth)), 1)
 
 
 def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
@@ -104,7 +112,7 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
     linear in ``int exp(mu_a) (M^-1 J)_a dx`` (Slotboom's variable for a law with any mobility), an integral of what is
     smooth; it is found by iteration, from ``M`` of point particles.
     """
-    count = len(discrete.problem.species)
+    count = len(discrete.problem.quantities)
     if not len(cells):
         return np.zeros((count, count))
     mu, energy = _ends_and_energies(discrete, cells, rule.points)
@@ -129,9 +137,14 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
 
 def _lengths(discrete: Discretisation) -> np.ndarray:
     """Return the lengths of this rank's cells."""
-    cells = np.arange(len(discrete.integration.is_steep), dtype=np.int32)
-    lengths: np.ndarray = discrete.forms.kept("lengths of cells", lambda: discrete.problem.domain.mesh.h(1, cells))
-    return lengths
+
+    def measured() -> np.ndarray:
+        cells = np.arange(len(discrete.integration.is_steep), dtype=np.int32)
+        lengths: np.ndarray = discrete.problem.domain.mesh.h(1, cells)
+        return lengths
+
+    kept: np.ndarray = discrete.forms.kept("lengths of cells", measured)
+    return kept
 
 
 def _ends_and_energies(
@@ -217,12 +230,12 @@ def _rule_on_panels(*panels: float) -> _Rule:
     )
 
 
-def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray) -> np.ndarray:
+def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray, warmth: Warmth | None = None) -> np.ndarray:
     """Return ``M`` at the points of cells, ``(cells * points, N, N)``; ``eta`` is ``(N, cells * points)``."""
     problem = discrete.problem
     rho = problem.law.free_energy.densities(list(eta))
     factor = np.repeat(problem.diffusivity_factor[cells], eta.shape[1] // max(1, len(cells)))
-    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species])
+    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species], warmth)
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:

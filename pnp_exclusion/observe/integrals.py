@@ -23,7 +23,8 @@ class Integrals:
     mean_fluxes
         ``int D_a rho_a dV / L^2``: the flux of every species if nothing stood in the way of its mean density. Rounding
         in the currents is some 1e-15 of this, whatever the currents are, where cells are large; it grows with the
-        potentials over the size of the cells.
+        potentials over the size of the cells. For energy it is ``int M_ee / T dV / L^2``, what flows if the temperature
+        falls by its own size over the domain.
     entropy_production
         ``-int sum_a J_a . G_a``: free energy dissipated per time, never negative; equals ``sum J_a F_a``.
     """
@@ -44,13 +45,15 @@ def integrals_of(discrete: Discretisation) -> Integrals:
             diffusivity * parameters.diffusivity_factor * rho
             for diffusivity, rho in zip(parameters.diffusivities, fields.rho.values(), strict=True)
         ]
+        if fields.warmth is not None:
+            mobile.append(discrete.weak_form.energy_mobility() * fields.warmth.beta)
         one = fem.Constant(problem.domain.mesh, 1.0)
-        return [one, entropy_production_density(discrete), *fields.rho.values(), *mobile]
+        return [one, entropy_production_density(discrete), *fields.contents.values(), *mobile]
 
     low, high = problem.domain.bounding_box()
-    volume, entropy, *of_species = discrete.forms.integrals("readings", integrands).tolist()
-    amounts, mobile = np.array(of_species).reshape(2, -1)
-    by_name = lambda values: dict(zip(problem.names, values.tolist(), strict=True))  # noqa: E731
+    volume, entropy, *of_quantities = discrete.forms.integrals("readings", integrands).tolist()
+    amounts, mobile = np.array(of_quantities).reshape(2, -1)
+    by_name = lambda values: dict(zip(problem.quantities, values.tolist(), strict=True))  # noqa: E731
     return Integrals(volume, by_name(amounts / volume), by_name(mobile / (high - low).max() ** 2), entropy)
 
 

@@ -23,7 +23,10 @@ class NodalFields:
     potential
         ``(nodes,)``, from the user's zero; None with imposed fields.
     flux
-        ``(N, dimension, nodes)``: flux densities, averaged at the vertices and linear between them.
+        ``(N, dimension, nodes)``: flux densities, averaged at the vertices and linear between them; that of energy, if
+        there is one, is the last.
+    energy, temperature
+        ``(nodes,)``: of a site; None under a law without.
     order
         ``(nodes,)``: the global number of every node in the solution.
     """
@@ -34,15 +37,17 @@ class NodalFields:
     potential: np.ndarray | None
     flux: np.ndarray
     order: np.ndarray
+    energy: np.ndarray | None
+    temperature: np.ndarray | None
 
 
 def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     """Return the fields on rank 0, None on the others; collective."""
     problem, layout, space = discrete.problem, discrete.layout, discrete.space
-    dimension, species = problem.domain.dimension, len(problem.species)
+    dimension, count = problem.domain.dimension, len(problem.quantities)
     averaged = flux_fields(discrete)
     element = basix.ufl.element(
-        "Lagrange", problem.domain.mesh.basix_cell(), discrete.degree, shape=(species * dimension,)
+        "Lagrange", problem.domain.mesh.basix_cell(), discrete.degree, shape=(count * dimension,)
     )
     flux = fem.Function(fem.functionspace(problem.domain.mesh, element))
     flux.interpolate(averaged)
@@ -50,7 +55,7 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     parts = (
         space.tabulate_dof_coordinates()[:owned, :dimension],
         layout.at_nodes(discrete.values)[:owned],
-        flux.x.array.reshape(-1, species * dimension)[:owned],
+        flux.x.array.reshape(-1, count * dimension)[:owned],
     )
     gathered = problem.domain.comm.gather(parts, root=0)
     if gathered is None:
@@ -58,7 +63,9 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     points, values, fluxes = (np.concatenate(part) for part in zip(*gathered, strict=True))
     order = np.argsort(points[:, 0]) if dimension == 1 else np.arange(len(points))
     points, values, fluxes = points[order], values[order], fluxes[order]
-    _, eta, _ = discrete.potentials(values)
     mu, potential = discrete.reported_potentials(values)
-    rho = np.array(problem.law.free_energy.densities(list(eta))[1:])
-    return NodalFields(points, rho, mu, potential, fluxes.T.reshape(species, dimension, -1), order)
+    contents, beta = discrete.contents(values), discrete.inverse_temperature(values)
+    rho, energy = contents[: len(problem.species)], None if beta is None else contents[-1]
+    temperature = None if beta is None else 1.0 / beta
+    flux_at_nodes = fluxes.T.reshape(count, dimension, -1)
+    return NodalFields(points, rho, mu, potential, flux_at_nodes, order, energy, temperature)

@@ -26,6 +26,8 @@ class Profile:
         ``(N, nodes)``: fractions, and electrochemical potentials in kT (with imposed fields: chemical potentials).
     vacancy, potential, fixed_charge
         ``(nodes,)``; ``potential`` is None with imposed fields. ``fixed_charge`` is that of an adjacent cell.
+    temperature, energy
+        ``(nodes,)``, energy of a site; None under a law without.
     """
 
     x: np.ndarray
@@ -34,6 +36,8 @@ class Profile:
     vacancy: np.ndarray
     potential: np.ndarray | None
     fixed_charge: np.ndarray
+    temperature: np.ndarray | None = None
+    energy: np.ndarray | None = None
 
 
 def profile(discrete: Discretisation) -> Profile | None:
@@ -50,7 +54,9 @@ def profile(discrete: Discretisation) -> Profile | None:
     table = np.concatenate(gathered)
     table = table[np.argsort(table[:, 0])]
     vacancy, rho, mu, potential = _fields(discrete, table[:, 2:])
-    return Profile(table[:, 0], rho, mu, vacancy, potential, table[:, 1])
+    beta = discrete.inverse_temperature(table[:, 2:])
+    warm = () if beta is None else (1.0 / beta, discrete.contents(table[:, 2:])[-1])
+    return Profile(table[:, 0], rho, mu, vacancy, potential, table[:, 1], *warm)
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,9 @@ class Slice:
     grid
         Coordinates along each.
     rho
-        ``(N, up, across)``; ``vacancy`` and ``potential`` (or None) ``(up, across)``.
+        ``(N, up, across)``; ``vacancy``, ``potential`` and ``temperature`` (or None) ``(up, across)``.
     flux
-        ``(N, 2, up, across)``: components of every flux density along the two axes.
+        ``(N, 2, up, across)``: components of every flux density along the two axes; that of energy is the last.
     """
 
     axes: tuple[int, int]
@@ -76,6 +82,7 @@ class Slice:
     vacancy: np.ndarray
     potential: np.ndarray | None
     flux: np.ndarray
+    temperature: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,8 @@ def central_slice(discrete: Discretisation, axis: int) -> Slice | None:
         return None
     shape = plane.shape
     vacancy, rho, _, potential = _fields(discrete, unknown)
-    components = flux.reshape(len(flux), len(problem.species), problem.domain.dimension)[:, :, list(plane.axes)]
+    count, beta = len(problem.quantities), discrete.inverse_temperature(unknown)
+    components = flux.reshape(len(flux), count, problem.domain.dimension)[:, :, list(plane.axes)]
     return Slice(
         plane.axes,
         plane.offset,
@@ -124,7 +132,8 @@ def central_slice(discrete: Discretisation, axis: int) -> Slice | None:
         rho.reshape(-1, *shape),
         np.broadcast_to(vacancy, len(flux)).reshape(shape),
         None if potential is None else potential.reshape(shape),
-        np.moveaxis(components, 0, -1).reshape(len(problem.species), 2, *shape),
+        np.moveaxis(components, 0, -1).reshape(count, 2, *shape),
+        None if beta is None else 1.0 / beta.reshape(shape),
     )
 
 

@@ -127,7 +127,8 @@ class Job:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
         parts, letter = solution.steady.flux_parts, "xyz"[solution.steady.axis]
-        folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
+        if parts:
+            folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
 
     def write_comparison(self, solutions: dict[str, Solution]) -> None:
         """Stage the summary and the picture of all laws together."""

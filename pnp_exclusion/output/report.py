@@ -54,7 +54,7 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
     for law, solution in solutions.items():
         currents, unit = solution.currents, solution.current_unit
         identity = "-" if solution.identity_residual is None else f"{solution.identity_residual:.1e}"
-        for name in solution.discretisation.problem.names:
+        for name in solution.discretisation.problem.quantities:
             current = f"{currents[name]:.6g}" if currents else "-"
             force = f"{solution.forces[name]:.5g}" if solution.forces else "-"
             rows.append([law, name, current, force, solution.regimes[name] or "-", identity])
@@ -92,14 +92,14 @@ def check_report(setup: Setup) -> list[str]:
         held = boundary.dirichlet_fractions
         if held and crowded:
             rows.append([f"packing at {boundary.where}", f"{sum(held.values()):.6g}"])
+        if boundary.temperature is not None:
+            rows.append([f"temperature at {boundary.where}", f"{boundary.temperature:.6g}"])
         strength = sum(s.charge**2 * held.get(s.name, 0.0) for s in problem.species)
         if scales.debye_length is not None and strength > 0.0:
             debye = scales.debye_length / math.sqrt(strength)
             shown = f"{debye * scales.length * 1e9:.4g} nm" if scales.si else f"{debye:.4g}"
             rows.append([f"Debye length at {boundary.where}", shown])
-    components = len(problem.species) + int(problem.coupled)
-    nodes = _nodes(setup)
-    rows += [["cells", str(problem.domain.cells)], ["unknowns", str(nodes * components)]]
+    rows += [["cells", str(problem.domain.cells)], ["unknowns", str(_nodes(setup) * case.unknowns)]]
     rows += [["mesh file", note] for note in problem.domain.notes]
     return columns(rows)
 

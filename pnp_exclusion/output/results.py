@@ -28,6 +28,7 @@ from dolfinx.io import VTXWriter
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
@@ -183,6 +184,7 @@ OUR_FILES = {
     "profile.csv",
     "fields.bp",
     "lattice.json",
+    "gas.json",
     "coupling.json",
     "entropy.csv",
     "engine.json",
@@ -198,6 +200,9 @@ OUR_FILES = {
             "lattice_profiles",
             "lattice_convergence",
             "lattice_relaxation",
+            "gas_profiles",
+            "gas_critical",
+            "gas_sweep",
             "entropy",
             "power_efficiency",
             "engine",
@@ -278,7 +283,8 @@ def _finite(content: Any) -> Any:
 
 
 def profile_csv(solution: Solution, profile: Profile) -> str:
-    """Return ``profile.csv``: x, phi, every species, packing, electrochemical potentials; units in the header."""
+    """Return ``profile.csv``: x, phi, every species, packing, with a temperature this and the energy of a site,
+    electrochemical potentials; units in the header."""
     scales, names = solution.setup.scales, solution.discretisation.problem.names
     columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
     if profile.potential is not None:
@@ -286,6 +292,8 @@ def profile_csv(solution: Solution, profile: Profile) -> str:
     for name, rho in zip(names, profile.rho, strict=True):
         columns.append((_header(name, "mol/L" if scales.si else ""), rho * scales.displayed_concentration))
     columns.append(("packing", profile.rho.sum(axis=0)))
+    if profile.temperature is not None and profile.energy is not None:
+        columns += [("temperature", profile.temperature), ("energy", profile.energy)]
     for name, mu in zip(names, profile.mu, strict=True):
         columns.append((_header(f"mu_{name}", "kT" if scales.si else ""), mu))
     rows = np.column_stack([values for _, values in columns])
@@ -335,13 +343,17 @@ def write_fields(solution: Solution, path: Path) -> None:
         add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
         add(f"electrochemical_potential_{name}", "kT", mu[a])
     add("packing", "", np.sum(rho, axis=0))
+    beta = discrete.inverse_temperature(nodes)
+    if beta is not None:
+        add("temperature", "", 1.0 / beta)
+        add(ENERGY, "", discrete.contents(nodes)[-1])
     averaged = flux_fields(discrete)
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
     raised = fem.Function(scalar)
-    for a, name in enumerate(problem.names):
+    for a, name in enumerate(problem.quantities):
         function = fem.Function(vector, name=_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""))
         for component in range(dimension):
-            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.names) * dimension]
+            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
             raised.interpolate(linear)
             function.x.array[component::dimension] = raised.x.array * scales.flux
         functions.append(function)
@@ -378,25 +390,30 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
     memory
         The most bytes that each rank has held.
     """
-    written = solution.setup.case.as_written()
-    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
-    content = {
-        "case": written,
+    content = case_manifest(solution.setup.case.as_written(), ranks) | {
         "law": solution.discretisation.problem.law.name,
-        "case_sha256": hashlib.sha256(canonical).hexdigest(),
-        "command_line": sys.argv[1:],
-        "versions": versions(),
         "petsc_options": solution.petsc_options,
         "petsc_options_unused": solution.unused_petsc_options,
         "linear": solution.report.linear,
         "tried": solution.report.tried,
-        "ranks": ranks,
         "peak_memory_mb": [round(bytes_held / 1e6) for bytes_held in memory],
         "seconds": dict(solution.seconds),
     }
     if solution.setup.case.domain.shape == "gmsh":
         content["mesh_sha256"] = hashlib.sha256(solution.setup.case.mesh_path.read_bytes()).hexdigest()
     return content
+
+
+def case_manifest(written: dict[str, Any], ranks: int) -> dict[str, Any]:
+    """Return what every manifest says: the case with defaults filled in, its hash, and what ran."""
+    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
+    return {
+        "case": written,
+        "case_sha256": hashlib.sha256(canonical).hexdigest(),
+        "command_line": sys.argv[1:],
+        "versions": versions(),
+        "ranks": ranks,
+    }
 
 
 def versions() -> dict[str, str]:

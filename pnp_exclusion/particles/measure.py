@@ -83,6 +83,18 @@ def connected_estimate(products: Array, first: Array, second: Array) -> Estimate
     return Estimate(linear.mean + mean_first * mean_second + covariance, linear.error)
 
 
+def ratio_estimate(numerators: Array, denominators: Array) -> Estimate:
+    """Estimate the ratio of two means from batches ``(replicas, batches, ...)``; nan where the lower one is zero.
+
+    The error is that of the linearised statistic.
+    """
+    below = denominators.mean(axis=(0, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = numerators.mean(axis=(0, 1)) / below
+        linear = batch_estimate(np.nan_to_num((numerators - ratio * denominators) / below))
+    return Estimate(ratio, np.where(np.isnan(ratio), np.nan, linear.error))
+
+
 def integrated_time(series: Array) -> Array:
     """Integrated autocorrelation time ``1/2 + sum_t rho(t)`` of each column, in steps.
 
@@ -96,7 +108,7 @@ def integrated_time(series: Array) -> Array:
     products = np.fft.irfft(np.abs(transform) ** 2, axis=1)[:, :steps].mean(axis=0)
     covariance = products / np.arange(steps, 0, -1)[:, None]
     variance = covariance[0]
-    moving = variance > 0
+    moving = (variance > 0) & _changes(series)
     correlation = covariance[:, moving] / variance[moving]
     running = np.cumsum(correlation, axis=0) - 0.5
     closed = np.arange(steps)[:, None] >= WINDOW * running
@@ -120,5 +132,11 @@ def drift_scores(series: Array) -> Array:
     settled = series[:, -late:]
     variance = settled.var(axis=(0, 1)) * 2 * integrated_time(settled) / replicas
     error = np.sqrt(variance * (1 / early + 1 / late))
-    scores: Array = np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+    scores: Array = np.divide(difference, error, out=np.zeros_like(difference), where=_changes(series) & (error > 0))
     return scores
+
+
+def _changes(series: Array) -> Array:
+    """Whether a column does, by more than rounding; the rounding of its mean makes no change of a constant."""
+    range_of = series.max(axis=(0, 1)) - series.min(axis=(0, 1))
+    return np.asarray(range_of > ROUNDING * np.abs(series).max(axis=(0, 1)))

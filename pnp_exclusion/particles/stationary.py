@@ -220,9 +220,12 @@ class Verdict(NamedTuple):
     drift: Array
 
     def is_settled(self, burn_in: float) -> bool:
-        """Whether no drift is seen and the burn-in was five correlation times, as far as the run resolves them."""
-        steady = np.abs(self.drift).max() < STEADY_SCORE
-        return bool(steady and burn_in >= 5 * (self.correlation_time - self.resolution))
+        """Whether no drift is seen and the burn-in was long enough."""
+        return bool(np.abs(self.drift).max() < STEADY_SCORE) and self.was_burnt_in(burn_in)
+
+    def was_burnt_in(self, burn_in: float) -> bool:
+        """Whether the burn-in was five correlation times, as far as the run resolves them."""
+        return burn_in >= 5 * (self.correlation_time - self.resolution)
 
 
 def judge(schedule: Schedule, amplitudes: Sequence[Array]) -> Verdict:

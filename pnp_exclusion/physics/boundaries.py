@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, override
 
+from pnp_exclusion.physics.energy import ENERGY
+
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
@@ -43,9 +45,12 @@ class BoundaryCondition:
 
     where
         Name of the boundary in the domain.
+    temperature
+        Held here, under a law with a temperature; None lets no heat through but with what passes.
     """
 
     where: str
+    temperature: float | None = field(default=None, kw_only=True)
 
     @property
     def dirichlet_fractions(self) -> Mapping[str, float]:
@@ -67,9 +72,18 @@ class BoundaryCondition:
         """Occupied fraction of every species with which this boundary would be in equilibrium, without holding it."""
         return _NOTHING
 
-    def supplies(self, species: str) -> bool:
-        """Whether the amount of a species in the domain is fixed by what this boundary holds or exchanges."""
-        return species in self.dirichlet_fractions or species in self.exchanged_fractions
+    def supplies(self, quantity: str) -> bool:
+        """Whether the amount of a species, or of energy, in the domain is fixed by what is held or exchanged here."""
+        return (
+            quantity in self.dirichlet_fractions
+            or quantity in self.exchanged_fractions
+            or (quantity == ENERGY and self.temperature is not None)
+        )
+
+    @property
+    def holds_potentials(self) -> bool:
+        """Whether it is the chemical potentials of its contents that it holds, also where these lack some species."""
+        return False
 
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         """The flux ``J_a . n`` that is imposed on a species, or None."""
@@ -134,7 +148,11 @@ def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:
 
 @dataclass(frozen=True)
 class Reservoir(BoundaryCondition):
-    """Holds every species and, with Poisson, the potential."""
+    """Holds every species and, with Poisson, the potential.
+
+    A species that it lacks, because no boundary supplies it, is blocked: the others pass as through a membrane, at the
+    chemical potentials of the reservoir's own contents.
+    """
 
     fractions: Mapping[str, float]
     potential: float | None = None
@@ -148,6 +166,11 @@ class Reservoir(BoundaryCondition):
     @override
     def dirichlet_potential(self) -> float | None:
         return self.potential
+
+    @property
+    @override
+    def holds_potentials(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True)

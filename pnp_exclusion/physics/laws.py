@@ -9,6 +9,11 @@ particle of ``a`` and one of ``b`` change places. In terms of the mobility matri
 ``M_aa = sum_b w_ab``. Any symmetric mobility can be written so, the entropy production ``sum w_ab |G_a - G_b|^2`` is
 never negative, and the differences do not cancel when the lattice is nearly full. A new law is one function ``w``.
 
+With a temperature (`pnp_exclusion.physics.energy`) an exchange carries energy with it, of mean ``q_ab = -q_ba`` and
+variance ``s_ab``, and feels the force on it: with ``j_ab = -w_ab (G_a - G_b + q_ab G_energy)``
+
+    J_a = sum_b j_ab ,    J_energy = sum_pairs (q_ab j_ab - w_ab s_ab G_energy) .
+
 The functions here take and return either numpy arrays or UFL expressions: this module is the only place where a law is
 written, for the weak form and for the observables alike.
 """
@@ -16,17 +21,18 @@ written, for the weak form and for the observables alike.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from typing import Any, Protocol, override
 
 import numpy as np
 
-Value = Any
-"""A float, a numpy array or a UFL expression."""
-
+from pnp_exclusion.errors import LawError
+from pnp_exclusion.physics.barrier_exchange import EXPONENTIAL, over_a_barrier
+from pnp_exclusion.physics.energy import STATES_OF_BETA, Energy, Warmth, require_mean_energies
+from pnp_exclusion.physics.expressions import Value
+from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas, require_free_energy
 
 LEAST_MOBILITY = 1e-14
 """Of a particle in empty space: what every particle keeps in a layer without a single vacancy.
@@ -37,82 +43,12 @@ adds 1e-14 of a one-way flux per kT, which is less than the rounding of the curr
 """
 
 
-class LawError(ValueError):
-    """A law that contradicts itself, or species that it does not describe."""
-
-
-def _is_symbolic(value: Value) -> bool:
-    return hasattr(value, "ufl_shape")
-
-
-def _exp(value: Value) -> Value:
-    if _is_symbolic(value):
-        import ufl
-
-        return ufl.exp(value)
-    return np.exp(value)
-
-
-def _max(left: Value, right: Value) -> Value:
-    if _is_symbolic(left) or _is_symbolic(right):
-        import ufl
-
-        return ufl.max_value(left, right)
-    return np.maximum(left, right)
-
-
-class FreeEnergy(Protocol):
-    """The equilibrium part of a law: densities as functions of the chemical potentials, and back.
-
-    ``eta_a`` is the chemical potential without the electric part, in kT; densities are occupied volume fractions.
-    """
-
-    def densities(self, eta: Sequence[Value]) -> list[Value]:
-        """Return ``[rho_0, rho_1, .., rho_N]`` (vacancies first) for ``N`` values of ``eta``."""
-        ...
-
-    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
-        """Return the ``N`` values of ``eta`` of a state with the ``N`` densities ``rho``."""
-        ...
-
-
-class LatticeGas(FreeEnergy):
-    """One particle a site: ``f = sum_a rho_a log rho_a + rho_0 log rho_0``, so ``eta_a = log(rho_a / rho_0)``.
-
-    The inverse is a softmax, evaluated with its largest exponent taken out so that it neither overflows nor loses the
-    vacancies near close packing (Bikerman 1942; Kilic, Bazant, Ajdari, Phys. Rev. E 75, 021503 (2007)).
-    """
-
-    @override
-    def densities(self, eta: Sequence[Value]) -> list[Value]:
-        largest = reduce(_max, eta, 0.0)
-        weights = [_exp(-largest), *(_exp(eta_a - largest) for eta_a in eta)]
-        total = sum(weights[1:], weights[0])
-        return [weight / total for weight in weights]
-
-    @override
-    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
-        vacancy = 1.0 - sum(rho)
-        return [float(np.log(rho_a) - np.log(vacancy)) for rho_a in rho]
-
-
-class IdealGas(FreeEnergy):
-    """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
-
-    @override
-    def densities(self, eta: Sequence[Value]) -> list[Value]:
-        return [1.0, *(_exp(eta_a) for eta_a in eta)]
-
-    @override
-    def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
-        return [float(np.log(rho_a)) for rho_a in rho]
-
-
 Exchange = Callable[..., Value]
 """``w(a, b, rho, diffusivity, **parameters)`` for a species ``a >= 1`` and a partner ``b`` (0: the vacancy).
 
 ``rho[0]`` is the vacancy and ``rho[a]`` species ``a``; ``diffusivity[a]`` likewise (``diffusivity[0]`` is unused).
-Return the number 0 where the pair never changes places. Must be symmetric in ``a, b >= 1`` and never negative.
+Return the number 0 where the pair never changes places. Must be symmetric in ``a, b >= 1`` and never negative. That of
+a law with a temperature also takes ``beta``, the inverse temperature.
 """
 
 
@@ -135,6 +71,10 @@ class Law:
     lattice_exchange
         Rate at which unlike particles change places, relative to hops into vacancies, in the lattice process to which
         the law belongs: 1 for the stirring process, whose limit is exact. None where there is no such process.
+    energy
+        What particles carry, for a law with a temperature; None for one at a single temperature.
+    kinds
+        What the species are, in their order, for a law that tells them apart; empty for one of any species.
     """
 
     name: str
@@ -143,12 +83,19 @@ class Law:
     equal_diffusivities: bool = False
     parameters: Mapping[str, float] = field(default_factory=dict)
     lattice_exchange: float | None = None
+    energy: Energy | None = None
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def thermal(self) -> bool:
+        """Whether there is a temperature, and energy flows."""
+        return self.energy is not None
 
     @property
     def diagonal_mobility(self) -> bool:
         """Whether unlike particles never change places, so that every flux follows its own force alone."""
         thirds = [1.0 / 3.0] * 3
-        return (2, 1) not in self.coefficients(thirds, [1.0, 1.0])
+        return not self.thermal and (2, 1) not in self.coefficients(thirds, [1.0, 1.0])
 
     @property
     def crowded(self) -> bool:
@@ -157,6 +104,11 @@ class Law:
 
     def require_fit(self, diffusivities: Sequence[float]) -> None:
         """Raise `LawError` if the law contradicts itself or does not describe species with these diffusivities."""
+        if self.kinds and len(diffusivities) != len(self.kinds):
+            raise LawError(
+                f'law "{self.name}" is of {len(self.kinds)} species, {" and ".join(self.kinds)} in this order, '
+                f"and not of {len(diffusivities)}"
+            )
         if self.equal_diffusivities and len(set(diffusivities)) > 1:
             listed = ", ".join(f"{value:g}" for value in diffusivities)
             raise LawError(
@@ -168,25 +120,55 @@ class Law:
         states = 3.0 * np.sin(np.arange(20.0 * len(diffusivities)).reshape(20, -1) ** 2) - 1.0
         if type(self.free_energy) not in (LatticeGas, IdealGas):
             for eta in states:
-                _require_free_energy(self.name, self.free_energy, eta)
-        for eta in states:
-            self._require_symmetric_exchange(self.free_energy.densities(list(eta)), [1.0, *diffusivities])
+                require_free_energy(self.name, self.free_energy, eta)
+        betas: Sequence[float | None] = STATES_OF_BETA if self.thermal else (None,)
+        for eta, beta in itertools.product(states, betas):
+            self._require_symmetric_exchange(self.free_energy.densities(list(eta)), [1.0, *diffusivities], beta)
+        if self.energy is not None:
+            require_mean_energies(self.name, self.energy, len(diffusivities), self.parameters)
 
-    def _require_symmetric_exchange(self, rho: Sequence[float], rates: Sequence[float]) -> None:
+    def _require_symmetric_exchange(self, rho: Sequence[float], rates: Sequence[float], beta: float | None) -> None:
+        given = self._given(None, beta)
+        if beta is not None and self._conduction(rho, rates[1:], Warmth(beta), None) < 0.0:
+            raise LawError(f'law "{self.name}" conducts energy from cold to hot at some densities')
         for a in range(1, len(rho)):
             for b in range(a):
-                forth = float(self.exchange(a, b, rho, rates, **self.parameters))
+                forth = float(self.exchange(a, b, rho, rates, **given))
                 if not forth >= 0.0:
                     raise LawError(
                         f'law "{self.name}": the exchange coefficient of {_partners(a, b)} is {forth:g} at some '
                         "densities; it must not be negative, or entropy would be destroyed"
                     )
-                back = float(self.exchange(b, a, rho, rates, **self.parameters)) if b > 0 else forth
+                back = float(self.exchange(b, a, rho, rates, **given)) if b > 0 else forth
                 if not math.isclose(forth, back, rel_tol=1e-12):
                     raise LawError(
                         f'law "{self.name}": the exchange coefficient of {_partners(a, b)} is {forth:g} in one order '
                         f"and {back:g} in the other; it must be symmetric (Onsager)"
                     )
+
+    def _given(self, parameters: Mapping[str, Value] | None, beta: Value | None) -> Mapping[str, Value]:
+        """Return what an exchange coefficient takes by name."""
+        given = self.parameters if parameters is None else parameters
+        return given if beta is None else {**given, "beta": beta}
+
+    def eta(
+        self,
+        mu: Sequence[Value] | np.ndarray,
+        charges: Sequence[Value] | np.ndarray,
+        potential: Value | None = None,
+        beta: Value | None = None,
+        parameters: Mapping[str, Value] | None = None,
+    ) -> list[Value]:
+        """Return ``eta_a``, on which the densities depend: ``mu_a`` without the electric part, and with a temperature
+        ``mu_a - z_a beta phi + log z_a(beta)``; what lies between the two if all ``mu_a`` are 0."""
+        eta = list(mu)
+        if potential is not None:
+            reduced = potential if beta is None else beta * potential
+            eta = [mu_a - z * reduced for mu_a, z in zip(mu, charges, strict=True)]
+        if self.energy is not None:
+            given = self.parameters if parameters is None else parameters
+            eta = [eta_a + self.energy.log_weight(a, beta, **given) for a, eta_a in enumerate(eta, start=1)]
+        return eta
 
     def coefficients(
         self,
@@ -194,13 +176,14 @@ class Law:
         diffusivities: Sequence[Value],
         parameters: Mapping[str, Value] | None = None,
         least_mobility: Value = LEAST_MOBILITY,
+        beta: Value | None = None,
     ) -> dict[tuple[int, int], Value]:
         """Return ``w_ab`` for every pair ``a > b >= 0`` that changes places; ``rho`` has the vacancy first.
 
         ``parameters`` stand for those of the law, by name, where symbols are wanted; ``least_mobility`` for
-        `LEAST_MOBILITY`, which a solver may lower from large values.
+        `LEAST_MOBILITY`, which a solver may lower from large values; ``beta`` is for a law with a temperature.
         """
-        given = self.parameters if parameters is None else parameters
+        given = self._given(parameters, beta)
         rates = [1.0, *diffusivities]
         pairs = ((a, b) for a in range(1, len(rho)) for b in range(a))
         found = {(a, b): self.exchange(a, b, rho, rates, **given) for a, b in pairs}
@@ -215,60 +198,77 @@ class Law:
         diffusivities: Sequence[Value],
         parameters: Mapping[str, Value] | None = None,
         least_mobility: Value = LEAST_MOBILITY,
+        warmth: Warmth | None = None,
     ) -> list[Value]:
-        """Return ``J_a = -sum_b w_ab (G_a - G_b)`` for the ``N`` species.
+        """Return ``J_a = -sum_b w_ab (G_a - G_b)`` for the ``N`` species, and with a temperature that of energy.
 
-        ``rho`` has the vacancy first, ``forces`` are the ``N`` gradients ``G_a = grad mu_a - E_a``.
+        ``rho`` has the vacancy first, ``forces`` are the ``N`` gradients ``G_a = grad mu_a - E_a``, and with a
+        temperature ``G_energy = -grad beta`` behind them.
         """
         flux: list[Value] = [0.0 * force for force in forces]
-        for (a, b), w in self.coefficients(rho, diffusivities, parameters, least_mobility).items():
-            if b == 0:
-                flux[a - 1] = flux[a - 1] - w * forces[a - 1]
-            else:
-                exchanged = w * (forces[a - 1] - forces[b - 1])
-                flux[a - 1] = flux[a - 1] - exchanged
+        beta = None if warmth is None else warmth.beta
+        for (a, b), w in self.coefficients(rho, diffusivities, parameters, least_mobility, beta).items():
+            difference = forces[a - 1] if b == 0 else forces[a - 1] - forces[b - 1]
+            if warmth is not None:
+                mean, variance = self._carried(a, b, warmth, parameters)
+                difference = difference + mean * forces[-1]
+            exchanged = w * difference
+            flux[a - 1] = flux[a - 1] - exchanged
+            if b > 0:
                 flux[b - 1] = flux[b - 1] + exchanged
+            if warmth is not None:
+                flux[-1] = flux[-1] - mean * exchanged - w * variance * forces[-1]
+        if warmth is not None:
+            flux[-1] = flux[-1] - self._conduction(rho, diffusivities, warmth, parameters) * forces[-1]
         return flux
 
-    def mobility(self, rho: Sequence[np.ndarray], diffusivities: Sequence[Value]) -> np.ndarray:
-        """Return the mobility matrix ``(points, N, N)`` of densities ``rho`` (vacancy first), each ``(points,)``."""
-        species = len(rho) - 1
-        matrix = np.zeros((len(rho[1]), species, species))
-        for (a, b), w in self.coefficients(rho, diffusivities).items():
-            matrix[:, a - 1, a - 1] += w
+    def mobility(
+        self, rho: Sequence[np.ndarray], diffusivities: Sequence[Value], warmth: Warmth | None = None
+    ) -> np.ndarray:
+        """Return the mobility matrix ``(points, N, N)`` of densities ``rho`` (vacancy first), each ``(points,)``.
+
+        With a temperature ``(points, N + 1, N + 1)``, energy last.
+        """
+        species, thermal = len(rho) - 1, warmth is not None
+        matrix = np.zeros((len(rho[1]), species + thermal, species + thermal))
+        for (a, b), w in self.coefficients(rho, diffusivities, beta=warmth.beta if warmth else None).items():
+            moved = np.zeros((len(rho[1]), species + thermal))
+            moved[:, a - 1] = 1.0
             if b > 0:
-                matrix[:, b - 1, b - 1] += w
-                matrix[:, a - 1, b - 1] -= w
-                matrix[:, b - 1, a - 1] -= w
+                moved[:, b - 1] = -1.0
+            if warmth is not None:
+                moved[:, -1], variance = self._carried(a, b, warmth, None)
+                matrix[:, -1, -1] += w * variance
+            matrix += np.einsum("p,pa,pb->pab", w, moved, moved)
+        if warmth is not None:
+            matrix[:, -1, -1] += self._conduction(rho, diffusivities, warmth, None)
         return matrix
+
+    def _carried(self, a: int, b: int, warmth: Warmth, parameters: Mapping[str, Value] | None) -> tuple[Value, Value]:
+        """Return mean and variance of the energy that an exchange carries, with the potential energies of the two."""
+        assert self.energy is not None
+        given = self.parameters if parameters is None else parameters
+        mean, variance = self.energy.carried(a, b, warmth.beta, **given)
+        if warmth.works is not None:
+            mean = mean + (warmth.works[a - 1] if b == 0 else warmth.works[a - 1] - warmth.works[b - 1])
+        return mean, variance
+
+    def _conduction(
+        self,
+        rho: Sequence[Value],
+        diffusivities: Sequence[Value],
+        warmth: Warmth,
+        parameters: Mapping[str, Value] | None,
+    ) -> Value:
+        assert self.energy is not None
+        if self.energy.conduction is None:
+            return 0.0
+        given = self.parameters if parameters is None else parameters
+        return self.energy.conduction(rho, warmth.beta, [1.0, *diffusivities], **given)
 
 
 def _partners(a: int, b: int) -> str:
     return f"species {a} and {b}" if b > 0 else f"species {a} and the vacancies"
-
-
-def _require_free_energy(name: str, free_energy: FreeEnergy, eta: np.ndarray) -> None:
-    """Check the Maxwell relations ``d rho_a / d eta_b = d rho_b / d eta_a`` at a state, and that potentials invert."""
-    step, count = 1e-5, len(eta)
-
-    def densities(at: np.ndarray) -> np.ndarray:
-        return np.array([float(rho) for rho in free_energy.densities(list(at))[1:]])
-
-    jacobian = np.column_stack(
-        [(densities(eta + shift) - densities(eta - shift)) / (2 * step) for shift in step * np.eye(count)]
-    )
-    if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
-        a, b = divmod(int(np.abs(jacobian - jacobian.T).argmax()), count)
-        raise LawError(
-            f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '
-            f"d rho_{b + 1}/d eta_{a + 1} = {jacobian[b, a]:.4g}; the Maxwell relations ask for equality"
-        )
-    inverted = np.array(free_energy.chemical_potentials(list(densities(eta))))
-    if not np.allclose(inverted, eta, rtol=1e-6, atol=1e-6):
-        raise LawError(
-            f'law "{name}": chemical_potentials is not the inverse of densities: from eta = {eta.round(4).tolist()} '
-            f"back to {inverted.round(4).tolist()}"
-        )
 
 
 def _into_all_space(a: int, b: int, rho: Sequence[Value], diffusivity: Sequence[Value]) -> Value:
@@ -326,6 +326,25 @@ def _into_vacancies_and_swapping(
     return diffusivity[a] * rho[a] * rho[b] * (1.0 if b == 0 else kappa)
 
 
+def barrier_exchange(h: float = 0.0, w_b: float = 1.0, w_r: float = 1.0, e_b: float = 0.0, e_r: float = 0.0) -> Law:
+    """Bullets and rods that carry energy and change places, with each other only over a barrier.
+
+    See `pnp_exclusion.physics.barrier_exchange`; ``e_b`` and ``e_r`` are energies at rest, which say where the zero of
+    energy is.
+    """
+    for name, value in (("h", h), ("w_b", w_b), ("w_r", w_r)):
+        if not value >= 0.0:
+            raise LawError(f"{name} must be 0 or more, but it is {value:g}")
+    return Law(
+        "barrier_exchange",
+        over_a_barrier,
+        equal_diffusivities=True,
+        parameters={"h": h, "w_b": w_b, "w_r": w_r, "e_b": e_b, "e_r": e_r},
+        energy=EXPONENTIAL,
+        kinds=("bullets", "rods"),
+    )
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A number of a law: what it is if a case does not say, the least it may be, and what it means."""
@@ -345,6 +364,8 @@ class NamedLaw:
 
     make: Callable[..., Law]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    charged: bool = True
+    """Whether its particles may bear charges."""
 
 
 LAWS: dict[str, NamedLaw] = {
@@ -355,10 +376,23 @@ LAWS: dict[str, NamedLaw] = {
         vacancy,
         {"kappa": Parameter(0.0, 0.0, "Rate at which unlike particles change places, relative to hops into vacancies")},
     ),
+    "barrier_exchange": NamedLaw(
+        barrier_exchange,
+        {
+            "h": Parameter(0.0, 0.0, "Energy of a rod that a bullet can change places with, at least"),
+            "w_b": Parameter(1.0, 0.0, "Rate of bullets into vacancies, relative to swaps over the barrier"),
+            "w_r": Parameter(1.0, 0.0, "Rate of rods into vacancies, relative to swaps over the barrier"),
+            "e_b": Parameter(0.0, -math.inf, "Energy of a bullet at rest: the zero of energy"),
+            "e_r": Parameter(0.0, -math.inf, "Energy of a rod at rest"),
+        },
+        charged=False,
+    ),
 }
 """The laws that a case can name: those of this file, and `register_law`'s."""
 BUILT_IN = tuple(LAWS)
 """Names of those of this file."""
+OF_IONS = tuple(name for name, law in LAWS.items() if law.charged)
+"""Those among them that describe the same cases."""
 ENTRY_POINTS = "pnp_exclusion.laws"
 """Group of entry points by which an installed package offers laws to cases: each a `Law`, under its name."""
 

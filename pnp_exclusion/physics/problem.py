@@ -17,6 +17,7 @@ from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.sizes import areas
 from pnp_exclusion.physics.boundaries import BoundaryCondition
 from pnp_exclusion.physics.cross_sections import CrossSection
+from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.imposed_fields import ImposedField
 from pnp_exclusion.physics.laws import Law
 
@@ -111,6 +112,11 @@ class Problem:
     def names(self) -> list[str]:
         """Names of the species, in the order of every array over them."""
         return [species.name for species in self.species]
+
+    @property
+    def quantities(self) -> list[str]:
+        """Names of what is conserved and flows: the species, and with a temperature energy behind them."""
+        return [*self.names, ENERGY] if self.law.thermal else self.names
 
     @property
     def charges(self) -> np.ndarray:

@@ -35,7 +35,7 @@ class Console:
         self._speaks = rank == 0
         self._quiet = quiet
         self._log: TextIO | None = None
-        self._told = (0, 0)
+        self._told = ("", 0)
 
     def open_log(self, path: Path) -> None:
         """Begin the log file; what was said before is not in it."""
@@ -50,15 +50,15 @@ class Console:
         """A line that is shown even when progress is not."""
         self._write(f"warning: {line}", show=True)
 
-    def progress(self, sites: int, progress: Progress) -> None:
-        """How far a long run of one size is: a line rewritten on a terminal, now and then a line elsewhere."""
+    def progress(self, run: str, progress: Progress) -> None:
+        """How far a long run is: a line rewritten on a terminal, now and then a line elsewhere."""
         if not self._speaks:
             return
         left = "" if progress.remaining != progress.remaining else f", {progress.remaining:.0f} s left"
-        line = f"  n = {sites}: {100.0 * progress.fraction:3.0f} %{left}"
+        line = f"  {run}: {100.0 * progress.fraction:3.0f} %{left}"
         if sys.stderr.isatty() and not self._quiet:
             print(f"\r{line:60s}", end="" if progress.fraction < 1.0 else "\n", file=sys.stderr, flush=True)
-        tenth = (sites, int(10.0 * progress.fraction))
+        tenth = (run, int(10.0 * progress.fraction))
         if tenth != self._told:
             self._told = tenth
             self._write(line, show=not self._quiet and not sys.stderr.isatty())

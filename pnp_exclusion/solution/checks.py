@@ -123,16 +123,19 @@ def _forces_are_all(steady: SteadyState) -> bool:
     """Whether all that flows flows between two ends, each with one electrochemical potential.
 
     Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
-    crowded law are held, and where two boundaries that hold different values meet.
+    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet.
     """
     discrete = steady.discretisation
     problem = discrete.problem
     if problem.domain.dimension == 1:
         return True
     tags = range(len(problem.boundaries))
-    given = any(discrete.weak_form.outward_flux(tag, name) is not None for tag in tags for name in problem.names)
+    given = any(discrete.weak_form.outward_flux(tag, name) is not None for tag in tags for name in problem.quantities)
+    heated = any(
+        boundary.temperature is not None and not boundary.dirichlet_fractions for boundary in problem.boundaries
+    )
     holding = [boundary.where for boundary in problem.boundaries if boundary.dirichlet_fractions]
-    return not weakly_imposed(problem) and not given and not meeting_boundaries(problem.domain, holding)
+    return not weakly_imposed(problem) and not given and not heated and not meeting_boundaries(problem.domain, holding)
 
 
 def overlap(steady: SteadyState) -> Iterator[str]:

@@ -40,7 +40,12 @@ def _variables(steady: SteadyState, fields: NodalFields) -> dict[str, _Variable]
     found["electrochemical_potential"] = ("species", "node"), fields.mu, "kT", kind
     found["packing"] = ("node",), fields.rho.sum(axis=0), "1", "occupied fraction of all species"
     unit = "mol/m^2/s" if scales.si else "D/L"
-    found["flux"] = ("species", "axis", "node"), fields.flux * scales.flux, unit, "flux density"
+    count = len(problem.species)
+    found["flux"] = ("species", "axis", "node"), fields.flux[:count] * scales.flux, unit, "flux density"
+    if fields.temperature is not None and fields.energy is not None:
+        found["temperature"] = ("node",), fields.temperature, "1", "temperature"
+        found["energy"] = ("node",), fields.energy, "1", "energy a site"
+        found["energy_flux"] = ("axis", "node"), fields.flux[-1], "D/L", "energy flux density"
     return found
 
 

@@ -74,9 +74,13 @@ def potential_in_display(scales: Scales) -> tuple[float, str]:
 
 
 def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
-    """Return densities and, with Poisson, the potential over x; regions with fixed charge are shaded."""
+    """Return densities over x, with Poisson the potential and under a law with one the temperature below them.
+
+    Regions with fixed charge are shaded.
+    """
     with matplotlib.rc_context(STYLE):
-        rows = 2 if profile.potential is not None else 1
+        below = [profile.potential is not None, profile.temperature is not None]
+        rows = 1 + sum(below)
         figure = Picture(figsize=(6.4, 2.9 * rows + 0.5))
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)
         densities = axes[0, 0]
@@ -90,6 +94,9 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
             factor, label = potential_in_display(scales)
             axes[1, 0].plot(x, _without_rounding(profile.potential) * factor, color="black")
             axes[1, 0].set_ylabel(label)
+        if profile.temperature is not None:
+            axes[-1, 0].plot(x, profile.temperature, color="black")
+            axes[-1, 0].set_ylabel("temperature")
         for axis in axes[:, 0]:
             shade_fixed_charge(axis, x, profile.fixed_charge)
         densities.legend(loc="best")
@@ -145,9 +152,11 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
     if cut.potential is not None:
         factor, label = potential_in_display(scales)
         charges = np.array([species.charge for species in case.species])
-        current = np.einsum("a,aiuv->iuv", charges, cut.flux)
+        current = np.einsum("a,aiuv->iuv", charges, cut.flux[: len(charges)])
         panels.append((f"{label}; lines: electric current", _without_rounding(cut.potential) * factor, current))
-    for name, rho, flux in zip(case.species_names, cut.rho, cut.flux, strict=True):
+    if cut.temperature is not None:
+        panels.append(("temperature; lines: energy flux", cut.temperature, cut.flux[-1]))
+    for name, rho, flux in zip(case.species_names, cut.rho, cut.flux[: len(cut.rho)], strict=True):
         unit = "[mol/L]" if scales.si else "(occupied fraction)"
         panels.append((f"{name} {unit}; lines: flux", rho * scales.displayed_concentration, flux))
     if case.model.flux_law.crowded:

@@ -19,6 +19,9 @@ INACCURATE = {1: 1e-3, 2: 3e-6, 3: 3e-6, 4: 3e-6}
 """By degree, of a gross flux, by which the currents miss the identity. Automatic meshes leave a tenth of it at most."""
 WITHIN_CELL = 0.5
 """kT that a potential may change within a cell of the finer mesh."""
+WITHIN_WARM_CELL = 0.05
+"""The same with a temperature, where resistances in a cell are those of the unknown, polynomials, not of a steady
+profile."""
 MOST_PARTS = 8
 """Into which a cell is cut."""
 ROUNDS = 2
@@ -43,7 +46,8 @@ def refined(steady: SteadyState) -> Setup:
     here = domain.cell_midpoints()[: len(changes), 0]
     middles, found = (np.concatenate(parts) for parts in zip(*domain.comm.allgather((here, changes)), strict=True))
     coarse = np.asarray(domain.grid.nodes[0])
-    parts = np.clip(np.ceil(found[np.argsort(middles)] / WITHIN_CELL), 1, MOST_PARTS).astype(int)
+    within = WITHIN_WARM_CELL if setup.problem.law.thermal else WITHIN_CELL
+    parts = np.clip(np.ceil(found[np.argsort(middles)] / within), 1, MOST_PARTS).astype(int)
     ends = zip(coarse[:-1], coarse[1:], parts, strict=True)
     nodes = np.concatenate([*(np.linspace(low, high, n, endpoint=False) for low, high, n in ends), coarse[-1:]])
     finer = tensor_domain(domain.comm, [nodes], domain.grid.breakpoints)

@@ -96,7 +96,9 @@ class Solution:
 
     @cached_property
     def currents(self) -> dict[str, float] | None:
-        """Flux of every species from the first end to the second, in `current_unit`; None without two ends.
+        """Flux of every species, and with a temperature of energy, from the first end to the second, in `current_unit`.
+
+        None without two ends.
 
         mol/m^2/s in one dimension; in two and three integrated over the boundary; around an axis of the whole body.
         """
@@ -345,7 +347,7 @@ class Solution:
             for name, split in self.steady.flux_parts.items()
         }
         uphill = {"global": self.steady.is_globally_uphill, "local": self.steady.uphill_shares}
-        return {"flux_parts": parts, "uphill": uphill}
+        return ({"flux_parts": parts} if parts else {}) | {"uphill": uphill}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
@@ -370,14 +372,14 @@ class Solution:
                 for where, fluxes in totals.flux.items()
             },
             "current": {
-                where: value(sum(charges[name] * j for name, j in fluxes.items()), scales.current, f"A{per}")
+                where: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
                 for where, fluxes in totals.flux.items()
             },
             "charge": {
                 where: value(q, scales.surface_charge, f"C{per}") for where, q in self.steady.totals.charge.items()
             },
             "regime": self.regimes,
-            "force": self.forces or dict.fromkeys(problem.names),
+            "force": self.forces or dict.fromkeys(problem.quantities),
             "balance": currents.balance(totals, self.steady.mean_fluxes),
             "identity_residual": self.identity_residual,
             "entropy_production": value(self.steady.entropy_production, scales.flux, f"kT {flux_unit}"),
@@ -388,6 +390,9 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.law.thermal:
+            held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
+            summary["temperature"] = {where: t for where, t in held.items() if t is not None}
         return summary if self.converged else summary | self._failure_summary()
 
     def _failure_summary(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.observe import currents, flux_parts, forces, identity, uphill
+from pnp_exclusion.observe import currents, forces, identity, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
+from pnp_exclusion.observe.flux_parts import FluxParts, flux_part_densities
 from pnp_exclusion.observe.integrals import Integrals, integrals_of
 from pnp_exclusion.solver.steady import SteadyReport
 
@@ -96,23 +97,24 @@ class SteadyState:
 
     @cached_property
     def currents(self) -> dict[str, float] | None:
-        """Flux of every species from the first end to the second; None without two ends."""
+        """Flux of every species, and with a temperature of energy, from the first end to the second; None without two
+        ends."""
         if self.ends is None:
             return None
         first, second = (end.name for end in self.ends)
-        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.names}
+        return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.quantities}
 
     @cached_property
     def forces(self) -> dict[str, float] | None:
-        """``F_a`` in kT from the first end to the second; None without two ends."""
+        """``F_a`` in kT from the first end to the second, that on energy in ``1/T``; None without two ends."""
         return None if self.ends is None else forces.forces(self.ends)
 
     @cached_property
     def regimes(self) -> dict[str, str | None]:
         """Label of every species; None without two ends."""
         if self.ends is None or self.currents is None:
-            return dict.fromkeys(self.discretisation.problem.names)
-        driven = forces.is_driven(self.discretisation, self.ends)
+            return dict.fromkeys(self.discretisation.problem.quantities)
+        driven = forces.driven_uphill(self.discretisation, self.ends)
         none = {
             name: max(forces.NO_CURRENT * self.one_way[name], self._left_by_absence(name))
             if self.totals.passes(name)
@@ -178,22 +180,44 @@ class SteadyState:
         return self.integrals.entropy_production
 
     @cached_property
-    def flux_parts(self) -> dict[str, flux_parts.FluxParts]:
-        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`."""
-        return flux_parts.flux_parts(self.discretisation, self.axis, self.integrals.volume)
+    def flux_parts(self) -> dict[str, FluxParts]:
+        """Mean flux density along the axis from end to end, split; see `pnp_exclusion.observe.flux_parts`.
+
+        Nothing under a law with a temperature, which drives particles beside all of these.
+        """
+        problem = self.discretisation.problem
+        if problem.law.thermal:
+            return {}
+        parts = self._mechanisms[:-1].T.tolist()
+        return {
+            name: FluxParts(diffusion, drift, total - diffusion - drift)
+            for name, (diffusion, drift, total) in zip(problem.names, parts, strict=True)
+        }
+
+    @cached_property
+    def _mechanisms(self) -> np.ndarray:
+        """Means over the domain, ``(4, N)``: diffusion, drift and flux along the axis, and share that is uphill."""
+        discrete, axis = self.discretisation, self.axis
+        integrals = discrete.forms.integrals(
+            f"mechanisms along {axis}",
+            lambda: [*flux_part_densities(discrete, axis), *uphill.uphill_indicators(discrete)],
+        )
+        species = len(discrete.problem.species)
+        means = integrals / self.integrals.volume
+        return np.vstack([means[: 3 * species].reshape(species, 3).T, means[3 * species :]])
 
     @cached_property
     def is_globally_uphill(self) -> bool | None:
         """Whether all particles together run uphill, see `pnp_exclusion.observe.uphill`; None if that means nothing."""
         if self.ends is None or self.currents is None:
             return None
-        none = forces.NO_CURRENT * sum(self.one_way.values())
+        none = forces.NO_CURRENT * sum(self.one_way[name] for name in self.discretisation.problem.names)
         return uphill.is_globally_uphill(self.ends, self.currents, none)
 
     @cached_property
     def uphill_shares(self) -> dict[str, float]:
         """Share of the domain in which every species runs uphill; see `pnp_exclusion.observe.uphill`."""
-        return uphill.uphill_shares(self.discretisation, self.integrals.volume)
+        return dict(zip(self.discretisation.problem.names, self._mechanisms[-1].tolist(), strict=True))
 
     @cached_property
     def axis(self) -> int:

@@ -45,7 +45,7 @@ NODE_FOUND = 1e-6
 class Outcome(BaseModel):
     """What a solve was, beside its state; as in `pnp_exclusion.solution.solution.Solution`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants", defer_build=True)
 
     report: SteadyReport
     converged: bool
@@ -57,7 +57,7 @@ class Outcome(BaseModel):
 class Heading(BaseModel):
     """What of a file is text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants", defer_build=True)
 
     format: Literal["pnp_exclusion solution"]
     version: Literal[1]
@@ -302,9 +302,8 @@ def _case_on(path: Path, heading: Heading, domain: Domain) -> Case:
 
 def _require_fit(path: Path, case: Case, domain: Domain, components: int) -> None:
     """Raise `CaseError` if a case is not one of a domain and so many unknowns at a node."""
-    of_case = len(case.species) + int(case.model.electrostatics == "poisson")
     on_grid = not isinstance(case.domain, Gmsh | GivenMesh)
-    if (case.dimension, of_case, on_grid) != (domain.dimension, components, domain.grid is not None):
+    if (case.dimension, case.unknowns, on_grid) != (domain.dimension, components, domain.grid is not None):
         raise CaseError(path, ["is damaged: its case does not fit its mesh and unknowns"])
 
 

@@ -2,6 +2,7 @@
 
 See docs/numerics.md#first-guess:
 
+0. under a law with a temperature, this harmonic between the boundaries that hold it;
 1. every ``mu_a`` harmonic between the boundaries that hold it, or (`Start`) such that the densities of the species
    which pass are; constant where one boundary holds it;
 2. ``phi`` that makes every node electroneutral;
@@ -22,7 +23,7 @@ from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL, electrochemical_potential
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
@@ -63,9 +64,11 @@ class FirstGuess:
         discrete = self.discrete
         values = np.zeros_like(discrete.layout.at_nodes(discrete.values))
         mu = discrete.layout.indices(discrete.mu)
+        if INVERSE_TEMPERATURE in discrete.layout:
+            values[:, discrete.layout.index(INVERSE_TEMPERATURE)] = self._harmonic_inverse_temperature()
         straight = self.passing if start == "densities" else []
         for a in set(range(self.species)) - set(straight):
-            values[:, mu[a]] = self._harmonic(a)
+            values[:, mu[a]] = self._harmonic(a, values)
         if straight:
             self._straighten_densities(values, straight)
         discrete.values[:] = values.ravel()
@@ -115,7 +118,13 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
         return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
-    def _harmonic(self, a: int) -> np.ndarray:
+    def _harmonic_inverse_temperature(self) -> np.ndarray:
+        held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
+        levels = {h.tag: 1.0 / float(h.constant.value) for h in held}
+        temperatures = self._extended(levels, INVERSE_TEMPERATURE)
+        return 1.0 / np.clip(temperatures, min(levels.values()), max(levels.values()))
+
+    def _harmonic(self, a: int, values: np.ndarray) -> np.ndarray:
         """Return the harmonic extension of the held ``mu_a``; for a closed species, the value of its mean density."""
         held = self.discrete.constraints.values_of(self.discrete.mu[a])
         weakly = [rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]]
@@ -123,13 +132,20 @@ class FirstGuess:
             means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
-            return np.full(1, self.problem.law.free_energy.chemical_potentials(_packable(means))[a])
+            eta = self.problem.law.free_energy.chemical_potentials(_packable(means))[a]
+            # phi is zero as yet
+            return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
 
     def _mean_exchanged(self, species: str) -> float:
         """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""
         contents = [b.exchanged_fractions for b in self.problem.boundaries if species in b.exchanged_fractions]
         return sum(held[species] for held in contents) / len(contents) if contents else 0.0
+
+    def _offsets(self, values: np.ndarray) -> np.ndarray:
+        """Return ``eta_a - mu_a`` at unknowns ``(nodes, size)``, (species, nodes)."""
+        mu, eta, _ = self.discrete.potentials(values)
+        return eta - mu
 
     def _extended(self, levels: Mapping[int, float], unknown: str) -> np.ndarray:
         """Return the harmonic function with a level at every boundary that holds an unknown; ``(1,)`` if constant."""
@@ -169,12 +185,14 @@ class FirstGuess:
             ``(nodes, size)``, with ``mu`` of the other species.
         """
         discrete, problem, boundaries = self.discrete, self.problem, self.problem.boundaries
-        mu, charges = discrete.layout.indices(discrete.mu), problem.charges
-        potential: np.ndarray | float = 0.0
+        mu = discrete.layout.indices(discrete.mu)
         if problem.coupled:
             held = discrete.constraints.values_of(POTENTIAL)
             potential = self._extended({h.tag: float(h.constant.value) for h in held}, POTENTIAL) if held else 0.0
             values[:, discrete.layout.index(POTENTIAL)] = potential
+        zero = values.copy()
+        zero[:, mu] = 0.0
+        offsets = discrete.potentials(zero)[1]
         densities = {}
         for a in passing:
             name = problem.names[a]
@@ -186,12 +204,11 @@ class FirstGuess:
         if not problem.law.crowded:
             vacancy: np.ndarray | float = 1.0
         else:
-            others = sum(
-                np.exp(values[:, mu[b]] - charges[b] * potential) for b in range(self.species) if b not in passing
-            )
+            _, eta, _ = discrete.potentials(values)
+            others = sum(np.exp(eta[b]) for b in range(self.species) if b not in passing)
             vacancy = np.maximum(1.0 - sum(densities.values()), LEAST_SHARE) / (1.0 + others)
         for a, rho in densities.items():
-            values[:, mu[a]] = np.log(rho / vacancy) + charges[a] * potential
+            values[:, mu[a]] = np.log(rho / vacancy) - offsets[a]
 
     def _laplacian(self) -> fem.Form:
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
@@ -207,9 +224,10 @@ class FirstGuess:
         fixed = float(self.discrete.parameters.load_parameter.value) * self._nodal_fixed_charge()
         densities = problem.law.free_energy.densities
 
+        beta = self.discrete.inverse_temperature(self.discrete.unknown.x.array)
+
         def charge(phi: np.ndarray, q: np.ndarray, *mu: np.ndarray) -> np.ndarray:
-            eta = [mu_a - z * phi for mu_a, z in zip(mu, charges, strict=True)]
-            total: np.ndarray = problem.charge_density(densities(eta)[1:], q)
+            total: np.ndarray = problem.charge_density(densities(problem.law.eta(mu, charges, phi, beta))[1:], q)
             return total
 
         # charge falls with phi; halving the bracket to a tenth of kT/e is enough for Poisson to start from
@@ -315,9 +333,9 @@ class _NonlinearPoisson:
         self.potential = fem.Function(space, name="phi")
         self.step = fem.Function(space, name="step")
         frozen = discrete.layout.parts(self.frozen)
-        pairs = zip(discrete.mu, discrete.parameters.charges, strict=True)
-        eta = [frozen[mu] - charge * self.potential for mu, charge in pairs]
-        rho = discrete.problem.law.free_energy.densities(eta)[1:]
+        mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
+        eta = law.eta(mu, parameters.charges, self.potential, frozen.get(INVERSE_TEMPERATURE), parameters.law)
+        rho = law.free_energy.densities(eta)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))

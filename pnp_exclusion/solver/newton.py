@@ -13,7 +13,7 @@ import numpy as np
 from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.callbacks import Callbacks
@@ -32,6 +32,8 @@ CLIPPED_STEP = 2.0
 """kT."""
 UNDISTURBED_STEP = 0.5
 """kT: no limiter shortens such steps of ``eta``."""
+LARGEST_COOLING, LARGEST_HEATING = 0.5, 0.3
+"""Of the inverse temperature: by what it may rise, or fall, in a step."""
 SETTLED_STEP = 0.3
 """kT: after a smaller step no other cells become steep, so that what is solved stays the same."""
 SMALL_STEP = 0.05
@@ -334,19 +336,33 @@ class NewtonSolver:
             self._smallest_step, self._steps_without_progress = change, 0
         else:
             self._steps_without_progress += 1
-        self._shortened = False
+        self._shortened = self._limit_temperature(x, y)
         is_small = change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP
         if self._limiter == "line search" or is_small or not np.isfinite(change):
-            return False
+            return self._shortened
         limit = damped if self._limiter == "damp" else clipped
         electric = full[:, [layout.index(POTENTIAL)]] * self._charges if POTENTIAL in layout else 0.0
         mu = layout.indices(self.discrete.mu)
         step = full[:, mu] - electric
         limited = limit(step)
-        self._shortened = self._any(not np.array_equal(step, limited))
-        if self._shortened:
+        is_limited = self._any(not np.array_equal(step, limited))
+        if is_limited:
             layout.at_nodes(y.array_w)[:, mu] = -(limited + electric)
+        self._shortened |= is_limited
         return self._shortened
+
+    def _limit_temperature(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
+        """Shorten steps of the inverse temperature, which must stay positive; return whether any is."""
+        layout = self.discrete.layout
+        if INVERSE_TEMPERATURE not in layout:
+            return False
+        position = layout.index(INVERSE_TEMPERATURE)
+        now, step = layout.at_nodes(x.array_r)[:, position], layout.at_nodes(y.array_w)[:, position]
+        limited = np.clip(step, -LARGEST_COOLING * now, LARGEST_HEATING * now)
+        if not self._any(not np.array_equal(step, limited)):
+            return False
+        step[:] = limited
+        return True
 
     def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int | None:
         _, step_norm, residual_norm = norms

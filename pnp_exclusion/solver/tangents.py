@@ -55,8 +55,8 @@ class TangentSolver:
 
     Built once, it serves every state that the discretisation takes on, after `renew`. All methods are collective.
     Derivatives are arrays ``(boundaries, N)`` of the fluxes out of the domain, for every species that a boundary
-    holds; 0 for the others, whose fluxes are given. They raise `ConvergenceError` if the linear system cannot be
-    solved.
+    holds, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They raise
+    `ConvergenceError` if the linear system cannot be solved.
 
     settings
         As the steady solver's: preset of linear solver and PETSc options.
@@ -243,10 +243,10 @@ class TangentSolver:
         self._jacobian.mult(self._tangent, self._residual)
         change = self._residual.array_r + column
         problem = self.discrete.problem
-        fluxes = np.zeros((len(problem.boundaries), len(problem.species)))
+        fluxes = np.zeros((len(problem.boundaries), len(problem.quantities)))
         for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
-            if unknown in self.discrete.mu:
-                fluxes[tag, self.discrete.mu.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
+            if unknown in self.discrete.entropic:
+                fluxes[tag, self.discrete.entropic.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
         return np.asarray(self._comm.allreduce(fluxes, op=MPI.SUM))
 
     def _charges(self, column: np.ndarray) -> np.ndarray:

@@ -62,6 +62,8 @@ def threshold(case: CaseLike, species: str, comm: MPI.Comm = MPI.COMM_WORLD) -> 
     """
     here = as_solution(case, comm)
     path, reason = here.setup.case.path, why_not(here.discretisation)
+    if not reason and here.discretisation.problem.law.thermal:
+        reason = "a threshold is that of a field or voltage at one temperature; [diagram] finds where currents vanish"
     if reason:
         raise CaseError(path, [reason])
     drive, state = drive_of(here), steady_of(here)

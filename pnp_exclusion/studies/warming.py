@@ -14,7 +14,7 @@ from pnp_exclusion.case.case import Case, make_case
 from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import flux_parts, sample
-from pnp_exclusion.physics.laws import BUILT_IN
+from pnp_exclusion.physics.laws import OF_IONS
 from pnp_exclusion.runtime.compilation import cache_folder
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.solution import Solution
@@ -57,8 +57,8 @@ def standard_case(law: str, dimension: int, degree: int) -> Case:
 
 
 def standard_cases() -> Iterator[Case]:
-    """Yield the standard case for every law, dimension and degree."""
-    for dimension, law, degree in product(SHAPES, BUILT_IN, DEGREES):
+    """Yield the standard case for every law of ions, dimension and degree."""
+    for dimension, law, degree in product(SHAPES, OF_IONS, DEGREES):
         yield standard_case(law, dimension, degree)
 
 

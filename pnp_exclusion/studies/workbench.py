@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from mpi4py import MPI
 
+from pnp_exclusion.case.base import Table, plain
 from pnp_exclusion.case.boundary_tables import KINDS
 from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.law_tables import TABLES
+from pnp_exclusion.case.law_tables import TABLES, Model
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.tables import CaseTables, GivenMesh, Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
@@ -171,13 +172,13 @@ def _structure(name: str, table: Any) -> Any:
     """Return what is more than numbers of a table of a case, or of an array of them."""
     if isinstance(table, list):
         return [_structure(name, entry) for entry in table]
-    if table is None:
-        return None
-    written = table.model_dump(mode="json", exclude_none=True)
+    if not isinstance(table, Table):
+        return table
+    written = plain(table)
     for key in NUMBERS.get(name, ()):
         if key in written:
             written[key] = _without_values(written[key])
-    if name == "model":
+    if isinstance(table, Model):
         exchange = table.flux_law.exchange
         written["exchange"] = getattr(exchange, "__qualname__", type(exchange).__name__)
     if "field" in written:

@@ -11,6 +11,7 @@ NAMES = (
     "compare",
     "sweep",
     "lattice",
+    "gas",
     "iv",
     "capacitance",
     "couple",

@@ -16,7 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
     add_output(parser)
-    parser.add_argument("--laws", help="separated by commas (default: all that are built in)")
+    parser.add_argument("--laws", help="separated by commas (default: all that are built in for ions)")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
@@ -24,9 +24,9 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, failure, read
     from pnp_exclusion.output.report import comparison_table
-    from pnp_exclusion.physics.laws import BUILT_IN
+    from pnp_exclusion.physics.laws import OF_IONS
 
-    names = list(BUILT_IN) if arguments.laws is None else laws("--laws", arguments.laws)
+    names = list(OF_IONS) if arguments.laws is None else laws("--laws", arguments.laws)
     cases = {law: read(arguments.case, law) for law in names}
     solutions = {}
     with Job(arguments, petsc_options) as job:

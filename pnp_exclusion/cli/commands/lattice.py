@@ -1,10 +1,11 @@
-"""``lattice``: the exchange process beside its continuum."""
+"""``lattice``: the exchange process beside its continuum, or a lattice whose particles carry energy beside theory."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pnp_exclusion.cli.commands.words import add_case, add_output, numbers
@@ -15,12 +16,16 @@ from pnp_exclusion.verification import LARGEST_SIZE
 
 if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case
+    from pnp_exclusion.case.lattice_tables import LatticeCase
     from pnp_exclusion.output.job import Job
+    from pnp_exclusion.particles.replicas import Progress
     from pnp_exclusion.verification.compare import LatticeSettings
     from pnp_exclusion.verification.continuum import Continuum
 
 HELP = "run the lattice process of a case and compare it with the continuum"
 INTERRUPTED = 130
+DEFAULT_SIZES = "32,64,128,256"
+DEFAULT_SIZES_WITH_ENERGY = "8,16"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +33,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_case(parser)
     add_output(parser)
     parser.add_argument(
-        "--sizes", default="32,64,128,256", help=f"numbers of sites, at most {LARGEST_SIZE} (default: %(default)s)"
+        "--sizes",
+        help=f"numbers of sites, at most {LARGEST_SIZE} (default: {DEFAULT_SIZES}); where particles carry energy of "
+        f"sites or cells (default: {DEFAULT_SIZES_WITH_ENERGY})",
     )
     parser.add_argument(
         "--replicas", type=int, help="independent copies of each size (default: 4, with --relaxation 1000)"
@@ -37,13 +44,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--time",
         type=float,
         help="time measured by each copy of the largest size, in L^2/D, the case's unit of time; a size n runs "
-        "(largest/n)^2 times longer (default: 50 diffusion times, length^2/D of the channel)",
+        "(largest/n)^2 times longer (default: 50 diffusion times, length^2/D of the channel); where particles carry "
+        "energy, in (n + 1)^2 lattice units for every n",
     )
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument(
         "--form",
         choices=["linear", "exponential"],
-        default="linear",
         help="of the rates in the field (default: linear)",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes; under mpiexec the ranks share the copies")
@@ -57,15 +64,22 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve the continuum, run the process at every size (or its relaxation), compare, write."""
-    sizes = sorted({int(size) for size in _positive("--sizes", arguments.sizes, int)})
+    sizes = sorted({int(size) for size in _positive("--sizes", arguments.sizes or DEFAULT_SIZES, int)})
     times = _positive("--relaxation", arguments.relaxation, float) if arguments.relaxation else None
     _require_sense(arguments, sizes)
     fenicsx.initialise_petsc(petsc_options)
+    from mpi4py import MPI
+
+    from pnp_exclusion.case.lattice_tables import read_lattice_case
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.verification.compare import LatticeSettings
 
+    with_energy = on_rank_zero(MPI.COMM_WORLD, lambda: read_lattice_case(arguments.case))
+    if with_energy is not None:
+        return _measure_energy(arguments, petsc_options, with_energy)
     # without fields, which a relaxation demands, both forms are the same, and this one suits every size
-    sizes, form = ([max(sizes)], "exponential") if times else (sizes, arguments.form)
+    sizes, form = ([max(sizes)], "exponential") if times else (sizes, arguments.form or "linear")
     settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
     case = read(arguments.case)
     with Job(arguments, petsc_options) as job:
@@ -120,7 +134,7 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     from pnp_exclusion.verification.report import as_json, table, verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    comparison = compare_with_lattice(continuum, settings, communicator, job.console.progress)
+    comparison = compare_with_lattice(continuum, settings, communicator, _progress(job))
     if comparison.runs:
         job.folder.draw("lattice_profiles.png", "verification.plots.draw_profiles", title, comparison)
     if len(comparison.runs) > 1:
@@ -130,6 +144,11 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     return lines, comparison.failure or (INTERRUPTED if comparison.interrupted else 0)
 
 
+def _progress(job: Job) -> Callable[[int, Progress], None]:
+    """Say how far the run of a size is."""
+    return lambda sites, progress: job.console.progress(f"n = {sites}", progress)
+
+
 def _relax(
     job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
 ) -> tuple[list[str], Ending]:
@@ -137,13 +156,42 @@ def _relax(
     from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    relaxation = relax_step(continuum, settings, times, communicator, job.console.progress)
+    relaxation = relax_step(continuum, settings, times, communicator, _progress(job))
     if relaxation is None:
         return [relaxation_verdict(None)], INTERRUPTED
     job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)
     job.folder.write_json("lattice.json", lambda: relaxation_as_json(relaxation))
     lines = [*columns(relaxation_table(relaxation)), relaxation_verdict(relaxation)]
     return lines, INTERRUPTED if relaxation.result.interrupted else 0
+
+
+def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str], case: LatticeCase) -> int:
+    """Run a lattice whose particles carry energy at every size, compare, write."""
+    from pnp_exclusion.output.job import Job
+    from pnp_exclusion.output.results import versions
+    from pnp_exclusion.studies.energy.report import as_json, table, verdict
+    from pnp_exclusion.studies.energy.run import DEFAULT_REPLICAS, EnergySettings, measure_energy
+
+    for option in ("form", "relaxation"):
+        if getattr(arguments, option) is not None:
+            raise UsageError(f"--{option} is not for a lattice whose particles carry energy")
+    wanted = arguments.sizes or DEFAULT_SIZES_WITH_ENERGY
+    sizes = sorted({int(size) for size in _positive("--sizes", wanted, int)})
+    replicas = arguments.replicas or DEFAULT_REPLICAS
+    settings = EnergySettings(sizes, replicas, arguments.time, arguments.seed, arguments.workers)
+    with Job(arguments, petsc_options) as job:
+        communicator = job.comm if job.comm.size > 1 else None
+        campaign = measure_energy(case, settings, communicator, _progress(job))
+        if campaign.runs and case.output.pictures:
+            job.folder.draw("lattice_profiles.png", "studies.energy.plots.draw_energy", case.title, campaign)
+        manifest = {"case": case.as_written(), "command_line": sys.argv[1:]}
+        job.folder.write_json("manifest.json", lambda: manifest | {"versions": versions(), "ranks": job.comm.size})
+        job.folder.write_json("summary.json", lambda: as_json(campaign))
+        job.complete()
+    job.print_lines([*columns(table(campaign)), verdict(campaign)])
+    if campaign.failure:
+        raise campaign.failure
+    return INTERRUPTED if campaign.interrupted else 0
 
 
 def _positive(option: str, text: str, kind: type[int] | type[float]) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import ConvergenceError
@@ -32,8 +32,6 @@ STARTS = 32
 """States that are kept to start others from; older ones go."""
 SHARP = 1e-12
 """kT, and relative: how sharply a root is bracketed."""
-BEST_SHARP = 1e-4
-"""Of the range: how sharply the best loads are found; powers there are flat, and good to its square."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,9 @@ def drive_of(solution: Solution) -> Drive:
     return Drive(
         names,
         np.array([solution.forces[name] for name in names]),
-        np.array([charges[name] for name in names]),
-        first.potential - second.potential if problem.coupled else None,
+        np.array([charges.get(name, 0.0) for name in names]),
+        # with a temperature a voltage is no force by itself
+        first.potential - second.potential if problem.coupled and not problem.law.thermal else None,
     )
 
 
@@ -77,7 +76,7 @@ def steady_of(solution: Solution, value: float = 0.0) -> Steady:
     assert solution.steady.currents is not None
     assert solution.forces is not None
     names = passing(solution.discretisation)
-    rows = [solution.discretisation.problem.names.index(name) for name in names]
+    rows = [solution.discretisation.problem.quantities.index(name) for name in names]
     return Steady(
         value,
         np.array([solution.steady.currents[name] for name in names]),
@@ -97,16 +96,6 @@ def parameter_of(solution: Solution, species: str) -> tuple[DrivingParameter, fl
         return voltage_parameter(case, scales, (first.name, second.name)), first.potential - second.potential
     now = solution.forces[species]
     return force_parameter(case, scales, species, now, from_end_to_end(solution.discretisation)), now
-
-
-def greatest[Point](
-    at: Callable[[float], Point], quantity: Callable[[Point], float], top: float, known: Iterable[Point]
-) -> Point:
-    """Return the point with the greatest quantity under loads from zero to ``top``, or of those known already."""
-    found = minimize_scalar(
-        lambda share: -quantity(at(share * top)), bounds=(0.0, 1.0), method="bounded", options={"xatol": BEST_SHARP}
-    )
-    return max([at(float(found.x) * top), *known], key=quantity)
 
 
 class Channel:

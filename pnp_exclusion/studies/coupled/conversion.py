@@ -17,15 +17,19 @@ Units are the caller's: currents times forces are powers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
 
 type Array = NDArray[np.float64]
 
 LEAST_COUPLING = 1e-9
 """Of the geometric mean of the diagonal: a coefficient below it is rounding, and couples nothing."""
+BEST_SHARP = 1e-4
+"""Of the range: how sharply the best loads are found; powers there are flat, and good to its square."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +131,13 @@ def trade_off(figure_of_merit: float, share_of_power: ArrayLike) -> tuple[Array,
     efficient: Array = 0.5 * share / (share / (1.0 + root) + loss)
     wasteful: Array = 0.5 * share / (1.0 + root + loss)
     return efficient, wasteful
+
+
+def greatest[Point](
+    at: Callable[[float], Point], quantity: Callable[[Point], float], top: float, known: Iterable[Point]
+) -> Point:
+    """Return the point with the greatest quantity under loads from zero to ``top``, or of those known already."""
+    found = minimize_scalar(
+        lambda share: -quantity(at(share * top)), bounds=(0.0, 1.0), method="bounded", options={"xatol": BEST_SHARP}
+    )
+    return max([at(float(found.x) * top), *known], key=quantity)

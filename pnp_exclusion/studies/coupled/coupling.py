@@ -15,8 +15,8 @@ from pnp_exclusion.observe.forces import SAME
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_solution, settings_of
 from pnp_exclusion.solver.tangents import TangentSolver
-from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, greatest, steady_of
-from pnp_exclusion.studies.coupled.conversion import Conversion
+from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, steady_of
+from pnp_exclusion.studies.coupled.conversion import Conversion, greatest
 from pnp_exclusion.studies.coupled.directions import (
     SALINITY,
     VOLTAGE,
@@ -31,6 +31,7 @@ from pnp_exclusion.studies.coupled.electrolyte import Electrolyte, electrolyte
 from pnp_exclusion.studies.coupled.ends import why_not
 from pnp_exclusion.studies.coupled.equilibrium import AT_REST, drive_parameter, equilibrium
 from pnp_exclusion.studies.coupled.finite_drive import StirringConductances, conductances, stirring_conductances
+from pnp_exclusion.studies.coupled.heat import HeatTransport, heat_transport
 from pnp_exclusion.studies.coupled.response import Response, response
 
 type Array = NDArray[np.float64]
@@ -108,6 +109,8 @@ class Coupling:
         To each driving force, by exact tangents; holds Onsager's matrix.
     conversion
         None with a single force.
+    heat
+        Under a law with a temperature.
     """
 
     solution: Solution
@@ -116,6 +119,7 @@ class Coupling:
     response: Response
     electrolyte: Electrolyte | None
     conversion: EnergyConversion | None
+    heat: HeatTransport | None = None
 
     @property
     def onsager(self) -> Array:
@@ -188,10 +192,14 @@ def couple(
     found = None
     if drive.voltage is not None and drive.charges.any():
         assert solution.steady.ends is not None
-        contents = solution.steady.ends[0].rho
-        rho, vacancy = np.array([contents[name] for name in drive.species]), 1.0 - sum(contents.values())
+        contents, names = solution.steady.ends[0].rho, solution.discretisation.problem.names
+        rho, vacancy = np.array([contents[name] for name in drive.species]), 1.0 - sum(contents[a] for a in names)
         found = electrolyte(tangent, drive.charges, rho, vacancy, solution.discretisation.problem.law.free_energy)
-    coupling = Coupling(solution, drive, steady, tangent, found, None)
+    heat = None
+    if solution.discretisation.problem.law.thermal:
+        assert solution.steady.ends is not None
+        heat = heat_transport(tangent, solution.steady.ends[0])
+    coupling = Coupling(solution, drive, steady, tangent, found, None, heat)
     if pair is None:
         return coupling
     strengths = _strengths(steady, pair)

@@ -45,7 +45,8 @@ class Drive:
     charges
         ``z_a`` (N,).
     voltage
-        Drop of the electric potential from the first end to the second, kT/e; None with imposed fields.
+        Drop of the electric potential from the first end to the second, kT/e; None with imposed fields or a
+        temperature.
     """
 
     species: tuple[str, ...]

@@ -17,7 +17,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.case.tables import FieldTable
-from pnp_exclusion.physics.laws import FreeEnergy
+from pnp_exclusion.physics.free_energies import FreeEnergy
 
 type Array = NDArray[np.float64]
 type DrivingParameter = Callable[[float], Case]
@@ -99,6 +99,17 @@ def contents_parameter(
         return _with_boundaries(case, changes)
 
     return at
+
+
+def with_state(
+    case: Case, ends: tuple[str, str], fractions: Mapping[str, float], temperature: float, potential: float | None
+) -> Case:
+    """Return a dimensionless case whose two ends hold the same contents at one temperature, and potential if any."""
+    held = {"fraction": dict(fractions), "temperature": _plain(temperature)}
+    held |= {"chemical_potential": {}, "inverse_temperature": None}
+    if potential is not None:
+        held["potential"] = _plain(potential)
+    return _with_boundaries(case, dict.fromkeys(ends, held))
 
 
 def _contents(case: Case, scales: Scales, fractions: Mapping[str, float]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_exclusion.physics.laws import FreeEnergy, IdealGas, LatticeGas
+from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
 from pnp_exclusion.studies.coupled.response import Response
 
 type Array = NDArray[np.float64]

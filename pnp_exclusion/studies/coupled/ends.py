@@ -8,11 +8,12 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.forces import end_tags
+from pnp_exclusion.physics.energy import ENERGY
 
 
 def passing(discrete: Discretisation) -> tuple[str, ...]:
-    """Names of the species that pass from end to end: all but the closed ones, which no boundary holds."""
-    return tuple(name for name in discrete.problem.names if name not in discrete.problem.conserved)
+    """Names of what passes from end to end: all species but the closed ones, which no boundary holds, and energy."""
+    return tuple(name for name in discrete.problem.quantities if name not in discrete.problem.conserved)
 
 
 def from_end_to_end(discrete: Discretisation) -> np.ndarray:
@@ -41,17 +42,19 @@ def why_not(discrete: Discretisation) -> str:
     if tags is None:
         return "coupled transport is that between two boundaries that hold densities, and there are not just two"
     open_species = passing(discrete)
-    if not open_species:
+    if not set(open_species) - {ENERGY}:
         return "no species can pass: no boundary holds any of them"
     for boundary in (problem.boundaries[tag] for tag in tags):
-        missing = [name for name in open_species if name not in boundary.dirichlet_fractions]
+        missing = [name for name in open_species if not boundary.supplies(name)]
         if missing:
             return (
                 f'[[boundaries]] "{boundary.where}" does not hold {" and ".join(missing)}: for coupled transport both '
                 'ends must hold every species that passes; make it a kind = "reservoir"'
             )
     for tag, boundary in enumerate(problem.boundaries):
-        for name in problem.names:
+        if boundary.temperature is not None and tag not in tags:
+            return f'[[boundaries]] "{boundary.where}" gives or takes heat; for coupled transport only reservoirs may'
+        for name in problem.quantities:
             if discrete.weak_form.outward_flux(tag, name) is not None:
                 return (
                     f'[[boundaries]] "{boundary.where}" lets {name} through at a given rate; for coupled transport '

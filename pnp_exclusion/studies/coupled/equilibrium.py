@@ -14,6 +14,7 @@ from scipy.optimize import NoConvergence, broyden1
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.studies.coupled.channel import drive_of
@@ -23,6 +24,7 @@ from pnp_exclusion.studies.coupled.driving_parameters import (
     contents_parameter,
     force_parameter,
     voltage_parameter,
+    with_state,
 )
 from pnp_exclusion.studies.coupled.ends import from_end_to_end
 
@@ -62,9 +64,12 @@ def equilibrium(solution: Solution, drive: Drive) -> Solution:
 def equilibrium_case(solution: Solution, drive: Drive) -> Case:
     """Return the case without driving forces.
 
+    With a temperature both reservoirs hold what is half-way between theirs, in ``mu_a/T`` and ``1/T``.
     With Poisson both reservoirs hold what is half-way between theirs, in chemical potentials (the geometric mean of
     dilute salts), at one electric potential. With imposed fields the reservoirs stay, and uniform fields balance them.
     """
+    if solution.discretisation.problem.law.thermal:
+        return _half_way(solution, drive)
     if drive.voltage is not None:
         first, second = _ends(solution)
         level = _salinity_parameter(solution, drive, dict.fromkeys(drive.species, 0.0))(0.0)
@@ -82,6 +87,8 @@ def drive_parameter(
     away.
     """
     if weakly_imposed(solution.discretisation.problem):
+        return None
+    if solution.discretisation.problem.law.thermal:
         return None
     if drive.voltage is None:
         load = pair[0].name
@@ -115,6 +122,22 @@ def _spanned(one: Direction, voltage: Direction, salinity: Direction) -> bool:
 def _ends(solution: Solution) -> tuple[str, str]:
     assert solution.steady.ends is not None
     return solution.steady.ends[0].name, solution.steady.ends[1].name
+
+
+def _half_way(solution: Solution, drive: Drive) -> Case:
+    assert solution.steady.ends is not None
+    problem, (first, second) = solution.discretisation.problem, solution.steady.ends
+    law, middle = problem.law, {name: 0.5 * (first.mu[name] + second.mu[name]) for name in drive.species}
+    potential = 0.5 * (first.potential + second.potential) if problem.coupled else None
+    beta = -middle[ENERGY]
+    # closed species are in no reservoir
+    mu = [middle.get(name, -np.inf) for name in problem.names]
+    rho = law.free_energy.densities(law.eta(mu, problem.charges, potential, beta))[1:]
+    fractions = {a: float(x) for a, x in zip(problem.names, rho, strict=True) if a in drive.species}
+    if potential is not None:
+        potential += problem.potential_reference
+    ends = (first.name, second.name)
+    return with_state(solution.setup.case, ends, fractions, 1.0 / beta, potential)
 
 
 def _salinity_parameter(solution: Solution, drive: Drive, direction: dict[str, float]) -> DrivingParameter:

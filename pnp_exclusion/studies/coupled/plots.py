@@ -61,15 +61,18 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
         save(figure, path)
 
 
-def draw_branches(axis: Axes, linear: Conversion, greatest: float, colour: str, label: str) -> None:
+def draw_branches(
+    axis: Axes, linear: Conversion, greatest: float, colour: str, label: str, carnot: float = 1.0
+) -> None:
     """Draw both branches of the trade-off, and mark greatest efficiency and greatest power."""
     merit = linear.figure_of_merit
     if not merit > 0.0:
         return
-    efficient, wasteful = trade_off(merit, SHARES)
+    efficient, wasteful = (carnot * branch for branch in trade_off(merit, SHARES))
+    best = carnot * linear.efficiency_at_best_power
     axis.plot(SHARES * greatest, efficient, color=colour, label=f"{label}, Z = {merit:.3g}")
     axis.plot(SHARES * greatest, wasteful, "--", color=colour, label="the same, loads below that of greatest power")
-    axis.plot(greatest, linear.efficiency_at_best_power, "s", color=colour, markersize=5, label="greatest power")
+    axis.plot(greatest, best, "s", color=colour, markersize=5, label="greatest power")
     top = int(np.argmax(efficient))
     axis.plot(SHARES[top] * greatest, efficient[top], "^", color=colour, markersize=6, label="greatest efficiency")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pnp_exclusion.output.text import columns
 from pnp_exclusion.studies.coupled.coupling import Coupling, EnergyConversion, PowerPoint
 from pnp_exclusion.studies.coupled.directions import asymmetry, in_directions
 from pnp_exclusion.studies.coupled.entropy import EntropyProfile
+from pnp_exclusion.studies.coupled.heat import HeatTransport
 from pnp_exclusion.studies.coupled.units import Units, in_units, shown
 
 UNEQUAL = 1e-6
@@ -59,6 +61,8 @@ def as_json(coupling: Coupling) -> dict[str, Any]:
         }
     if coupling.electrolyte is not None:
         content["electrolyte"] = _electrolyte(coupling, units)
+    if coupling.heat is not None:
+        content["heat"] = asdict(coupling.heat)
     if coupling.conversion is not None:
         content["conversion"] = _conversion(coupling, coupling.conversion, units)
     return content
@@ -158,6 +162,8 @@ def table(coupling: Coupling) -> list[str]:
         lines.append(f"asymmetry {asymmetry(coupling.response.to_fields):.1e} if fields exert the forces")
     if coupling.electrolyte is not None:
         lines += _electrolyte_lines(coupling, units)
+    if coupling.heat is not None:
+        lines += _heat_lines(coupling.heat)
     if coupling.conversion is not None:
         lines += _conversion_lines(coupling, coupling.conversion, units)
     return lines
@@ -172,6 +178,14 @@ def _electrolyte_lines(coupling: Coupling, units: Units) -> list[str]:
     if found.permeability is not None:
         rows.append(["permeability", shown(found.permeability, units.permeability)])
     return ["", *columns(rows)]
+
+
+def _heat_lines(heat: HeatTransport) -> list[str]:
+    rows = [
+        ["species", "transported energy", "Seebeck coefficient"],
+        *([name, f"{carried:.6g}", f"{heat.seebeck[name]:.6g}"] for name, carried in heat.transported_energy.items()),
+    ]
+    return ["", *columns(rows), f"heat conductance {heat.heat_conductance:.6g}; energies count from rest"]
 
 
 def _conversion_lines(coupling: Coupling, conversion: EnergyConversion, units: Units) -> list[str]:

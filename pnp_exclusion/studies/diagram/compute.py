@@ -27,7 +27,7 @@ from pnp_exclusion.errors import CaseError
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.pool import executor_for
 from pnp_exclusion.studies.diagram import arrangement
-from pnp_exclusion.studies.diagram.ends import ends_of
+from pnp_exclusion.studies.diagram.ends import ends_of, flowing
 from pnp_exclusion.studies.diagram.exact import exact_lines
 from pnp_exclusion.studies.diagram.plane import Plane, planes_of
 from pnp_exclusion.studies.diagram.readings import Reading, reader_of
@@ -121,8 +121,8 @@ class Diagram:
 
     @property
     def species(self) -> list[str]:
-        """Names of the species, in the order of every array over them."""
-        return self.plane.case.species_names
+        """Names of the species that pass, and with a temperature energy, in the order of every array over them."""
+        return flowing(self.plane.case)
 
 
 def diagrams_of(
@@ -158,7 +158,7 @@ def make_diagram(plane: Plane, read: Callable[[Array], list[Reading]]) -> Diagra
 class _Maker:
     def __init__(self, plane: Plane, read: Callable[[Array], list[Reading]]) -> None:
         self.plane = plane
-        self.count = len(plane.case.species)
+        self.count = len(flowing(plane.case))
         self._read = read
         self.points: list[Array] = []
         self.readings: list[Reading] = []

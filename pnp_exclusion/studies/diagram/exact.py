@@ -8,7 +8,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.tables import FieldTable, Interval
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.exact import StationaryState, StationaryStateNotFound, stationary_state
-from pnp_exclusion.studies.diagram.ends import contents_of, works_of
+from pnp_exclusion.studies.diagram.ends import contents_of, passing, works_of
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
 from pnp_exclusion.studies.diagram.trace import Line, trace
@@ -46,4 +46,5 @@ def _applies(case: Case) -> bool:
     constant = not any(isinstance(species.field, FieldTable) for species in case.species)
     uniform = all(region.diffusivity is None for region in case.regions)
     plain = constant and uniform and isinstance(case.domain, Interval)
-    return stirring and plain and case.model.electrostatics == "imposed"
+    open_ = len(passing(case)) == len(case.species)
+    return stirring and plain and open_ and case.model.electrostatics == "imposed"

@@ -14,7 +14,7 @@ from pnp_exclusion.case.keys import CaseKeyError, set_key
 from pnp_exclusion.case.tables import Interval
 from pnp_exclusion.case.varied import VariedCases
 from pnp_exclusion.errors import CaseError
-from pnp_exclusion.studies.diagram.ends import reservoirs
+from pnp_exclusion.studies.diagram.ends import passing, reservoirs
 from pnp_exclusion.studies.diagram.samples import Array, lattice
 
 PLANS = ("sweep", "diagram")
@@ -95,11 +95,13 @@ def _require_two_reservoirs(case: Case, path: Path) -> None:
     if len(reservoirs(case)) != 2:
         raise CaseError(path, ["[diagram]: species must flow between two boundaries that hold all of them"])
     for boundary in case.boundaries:
-        partly = 0 < len(boundary.amounts) < len(case.species)
-        if partly or boundary.fluxes:
-            mistake = f'[diagram]: species must not pass a third boundary, but "{boundary.where}" lets some through'
+        partly = 0 < len(boundary.held) < len(passing(case))
+        heats = boundary.held_temperature is not None and not boundary.held
+        if partly or heats or boundary.fluxes:
+            what = "heat" if heats else "some"
+            mistake = f'[diagram]: species must not pass a third boundary, but "{boundary.where}" lets {what} through'
             raise CaseError(path, [mistake])
-    if case.model.electrostatics == "imposed" and not isinstance(case.domain, Interval):
+    if any(species.field is not None for species in case.species) and not isinstance(case.domain, Interval):
         raise CaseError(path, ["[diagram]: imposed fields are for intervals, where they have one direction"])
 
 

@@ -19,6 +19,7 @@ from pnp_exclusion.runtime.pool import results_of
 from pnp_exclusion.runtime.worker import worker_state
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
+from pnp_exclusion.studies.diagram.ends import flowing
 from pnp_exclusion.studies.diagram.plane import Plane
 from pnp_exclusion.studies.diagram.samples import Array
 from pnp_exclusion.studies.neighbours import Neighbours
@@ -30,7 +31,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Reading:
-    """A steady state between two reservoirs, from the first to the second; one value a species, in their order.
+    """A steady state between two reservoirs, from the first to the second; one value for everything that flows.
 
     excess
         Its current in units of what one kT more of its own force would drive through the same profile,
@@ -58,11 +59,11 @@ class Reading:
 
 def reading_of(solution: Solution) -> Reading:
     """Read a solution with two ends."""
-    names = solution.discretisation.problem.names
+    names = flowing(solution.case)
     currents, forces = solution.currents or {}, solution.forces or {}
-    dimensionless = solution.steady.currents or {}
+    dimensionless, drives = solution.steady.currents or {}, _own_conductance(solution)
     return Reading(
-        excess=tuple(float(dimensionless[name] / drive) for name, drive in _own_conductance(solution).items()),
+        excess=tuple(float(dimensionless[name] / drives[name]) for name in names),
         current=tuple(float(currents[name]) for name in names),
         force=tuple(float(forces[name]) for name in names),
         regime=tuple(solution.regimes[name] or "" for name in names),
@@ -77,7 +78,7 @@ def _own_conductance(solution: Solution) -> dict[str, float]:
         return solution.steady.mean_fluxes
     unit = np.sqrt(np.diagonal(solution.steady.resistance))
     conductance = np.diagonal(np.linalg.inv(solution.steady.resistance / np.outer(unit, unit))) / unit**2
-    return dict(zip(solution.discretisation.problem.names, conductance.tolist(), strict=True))
+    return dict(zip(solution.discretisation.problem.quantities, conductance.tolist(), strict=True))
 
 
 class PlaneSolver:
@@ -102,7 +103,7 @@ class PlaneSolver:
             reason = error.mistakes[0]
         except ConvergenceError as error:
             reason = str(error).splitlines()[0].removesuffix(". Tried:")
-        return Reading((np.nan,) * len(self._plane.case.species), failure=reason)
+        return Reading((np.nan,) * len(flowing(self._plane.case)), failure=reason)
 
     def _solve(self, case: Case, point: Array) -> Solution:
         workbench = self._workbench

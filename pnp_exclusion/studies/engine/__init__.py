@@ -1,12 +1,13 @@
-"""Two membranes in a loop between two reservoirs: power from salinity, at one temperature.
+"""Two legs in a loop between two reservoirs: power from a difference of salinity, or of temperature.
 
-The isothermal twin of the circular engine of Benenti, Casati, Marchesoni, Wang, Phys. Rev. E 106, 044104 (2022):
-charges go round a loop of two legs of unlike selectivity, as particles do there; the salinity difference stands for
-that of temperature, the salt that crosses for heat, and Carnot's efficiency is 1. In practice: reverse electrodialysis.
+The circular engine of Benenti, Casati, Marchesoni, Wang, Phys. Rev. E 106, 044104 (2022). What circulates goes through
+one leg and comes back through the other; a driver, the difference between the reservoirs, moves it, and it works
+against a load. The legs are either
 
-What floats: the electric potential between the reservoirs, which takes the value at which no net charge flows from one
-to the other (of each ion by itself there is a net flow: both legs let salt down). What is held: the contents of both
-reservoirs, large enough to keep them. What a load is: the reservoir at the second end is parted into a chamber for each
-leg, of the same contents; ideal reversible electrodes join the chambers through the load, so that they differ in
-potential by the load's voltage ``U`` and the loop's current ``I`` passes it.
+* gases between a hot and a cold reservoir: particles circulate, heat is the driver's current, the load is a bias; or
+* membranes between a salt and a fresh one, all at one temperature: charges circulate, salt stands for heat, the load is
+  a voltage, Carnot's efficiency is 1. In practice: reverse electrodialysis.
+
+What floats: the force on what circulates, from reservoir to reservoir (the difference of the chemical potentials of the
+particles; the electric potential). It takes the value at which no net current flows from one to the other.
 """

@@ -17,7 +17,8 @@ from pnp_exclusion.studies.coupled.channel import drive_of
 from pnp_exclusion.studies.coupled.ends import why_not
 from pnp_exclusion.studies.coupled.units import Units
 from pnp_exclusion.studies.engine.linear import LinearEngine
-from pnp_exclusion.studies.engine.loop import LEAST_VOLTAGE, EnginePoint, Leg, Loop
+from pnp_exclusion.studies.engine.loop import LEAST_LOAD, EnginePoint, Loop
+from pnp_exclusion.studies.engine.membrane import Membrane
 
 SAME_CONTENTS = 1e-9
 """kT: by which the chemical potentials of two legs' reservoirs may differ."""
@@ -92,11 +93,11 @@ def run_engine(
     _require_same_reservoirs(first, second)
     units = [Units(s.setup.scales, s.discretisation.problem.boundary_dimension) for s in (first, second)]
     with (
-        Leg(first, 1.0, petsc_options) as a,
-        Leg(second, area_ratio * units[1].flux[0] / units[0].flux[0], petsc_options) as b,
+        Membrane(first, 1.0, petsc_options) as a,
+        Membrane(second, area_ratio * units[1].flux[0] / units[0].flux[0], petsc_options) as b,
     ):
         loop = Loop((a, b))
-        if abs(loop.open_circuit_voltage) < LEAST_VOLTAGE:
+        if abs(loop.stopping_load) < LEAST_LOAD:
             raise UsageError(
                 f"{second.setup.case.path}: this membrane has the same zero-current voltage as that of "
                 f"{first.setup.case.path}, so that the loop drives no current; legs must select unlike ions"
@@ -104,9 +105,9 @@ def run_engine(
         return Engine(
             (first, second),
             area_ratio,
-            loop.salinity,
+            a.drive.salinity,
             loop.linear,
-            (a.zero_current_voltage, b.zero_current_voltage),
+            (a.zero_current_force, b.zero_current_force),
             tuple(loop.curve(points)),
             loop.best(lambda point: point.power),
             loop.best(lambda point: point.efficiency),
@@ -121,6 +122,8 @@ def _require_leg(solution: Solution) -> None:
             f"{' and '.join(problem.conserved)} cannot pass: beside closed species reservoirs do not fix the "
             f'chemical potentials of law "{problem.law.name}" by themselves, as those of an engine must'
         )
+    if not reason and problem.law.thermal:
+        reason = "[model]: the legs of an engine on salinity are at one temperature"
     if not reason and not problem.coupled:
         reason = '[model]: electrostatics must be "poisson": charges go round the loop of an engine'
     if not reason and len(drive_of(solution).species) < 2:

@@ -20,7 +20,7 @@ def draw_engine(path: Path, engine: Engine) -> None:
     conversion = linear.conversion
     volts = (1e3 * units.potential[0], "mV") if units.scales.si else (1.0, "kT/e")
     power_unit = unit_in_picture(units.power[1]) or "kT D/L"
-    top = linear.open_circuit_voltage(salinity)
+    top = linear.stopping_load(salinity)
     loads = np.linspace(0.0, top, 201)
     points = engine.curve
     with matplotlib.rc_context(STYLE):

@@ -25,7 +25,7 @@ def as_json(engine: Engine) -> dict[str, Any]:
             "power": one.power * units.power[0],
             "consumption": one.consumption * units.power[0],
             "efficiency": one.efficiency,
-            "leg_voltages": [leg.voltage * units.potential[0] for leg in one.legs],
+            "leg_voltages": [leg.force * units.potential[0] for leg in one.legs],
             "leg_currents": [(leg.currents * units.flux[0]).tolist() for leg in one.legs],
         }
 
@@ -34,8 +34,8 @@ def as_json(engine: Engine) -> dict[str, Any]:
             "title": title,
             "zero_current_voltage": in_units(zero_current_voltage, units.potential),
             "conductance": in_units(one.conductance, units.conductance),
-            "voltage_by_salinity": in_units(one.voltage_by_salinity, units.potential),
-            "permeance": in_units(one.permeance, units.flux),
+            "voltage_by_salinity": in_units(one.ratio, units.potential),
+            "permeance": in_units(one.leakage, units.flux),
         }
 
     legs = zip((linear.first, linear.second), names, engine.zero_current_voltages, strict=True)
@@ -56,9 +56,9 @@ def as_json(engine: Engine) -> dict[str, Any]:
         "linear": {
             "Z": linear.figure_of_merit,
             "conductance": in_units(linear.conductance, units.conductance),
-            "voltage_by_salinity": in_units(linear.voltage_by_salinity, units.potential),
-            "permeance": in_units(linear.permeance, units.flux),
-            "open_circuit_voltage": linear.open_circuit_voltage(salinity) * units.potential[0],
+            "voltage_by_salinity": in_units(linear.ratio, units.potential),
+            "permeance": in_units(linear.leakage, units.flux),
+            "open_circuit_voltage": linear.stopping_load(salinity) * units.potential[0],
             "P_max": linear.best_power(salinity) * units.power[0],
             "eta_at_P_max": conversion.efficiency_at_best_power,
             "eta_max": conversion.best_efficiency,
@@ -82,8 +82,8 @@ def table(engine: Engine) -> list[str]:
                 name,
                 shown(voltage, units.potential),
                 shown(one.conductance, units.conductance),
-                f"{shown(one.voltage_by_salinity, units.potential)} per kT",
-                f"{shown(one.permeance, units.flux)} per kT",
+                f"{shown(one.ratio, units.potential)} per kT",
+                f"{shown(one.leakage, units.flux)} per kT",
             ]
         )
     power, best = engine.best_power, engine.best_efficiency
@@ -92,18 +92,18 @@ def table(engine: Engine) -> list[str]:
         ["Z", f"{linear.figure_of_merit:.5g}", "-"],
         [
             "open-circuit voltage",
-            shown(linear.open_circuit_voltage(salinity), units.potential),
+            shown(linear.stopping_load(salinity), units.potential),
             shown(engine.open_circuit_voltage, units.potential),
         ],
         [
             "short-circuit current",
-            shown(linear.conductance * linear.open_circuit_voltage(salinity), units.current),
+            shown(linear.conductance * linear.stopping_load(salinity), units.current),
             shown(engine.curve[0].current, units.current),
         ],
         ["P_max", shown(linear.best_power(salinity), units.power), shown(power.power, units.power)],
         [
             "  at the load",
-            shown(0.5 * linear.open_circuit_voltage(salinity), units.potential),
+            shown(0.5 * linear.stopping_load(salinity), units.potential),
             shown(power.load, units.potential),
         ],
         ["eta(P_max)", f"{conversion.efficiency_at_best_power:.5g}", f"{power.efficiency:.5g}"],

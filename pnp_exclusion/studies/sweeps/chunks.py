@@ -9,8 +9,7 @@ from collections.abc import Callable
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from pnp_exclusion.errors import CaseError, ConvergenceError
-from pnp_exclusion.physics.laws import LawError
+from pnp_exclusion.errors import CaseError, ConvergenceError, LawError
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.worker import stop_requested, worker_state
 from pnp_exclusion.solver.linear.presets import petsc_message

@@ -12,6 +12,7 @@ import xarray as xr
 
 from pnp_exclusion.case.axes import Driving
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.studies.sweeps import coupling
 from pnp_exclusion.studies.sweeps.plan import Plan
 from pnp_exclusion.studies.sweeps.record import Record
@@ -65,7 +66,7 @@ class Table:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.species = plan.case.species_names
+        self.species = [*plan.case.species_names, *[ENERGY] * plan.case.model.thermal]
         self.ends: list[str] = []
         self.boundaries: list[str] = []
         self.regimes = np.full((plan.size, len(self.species)), "", f"<U{REGIME_LENGTH}")

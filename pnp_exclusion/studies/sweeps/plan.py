@@ -1,7 +1,7 @@
 """The plan of a sweep: its points, checked, grouped by what is built once for all of them, and cut into chunks.
 
-The unit of work is a chunk, a few neighbouring points: the first is solved from nothing, each later one from the
-nearest of the chunk that is solved. What is found depends on the plan alone, not on who did which chunk when.
+The unit of work is a chunk, a few neighbouring points: the first is solved from nothing, each later one from those of
+the chunk that are solved. What is found depends on the plan alone, not on who did which chunk when.
 """
 
 from __future__ import annotations

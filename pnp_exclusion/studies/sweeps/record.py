@@ -47,7 +47,7 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
         record |= {
             "ends": [end.name for end in solution.steady.ends],
             "current": currents,
-            "electric_current": faraday * sum(charges[name] * current for name, current in currents.items()),
+            "electric_current": faraday * sum(z * currents.get(name, 0.0) for name, z in charges.items()),
             "force": summary["force"],
             "regime": summary["regime"],
             "density": {

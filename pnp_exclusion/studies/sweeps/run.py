@@ -386,7 +386,7 @@ class _Session:
         lines = [f"{plan.size} points, {converged} with a solution: {self.store.folder / RESULTS}"]
         if "regime" not in results:
             return lines
-        names = plan.case.species_names
+        names = [str(name) for name in results["species"].values]
         counts = {name: Counter(results["regime"].sel(species=name).values.ravel().tolist()) for name in names}
         regimes = sorted({regime for count in counts.values() for regime in count if regime})
         rows = [[name, *(str(counts[name][regime]) for regime in regimes)] for name in names]

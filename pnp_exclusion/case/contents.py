@@ -1,0 +1,24 @@
+"""What a boundary of a case holds of every species, however it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pnp_exclusion.case.boundary_tables import Boundary, Contents
+from pnp_exclusion.case.law_tables import Model
+
+
+def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapping[str, float]:
+    """Return amounts as of `Boundary.amounts`, also where chemical potentials and a temperature stand for them.
+
+    species
+        Names of all species of the case; those that the boundary does not hold are not in it.
+    """
+    if not isinstance(boundary, Contents) or not boundary.chemical_potential:
+        return boundary.amounts
+    law, given, temperature = model.flux_law, boundary.chemical_potential, boundary.held_temperature
+    mu = [given.get(name, -math.inf) for name in species]
+    eta = law.eta(mu, [0.0] * len(mu), None, None if temperature is None else 1.0 / temperature)
+    rho = law.free_energy.densities(eta)[1:]
+    return {name: float(x) for name, x in zip(species, rho, strict=True) if name in given}

@@ -1,0 +1,1 @@
+"""The hard-point gas: its model, its events, its stationary state and its coefficients."""
