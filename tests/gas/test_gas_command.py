@@ -39,7 +39,7 @@ def test_example_gives_inverse_currents_the_same_on_two_ranks_and_its_files(tmp_
     texts = []
     for ranks in (1, 2):
         folder = tmp_path / str(ranks)
-        words = ("gas", EXAMPLES / "gas.toml", "-o", folder, "--time", "20000", "--quiet")
+        words = ("gas", EXAMPLES / "gas.toml", "-o", folder, "--time", "10000", "--replicas", "2", "--quiet")
         finished = run_command(*words, ranks=ranks)
         assert finished.returncode == 0, finished.stderr
         texts.append((folder / "profile.csv").read_text())
@@ -50,7 +50,7 @@ def test_example_gives_inverse_currents_the_same_on_two_ranks_and_its_files(tmp_
     content = json.loads((folder / "gas.json").read_text())
     assert content["regime"] == {"bullet": "inverse", "energy": "forward"}
     left, right = (content["current"][side]["bullet"]["value"] for side in ("left", "right"))
-    assert left == pytest.approx(right, abs=1e-3) and left < -0.01
+    assert left == pytest.approx(right, abs=3e-3) and left < -0.008
     assert content["checks"]["energy_imbalance"] < 1e-12
     assert json.loads((folder / "manifest.json").read_text())["case"]["gas"]["pairs"][0]["barrier"] == 1.5
     assert "inverse" in finished.stdout

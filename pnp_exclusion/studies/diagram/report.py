@@ -26,6 +26,7 @@ def _one(diagram: Diagram) -> dict[str, Any]:
         "title": plane.case.title,
         "variant": plane.variant,
         "law": plane.changed.model.law,
+        "parameters": dict(plane.changed.model.flux_law.parameters),
         "electrostatics": plane.changed.model.electrostatics,
         "units": plane.case.model.units,
         "x": _axis(plane.x),

@@ -185,7 +185,7 @@ def table(run: CriticalRun) -> list[str]:
             [f"{one.length:g}", f"{h:.4g}", f"{error:.2g}", f"{square:.4g}", f"{2 * square * error / h:.2g}", kinetic]
         )
     lines = [
-        f"L_ru/L_rr = {run.threshold:g} T" + (f"; lengths in {units.length[1]}, barriers in J" if run.case.si else "")
+        f"L_ru = {run.threshold:g} T L_rr" + (f"; lengths in {units.length[1]}, barriers in J" if run.case.si else "")
     ]
     lines += columns(rows)
     if run.exponent is not None:
@@ -237,9 +237,10 @@ def draw_critical(path: Path, run: CriticalRun) -> None:
         right.axhline(0.0, color="black", linewidth=0.8)
         right.axvline(1.0, color="black", linewidth=0.8)
         right.set_xlabel("barrier / critical barrier")
-        right.set_ylabel(f"(L_ru − {run.threshold:g} T L_rr) / (T L_rr without barrier)")
+        excess_of = "L_ru" if run.threshold == 0 else f"(L_ru − {run.threshold:g} T L_rr)"
+        right.set_ylabel(f"{excess_of} / (T L_rr without barrier)")
         right.legend(fontsize=8)
-        figure.suptitle(f"{plain(run.case.title or 'gas')}: L_ru/L_rr = {run.threshold:g} T")
+        figure.suptitle(f"{plain(run.case.title or 'gas')}: L_ru = {run.threshold:g} T L_rr")
         save(figure, path)
 
 
