@@ -133,3 +133,49 @@ def test_command_refuses_what_it_cannot_follow(tmp_path: Path):
         finished = run_command("iv", case, "--boundary", "left", *words, "-o", tmp_path / "out")
         assert finished.returncode == 2
         assert told in finished.stderr
+
+
+def between_electrodes(stern: tuple[float | None, float | None], linear: str = "auto", **domain: object) -> dict:
+    """A closed salt between two electrodes, each behind a Stern layer or not."""
+    sides = ("bottom", "top") if domain else ("left", "right")
+    tables = blocking_electrode("mpnp", 0.0, 0.05, BULK)
+    tables["domain"] = domain or tables["domain"]
+    tables["solver"] = {"linear": linear}
+    for species in tables["species"]:
+        species["mean_fraction"] = BULK
+    tables["boundaries"] = [
+        {"where": side, "kind": "electrode", "potential": potential}
+        | ({} if capacitance is None else {"stern": {"capacitance": capacitance}})
+        for side, potential, capacitance in zip(sides, (2.0, -1.0), stern, strict=True)
+    ]
+    return tables
+
+
+def exchanged_on_the_left() -> dict:
+    """A salt whose ions pass an electrode at finite rates."""
+    tables = blocking_electrode("mpnp", 2.0, 0.05, BULK)
+    exchange = {"kind": "exchange", "rate": {"cation": 1.0, "anion": 3.0}, "fraction": {"cation": 0.1, "anion": 0.1}}
+    tables["boundaries"][0] |= exchange
+    return tables
+
+
+AXISYMMETRIC = {"shape": "rectangle", "size": [0.4, 1.0], "cells": [3, 20], "coordinates": "axisymmetric"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "boundary"),
+    [
+        (between_electrodes((0.1, 0.05)), "left"),
+        (between_electrodes((0.1, None)), "right"),
+        (between_electrodes((0.1, None), "fieldsplit", **AXISYMMETRIC), "bottom"),
+        (exchanged_on_the_left(), "left"),
+    ],
+    ids=["Stern on both sides", "Stern opposite", "closed species by an iterative solver", "exchange"],
+)
+def test_slopes_are_those_of_neighbouring_states(tables: dict, boundary: str):
+    """Reference: central differences, whose error is of the order of their step squared, 1e-6."""
+    at = next(one["potential"] for one in tables["boundaries"] if one["where"] == boundary)
+    before, middle, after = pnp.capacitance(tables, boundary, at - 1e-3, at + 1e-3, points=3).points
+    for value, slope in (("charge", "capacitance"), ("current", "conductance")):
+        difference = (getattr(after, value) - getattr(before, value)) / 2e-3
+        assert getattr(middle, slope) == pytest.approx(difference, rel=1e-5, abs=1e-12)

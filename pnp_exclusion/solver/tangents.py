@@ -17,9 +17,9 @@ themselves all the same, because it is forces that it answers to, whatever exert
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -55,7 +55,7 @@ class TangentSolver:
 
     Built once, it serves every state that the discretisation takes on, after `renew`. All methods are collective.
     Derivatives are arrays ``(boundaries, N)`` of the fluxes out of the domain, for every species that a boundary
-    holds, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They raise
+    holds or exchanges, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They raise
     `ConvergenceError` if the linear system cannot be solved.
 
     settings
@@ -69,7 +69,8 @@ class TangentSolver:
         settings = settings or SolverSettings()
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-        held = np.unique(np.concatenate(list(discrete.constraints.claimed.values())))
+        # nothing is held between two electrodes behind layers, with all species closed
+        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *discrete.constraints.claimed.values()]))
         self._held = held[held < self._owned]
         self._jacobian_form, self._conditions = _of_balance(discrete)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
@@ -172,27 +173,46 @@ class TangentSolver:
                 discrete.forms.balance.add_to(residual.array)
                 residual.scatter_reverse(la.InsertMode.add)
                 column += sign * residual.array[: self._owned]
-                for number, (charge, _) in self._natural_charges().items():
+                for number, (charge, _) in self._natural(POTENTIAL).items():
                     charges[number] += sign * discrete.forms.total(charge)
             discrete.weak_form.take_numbers(problem)
         return column, charges
 
-    def _natural_charges(self) -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
-        """Return the charge of every boundary that a term gives, and its derivative by the unknown."""
+    def _natural(self, unknown: str) -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
+        """Return what a term of the equation of an unknown gives at every boundary, its charge or the flux out of it.
+
+        Each with its derivative by the unknowns.
+        """
         discrete = self.discrete
+        fields, weak_form = discrete.fields, discrete.weak_form
+
+        def term(tag: int) -> Any | None:
+            if unknown == POTENTIAL:
+                return weak_form.surface_charge(tag, fields.rho, fields.potential)
+            return weak_form.outward_flux(tag, discrete.problem.quantities[discrete.entropic.index(unknown)])
 
         def forms() -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
             found = {}
             for tag in range(len(discrete.problem.boundaries)):
-                charge = discrete.weak_form.surface_charge(tag, discrete.fields.rho, discrete.fields.potential)
-                if charge is not None:
-                    total = charge * discrete.integration.ds(tag)
+                density = term(tag)
+                if density is not None:
+                    total = density * discrete.integration.ds(tag)
                     slope = ufl.derivative(total, discrete.unknown)
                     found[tag] = discrete.integration.form(total), discrete.integration.form(slope)
             return found
 
-        kept: dict[int, tuple[CellwiseForm, CellwiseForm]] = discrete.forms.kept("natural charges", forms)
+        kept: dict[int, tuple[CellwiseForm, CellwiseForm]] = discrete.forms.kept(f"natural terms of {unknown}", forms)
         return kept
+
+    def _natural_changes(self, unknown: str) -> dict[int, float]:
+        """Differentiate along the tangent what terms of the equation of an unknown give at boundaries, on this rank."""
+        discrete, changes = self.discrete, {}
+        for tag, (_, slope) in self._natural(unknown).items():
+            by_unknown = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+            slope.add_to(by_unknown.array)
+            by_unknown.scatter_reverse(la.InsertMode.add)
+            changes[tag] = float(by_unknown.array[: self._owned] @ self._tangent.array_r)
+        return changes
 
     # ---- one tangent ----
 
@@ -200,10 +220,12 @@ class TangentSolver:
         """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the fluxes off it.
 
         Refining by the residual also takes out what the operator has too much: the storage term of closed species,
-        without which it would be singular; every correction keeps their amounts, and so must the start.
+        without which it would be singular. A correction that is exact keeps their amounts; one of an iterative solver
+        does so only as far as it was iterated, so that start and corrections are shifted to keep them.
         """
         tangent, residual, correction = self._tangent, self._residual, self._correction
-        tangent.array_w[:] = self._with_amounts_kept(start)
+        keep_amounts = self._keeping_amounts()
+        tangent.array_w[:] = keep_amounts(start)
         last = np.inf
         for _ in range(REFINEMENTS):
             self._jacobian.mult(tangent, residual)
@@ -211,6 +233,7 @@ class TangentSolver:
             residual.array_w[self._held] = 0.0
             with held_back(), refusals_as_usage_errors():
                 self._solver.solve(residual, correction)
+            correction.array_w[:] = keep_amounts(correction.array_r.copy())
             tangent.axpy(1.0, correction)
             size = correction.norm(PETSc.NormType.INFINITY) / max(tangent.norm(PETSc.NormType.INFINITY), 1e-300)
             if not np.isfinite(size):
@@ -224,19 +247,26 @@ class TangentSolver:
             why = 'try [solver] linear = "direct"'
         raise ConvergenceError(f"the linear system of a tangent could not be solved; {why}")
 
-    def _with_amounts_kept(self, start: np.ndarray) -> np.ndarray:
-        """Return a start with the potential of every closed species shifted by a constant that keeps all amounts."""
+    def _keeping_amounts(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Return what shifts the potential of every closed species by a constant such that a change keeps all amounts.
+
+        The change is that of the owned unknowns; what is returned is collective.
+        """
         closed = self.discrete.problem.conserved
         if not closed:
-            return start
-        changes = _amount_changes(self.discrete)
+            return lambda change: change
+        slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
         shifts = np.zeros((len(closed), self._owned))
         for row, name in enumerate(closed):
             self.discrete.layout.split(shifts[row])[electrochemical_potential(name)][:] = 1.0
-        products = np.array([[change[: self._owned] @ v for v in (*shifts, start)] for change in changes])
-        products = self._comm.allreduce(products, op=MPI.SUM)
-        kept: np.ndarray = start - np.linalg.solve(products[:, :-1], products[:, -1]) @ shifts
-        return kept
+        by_shift = self._comm.allreduce(slopes @ shifts.T, op=MPI.SUM)
+
+        def keep(change: np.ndarray) -> np.ndarray:
+            amounts = self._comm.allreduce(slopes @ change, op=MPI.SUM)
+            kept: np.ndarray = change - np.linalg.solve(by_shift, amounts) @ shifts
+            return kept
+
+        return keep
 
     def _fluxes(self, column: np.ndarray) -> np.ndarray:
         """Differentiate the fluxes out of the domain, as `pnp_exclusion.observe.currents` takes them."""
@@ -247,6 +277,9 @@ class TangentSolver:
         for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
             if unknown in self.discrete.entropic:
                 fluxes[tag, self.discrete.entropic.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
+        for position, unknown in enumerate(self.discrete.entropic):
+            for tag, imposed in self._natural_changes(unknown).items():
+                fluxes[tag, position] += imposed
         return np.asarray(self._comm.allreduce(fluxes, op=MPI.SUM))
 
     def _charges(self, column: np.ndarray) -> np.ndarray:
@@ -257,11 +290,8 @@ class TangentSolver:
         for (tag, unknown), dofs in discrete.constraints.claimed.items():
             if unknown == POTENTIAL:
                 charges[tag] = change[dofs[dofs < self._owned]].sum()
-        for tag, (_, slope) in self._natural_charges().items():
-            by_unknown = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-            slope.add_to(by_unknown.array)
-            by_unknown.scatter_reverse(la.InsertMode.add)
-            charges[tag] += by_unknown.array[: self._owned] @ self._tangent.array_r
+        for tag, own in self._natural_changes(POTENTIAL).items():
+            charges[tag] += own
         return np.asarray(self._comm.allreduce(charges, op=MPI.SUM))
 
 
