@@ -162,7 +162,7 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     """Debye length in every cell, if it were in equilibrium with the saltiest boundary (or the mean contents)."""
     problem = setup.problem
     squares = {species.name: species.charge**2 for species in problem.species}
-    contents = [boundary.dirichlet_fractions for boundary in problem.boundaries]
+    contents = [{**boundary.exchanged_fractions, **boundary.dirichlet_fractions} for boundary in problem.boundaries]
     contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())

@@ -364,14 +364,20 @@ def _as_list(given: Any) -> Any:
     return given if isinstance(given, list) else [given]
 
 
+Acidity = Annotated[Number, Field(ge=-100.0, le=100.0)]
+"""Far beyond any group; its power of ten, squared too, is a number."""
+
+
 class Regulation(Table):
     """``regulation``: groups on a wall that take up protons and give them off, so that its charge depends on them."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("sites", "pK")
 
     protons: Name
     """The species that they exchange."""
     sites: SiteDensity
     """Groups per area; dimensionless: a site's charge times the length L, as ``surface_charge``."""
-    pK: Annotated[list[Number], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
+    pK: Annotated[list[Acidity], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
     """A number, of an acid or a base; or two, of an amphoteric group first that of its positive form, then that of its
     neutral one. In a dimensionless case the negative decadic logarithm of an occupied fraction."""
     group: Literal["acid", "base"] = "acid"

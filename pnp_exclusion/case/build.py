@@ -250,11 +250,16 @@ def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, 
 
 def _sheets(case: Case, scales: Scales, domain: Domain) -> list[ChargedSheet]:
     """Return the charged borders of regions."""
-    charged = [(region, region.surface_charge) for region in case.regions if region.surface_charge is not None]
-    return [
-        ChargedSheet(border_of(domain, _cells_of(region, case, scales, domain)), charge.value / scales.surface_charge)
-        for region, charge in charged
-    ]
+    sheets = []
+    for region in case.regions:
+        if region.surface_charge is None:
+            continue
+        sides = border_of(domain, _cells_of(region, case, scales, domain))
+        if domain.comm.allreduce(len(sides)) == 0:
+            nowhere = "surface_charge has no effect, the region has no border within the domain; give it to a wall"
+            raise CaseError(case.path, [f'[[regions]] "{region.name}": {nowhere}'])
+        sheets.append(ChargedSheet(sides, region.surface_charge.value / scales.surface_charge))
+    return sheets
 
 
 def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:

@@ -181,7 +181,7 @@ class _LayerSizes:
         valence = max(abs(species.charge) for species in case.species)
         if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
             voltage /= 2.0
-        if stern_capacitance is not None and voltage > 0.0:
+        if stern_capacitance is not None and valence * voltage > 0.0:
             voltage = self._in_series(voltage, valence, stern_capacitance)
         return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
 

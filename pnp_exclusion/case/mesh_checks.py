@@ -14,7 +14,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.domain import Domain
-from pnp_exclusion.physics.boundaries import BoundaryCondition, PrescribedFlux, Wall
+from pnp_exclusion.physics.boundaries import BoundaryCondition, Exchange, PrescribedFlux, RegulatedWall, Wall
 from pnp_exclusion.physics.cross_sections import AroundAxis
 from pnp_exclusion.physics.problem import Problem
 
@@ -111,8 +111,12 @@ def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -
         held = condition.dirichlet_fractions
         ignored = {
             PrescribedFlux: "no flux can be given",
+            Exchange: "nothing is exchanged at a rate",
             Wall: "nothing is blocked",
+            RegulatedWall: "nothing is blocked",
         }.get(type(condition))
+        if condition.applied_potential != condition.dirichlet_potential:
+            ignored = "an electrode has no Stern layer"
         if ignored is None and problem.law.crowded and 0 < len(held) < len(problem.species):
             ignored = f"no single species can be held with a crowded law, but it holds {', '.join(held)}"
         if ignored and (inside := inner_facets(problem.domain, condition.where)):
@@ -171,8 +175,8 @@ def _undetermined_parts(problem: Problem, scales: Scales) -> Iterator[str]:
     unknowns = [*(["potential"] if problem.coupled else []), *problem.names]
     held = {unknown: np.zeros(domain.parts.count, dtype=np.int32) for unknown in unknowns}
     for boundary in problem.boundaries:
-        holds = list(boundary.dirichlet_fractions)
-        if problem.coupled and boundary.dirichlet_potential is not None:
+        holds = [name for name in problem.names if boundary.supplies(name)]
+        if problem.coupled and boundary.applied_potential is not None:
             holds.append("potential")
         for unknown in holds:
             held[unknown][_parts_at(domain, boundary.where)] = 1

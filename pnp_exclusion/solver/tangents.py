@@ -55,8 +55,8 @@ class TangentSolver:
 
     Built once, it serves every state that the discretisation takes on, after `renew`. All methods are collective.
     Derivatives are arrays ``(boundaries, N)`` of the fluxes out of the domain, for every species that a boundary
-    holds or exchanges, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They raise
-    `ConvergenceError` if the linear system cannot be solved.
+    holds or exchanges, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They
+    raise `ConvergenceError` if the linear system cannot be solved.
 
     settings
         As the steady solver's: preset of linear solver and PETSc options.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
@@ -48,10 +49,10 @@ def curve_json(curve: Curve) -> dict[str, Any]:
 
 def curve_table(curve: Curve) -> list[str]:
     """Return lines for the terminal: a dozen points at most, and what the curve says as a whole."""
-    step = max(1, len(curve.points) // 12)
+    shown = sorted({round(k) for k in np.linspace(0, len(curve.points) - 1, 12).tolist()})
     names = ("potential", "current", "conductance", "charge", "capacitance")
     head = [f"{name} {curve.units[name]}".strip() for name in names]
-    rows = [[f"{getattr(point, name):.6g}" for name in names] for point in curve.points[::step]]
+    rows = [[f"{getattr(point, name):.6g}" for name in names] for point in (curve.points[k] for k in shown)]
     whole = {
         "rectification": curve.rectification,
         "limiting current": curve.limiting_current,

@@ -37,6 +37,8 @@ FIRST_STEP = 1.0 / 64.0
 """Of the range, where steps adapt."""
 LEAST_STEP = 1e-5
 """Of the range: below it a curve has a fold, or ends."""
+ON_PLACE = 1e-6
+"""Of the distance between equally spaced points."""
 GROWTH = 2.5
 """Of a step from point to point, at most."""
 
@@ -104,7 +106,7 @@ class Curve:
     def rectification(self) -> float | None:
         """``|I(V)/I(-V)|`` at the largest ``V`` that the curve has on both sides of zero; None without such."""
         reach = min(self.potentials[-1], -self.potentials[0])
-        if reach <= 0.0:
+        if reach <= 0.0 or not self._flows:
             return None
         forth, back = (self.at(sign * reach) for sign in (1.0, -1.0))
         return abs(forth / back) if back else None
@@ -112,6 +114,8 @@ class Curve:
     @property
     def limiting_current(self) -> float | None:
         """The current at the end whose conductance is below a tenth of the largest of the curve; None if none is."""
+        if not self._flows:
+            return None
         ends = [self.points[0], self.points[-1]]
         largest = max(abs(point.conductance) for point in self.points)
         flat = [point.current for point in ends if abs(point.conductance) < LIMITED * largest]
@@ -120,14 +124,26 @@ class Curve:
     @property
     def zero_current_potential(self) -> float | None:
         """The potential at which the current changes its sign; None if it does not, or is none anywhere."""
-        if not any(point.current for point in self.points):
+        if not self._flows or len(self.points) < 2:
             return None
         roots = self._spline().roots(extrapolate=False)
-        return float(roots[0]) if len(roots) else None
+        # a stretch without any current has no number
+        found = roots[np.isfinite(roots)]
+        return float(found[0]) if len(found) else None
 
     def at(self, potential: float) -> float:
-        """The current at a potential within the curve: by the cubic between its neighbours, values and slopes."""
+        """The current at a potential within the curve: by the cubic between its neighbours, values and slopes.
+
+        Raises `UsageError` beyond its ends.
+        """
+        low, high = self.potentials[[0, -1]]
+        if not low <= potential <= high:
+            raise UsageError(f"the curve goes from {low:.6g} to {high:.6g}, not to {potential:.6g}")
         return float(self._spline()(potential))
+
+    @property
+    def _flows(self) -> bool:
+        return any(point.current for point in self.points)
 
     def _spline(self) -> Any:
         from scipy.interpolate import CubicHermiteSpline
@@ -225,15 +241,38 @@ class _Steps:
     count: int | None
     accuracy: float
     watched: Callable[[Point], tuple[float, float]]
-    step: float = FIRST_STEP
 
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 2:
+            raise UsageError(f"a curve has 2 points or more, not {self.count}")
+        if not 0.0 < self.accuracy < 1.0:
+            raise UsageError(f"the accuracy of a curve must lie between 0 and 1, but it is {self.accuracy:g}")
+
+    @property
     def first(self) -> float:
-        """Return the length of the first step."""
-        return self.step if self.count is None else 1.0 / (self.count - 1)
+        """Length of the first step."""
+        return FIRST_STEP if self.count is None else 1.0 / (self.count - 1)
+
+    @property
+    def least(self) -> float:
+        """Length of the shortest."""
+        return LEAST_STEP * min(1.0, self.first / FIRST_STEP)
+
+    def target(self, at: float, step: float) -> float:
+        """Return where a step leads: to the next place that must be met if no more than a sliver is left before it."""
+        spacing = 1.0 if self.count is None else self.first
+        must = min(1.0, (np.floor(at / spacing + ON_PLACE) + 1.0) * spacing)
+        return float(must if at + 1.01 * step >= must else at + step)
+
+    def is_point(self, at: float) -> bool:
+        """Return whether a state belongs to the curve, or only leads to the next one that does."""
+        return self.count is None or abs(at / self.first - round(at / self.first)) < ON_PLACE
 
     def after(self, points: Sequence[Point], step: float) -> tuple[bool, float]:
         """Return whether the last point may stay, and the length of the step from it, or of another one to it."""
-        if self.count is not None or len(points) < 3:
+        if self.count is not None:
+            return True, self.first
+        if len(points) < 3:
             return True, step
         values, slopes = np.array([self.watched(point) for point in points]).T
         potentials = np.array([point.potential for point in points])
@@ -271,47 +310,46 @@ def _follow(
     _require_potential(case, boundary)
     if first == last:
         raise UsageError("a curve goes between two different potentials")
-    if steps.count is not None and steps.count < 2:
-        raise UsageError(f"a curve has 2 points or more, not {steps.count}")
 
     def potential_at(share: float) -> float:
         return (1.0 - share) * first + share * last
 
-    def case_at(share: float) -> Case:
-        return _with_potential(case, boundary, potential_at(share))
-
-    cases = [case_at(0.0), case_at(1.0)]
+    cases = [_with_potential(case, boundary, end) for end in (first, last)]
     states, points, warnings, ended = Neighbours(), list[Point](), list[str](), ""
     with Workbench(cases[0], comm, also=cases, petsc_options=petsc_options) as bench:
         solution = bench.solve(cases[0])
         with TangentSolver(bench.discrete, settings_of(case), petsc_options) as tangents:
-            at, step = 0.0, steps.first()
+            at, step, last_step = 0.0, steps.first, 0.0
+            point = _point(solution, boundary, first, tangents)
             while True:
-                points.append(_point(solution, boundary, potential_at(at), tangents))
-                warnings += solution.warnings
-                accepted, longer = steps.after(points, step)
+                accepted, step = True, steps.first
+                if steps.is_point(at):
+                    accepted, step = steps.after([*points, point], last_step or step)
                 if accepted:
                     states.add([at], solution.state)
-                    progress(f"  {potential_at(at):.6g}: {solution.report.newton_iterations} Newton steps")
+                    warnings += solution.warnings
+                    if steps.is_point(at):
+                        points.append(point)
+                        progress(f"  {point.potential:.6g}: {point.newton_iterations} Newton steps")
                     if at >= 1.0:
                         break
                 else:
-                    at -= step
-                    points.pop()
-                step = longer
-                solved = None
-                while solved is None and step > LEAST_STEP:
-                    # the last one is the end itself, and no sliver is left before it
-                    target = 1.0 if at + 1.01 * step >= 1.0 else at + step
+                    at -= last_step
+                reason = "shorter steps would be needed for the accuracy that is asked for"
+                while step > steps.least:
+                    target = steps.target(at, step)
                     try:
-                        solved = bench.solve(case_at(target), states.start([target]))
-                        step = target - at
+                        solved = bench.solve(
+                            _with_potential(case, boundary, potential_at(target)), states.start([target])
+                        )
+                        point = _point(solved, boundary, potential_at(target), tangents)
+                        break
                     except ConvergenceError as error:
                         step, reason = 0.25 * step, str(error).splitlines()[0]
-                if solved is None:
-                    ended = f"ends: beyond {potential_at(at):.6g} no state was found: {reason}"
+                else:
+                    ended = f"ends beyond {potential_at(at):.6g}: {reason}"
                     break
-                at, solution = target, solved
+                at, last_step, solution = target, target - at, solved
         units = _units(solution)
     points.sort(key=lambda point: point.potential)
     return Curve(case, boundary, points, units, ended, tuple(dict.fromkeys(warnings)))
@@ -352,7 +390,11 @@ def _point(solution: Solution, boundary: str, potential: float, tangents: Tangen
     slopes = dict(zip(problem.names, problem.charges * fluxes[tag], strict=True))
     return Point(
         potential,
-        {name: -z * steady.totals.flux[boundary][name] * current for name, z in charges_of.items()},
+        # what is only rounding is none
+        {
+            name: -z * steady.totals.flux[boundary][name] * current if steady.totals.passes(name) else 0.0
+            for name, z in charges_of.items()
+        },
         steady.totals.charge[boundary] * charge,
         {name: float(-slope * current / scales.potential) for name, slope in slopes.items()},
         float(charges[tag] * charge / scales.potential),

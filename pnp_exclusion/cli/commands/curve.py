@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pnp_exclusion.cli.commands.words import add_case, add_output
-from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime import fenicsx
 
 
@@ -27,8 +27,6 @@ def add_curve(parser: argparse.ArgumentParser) -> None:
 
 def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Follow a curve, write ``curve.csv``, ``curve.json`` and ``curve.png``, print."""
-    if not 0.0 < arguments.accuracy < 1.0:
-        raise UsageError(f"--accuracy must lie between 0 and 1, but it is {arguments.accuracy:g}")
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
     from pnp_exclusion.studies import curves
