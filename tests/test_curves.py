@@ -116,7 +116,7 @@ def test_boundary_without_a_potential_is_refused():
 @pytest.mark.parametrize("command", ["iv", "capacitance"])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_command_writes_table_summary_and_picture(command: str, ranks: int, tmp_path: Path):
-    words = [EXAMPLES / "membrane.toml", "--boundary", "left", "--from", "-50 mV", "--to", "50 mV", "--points", "3"]
+    words = [EXAMPLES / "membrane.toml", "--boundary", "left", "--from", "-50mV", "--to", "50 mV", "--points", "3"]
     finished = run_command(command, *words, "-o", tmp_path / "out", ranks=ranks)
     assert finished.returncode == 0, finished.stderr
     rows = list(csv.DictReader((tmp_path / "out" / "curve.csv").open()))
@@ -179,3 +179,10 @@ def test_slopes_are_those_of_neighbouring_states(tables: dict, boundary: str):
     for value, slope in (("charge", "capacitance"), ("current", "conductance")):
         difference = (getattr(after, value) - getattr(before, value)) / 2e-3
         assert getattr(middle, slope) == pytest.approx(difference, rel=1e-5, abs=1e-12)
+
+
+def test_capacitance_of_the_first_tutorial_goes_to_half_a_volt():
+    """Closed point ions, nearly all of them in the layers. Reference: a central difference."""
+    case = EXAMPLES / "two_electrodes.toml"
+    before, middle, after = pnp.capacitance(case, "left", "0.499 V", "0.501 V", points=3).points
+    assert middle.capacitance == pytest.approx((after.charge - before.charge) / 2e-3, rel=1e-4)

@@ -220,8 +220,8 @@ class TangentSolver:
         """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the fluxes off it.
 
         Refining by the residual also takes out what the operator has too much: the storage term of closed species,
-        without which it would be singular. A correction that is exact keeps their amounts; one of an iterative solver
-        does so only as far as it was iterated, so that start and corrections are shifted to keep them.
+        without which it would be singular. Exact corrections would keep their amounts; what is solved in finite digits,
+        or iteratively, does not.
         """
         tangent, residual, correction = self._tangent, self._residual, self._correction
         keep_amounts = self._keeping_amounts()
@@ -231,8 +231,7 @@ class TangentSolver:
             self._jacobian.mult(tangent, residual)
             residual.array_w[:] = -(residual.array_r + column)
             residual.array_w[self._held] = 0.0
-            with held_back(), refusals_as_usage_errors():
-                self._solver.solve(residual, correction)
+            self._correct()
             correction.array_w[:] = keep_amounts(correction.array_r.copy())
             tangent.axpy(1.0, correction)
             size = correction.norm(PETSc.NormType.INFINITY) / max(tangent.norm(PETSc.NormType.INFINITY), 1e-300)
@@ -248,25 +247,42 @@ class TangentSolver:
         raise ConvergenceError(f"the linear system of a tangent could not be solved; {why}")
 
     def _keeping_amounts(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Return what shifts the potential of every closed species by a constant such that a change keeps all amounts.
+        """Return what takes out of a change of the owned unknowns, collectively, what it changes the amounts of closed
+        species by.
 
-        The change is that of the owned unknowns; what is returned is collective.
+        It takes out the steady states' own answer to other amounts, to which the operator hardly objects: most of the
+        error of a solve is that.
         """
         closed = self.discrete.problem.conserved
         if not closed:
             return lambda change: change
         slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
-        shifts = np.zeros((len(closed), self._owned))
-        for row, name in enumerate(closed):
-            self.discrete.layout.split(shifts[row])[electrochemical_potential(name)][:] = 1.0
-        by_shift = self._comm.allreduce(slopes @ shifts.T, op=MPI.SUM)
+        answers = np.array([self._answer_to_amount(name) for name in closed])
+        by_answer = self._comm.allreduce(slopes @ answers.T, op=MPI.SUM)
 
         def keep(change: np.ndarray) -> np.ndarray:
             amounts = self._comm.allreduce(slopes @ change, op=MPI.SUM)
-            kept: np.ndarray = change - np.linalg.solve(by_shift, amounts) @ shifts
+            kept: np.ndarray = change - np.linalg.solve(by_answer, amounts) @ answers
             return kept
 
         return keep
+
+    def _answer_to_amount(self, species: str) -> np.ndarray:
+        """Return how the owned unknowns answer to more of a closed species, of any size: that of which ``dR`` is 0."""
+        answer, residual, correction = self._tangent, self._residual, self._correction
+        answer.set(0.0)
+        self.discrete.layout.split(answer.array_w)[electrochemical_potential(species)][:] = 1.0
+        for _ in range(2):
+            self._jacobian.mult(answer, residual)
+            residual.array_w[:] = -residual.array_r
+            residual.array_w[self._held] = 0.0
+            self._correct()
+            answer.axpy(1.0, correction)
+        return answer.array_r.copy()
+
+    def _correct(self) -> None:
+        with held_back(), refusals_as_usage_errors():
+            self._solver.solve(self._residual, self._correction)
 
     def _fluxes(self, column: np.ndarray) -> np.ndarray:
         """Differentiate the fluxes out of the domain, as `pnp_exclusion.observe.currents` takes them."""

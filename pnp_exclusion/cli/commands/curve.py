@@ -15,7 +15,13 @@ def add_curve(parser: argparse.ArgumentParser) -> None:
     """Add the words of a curve."""
     add_case(parser)
     parser.add_argument("--boundary", required=True, metavar="NAME", help="the boundary whose potential is varied")
-    parser.add_argument("--from", dest="start", required=True, metavar="V", help='e.g. "-0.5 V"; kT/e without a unit')
+    parser.add_argument(
+        "--from",
+        dest="start",
+        required=True,
+        metavar="V",
+        help='e.g. "-0.5 V"; V without a unit, kT/e if dimensionless',
+    )
     parser.add_argument("--to", dest="stop", required=True, metavar="V")
     parser.add_argument("--points", type=int, metavar="N", help="equally spaced (default: steps adapt to --accuracy)")
     parser.add_argument(
