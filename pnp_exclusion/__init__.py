@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.boundary_tables import Electrode, Flux, Reservoir, Wall
+    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Reservoir, Stern, Wall
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
+    from pnp_exclusion.studies.curves import capacitance, iv
     from pnp_exclusion.studies.engine.engine import run_engine
     from pnp_exclusion.studies.engine.gas_engine import run_gas_engine
     from pnp_exclusion.studies.gas.run import Settings as GasSettings
@@ -55,6 +56,7 @@ __all__ = [
     "ConvergenceError",
     "Electrode",
     "Energy",
+    "Exchange",
     "FieldTable",
     "Flux",
     "FreeEnergy",
@@ -74,9 +76,12 @@ __all__ = [
     "SolutionWarning",
     "Solver",
     "Species",
+    "Stern",
     "Wall",
     "Workbench",
+    "capacitance",
     "couple",
+    "iv",
     "load",
     "make_case",
     "read_case",
@@ -89,7 +94,7 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Electrode", "Flux", "Reservoir", "Wall"), "case.boundary_tables"),
+    **dict.fromkeys(("Electrode", "Exchange", "Flux", "Reservoir", "Stern", "Wall"), "case.boundary_tables"),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(
         ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
@@ -105,6 +110,7 @@ _HOME = {
     "load": "solution.solution",
     "solve": "solution.solve",
     "sweep": "studies.sweeps.run",
+    **dict.fromkeys(("capacitance", "iv"), "studies.curves"),
     "couple": "studies.coupled.coupling",
     "run_engine": "studies.engine.engine",
     "run_gas": "studies.gas.run",

@@ -17,7 +17,7 @@ from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
 from pnp_exclusion.case.strong_fields import strong_fields
 from pnp_exclusion.case.tables import GivenMesh, Gmsh, Region
-from pnp_exclusion.mesh.sizes import areas, cells_at, extents_across, facets_of_cells, heights, interfaces
+from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
@@ -162,7 +162,7 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     """Debye length in every cell, if it were in equilibrium with the saltiest boundary (or the mean contents)."""
     problem = setup.problem
     squares = {species.name: species.charge**2 for species in problem.species}
-    contents = [boundary.dirichlet_fractions for boundary in problem.boundaries]
+    contents = [{**boundary.exchanged_fractions, **boundary.dirichlet_fractions} for boundary in problem.boundaries]
     contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())
@@ -189,5 +189,5 @@ def _mean_beside(setup: Setup, where: str, values: np.ndarray) -> float:
     """Mean over a boundary of what is constant in every cell."""
     domain = setup.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[where])
-    area = areas(domain, facets)
+    area = setup.problem.facet_areas(facets)
     return domain.comm.allreduce(float(values[cells] @ area)) / domain.comm.allreduce(float(area.sum()))

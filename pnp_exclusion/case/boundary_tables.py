@@ -8,12 +8,22 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Protocol, override
+from typing import Annotated, Any, ClassVar, Literal, Protocol, override
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from pnp_exclusion.case.base import GroupName, Number, Positive, Table
-from pnp_exclusion.case.quantities import Concentration, Dimension, MolarFlux, Potential, Quantity, Temperature
+from pnp_exclusion.case.base import GroupName, Name, Number, Positive, Table, refusal
+from pnp_exclusion.case.quantities import (
+    AVOGADRO,
+    ELEMENTARY_CHARGE,
+    Concentration,
+    Dimension,
+    Length,
+    MolarFlux,
+    Potential,
+    Quantity,
+    Temperature,
+)
 from pnp_exclusion.physics import boundaries
 
 
@@ -30,6 +40,31 @@ class Scales(Protocol):
         """Charge per area."""
         ...
 
+    @property
+    def capacitance(self) -> float:
+        """Capacitance per area."""
+        ...
+
+    @property
+    def displayed_concentration(self) -> float:
+        """Of a full lattice, mol/L."""
+        ...
+
+    @property
+    def velocity(self) -> float:
+        """A rate of exchange, which is a flux over a density."""
+        ...
+
+    @property
+    def length(self) -> float:
+        """L."""
+        ...
+
+    @property
+    def debye_length(self) -> float | None:
+        """``lambda``; None with imposed fields."""
+        ...
+
 
 class Surroundings(Protocol):
     """What a boundary must know of the rest of its case."""
@@ -40,7 +75,11 @@ class Surroundings(Protocol):
         ...
 
     def fractions(self, where: str) -> Mapping[str, float]:
-        """Occupied fractions that a boundary holds, above zero."""
+        """Occupied fractions that a boundary holds, or exchanges with, above zero."""
+        ...
+
+    def permittivity(self, given: float) -> float:
+        """A permittivity relative to that of the reference medium."""
         ...
 
     def potential(self, given: Quantity | None) -> float | None:
@@ -70,8 +109,12 @@ class LayerSizes(Protocol):
         """Of the diffuse layer at a boundary that holds a potential and what is dissolved there."""
         ...
 
-    def at_blocking(self, potential: Quantity) -> float:
-        """Of that at one which holds a potential and lets ions pile up."""
+    def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
+        """Of that at one which holds a potential and lets ions pile up, behind a layer without ions or not."""
+        ...
+
+    def permittivity(self, given: float) -> float:
+        """A permittivity relative to that of the reference medium."""
         ...
 
 
@@ -130,6 +173,46 @@ class Boundary(Table):
         return math.inf
 
 
+Capacitance = Annotated[Quantity, Dimension("a capacitance per area", ("F/m^2",), "0.2 F/m^2")]
+
+
+Rate = Annotated[Quantity, Dimension("a rate of exchange", ("m/s",), "1e-3 m/s")]
+
+
+class Stern(Table):
+    """``stern``: a layer without ions on an electrode, given by its capacitance or by what makes it."""
+
+    capacitance: Capacitance | None = None
+    """Per area; dimensionless: ``C_S`` of ``sigma = C_S (V - phi)``."""
+    thickness: Length | None = None
+    permittivity: Positive | None = None
+    """Of the layer: relative (SI), or relative to the reference medium."""
+
+    @model_validator(mode="after")
+    def _given_once(self) -> Stern:
+        others = (self.thickness is None) + (self.permittivity is None)
+        if self.capacitance is None and others:
+            raise refusal("give either capacitance, or thickness and permittivity")
+        if self.capacitance is not None and others < 2:
+            raise refusal("has both a capacitance and what makes one; give capacitance, or thickness and permittivity")
+        for key in ("capacitance", "thickness"):
+            given = getattr(self, key)
+            if given is not None and given.value <= 0.0:
+                raise refusal(f"{key} must be positive, but it is {given.text}")
+        return self
+
+    def dimensionless(self, surroundings: Surroundings | LayerSizes) -> float:
+        """Return ``C_S``, that of a plate capacitor where the layer's thickness is given."""
+        scales = surroundings.scales
+        if self.capacitance is not None:
+            return self.capacitance.value / scales.capacitance
+        assert self.thickness is not None
+        assert self.permittivity is not None
+        assert scales.debye_length is not None
+        permittivity = scales.debye_length**2 * surroundings.permittivity(self.permittivity)
+        return permittivity * scales.length / self.thickness.value
+
+
 class Contents(Boundary):
     """A boundary that holds species at given amounts."""
 
@@ -186,11 +269,57 @@ class Electrode(Contents):
     """``kind = "electrode"``: the potential is given; a species is blocked unless its amount is given."""
 
     kind: Literal["electrode"] = "electrode"
+    stern: Stern | None = None
+    """A layer without ions on the metal, in series with the diffuse layer; blocks every species."""
+
+    numbers: ClassVar[tuple[str, ...]] = (*Contents.numbers, "stern")
+    electrostatic: ClassVar[tuple[str, ...]] = ("potential", "stern")
+
+    @model_validator(mode="after")
+    def _blocks_behind_a_layer(self) -> Electrode:
+        if self.stern is not None and self.amounts:
+            raise refusal("an electrode behind a layer without ions holds no species; remove what it holds, or stern")
+        return self
 
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
         potential, fractions = surroundings.potential(self.potential), surroundings.fractions(self.where)
-        return boundaries.Electrode(self.where, potential, fractions)
+        stern = None if self.stern is None else self.stern.dimensionless(surroundings)
+        return boundaries.Electrode(self.where, potential, fractions, stern)
+
+    @override
+    def layer(self, sizes: LayerSizes) -> float:
+        stern = None if self.stern is None else self.stern.dimensionless(sizes)
+        return math.inf if self.potential is None else sizes.at_blocking(self.potential, stern)
+
+
+class Exchange(Contents):
+    """``kind = "exchange"``: species are exchanged with a reservoir at finite rates, ``J.n = k (rho - rho_res)``."""
+
+    kind: Literal["exchange"] = "exchange"
+    rate: dict[str, Rate]
+    """Per species; dimensionless in D/L. Species without one are blocked."""
+
+    numbers: ClassVar[tuple[str, ...]] = (*Contents.numbers, "rate")
+    needs_potential: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _rate_for_every_content(self) -> Exchange:
+        for name, rate in self.rate.items():
+            if name not in self.amounts:
+                raise refusal(f'rate names "{name}", but its concentration or fraction in the reservoir is missing')
+            if rate.value <= 0.0:
+                raise refusal(f"the rate of {name} must be positive, but it is {rate.text}")
+        for name in self.amounts:
+            if name not in self.rate:
+                raise refusal(f'the content of "{name}" has no effect without a rate; give rate.{name}, or remove it')
+        return self
+
+    @override
+    def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        rates = {name: rate.value / surroundings.scales.velocity for name, rate in self.rate.items()}
+        potential, fractions = surroundings.potential(self.potential), surroundings.fractions(self.where)
+        return boundaries.Exchange(self.where, rates, fractions, potential)
 
     @override
     def layer(self, sizes: LayerSizes) -> float:
@@ -200,41 +329,127 @@ class Electrode(Contents):
 SurfaceCharge = Annotated[Quantity, Dimension("a charge per area", ("C/m^2",), "-0.05 C/m^2")]
 
 
-class Wall(Boundary):
-    """``kind = "wall"``: blocks every species; carries a given charge, or none, as boundaries that are not named."""
+class Charged(Boundary):
+    """A boundary that may carry a given charge."""
 
-    kind: Literal["wall"] = "wall"
     surface_charge: SurfaceCharge | None = None
     """Charge per area that does not move; dimensionless: elementary charges a site, times the length L."""
 
     numbers: ClassVar[tuple[str, ...]] = ("surface_charge", *Boundary.numbers)
     electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge",)
 
-    @override
-    def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
-        if self.surface_charge is None:
-            return boundaries.Wall(self.where)
-        return boundaries.Wall(self.where, self.surface_charge.value / surroundings.scales.surface_charge)
+    def charge(self, surroundings: Surroundings) -> float | None:
+        """Return the charge per area without its unit, None if there is none."""
+        return None if self.surface_charge is None else self.surface_charge.value / surroundings.scales.surface_charge
 
     @override
     def layer(self, sizes: LayerSizes) -> float:
+        given = 0.0 if self.surface_charge is None else self.surface_charge.value
+        return self.layer_of(abs(given) / sizes.scales.surface_charge, sizes)
+
+    @staticmethod
+    def layer_of(charge: float, sizes: LayerSizes) -> float:
         """Return the Debye length, or that of Gouy and Chapman, ``2 lambda^2/(z sigma)``, if it is less."""
-        if self.surface_charge is None or not self.surface_charge.value:
+        if not charge:
             return math.inf
-        charge = abs(self.surface_charge.value) / sizes.scales.surface_charge
         return min(sizes.at_potential(), 2.0 * sizes.debye_length**2 / (sizes.largest_valence * charge))
 
 
-class Flux(Boundary):
+SiteDensity = Annotated[
+    Quantity, Dimension("a density of sites", ("1/m^2", "mol/m^2"), "4.6e18 1/m^2", (1.0, AVOGADRO))
+]
+
+
+def _as_list(given: Any) -> Any:
+    return given if isinstance(given, list) else [given]
+
+
+Acidity = Annotated[Number, Field(ge=-100.0, le=100.0)]
+"""Far beyond any group; its power of ten, squared too, is a number."""
+
+
+class Regulation(Table):
+    """``regulation``: groups on a wall that take up protons and give them off, so that its charge depends on them."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("sites", "pK")
+
+    protons: Name
+    """The species that they exchange."""
+    sites: SiteDensity
+    """Groups per area; dimensionless: a site's charge times the length L, as ``surface_charge``."""
+    pK: Annotated[list[Acidity], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
+    """A number, of an acid or a base; or two, of an amphoteric group first that of its positive form, then that of its
+    neutral one. In a dimensionless case the negative decadic logarithm of an occupied fraction."""
+    group: Literal["acid", "base"] = "acid"
+    """A single pK: neutral with its proton, or positive."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Regulation:
+        if self.sites.value <= 0.0:
+            raise refusal(f"sites must be positive, but it is {self.sites.text}")
+        if len(self.pK) == 2 and self.group == "base":
+            raise refusal('group goes with a single pK; with two the group is amphoteric, remove group = "base"')
+        return self
+
+    def condition(self, where: str, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        """Return the regulated wall."""
+        scales = surroundings.scales
+        # 1 mol/L is where the logarithm is zero
+        unit = 1.0 / scales.displayed_concentration
+        constants = tuple(10.0**-pk * unit for pk in self.pK)
+        charge = self.sites.value * (ELEMENTARY_CHARGE if self.sites.unit else 1.0)
+        return boundaries.RegulatedWall(
+            where, self.protons, charge / scales.surface_charge, constants, self.group == "base"
+        )
+
+
+class Wall(Charged):
+    """``kind = "wall"``: blocks every species; carries a given charge, or none, as boundaries that are not named."""
+
+    kind: Literal["wall"] = "wall"
+    regulation: Regulation | None = None
+    """Groups that exchange protons, instead of a given charge."""
+
+    numbers: ClassVar[tuple[str, ...]] = (*Charged.numbers, "regulation")
+    electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge", "regulation")
+
+    @model_validator(mode="after")
+    def _charged_once(self) -> Wall:
+        if self.regulation is not None and self.surface_charge is not None:
+            raise refusal("has both a surface_charge and a regulation, which gives one; keep one of them")
+        return self
+
+    @override
+    def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        if self.regulation is not None:
+            return self.regulation.condition(self.where, surroundings)
+        return boundaries.Wall(self.where, self.charge(surroundings))
+
+    @override
+    def layer(self, sizes: LayerSizes) -> float:
+        if self.regulation is None:
+            return super().layer(sizes)
+        most = self.regulation.sites.value * (ELEMENTARY_CHARGE if self.regulation.sites.unit else 1.0)
+        return self.layer_of(most / sizes.scales.surface_charge, sizes)
+
+
+class Flux(Charged):
     """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
 
     kind: Literal["flux"] = "flux"
     flux: dict[str, MolarFlux]
     """Per species, positive out of the domain."""
     potential: Potential | None = None
-    """Held if given; otherwise the boundary carries no charge."""
+    """Held if given; otherwise the boundary carries the given charge, or none."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux", *Boundary.numbers)
+    numbers: ClassVar[tuple[str, ...]] = ("potential", "flux", "surface_charge", *Boundary.numbers)
+    electrostatic: ClassVar[tuple[str, ...]] = ("potential", "surface_charge")
+
+    @model_validator(mode="after")
+    def _potential_or_charge(self) -> Flux:
+        if self.potential is not None and self.surface_charge is not None:
+            raise refusal("has both a potential and a surface_charge, of which one follows from the other; give one")
+        return self
 
     @property
     @override
@@ -249,12 +464,14 @@ class Flux(Boundary):
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
         fluxes = {name: flux.value / surroundings.scales.flux for name, flux in self.flux.items()}
-        return boundaries.PrescribedFlux(self.where, fluxes, surroundings.potential(self.potential))
+        return boundaries.PrescribedFlux(
+            self.where, fluxes, surroundings.potential(self.potential), self.charge(surroundings)
+        )
 
     @override
     def layer(self, sizes: LayerSizes) -> float:
-        return math.inf if self.potential is None else sizes.at_blocking(self.potential)
+        return super().layer(sizes) if self.potential is None else sizes.at_blocking(self.potential)
 
 
-KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Wall, Flux)
-AnyBoundary = Annotated[Reservoir | Electrode | Wall | Flux, Field(discriminator="kind")]
+KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Exchange, Wall, Flux)
+AnyBoundary = Annotated[Reservoir | Electrode | Exchange | Wall | Flux, Field(discriminator="kind")]

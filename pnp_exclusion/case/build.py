@@ -15,7 +15,7 @@ from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import amounts_of
 from pnp_exclusion.case.layers import grid_of
-from pnp_exclusion.case.mesh_checks import require_usable_mesh
+from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
@@ -24,10 +24,12 @@ from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
+from pnp_exclusion.mesh.sizes import border_of
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
+from pnp_exclusion.physics.cross_sections import AroundAxis, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
-from pnp_exclusion.physics.problem import Problem, Species
+from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -75,11 +77,14 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
+        sheets=_sheets(case, scales, domain),
+        cross_section=cross_section_of(case),
         permittivity=permittivity,
         diffusivity_factor=diffusivity_factor,
         fixed_charge=fixed_charge,
         fields=_fields(case, scales, domain),
     )
+    require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
     return Setup(case, scales, problem)
@@ -139,6 +144,13 @@ def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> s
     return check_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
 
 
+def cross_section_of(case: Case) -> CrossSection | None:
+    """Return what stands on every point of the domain of a case."""
+    if getattr(case.domain, "coordinates", "cartesian") == "axisymmetric":
+        return AroundAxis(case.domain.radial)  # type: ignore[union-attr]
+    return None
+
+
 def _species(species: tables.Species, scales: Scales) -> Species:
     mean = species.mean_fraction
     if species.mean_concentration is not None:
@@ -163,10 +175,14 @@ class _Surroundings:
 
     scales: Scales
     reference: float
+    reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
 
     def fractions(self, where: str) -> Mapping[str, float]:
         return self.held[where]
+
+    def permittivity(self, given: float) -> float:
+        return given / self.reference_permittivity
 
     def potential(self, given: Quantity | None) -> float | None:
         return None if given is None else given.value / self.scales.potential - self.reference
@@ -174,7 +190,7 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    surroundings = _Surroundings(scales, reference, dirichlet_fractions(case, scales))
+    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales))
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
@@ -182,8 +198,13 @@ def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) ->
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
 
-def dirichlet_fractions(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
-    """Return the occupied fraction of every species that each boundary of a case holds, above zero.
+def _reference_permittivity(case: Case) -> float:
+    """The permittivity to which others are relative in the equations."""
+    return case.model.permittivity if case.model.si else 1.0
+
+
+def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
+    """Return the occupied fraction of every species that each boundary of a case holds or exchanges, above zero.
 
     Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than
     `LEAST_SHARE` of the most that any holds of any.
@@ -219,12 +240,26 @@ def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, 
     for region in case.regions:
         cells = _cells_of(region, case, scales, domain)
         if region.permittivity is not None:
-            permittivity[cells] = region.permittivity / (case.model.permittivity if scales.si else 1.0)
+            permittivity[cells] = region.permittivity / _reference_permittivity(case)
         if region.diffusivity is not None:
             diffusivity_factor[cells] = region.diffusivity
         if region.fixed_charge is not None:
             fixed_charge[cells] = region.fixed_charge.value / scales.concentration
     return permittivity, diffusivity_factor, fixed_charge
+
+
+def _sheets(case: Case, scales: Scales, domain: Domain) -> list[ChargedSheet]:
+    """Return the charged borders of regions."""
+    sheets = []
+    for region in case.regions:
+        if region.surface_charge is None:
+            continue
+        sides = border_of(domain, _cells_of(region, case, scales, domain))
+        if domain.comm.allreduce(len(sides)) == 0:
+            nowhere = "surface_charge has no effect, the region has no border within the domain; give it to a wall"
+            raise CaseError(case.path, [f'[[regions]] "{region.name}": {nowhere}'])
+        sheets.append(ChargedSheet(sides, region.surface_charge.value / scales.surface_charge))
+    return sheets
 
 
 def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:

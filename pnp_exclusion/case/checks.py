@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir
+from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir, Wall
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
@@ -41,6 +41,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
         for check in (
             _check_model,
             _check_domain,
+            _check_axis,
             _check_species,
             _check_fit,
             _check_regions,
@@ -186,6 +187,19 @@ def _check_domain(draft: Draft, model: Model) -> None:
         )
 
 
+def _check_axis(draft: Draft, model: Model) -> None:
+    domain = draft.domain
+    if not isinstance(domain, tables.Planar):
+        return
+    around = domain.coordinates == "axisymmetric"
+    if not around and domain.axis != "y":
+        draft.refuse("[domain]", 'axis goes with coordinates = "axisymmetric"; remove it, or add those')
+    if around and isinstance(domain, tables.Rectangle) and domain.axis == "z":
+        draft.refuse("[domain]", 'a rectangle has the axis "y" (x is r) or "x" (y is r), but not "z"')
+    if around and draft.dimension not in (None, 2):
+        draft.refuse("[domain]", f'coordinates = "axisymmetric" is for two dimensions, but there are {draft.dimension}')
+
+
 def _check_regions(draft: Draft, model: Model) -> None:
     for region in draft.regions:
         where = f'[[regions]] "{region.name}"'
@@ -201,7 +215,7 @@ def _check_regions(draft: Draft, model: Model) -> None:
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])
         if model.electrostatics == "imposed":
-            for key in ("fixed_charge", "permittivity"):
+            for key in ("fixed_charge", "permittivity", "surface_charge"):
                 if getattr(region, key) is not None:
                     draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; remove it')
 
@@ -250,6 +264,8 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
         _refuse_unknown_species(draft, where, "flux", boundary.fluxes)
+        if isinstance(boundary, Wall) and boundary.regulation is not None:
+            _refuse_unknown_species(draft, where, "regulation.protons", [boundary.regulation.protons])
         _check_potential(draft, model, where, boundary)
         _check_temperature(draft, model, where, boundary)
 

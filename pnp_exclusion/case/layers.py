@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pnp_exclusion.case.boundary_tables import Electrode
+from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, scales_of
@@ -95,7 +95,11 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
             yield position, thickness
     for region in case.regions:
         limits = region.ranges[axis]
-        if limits is not None and scales.debye_length and (region.fixed_charge or region.permittivity):
+        if (
+            limits is not None
+            and scales.debye_length
+            and (region.fixed_charge or region.permittivity or region.surface_charge)
+        ):
             for limit in limits:
                 yield limit.value / scales.length, _edge_layer(case, scales, region)
     if axis == 0:
@@ -124,7 +128,12 @@ def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
         strength = math.hypot(strength, valence * region.fixed_charge.value / scales.concentration)
     reference = case.model.permittivity if case.model.si else 1.0
     permittivity = min(1.0, (region.permittivity or reference) / reference)
-    return (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
+    thickness = (scales.debye_length or math.inf) * math.sqrt(permittivity / strength)
+    if region.surface_charge is None:
+        return thickness
+    # it may all be screened on one side
+    sizes = _LayerSizes(case, scales)
+    return min(thickness, Charged.layer_of(abs(region.surface_charge.value) / scales.surface_charge, sizes))
 
 
 def _ionic_strength(case: Case, scales: Scales) -> float:
@@ -156,11 +165,15 @@ class _LayerSizes:
     def at_potential(self) -> float:
         return debye_layer(self.case, self.scales)
 
-    def at_blocking(self, potential: Quantity) -> float:
-        crowded = self.case.model.flux_law.crowded
-        return debye_layer(self.case, self.scales) * (1.0 if crowded else self._point_ion_contraction(potential))
+    def permittivity(self, given: float) -> float:
+        return given / (self.case.model.permittivity if self.case.model.si else 1.0)
 
-    def _point_ion_contraction(self, potential: Quantity) -> float:
+    def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
+        if self.case.model.flux_law.crowded:
+            return debye_layer(self.case, self.scales)
+        return debye_layer(self.case, self.scales) * self._point_ion_contraction(potential, stern_capacitance)
+
+    def _point_ion_contraction(self, potential: Quantity, stern_capacitance: float | None) -> float:
         """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
         case = self.case
         others = [b.dirichlet_potential.value for b in case.boundaries if b.dirichlet_potential is not None]
@@ -168,7 +181,23 @@ class _LayerSizes:
         valence = max(abs(species.charge) for species in case.species)
         if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
             voltage /= 2.0
+        if stern_capacitance is not None and valence * voltage > 0.0:
+            voltage = self._in_series(voltage, valence, stern_capacitance)
         return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
+
+    def _in_series(self, voltage: float, valence: float, capacitance: float) -> float:
+        """What a Stern layer leaves of a voltage to the layer of Gouy and Chapman: the charge is the same in both."""
+        scale = 2.0 * self.debye_length**2 / (valence * debye_layer(self.case, self.scales))
+        low, high = 0.0, voltage
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            # logarithms, since the charge of point ions at a high voltage is beyond any number
+            diffuse = 0.5 * valence * middle + math.log(-0.5 * scale * math.expm1(-valence * middle) or 1e-300)
+            if diffuse > math.log(capacitance * (voltage - middle) or 1e-300):
+                high = middle
+            else:
+                low = middle
+        return high
 
 
 def _side_thickness(case: Case, scales: Scales, name: str) -> float:

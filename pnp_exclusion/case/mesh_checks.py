@@ -14,13 +14,16 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.domain import Domain
-from pnp_exclusion.physics.boundaries import BoundaryCondition, PrescribedFlux, Wall
+from pnp_exclusion.physics.boundaries import BoundaryCondition, Exchange, PrescribedFlux, RegulatedWall, Wall
+from pnp_exclusion.physics.cross_sections import AroundAxis
 from pnp_exclusion.physics.problem import Problem
 
 JOIN = (
     "let touching pieces of the drawing share their borders before it is meshed (in gmsh: BooleanFragments, "
     "occ.fragment, or Coherence)"
 )
+ON_AXIS = 1e-9
+"""Of the extent: what is nearer to r = 0 is on the axis."""
 MOST_SHOWN = 5
 """Parts that are described one by one."""
 
@@ -34,6 +37,33 @@ def require_usable_mesh(case: Case, scales: Scales, problem: Problem) -> None:
         *_contradictions(domain, conditions),
         *_undetermined_parts(problem, scales),
     ]
+    if mistakes:
+        raise CaseError(case.path, mistakes)
+
+
+def require_axis(case: Case, problem: Problem) -> None:
+    """Raise `CaseError` if the domain reaches across its axis, or if the case gives something on it; collective.
+
+    Whatever is given on the axis would have no area.
+    """
+    if not isinstance(problem.cross_section, AroundAxis):
+        return
+    domain, radial = problem.domain, problem.cross_section.radial
+    mistakes = []
+    low, high = (float(corner[radial]) for corner in domain.bounding_box())
+    if low < -ON_AXIS * (high - low):
+        mistakes.append(
+            f"[domain]: the axis is at {'xy'[radial]} = 0, but the domain reaches across it, to {low:.4g} of its "
+            "length; draw one half, or move the drawing"
+        )
+    for condition in listed_conditions(case, problem):
+        if isinstance(condition, Wall) and condition.charge is None:
+            continue
+        areas = problem.facet_areas(domain.boundary_facets[condition.where])
+        if domain.comm.allreduce(float(areas.max(initial=0.0)), op=MPI.MAX) < ON_AXIS * high**2:
+            mistakes.append(
+                f'[[boundaries]] "{condition.where}": it is the axis, where nothing can be given; remove it'
+            )
     if mistakes:
         raise CaseError(case.path, mistakes)
 
@@ -81,8 +111,12 @@ def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -
         held = condition.dirichlet_fractions
         ignored = {
             PrescribedFlux: "no flux can be given",
+            Exchange: "nothing is exchanged at a rate",
             Wall: "nothing is blocked",
+            RegulatedWall: "nothing is blocked",
         }.get(type(condition))
+        if condition.applied_potential != condition.dirichlet_potential:
+            ignored = "an electrode has no Stern layer"
         if ignored is None and problem.law.crowded and 0 < len(held) < len(problem.species):
             ignored = f"no single species can be held with a crowded law, but it holds {', '.join(held)}"
         if ignored and (inside := inner_facets(problem.domain, condition.where)):
@@ -141,8 +175,8 @@ def _undetermined_parts(problem: Problem, scales: Scales) -> Iterator[str]:
     unknowns = [*(["potential"] if problem.coupled else []), *problem.names]
     held = {unknown: np.zeros(domain.parts.count, dtype=np.int32) for unknown in unknowns}
     for boundary in problem.boundaries:
-        holds = list(boundary.dirichlet_fractions)
-        if problem.coupled and boundary.dirichlet_potential is not None:
+        holds = [name for name in problem.names if boundary.supplies(name)]
+        if problem.coupled and boundary.applied_potential is not None:
             holds.append("potential")
         for unknown in holds:
             held[unknown][_parts_at(domain, boundary.where)] = 1

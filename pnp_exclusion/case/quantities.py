@@ -224,7 +224,8 @@ def _as_written(quantity: Quantity) -> str | float:
 
 
 Length = Annotated[Quantity, Dimension("a length", ("m",), "5 nm")]
-Potential = Annotated[Quantity, Dimension("a potential", ("V",), "-40 mV")]
+ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV")
+Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]
 Diffusivity = Annotated[Quantity, Dimension("a diffusivity", ("m^2/s",), "1.6e-9 m^2/s")]
 Concentration = Annotated[

@@ -78,6 +78,16 @@ class Scales:
         return self.concentration * self.length * (FARADAY if self.si else 1.0)
 
     @property
+    def capacitance(self) -> float:
+        """Capacitance per area, F/m^2."""
+        return self.surface_charge / self.potential
+
+    @property
+    def velocity(self) -> float:
+        """A flux over a density, m/s."""
+        return self.diffusivity / self.length
+
+    @property
     def displayed_concentration(self) -> float:
         """Of a full lattice in the unit of profiles and fields, mol/L."""
         return self.concentration / 1000.0 if self.si else 1.0

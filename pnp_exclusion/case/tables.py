@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
-from pnp_exclusion.case.boundary_tables import AnyBoundary
+from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
@@ -103,6 +103,20 @@ class Species(Table):
     """Dimensionless: the same as an occupied fraction."""
 
 
+class Planar(Table):
+    """A domain that may be the half-plane of a body around an axis."""
+
+    coordinates: Literal["cartesian", "axisymmetric"] = "cartesian"
+    """"axisymmetric": the drawing is turned around the axis r = 0; fluxes and currents are those of the whole body."""
+    axis: Literal["x", "y", "z"] = "y"
+    """Direction of the axis in the drawing; r is across it: x, or y of an axis along x."""
+
+    @property
+    def radial(self) -> int:
+        """Which coordinate is r, the distance from the axis."""
+        return 1 if self.axis == "x" else 0
+
+
 class Interval(Table):
     """``[domain]`` with ``shape = "interval"``."""
 
@@ -112,7 +126,7 @@ class Interval(Table):
     """Chosen and graded toward the layers of the case if absent."""
 
 
-class Rectangle(Table):
+class Rectangle(Planar):
     """``[domain]`` with ``shape = "rectangle"``, from the origin."""
 
     shape: Literal["rectangle"] = "rectangle"
@@ -142,7 +156,7 @@ class Box(Table):
     """Per side, or one number for all; chosen and graded if absent."""
 
 
-class Gmsh(Table):
+class Gmsh(Planar):
     """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
     shape: Literal["gmsh"] = "gmsh"
@@ -154,7 +168,7 @@ class Gmsh(Table):
     """Dimension of the cells; the highest in the file if absent."""
 
 
-class GivenMesh(Table):
+class GivenMesh(Planar):
     """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
 
     mesh
@@ -197,7 +211,7 @@ Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
 class Region(Table):
     """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity")
+    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity", "surface_charge")
 
     name: Name
     x: Range | None = None
@@ -212,6 +226,8 @@ class Region(Table):
     """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
     diffusivity: Positive | None = None
     """Factor on the diffusivity of every species."""
+    surface_charge: SurfaceCharge | None = None
+    """Charge per area on its border with the rest of the domain; dimensionless as that of a wall."""
 
     @property
     def ranges(self) -> list[Range | None]:

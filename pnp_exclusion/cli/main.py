@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib
 import os
+import re
 import sys
 import time
 import traceback
@@ -79,7 +80,7 @@ def _execute(line: list[str]) -> int:
     try:
         words, petsc_options = _split_petsc_options(line)
         with _mute_but_first():
-            arguments = _parser(words).parse_args(words)
+            arguments = _parser(words).parse_args(_with_negative_values(words))
         return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
         return _tell(error)
@@ -153,6 +154,17 @@ def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
     if options and not options[0].startswith("-"):
         raise UsageError(f'"{options[0]}" after "--" is no PETSc option: these begin with a dash, e.g. -ksp_monitor')
     return words[:position], options
+
+
+def _with_negative_values(words: Sequence[str]) -> list[str]:
+    """Join negative quantities to the options before them: ``--from -0.5V``, whose unit makes argparse see options."""
+    joined: list[str] = []
+    for word in words:
+        if re.match(r"-\.?\d", word) and joined and re.fullmatch(r"--\w[\w-]*", joined[-1]):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _rank() -> int:

@@ -121,7 +121,9 @@ class Discretisation:
         if problem.law.thermal and problem.fields:
             raise ValueError(f'imposed fields do not go with law "{problem.law.name}", which has a temperature')
         names = [boundary.where for boundary in problem.boundaries]
-        self.integration = Integration(problem.domain, names, degree, quadrature_degree, problem.cross_section)
+        weight = None if problem.cross_section is None else problem.cross_section.weight(problem.domain)
+        sheets = [sheet.sides for sheet in problem.sheets]
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets)
         self.parameters = Parameters(problem)
         self.weak_form = WeakForm(problem, self.layout, self.unknown, self.reference, self.integration, self.parameters)
         self.constraints = Constraints(problem, self.layout, self.space)

@@ -46,6 +46,8 @@ class Integration:
         Of the rule on usual cells and on boundaries; `QUADRATURE_PER_DEGREE` times that of the elements if not given.
     weight
         Of every integral, a UFL expression; None for 1.
+    sheets
+        Surfaces inside the domain, ``(n, 2)`` cells and numbers of their facets, numbered behind the boundaries.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Integration:
         degree: int,
         quadrature_degree: int | None = None,
         weight: Any = None,
+        sheets: Sequence[np.ndarray] = (),
     ) -> None:
         self.domain = domain
         mesh = domain.mesh
@@ -67,7 +70,9 @@ class Integration:
         over_cells = over_usual + ufl.Measure("dx", mesh, subdomain_id=STEEP_CELLS, metadata=steep)
         self.dx = WeightedMeasure(over_cells, weight)
         self.ds = WeightedMeasure(ufl.Measure("ds", mesh, metadata=usual), weight)
-        self._facets = _integration_facets(domain, boundaries)
+        # a surface inside is integrated over from the cells on one of its sides, on whichever rank these are
+        inside = [(len(boundaries) + k, sides.ravel().astype(np.int32)) for k, sides in enumerate(sheets)]
+        self._facets = [*_integration_facets(domain, boundaries), *inside]
         self.is_steep = np.zeros(mesh.topology.index_map(domain.dimension).size_local, dtype=bool)
         self.version = 0
         """Grows whenever other cells are marked."""

@@ -7,6 +7,7 @@ phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
 
+(``Gamma``: the boundaries, and for ``sigma`` charged surfaces inside the domain too.)
 Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
 takes its potential energy ``z_a phi`` with it, so that the heat of an electric current needs no source.
 
@@ -176,7 +177,15 @@ class WeakForm:
             charge = self.surface_charge(tag, densities, potential)
             if charge is not None:
                 form -= charge * test * self._integration.ds(tag)
+        for number in range(len(self._problem.sheets)):
+            tag = len(self._problem.boundaries) + number
+            form -= self._sheet_charge(number) * test * self._integration.ds(tag)
         return form
+
+    def _sheet_charge(self, number: int) -> Any:
+        """Return the charge per area of a surface inside the domain."""
+        given = self._parameters.of_term(("sheet", number)).number(self._problem.sheets[number].charge)
+        return self._parameters.load_parameter * given
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
@@ -206,6 +215,8 @@ class WeakForm:
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
             for name in self._problem.quantities:
                 self.outward_flux(tag, name)
+        for number in range(len(self._problem.sheets)):
+            self._sheet_charge(number)
         self._penalised_densities()
 
     def _penalised_densities(self) -> list[tuple[int, str, fem.Constant]]:

@@ -52,6 +52,22 @@ def interfaces(domain: Domain, materials: Sequence[np.ndarray]) -> tuple[np.ndar
     return _pairs(domain, (sums[:, 0] == 2.0) & spread.any(axis=1))
 
 
+def border_of(domain: Domain, cells: np.ndarray) -> np.ndarray:
+    """Return the owned ones of some cells at their border with other cells, each with the number of its facet there.
+
+    ``(n, 2)``; a cell with several such facets comes as often. Collective.
+
+    cells
+        Of this rank, owned and ghost.
+    """
+    inside = np.zeros(domain.local_cells)
+    inside[cells] = 1.0
+    facets, beside = interfaces(domain, [inside])
+    facets, beside = (found[inside[beside] > 0.0] for found in (facets, beside))
+    _, sides = np.nonzero(facets_of_cells(domain)[beside] == facets[:, None])
+    return np.column_stack([beside, sides])
+
+
 def _pairs(domain: Domain, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     facets = facets_of_cells(domain)[: domain.mesh.topology.index_map(domain.dimension).size_local]
     cells, sides = np.nonzero(wanted[facets])

@@ -20,7 +20,7 @@ from dolfinx import la
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
-from pnp_exclusion.mesh.sizes import areas, cells_at, heights
+from pnp_exclusion.mesh.sizes import cells_at, heights
 
 DISTINCT = 10.0
 """Times its uncertainty: what a current must be to count as one."""
@@ -153,7 +153,7 @@ def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, n
     """Return the owned cells at a boundary, and for each the area of its facet there over the height of its nodes."""
     domain = discrete.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[discrete.problem.boundaries[tag].where])
-    return cells, discrete.degree**2 * areas(domain, facets) / heights(domain, facets, cells)
+    return cells, discrete.degree**2 * discrete.problem.facet_areas(facets) / heights(domain, facets, cells)
 
 
 def _balance(discrete: Discretisation) -> np.ndarray:

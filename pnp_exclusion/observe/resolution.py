@@ -70,9 +70,7 @@ class _Beside:
 
 def _cells_beside(discrete: Discretisation) -> _Beside:
     domain, space = discrete.problem.domain, discrete.space
-    boundaries = [
-        boundary.where for boundary in discrete.problem.boundaries if boundary.dirichlet_potential is not None
-    ]
+    boundaries = [boundary.where for boundary in discrete.problem.boundaries if boundary.applied_potential is not None]
     found = []
     for where in boundaries:
         facets, cells = cells_at(domain, domain.boundary_facets[where])

@@ -62,9 +62,23 @@ class BoundaryCondition:
         """The potential held here (kT/e)."""
         return None
 
+    @property
+    def applied_potential(self) -> float | None:
+        """The potential given here (kT/e), whether it is held where the electrolyte begins or behind a layer."""
+        return self.dirichlet_potential
+
+    @property
+    def exchanged_fractions(self) -> Mapping[str, float]:
+        """Occupied fraction of every species with which this boundary would be in equilibrium, without holding it."""
+        return _NOTHING
+
     def supplies(self, quantity: str) -> bool:
         """Whether the amount of a species, or of energy, in the domain is fixed by what is held or exchanged here."""
-        return quantity in self.dirichlet_fractions or (quantity == ENERGY and self.temperature is not None)
+        return (
+            quantity in self.dirichlet_fractions
+            or quantity in self.exchanged_fractions
+            or (quantity == ENERGY and self.temperature is not None)
+        )
 
     @property
     def holds_potentials(self) -> bool:
@@ -88,7 +102,48 @@ class Wall(BoundaryCondition):
 
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
-        return None if self.charge is None else state.load_parameter * state.number(self.charge)
+        return _given_charge(self.charge, state)
+
+
+@dataclass(frozen=True)
+class RegulatedWall(BoundaryCondition):
+    """Blocks every species; its groups take up protons and give them off, in equilibrium with those beside the wall.
+
+    With ``h`` the density of protons, ``K`` that at which half the groups are dissociated and ``Gamma`` groups per
+    area, acids carry ``-Gamma K/(K + h)``, bases ``Gamma h/(K + h)``, amphoteric groups of two constants, the first
+    that of the positive group, ``Gamma (h^2 - K_1 K_2)/(h^2 + K_1 h + K_1 K_2)`` (Ninham and Parsegian, J. Theor. Biol.
+    31, 405 (1971); Healy and White, Adv. Colloid Interface Sci. 9, 303 (1978)).
+
+    protons
+        Name of the species.
+    sites
+        ``Gamma``, per area.
+    constants
+        ``K``, or the two of an amphoteric group, as densities of protons.
+    basic
+        Whether a single group is positive with its proton and neutral without it.
+    """
+
+    protons: str
+    sites: float
+    constants: tuple[float, ...]
+    basic: bool = False
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        # over the first constant, so that no square is too small for a number
+        first = state.number(self.constants[0])
+        h = state.rho[self.protons] / first
+        if len(self.constants) == 2:
+            ratio = state.number(self.constants[1]) / first
+            share = (h * h - ratio) / (h * h + h + ratio)
+        else:
+            share = h / (1.0 + h) if self.basic else -1.0 / (1.0 + h)
+        return state.load_parameter * state.number(self.sites) * share
+
+
+def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:
+    return None if charge is None else state.load_parameter * state.number(charge)
 
 
 @dataclass(frozen=True)
@@ -120,10 +175,16 @@ class Reservoir(BoundaryCondition):
 
 @dataclass(frozen=True)
 class Electrode(BoundaryCondition):
-    """Holds the potential (with Poisson); blocks every species but those it holds."""
+    """Holds the potential (with Poisson); blocks every species but those it holds.
+
+    stern_capacitance
+        ``C_S``, per area, of a layer without ions between the metal and where the domain begins, in series with the
+        diffuse layer: the metal's charge is ``C_S (V - phi)``. None without such a layer.
+    """
 
     potential: float | None
     fractions: Mapping[str, float] = field(default_factory=dict)
+    stern_capacitance: float | None = None
 
     @property
     @override
@@ -133,15 +194,61 @@ class Electrode(BoundaryCondition):
     @property
     @override
     def dirichlet_potential(self) -> float | None:
+        return self.potential if self.stern_capacitance is None else None
+
+    @property
+    @override
+    def applied_potential(self) -> float | None:
         return self.potential
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        if self.stern_capacitance is None or self.potential is None:
+            return None
+        drop = state.load_parameter * state.number(self.potential) - state.potential
+        return state.number(self.stern_capacitance) * drop
+
+
+@dataclass(frozen=True)
+class Exchange(BoundaryCondition):
+    """Exchanges species with a reservoir at finite rates ``k_a``: ``J_a . n = k_a (rho_a - rho_a^res)``.
+
+    That is what a lattice does whose last sites swap their contents with those of a reservoir at these rates. It tends
+    to a reservoir as the rates grow, and to a wall as they vanish; species without a rate are blocked. The potential is
+    held if one is given.
+    """
+
+    rates: Mapping[str, float]
+    fractions: Mapping[str, float]
+    potential: float | None = None
+
+    @property
+    @override
+    def exchanged_fractions(self) -> Mapping[str, float]:
+        return self.fractions
+
+    @property
+    @override
+    def dirichlet_potential(self) -> float | None:
+        return self.potential
+
+    @override
+    def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
+        if species not in self.rates:
+            return None
+        return state.number(self.rates[species]) * (state.rho[species] - state.number(self.fractions[species]))
 
 
 @dataclass(frozen=True)
 class PrescribedFlux(BoundaryCondition):
-    """Lets given fluxes out (positive outward), blocks the other species; holds the potential if one is given."""
+    """Lets given fluxes out (positive outward), blocks the other species.
+
+    Holds the potential if one is given; otherwise it carries a given charge per area, as a `Wall`, or none.
+    """
 
     fluxes: Mapping[str, float]
     potential: float | None = None
+    charge: float | None = None
 
     @property
     @override
@@ -153,3 +260,7 @@ class PrescribedFlux(BoundaryCondition):
         if species not in self.fluxes:
             return None
         return state.load_parameter * state.number(self.fluxes[species])
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        return _given_charge(self.charge, state)

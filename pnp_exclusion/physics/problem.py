@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from dolfinx import mesh as dmesh
 
 from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.sizes import areas
 from pnp_exclusion.physics.boundaries import BoundaryCondition
+from pnp_exclusion.physics.cross_sections import CrossSection
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.imposed_fields import ImposedField
 from pnp_exclusion.physics.laws import Law
@@ -46,6 +49,20 @@ class Species:
 
 
 @dataclass(frozen=True)
+class ChargedSheet:
+    """A charge on a surface inside the domain.
+
+    sides
+        ``(n, 2)``: cells of this rank on one side of it, and the number of the facet that is on it in each.
+    charge
+        Per area, ``-lambda^2 [eps dphi/dn]``.
+    """
+
+    sides: np.ndarray
+    charge: float
+
+
+@dataclass(frozen=True)
 class Problem:
     """Mesh, law, species, materials and boundary conditions of one steady state.
 
@@ -60,9 +77,10 @@ class Problem:
         from zero and only differences matter.
     sources
         Production ``R_a`` of a species by its name, and of charge under the name "potential": UFL expressions.
+    sheets
+        Charged surfaces inside the domain.
     cross_section
-        Weight of every integral over cells and boundaries, a UFL expression: the area of the cross-section that an
-        interval stands for. None for 1.
+        What stands on every point of the domain, the weight of every integral over cells and boundaries; None for 1.
     """
 
     domain: Domain
@@ -76,7 +94,14 @@ class Problem:
     potential_reference: float = 0.0
     fields: Mapping[str, ImposedField] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
-    cross_section: Any = None
+    sheets: Sequence[ChargedSheet] = ()
+    cross_section: CrossSection | None = None
+
+    @property
+    def boundary_dimension(self) -> int:
+        """Dimension of what totals over a boundary are integrals over: the power of L that is in them."""
+        own = 0 if self.cross_section is None else self.cross_section.dimension
+        return self.domain.dimension - 1 + own
 
     @property
     def coupled(self) -> bool:
@@ -102,6 +127,14 @@ class Problem:
     def conserved(self) -> list[str]:
         """Species that no boundary holds or exchanges, whose amounts are conserved."""
         return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
+
+    def facet_areas(self, facets: np.ndarray) -> np.ndarray:
+        """Return the area of facets, times what stands on their middles."""
+        own = areas(self.domain, facets)
+        if self.cross_section is None:
+            return own
+        middles = dmesh.compute_midpoints(self.domain.mesh, self.domain.dimension - 1, facets.astype(np.int32))
+        return own * self.cross_section.at(middles)
 
     def charge_density(self, rho: Sequence[Any], fixed_charge: Any) -> Any:
         """Return ``sum_a (z_a/v_a) rho_a + q`` for densities in the order of the species."""

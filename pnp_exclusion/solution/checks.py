@@ -82,7 +82,7 @@ def digits(steady: SteadyState) -> Iterator[str]:
         wanted = max(abs(asked), abs(current))
         moved = abs(steady.forces[name]) > NO_FORCE and wanted > NO_FLUX * steady.one_way[name]
         if moved and not uncertainty <= DIGITS * wanted:
-            scale = steady.setup.scales.flux * steady.setup.scales.length ** (steady.axes - 1)
+            scale = steady.setup.scales.flux * steady.extent
             asks = f"; the computed profile itself asks for {predicted[name] * scale:.6g}" if predicted else ""
             yield (
                 f"the current of {name} is below what rounding leaves of its exchange at the boundaries "

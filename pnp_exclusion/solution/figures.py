@@ -175,7 +175,7 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
             _draw_panel(figure, axis, across, up, label, values, flux)
         for axis in axes.ravel()[len(panels) :]:
             axis.set_visible(False)
-        letters = "xyz"
+        letters = _letters(case)
         for axis in axes[:, 0]:
             axis.set_ylabel(length_label(letters[cut.axes[1]], scales))
         for axis in axes[-1, :]:
@@ -183,6 +183,13 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
         plane = "" if cut.offset is None else f"\nplane {_plane(cut, scales)}"
         figure.suptitle(title_of(case) + plane)
         return figure
+
+
+def _letters(case: Case) -> str:
+    """What the axes of space are called in pictures."""
+    if getattr(case.domain, "coordinates", "cartesian") == "cartesian":
+        return "xyz"
+    return "rz" if case.domain.radial == 0 else "zr"  # type: ignore[union-attr]
 
 
 def drawn_grid(grid: np.ndarray) -> np.ndarray:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from pnp_exclusion.solution.figures import Picture
 
-_PER_EXTENT = ("/m^2", "/m", "")
-"""Of what is integrated over a boundary, by the dimension of the domain less one."""
-
 
 class Solution:
     """A steady state in the units of its case, as `pnp_exclusion.solve` returns it.
@@ -103,19 +100,19 @@ class Solution:
 
         None without two ends.
 
-        mol/m^2/s in one dimension; in two and three integrated over the boundary.
+        mol/m^2/s in one dimension; in two and three integrated over the boundary; around an axis of the whole body.
         """
         self._require_state()
         if self.steady.currents is None:
             return None
         scales = self.setup.scales
-        factor = scales.flux * scales.length ** (self.steady.axes - 1)
+        factor = scales.flux * self.steady.extent
         return {name: current * factor for name, current in self.steady.currents.items()}
 
     @property
     def current_unit(self) -> str:
         """Unit of `currents` and of fluxes through boundaries; empty for a dimensionless case."""
-        return f"mol{_PER_EXTENT[self.steady.axes - 1]}/s" if self.setup.scales.si else ""
+        return f"mol{self.steady.per_extent}/s" if self.setup.scales.si else ""
 
     @property
     def forces(self) -> dict[str, float] | None:
@@ -357,8 +354,7 @@ class Solution:
         if not self.has_state:
             return self._failure_summary()
         problem, scales = self.discretisation.problem, self.setup.scales
-        extent = scales.length ** (problem.domain.dimension - 1)
-        per = _PER_EXTENT[problem.domain.dimension - 1]
+        extent, per = self.steady.extent, self.steady.per_extent
         unit = (lambda name: name) if scales.si else (lambda name: "")
 
         def value(number: float, scale: float, name: str) -> dict[str, Any]:

@@ -129,6 +129,16 @@ class SteadyState:
         return self.discretisation.problem.domain.dimension
 
     @property
+    def extent(self) -> float:
+        """SI value of the unit of what totals over a boundary are integrals over: 1, L or L^2."""
+        return self.setup.scales.length**self.discretisation.problem.boundary_dimension
+
+    @property
+    def per_extent(self) -> str:
+        """That unit as totals over a boundary lack it: ``/m^2`` in one dimension."""
+        return ("/m^2", "/m", "")[self.discretisation.problem.boundary_dimension]
+
+    @property
     def has_steep_cells(self) -> bool:
         """Whether a potential is steep within some cell, on any rank; collective."""
         return bool(

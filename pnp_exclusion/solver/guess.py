@@ -129,13 +129,18 @@ class FirstGuess:
         held = self.discrete.constraints.values_of(self.discrete.mu[a])
         weakly = [rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]]
         if not held:
-            means = [s.mean_fraction or 0.1 for s in self.problem.species]
+            means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
             eta = self.problem.law.free_energy.chemical_potentials(_packable(means))[a]
             # phi is zero as yet
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
+
+    def _mean_exchanged(self, species: str) -> float:
+        """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""
+        contents = [b.exchanged_fractions for b in self.problem.boundaries if species in b.exchanged_fractions]
+        return sum(held[species] for held in contents) / len(contents) if contents else 0.0
 
     def _offsets(self, values: np.ndarray) -> np.ndarray:
         """Return ``eta_a - mu_a`` at unknowns ``(nodes, size)``, (species, nodes)."""

@@ -350,10 +350,10 @@ class SteadySolver:
         low, high = problem.domain.bounding_box()
         extent = float((high - low).max())
         imposed = max((field.largest for field in problem.fields.values()), default=0.0) * extent
-        held = max(
-            (abs(b.dirichlet_potential) for b in problem.boundaries if b.dirichlet_potential is not None), default=0.0
+        given = max(
+            (abs(b.applied_potential) for b in problem.boundaries if b.applied_potential is not None), default=0.0
         )
-        return min(0.3, FIRST_RAMP_STEP / max(held, imposed, FIRST_RAMP_STEP))
+        return min(0.3, FIRST_RAMP_STEP / max(given, imposed, FIRST_RAMP_STEP))
 
     def _predict(self, target: float, known: _Known) -> None:
         """Continue the two last solutions along their secant and re-solve Poisson: never the one without the other."""

@@ -17,8 +17,9 @@ themselves all the same, because it is forces that it answers to, whatever exert
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Self
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -30,7 +31,7 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import electrochemical_potential
+from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -54,8 +55,8 @@ class TangentSolver:
 
     Built once, it serves every state that the discretisation takes on, after `renew`. All methods are collective.
     Derivatives are arrays ``(boundaries, N)`` of the fluxes out of the domain, for every species that a boundary
-    holds, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They raise
-    `ConvergenceError` if the linear system cannot be solved.
+    holds or exchanges, and with a temperature of energy behind them; 0 for the others, whose fluxes are given. They
+    raise `ConvergenceError` if the linear system cannot be solved.
 
     settings
         As the steady solver's: preset of linear solver and PETSc options.
@@ -68,7 +69,8 @@ class TangentSolver:
         settings = settings or SolverSettings()
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-        held = np.unique(np.concatenate(list(discrete.constraints.claimed.values())))
+        # nothing is held between two electrodes behind layers, with all species closed
+        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *discrete.constraints.claimed.values()]))
         self._held = held[held < self._owned]
         self._jacobian_form, self._conditions = _of_balance(discrete)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
@@ -137,23 +139,100 @@ class TangentSolver:
         values = column.assemble(self.discrete, species, direction)
         return self._solve(np.zeros(self._owned), values[: self._owned])
 
+    def by_potential(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives by the potential given at a boundary, densities held there staying as they are.
+
+        Of the fluxes, and of the charges of the boundaries ``(boundaries,)``.
+        """
+        discrete, owned = self.discrete, self._owned
+        problem = discrete.problem
+        start = np.zeros(owned)
+        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, problem.charges.tolist(), strict=True))}
+        for name, amount in moved.items():
+            dofs = discrete.constraints.claimed.get((tag, name), np.empty(0, dtype=np.int32))
+            start[dofs[dofs < owned]] = amount
+        column, given = self._by_number(tag)
+        fluxes = self._solve(start, column)
+        return fluxes, given + self._charges(column)
+
+    def _by_number(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the potential of a boundary changes of residual and charges at a state that stays.
+
+        Where it is held that is nothing; behind a Stern layer it stands in a term, to which both are linear, so that a
+        difference is the derivative.
+        """
+        discrete, problem = self.discrete, self.discrete.problem
+        column, charges = np.zeros(self._owned), np.zeros(len(problem.boundaries))
+        boundary = problem.boundaries[tag]
+        if boundary.dirichlet_potential is None:
+            raised = replace(boundary, potential=(boundary.applied_potential or 0.0) + 1.0)  # type: ignore[call-arg]
+            changed = [raised if number == tag else one for number, one in enumerate(problem.boundaries)]
+            for numbers, sign in ((problem, -1.0), (replace(problem, boundaries=changed), 1.0)):
+                discrete.weak_form.take_numbers(numbers)
+                residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+                discrete.forms.balance.add_to(residual.array)
+                residual.scatter_reverse(la.InsertMode.add)
+                column += sign * residual.array[: self._owned]
+                for number, (charge, _) in self._natural(POTENTIAL).items():
+                    charges[number] += sign * discrete.forms.total(charge)
+            discrete.weak_form.take_numbers(problem)
+        return column, charges
+
+    def _natural(self, unknown: str) -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
+        """Return what a term of the equation of an unknown gives at every boundary, its charge or the flux out of it.
+
+        Each with its derivative by the unknowns.
+        """
+        discrete = self.discrete
+        fields, weak_form = discrete.fields, discrete.weak_form
+
+        def term(tag: int) -> Any | None:
+            if unknown == POTENTIAL:
+                return weak_form.surface_charge(tag, fields.rho, fields.potential)
+            return weak_form.outward_flux(tag, discrete.problem.quantities[discrete.entropic.index(unknown)])
+
+        def forms() -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
+            found = {}
+            for tag in range(len(discrete.problem.boundaries)):
+                density = term(tag)
+                if density is not None:
+                    total = density * discrete.integration.ds(tag)
+                    slope = ufl.derivative(total, discrete.unknown)
+                    found[tag] = discrete.integration.form(total), discrete.integration.form(slope)
+            return found
+
+        kept: dict[int, tuple[CellwiseForm, CellwiseForm]] = discrete.forms.kept(f"natural terms of {unknown}", forms)
+        return kept
+
+    def _natural_changes(self, unknown: str) -> dict[int, float]:
+        """Differentiate along the tangent what terms of the equation of an unknown give at boundaries, on this rank."""
+        discrete, changes = self.discrete, {}
+        for tag, (_, slope) in self._natural(unknown).items():
+            by_unknown = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+            slope.add_to(by_unknown.array)
+            by_unknown.scatter_reverse(la.InsertMode.add)
+            changes[tag] = float(by_unknown.array[: self._owned] @ self._tangent.array_r)
+        return changes
+
     # ---- one tangent ----
 
     def _solve(self, start: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the fluxes off it.
 
         Refining by the residual also takes out what the operator has too much: the storage term of closed species,
-        without which it would be singular; every correction keeps their amounts, and so must the start.
+        without which it would be singular. Exact corrections would keep their amounts; what is solved in finite digits,
+        or iteratively, does not.
         """
         tangent, residual, correction = self._tangent, self._residual, self._correction
-        tangent.array_w[:] = self._with_amounts_kept(start)
+        keep_amounts = self._keeping_amounts()
+        tangent.array_w[:] = keep_amounts(start)
         last = np.inf
         for _ in range(REFINEMENTS):
             self._jacobian.mult(tangent, residual)
             residual.array_w[:] = -(residual.array_r + column)
             residual.array_w[self._held] = 0.0
-            with held_back(), refusals_as_usage_errors():
-                self._solver.solve(residual, correction)
+            self._correct()
+            correction.array_w[:] = keep_amounts(correction.array_r.copy())
             tangent.axpy(1.0, correction)
             size = correction.norm(PETSc.NormType.INFINITY) / max(tangent.norm(PETSc.NormType.INFINITY), 1e-300)
             if not np.isfinite(size):
@@ -167,19 +246,43 @@ class TangentSolver:
             why = 'try [solver] linear = "direct"'
         raise ConvergenceError(f"the linear system of a tangent could not be solved; {why}")
 
-    def _with_amounts_kept(self, start: np.ndarray) -> np.ndarray:
-        """Return a start with the potential of every closed species shifted by a constant that keeps all amounts."""
+    def _keeping_amounts(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Return what takes out of a change of the owned unknowns, collectively, what it changes the amounts of closed
+        species by.
+
+        It takes out the steady states' own answer to other amounts, to which the operator hardly objects: most of the
+        error of a solve is that.
+        """
         closed = self.discrete.problem.conserved
         if not closed:
-            return start
-        changes = _amount_changes(self.discrete)
-        shifts = np.zeros((len(closed), self._owned))
-        for row, name in enumerate(closed):
-            self.discrete.layout.split(shifts[row])[electrochemical_potential(name)][:] = 1.0
-        products = np.array([[change[: self._owned] @ v for v in (*shifts, start)] for change in changes])
-        products = self._comm.allreduce(products, op=MPI.SUM)
-        kept: np.ndarray = start - np.linalg.solve(products[:, :-1], products[:, -1]) @ shifts
-        return kept
+            return lambda change: change
+        slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
+        answers = np.array([self._answer_to_amount(name) for name in closed])
+        by_answer = self._comm.allreduce(slopes @ answers.T, op=MPI.SUM)
+
+        def keep(change: np.ndarray) -> np.ndarray:
+            amounts = self._comm.allreduce(slopes @ change, op=MPI.SUM)
+            kept: np.ndarray = change - np.linalg.solve(by_answer, amounts) @ answers
+            return kept
+
+        return keep
+
+    def _answer_to_amount(self, species: str) -> np.ndarray:
+        """Return how the owned unknowns answer to more of a closed species, of any size: that of which ``dR`` is 0."""
+        answer, residual, correction = self._tangent, self._residual, self._correction
+        answer.set(0.0)
+        self.discrete.layout.split(answer.array_w)[electrochemical_potential(species)][:] = 1.0
+        for _ in range(2):
+            self._jacobian.mult(answer, residual)
+            residual.array_w[:] = -residual.array_r
+            residual.array_w[self._held] = 0.0
+            self._correct()
+            answer.axpy(1.0, correction)
+        return answer.array_r.copy()
+
+    def _correct(self) -> None:
+        with held_back(), refusals_as_usage_errors():
+            self._solver.solve(self._residual, self._correction)
 
     def _fluxes(self, column: np.ndarray) -> np.ndarray:
         """Differentiate the fluxes out of the domain, as `pnp_exclusion.observe.currents` takes them."""
@@ -190,7 +293,22 @@ class TangentSolver:
         for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
             if unknown in self.discrete.entropic:
                 fluxes[tag, self.discrete.entropic.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
+        for position, unknown in enumerate(self.discrete.entropic):
+            for tag, imposed in self._natural_changes(unknown).items():
+                fluxes[tag, position] += imposed
         return np.asarray(self._comm.allreduce(fluxes, op=MPI.SUM))
+
+    def _charges(self, column: np.ndarray) -> np.ndarray:
+        """Differentiate the charges of the boundaries, as `pnp_exclusion.observe.currents` takes them."""
+        self._jacobian.mult(self._tangent, self._residual)
+        change, discrete = self._residual.array_r + column, self.discrete
+        charges = np.zeros(len(discrete.problem.boundaries))
+        for (tag, unknown), dofs in discrete.constraints.claimed.items():
+            if unknown == POTENTIAL:
+                charges[tag] = change[dofs[dofs < self._owned]].sum()
+        for tag, own in self._natural_changes(POTENTIAL).items():
+            charges[tag] += own
+        return np.asarray(self._comm.allreduce(charges, op=MPI.SUM))
 
 
 class _FieldColumn:

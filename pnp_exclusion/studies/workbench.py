@@ -177,7 +177,7 @@ def _structure(name: str, table: Any) -> Any:
     written = plain(table)
     for key in NUMBERS.get(name, ()):
         if key in written:
-            written[key] = _without_values(written[key])
+            written[key] = _without_values(written[key], getattr(table, key))
     if isinstance(table, Model):
         exchange = table.flux_law.exchange
         written["exchange"] = getattr(exchange, "__qualname__", type(exchange).__name__)
@@ -186,9 +186,16 @@ def _structure(name: str, table: Any) -> Any:
     return written
 
 
-def _without_values(value: Any) -> Any:
-    """Names without what they stand for; a single value is just there."""
-    return sorted(value) if isinstance(value, dict) else True
+def _without_values(written: Any, value: Any) -> Any:
+    """Names without what they stand for, and how many numbers there are in a list; a single value is just there.
+
+    written, value
+        As in the file, and as read: a table within a table says which of its keys are numbers, if some are not.
+    """
+    if isinstance(written, dict):
+        numbers = getattr(value, "numbers", written)
+        return {key: _without_values(one, None) if key in numbers else one for key, one in written.items()}
+    return len(written) if isinstance(written, list) else True
 
 
 def _shape_of_field(field: Any) -> Any:

@@ -12,6 +12,8 @@ NAMES = (
     "sweep",
     "lattice",
     "gas",
+    "iv",
+    "capacitance",
     "couple",
     "engine",
     "diagram",

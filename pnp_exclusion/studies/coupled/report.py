@@ -21,7 +21,7 @@ UNEQUAL = 1e-6
 
 def units_of(coupling: Coupling) -> Units:
     """Return the units in which a coupling is reported."""
-    return Units(coupling.solution.setup.scales, coupling.solution.discretisation.problem.domain.dimension)
+    return Units(coupling.solution.setup.scales, coupling.solution.discretisation.problem.boundary_dimension)
 
 
 def as_json(coupling: Coupling) -> dict[str, Any]:

@@ -11,18 +11,22 @@ from pnp_exclusion.case.scales import Scales
 
 @dataclass(frozen=True)
 class Units:
-    """SI values of dimensionless totals over a boundary: per area in one dimension, per length in two."""
+    """SI values of dimensionless totals over a boundary: per area in one dimension, per length in two.
+
+    boundary_dimension
+        That of `Problem.boundary_dimension`.
+    """
 
     scales: Scales
-    dimension: int
+    boundary_dimension: int
 
     @property
     def _extent(self) -> float:
-        return self.scales.length ** (self.dimension - 1)
+        return self.scales.length**self.boundary_dimension
 
     @property
     def _per(self) -> str:
-        return ["/m^2", "/m", ""][self.dimension - 1]
+        return ["/m^2", "/m", ""][self.boundary_dimension]
 
     @property
     def molar_energy(self) -> float:
@@ -62,7 +66,7 @@ class Units:
     @property
     def permeability(self) -> tuple[float, str]:
         """Of a current of particles over a difference of concentrations."""
-        unit = ["m/s", "m^2/s", "m^3/s"][self.dimension - 1]
+        unit = ["m/s", "m^2/s", "m^3/s"][self.boundary_dimension]
         return self.flux[0] / self.scales.concentration, self._name(unit)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pnp_exclusion.case.boundary_tables import Boundary
-from pnp_exclusion.case.build import dirichlet_fractions
+from pnp_exclusion.case.build import fractions_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable, Interval
@@ -72,7 +72,7 @@ def ends_of(case: Case) -> Ends:
 
 def contents_of(case: Case) -> tuple[Array, Array]:
     """Occupied fractions (N,) of the two reservoirs, 0 of closed species."""
-    held = dirichlet_fractions(case, _scales(case))
+    held = fractions_of(case, _scales(case))
     first, second = (
         np.array([held[reservoir.where].get(name, 0.0) for name in case.species_names])
         for reservoir in reservoirs(case)

@@ -58,7 +58,7 @@ class Engine:
     def units(self) -> Units:
         """Units of the totals."""
         first = self.solutions[0]
-        return Units(first.setup.scales, first.discretisation.problem.domain.dimension)
+        return Units(first.setup.scales, first.discretisation.problem.boundary_dimension)
 
 
 def run_engine(
@@ -91,7 +91,7 @@ def run_engine(
     for solution in (first, second):
         _require_leg(solution)
     _require_same_reservoirs(first, second)
-    units = [Units(s.setup.scales, s.discretisation.problem.domain.dimension) for s in (first, second)]
+    units = [Units(s.setup.scales, s.discretisation.problem.boundary_dimension) for s in (first, second)]
     with (
         Membrane(first, 1.0, petsc_options) as a,
         Membrane(second, area_ratio * units[1].flux[0] / units[0].flux[0], petsc_options) as b,

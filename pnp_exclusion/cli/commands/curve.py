@@ -1,0 +1,72 @@
+"""What ``iv`` and ``capacitance`` share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Literal
+
+from pnp_exclusion.cli.commands.words import add_case, add_output
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.runtime import fenicsx
+
+
+def add_curve(parser: argparse.ArgumentParser) -> None:
+    """Add the words of a curve."""
+    add_case(parser)
+    parser.add_argument("--boundary", required=True, metavar="NAME", help="the boundary whose potential is varied")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        required=True,
+        metavar="V",
+        help='e.g. "-0.5 V"; V without a unit, kT/e if dimensionless',
+    )
+    parser.add_argument("--to", dest="stop", required=True, metavar="V")
+    parser.add_argument("--points", type=int, metavar="N", help="equally spaced (default: steps adapt to --accuracy)")
+    parser.add_argument(
+        "--accuracy", type=float, default=1e-3, metavar="A", help="of the range of the curve (default: %(default)g)"
+    )
+    parser.add_argument("--law", help="instead of the law of the case")
+    add_output(parser)
+
+
+def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Follow a curve, write ``curve.csv``, ``curve.json`` and ``curve.png``, print."""
+    fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.studies import curves
+    from pnp_exclusion.studies.curve_files import curve_csv, curve_json, curve_table
+
+    case = read(arguments.case, arguments.law)
+    ends = [_number_or_text(text) for text in (arguments.start, arguments.stop)]
+    with Job(arguments, petsc_options) as job:
+        curve = getattr(curves, kind)(
+            case,
+            arguments.boundary,
+            *ends,
+            points=arguments.points,
+            accuracy=arguments.accuracy,
+            comm=job.comm,
+            progress=job.console.say,
+            petsc_options=petsc_options,
+        )
+        for warning in curve.warnings:
+            job.console.warn(warning)
+        lines = curve_table(curve)
+        job.folder.write("curve.csv", lambda: curve_csv(curve))
+        if case.output.pictures:
+            job.folder.draw("curve.png", f"studies.curve_files.draw_{kind}", curve)
+        job.folder.write_json("curve.json", lambda: curve_json(curve))
+        job.complete()
+    job.print_lines(lines)
+    if curve.ended:
+        raise ConvergenceError(f"{case.path}: the curve {curve.ended}; the points before are written")
+    return 0
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,96 @@
+"""What is written and drawn of a curve over a potential."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from pnp_exclusion.output.text import columns
+from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.studies.curves import Curve
+
+
+def curve_csv(curve: Curve) -> str:
+    """Return ``curve.csv``: a row a point, units in the header."""
+
+    def header(name: str, quantity: str) -> str:
+        return f"{name} [{curve.units[quantity]}]" if curve.units[quantity] else name
+
+    names = curve.case.species_names
+    shares = [header(f"current_{name}", "current") for name in names]
+    whole = [header(name, name) for name in ("potential", "current", "conductance", "charge", "capacitance")]
+    lines = [",".join([*whole, *shares])]
+    for point in curve.points:
+        values = [point.potential, point.current, point.conductance, point.charge, point.capacitance]
+        lines.append(",".join(f"{value!r}" for value in [*values, *point.currents.values()]))
+    return "\n".join(lines) + "\n"
+
+
+def curve_json(curve: Curve) -> dict[str, Any]:
+    """Return ``curve.json``: what the curve says as a whole."""
+    peak = curve.peak
+    return {
+        "boundary": curve.boundary,
+        "points": len(curve.points),
+        "ended": curve.ended,
+        "units": curve.units,
+        "rectification": curve.rectification,
+        "limiting_current": curve.limiting_current,
+        "zero_current_potential": curve.zero_current_potential,
+        "peak_capacitance": {"potential": peak.potential, "value": peak.capacitance},
+        "newton_iterations": sum(point.newton_iterations for point in curve.points),
+        "warnings": list(curve.warnings),
+    }
+
+
+def curve_table(curve: Curve) -> list[str]:
+    """Return lines for the terminal: a dozen points at most, and what the curve says as a whole."""
+    shown = sorted({round(k) for k in np.linspace(0, len(curve.points) - 1, 12).tolist()})
+    names = ("potential", "current", "conductance", "charge", "capacitance")
+    head = [f"{name} {curve.units[name]}".strip() for name in names]
+    rows = [[f"{getattr(point, name):.6g}" for name in names] for point in (curve.points[k] for k in shown)]
+    whole = {
+        "rectification": curve.rectification,
+        "limiting current": curve.limiting_current,
+        "potential of zero current": curve.zero_current_potential,
+    }
+    found = [f"{name}  {value:.6g}" for name, value in whole.items() if value is not None]
+    return [*columns([head, *rows]), *found, *([curve.ended] if curve.ended else [])]
+
+
+def draw_iv(path: Path, curve: Curve) -> None:
+    """Draw the current with each ion's share, and the conductance below."""
+    _draw(path, curve, "current", "conductance", shares=True)
+
+
+def draw_capacitance(path: Path, curve: Curve) -> None:
+    """Draw the charge, and the differential capacitance below."""
+    _draw(path, curve, "charge", "capacitance", shares=False)
+
+
+def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> None:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 6.2))
+        above, below = figure.subplots(2, 1, sharex=True)
+        x = curve.potentials
+        if shares:
+            for position, name in enumerate(curve.case.species_names):
+                ys = [point.currents[name] for point in curve.points]
+                above.plot(x, ys, color=species_colour(position), linewidth=1.0, label=name)
+        for axis, name in ((above, value), (below, slope)):
+            ys = [getattr(point, name) for point in curve.points]
+            axis.plot(x, ys, ".-", color="black", markersize=4, label="all" if shares and axis is above else None)
+            unit = unit_in_picture(curve.units[name])
+            axis.set_ylabel(f"{name} [{unit}]" if unit else name)
+        above.axhline(0.0, color="0.6", linewidth=0.8)
+        if shares:
+            above.legend(fontsize=8)
+        unit = curve.units["potential"] or "kT/e"
+        below.set_xlabel(f'potential of "{plain(curve.boundary)}" [{unit}]')
+        if curve.case.title:
+            above.set_title(plain(curve.case.title))
+        save(figure, path)

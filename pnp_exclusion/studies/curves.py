@@ -1,0 +1,410 @@
+"""Currents and charges over the potential of one boundary: ``pnp_exclusion.iv`` and ``pnp_exclusion.capacitance``.
+
+A curve is followed warm from state to state on one mesh. Slopes are exact tangents
+(`pnp_exclusion.solver.tangents`): conductance and differential capacitance are no differences of neighbouring points.
+Steps adapt to what a cubic through the last two points, values and slopes, predicts of the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import PydanticCustomError
+
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Quantity
+from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of
+from pnp_exclusion.solver.tangents import TangentSolver
+from pnp_exclusion.studies.neighbours import Neighbours
+from pnp_exclusion.studies.workbench import Workbench
+
+if TYPE_CHECKING:
+    import xarray
+
+type Array = NDArray[np.float64]
+
+ACCURACY = 1e-3
+"""Of the range of a curve: by so much the cubic between neighbouring points may miss it."""
+FIRST_STEP = 1.0 / 64.0
+"""Of the range, where steps adapt."""
+LEAST_STEP = 1e-5
+"""Of the range: below it a curve has a fold, or ends."""
+ON_PLACE = 1e-6
+"""Of the distance between equally spaced points."""
+GROWTH = 2.5
+"""Of a step from point to point, at most."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One state of a curve, in SI units for an SI case.
+
+    potential
+        Of the boundary that is driven.
+    currents
+        Electric current into the domain through that boundary, by species: each ion's share. It grows with the
+        potential there.
+    charge
+        Of that boundary.
+    conductances, capacitance
+        Exact slopes of the two by the potential; ``conductances`` by species.
+    newton_iterations
+        That its solve took.
+    """
+
+    potential: float
+    currents: dict[str, float]
+    charge: float
+    conductances: dict[str, float]
+    capacitance: float
+    newton_iterations: int
+
+    @property
+    def current(self) -> float:
+        """Of all species together."""
+        return sum(self.currents.values())
+
+    @property
+    def conductance(self) -> float:
+        """Slope of `current`."""
+        return sum(self.conductances.values())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points in the order of their potentials, and what they say together.
+
+    boundary
+        That is driven.
+    units
+        Of potentials, currents, charges, conductances and capacitances; empty in a dimensionless case.
+    ended
+        Why the curve does not reach its end, empty if it does.
+    """
+
+    case: Case
+    boundary: str
+    points: Sequence[Point]
+    units: dict[str, str]
+    ended: str = ""
+    warnings: Sequence[str] = ()
+
+    @property
+    def potentials(self) -> Array:
+        """``(points,)``."""
+        return np.array([point.potential for point in self.points])
+
+    @property
+    def rectification(self) -> float | None:
+        """``|I(V)/I(-V)|`` at the largest ``V`` that the curve has on both sides of zero; None without such."""
+        reach = min(self.potentials[-1], -self.potentials[0])
+        if reach <= 0.0 or not self._flows:
+            return None
+        forth, back = (self.at(sign * reach) for sign in (1.0, -1.0))
+        return abs(forth / back) if back else None
+
+    @property
+    def limiting_current(self) -> float | None:
+        """The current at the end whose conductance is below a tenth of the largest of the curve; None if none is."""
+        if not self._flows:
+            return None
+        ends = [self.points[0], self.points[-1]]
+        largest = max(abs(point.conductance) for point in self.points)
+        flat = [point.current for point in ends if abs(point.conductance) < LIMITED * largest]
+        return max(flat, key=abs, default=None)
+
+    @property
+    def zero_current_potential(self) -> float | None:
+        """The potential at which the current changes its sign; None if it does not, or is none anywhere."""
+        if not self._flows or len(self.points) < 2:
+            return None
+        roots = self._spline().roots(extrapolate=False)
+        # a stretch without any current has no number
+        found = roots[np.isfinite(roots)]
+        return float(found[0]) if len(found) else None
+
+    def at(self, potential: float) -> float:
+        """The current at a potential within the curve: by the cubic between its neighbours, values and slopes.
+
+        Raises `UsageError` beyond its ends.
+        """
+        low, high = self.potentials[[0, -1]]
+        if not low <= potential <= high:
+            raise UsageError(f"the curve goes from {low:.6g} to {high:.6g}, not to {potential:.6g}")
+        return float(self._spline()(potential))
+
+    @property
+    def _flows(self) -> bool:
+        return any(point.current for point in self.points)
+
+    def _spline(self) -> Any:
+        from scipy.interpolate import CubicHermiteSpline
+
+        currents, slopes = ([getattr(p, name) for p in self.points] for name in ("current", "conductance"))
+        return CubicHermiteSpline(self.potentials, currents, slopes)
+
+    @property
+    def peak(self) -> Point:
+        """The point of the largest differential capacitance."""
+        return max(self.points, key=lambda point: abs(point.capacitance))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the curve as a table over ``potential``, with units."""
+        import xarray as xr
+
+        along = ("current", "conductance", "charge", "capacitance")
+        data: dict[str, Any] = {
+            name: ("potential", [getattr(point, name) for point in self.points], {"units": self.units[name]})
+            for name in along
+        }
+        shares = [list(point.currents.values()) for point in self.points]
+        data["current_of"] = (("potential", "species"), shares, {"units": self.units["current"]})
+        coordinates = {
+            "potential": ("potential", self.potentials, {"units": self.units["potential"]}),
+            "species": list(self.case.species_names),
+        }
+        return xr.Dataset(data, coordinates, {"title": self.case.title, "boundary": self.boundary})
+
+
+LIMITED = 0.1
+"""Of the largest conductance of a curve."""
+
+
+def iv(
+    case: CaseLike,
+    boundary: str,
+    start: float | str,
+    stop: float | str,
+    *,
+    points: int | None = None,
+    accuracy: float = ACCURACY,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    progress: Callable[[str], None] = lambda line: None,
+    petsc_options: Sequence[str] = (),
+) -> Curve:
+    """Return currents over the potential of a boundary, with each ion's share and the exact conductance; collective.
+
+    boundary
+        One of the case with a potential.
+    start, stop
+        Potentials: texts with a unit, or numbers in V (kT/e in a dimensionless case).
+    points
+        So many, equally spaced; if absent, steps adapt until a cubic between neighbours is within ``accuracy``.
+    accuracy
+        Of the range of the current.
+
+    A state from which no larger step leads on ends the curve (`Curve.ended`). Raises `UsageError` for a boundary
+    without a potential, `ConvergenceError` if there is no solution at ``start``.
+    """
+    steps = _Steps(points, accuracy, lambda point: (point.current, point.conductance))
+    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options)
+
+
+def capacitance(
+    case: CaseLike,
+    boundary: str,
+    start: float | str,
+    stop: float | str,
+    *,
+    points: int | None = None,
+    accuracy: float = ACCURACY,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    progress: Callable[[str], None] = lambda line: None,
+    petsc_options: Sequence[str] = (),
+) -> Curve:
+    """Return charge and exact differential capacitance over the potential of a boundary; as `iv`, steps following the
+    charge."""
+    steps = _Steps(points, accuracy, lambda point: (point.charge, point.capacitance))
+    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options)
+
+
+@dataclass
+class _Steps:
+    """Where the next point of a curve is, as a share of its range, and whether one is near enough to those before it.
+
+    count
+        So many points, equally spaced; None for steps that adapt.
+    accuracy
+        Of the range of what is watched.
+    watched
+        Value and slope of a point.
+    """
+
+    count: int | None
+    accuracy: float
+    watched: Callable[[Point], tuple[float, float]]
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 2:
+            raise UsageError(f"a curve has 2 points or more, not {self.count}")
+        if not 0.0 < self.accuracy < 1.0:
+            raise UsageError(f"the accuracy of a curve must lie between 0 and 1, but it is {self.accuracy:g}")
+
+    @property
+    def first(self) -> float:
+        """Length of the first step."""
+        return FIRST_STEP if self.count is None else 1.0 / (self.count - 1)
+
+    @property
+    def least(self) -> float:
+        """Length of the shortest."""
+        return LEAST_STEP * min(1.0, self.first / FIRST_STEP)
+
+    def target(self, at: float, step: float) -> float:
+        """Return where a step leads: to the next place that must be met if no more than a sliver is left before it."""
+        spacing = 1.0 if self.count is None else self.first
+        must = min(1.0, (np.floor(at / spacing + ON_PLACE) + 1.0) * spacing)
+        return float(must if at + 1.01 * step >= must else at + step)
+
+    def is_point(self, at: float) -> bool:
+        """Return whether a state belongs to the curve, or only leads to the next one that does."""
+        return self.count is None or abs(at / self.first - round(at / self.first)) < ON_PLACE
+
+    def after(self, points: Sequence[Point], step: float) -> tuple[bool, float]:
+        """Return whether the last point may stay, and the length of the step from it, or of another one to it."""
+        if self.count is not None:
+            return True, self.first
+        if len(points) < 3:
+            return True, step
+        values, slopes = np.array([self.watched(point) for point in points]).T
+        potentials = np.array([point.potential for point in points])
+        error = abs(values[-1] - _cubic(potentials[-3:-1], values[-3:-1], slopes[-3:-1], potentials[-1]))
+        span = max(np.ptp(values), abs(slopes[-1] * (potentials[-1] - potentials[-2])))
+        # continued by a step as long as the one before, a cubic misses by 16 times of what it does between points
+        share = error / (16.0 * self.accuracy * span) if span > 0.0 else 0.0
+        factor = min(GROWTH, 0.9 * share**-0.25) if share > 0.0 else GROWTH
+        return share <= 1.0, step * factor
+
+
+def _cubic(x: Array, values: Array, slopes: Array, at: float) -> float:
+    """Continue the cubic that has two values and slopes."""
+    from scipy.interpolate import CubicHermiteSpline
+
+    return float(CubicHermiteSpline(*_ascending(x, values, slopes), extrapolate=True)(at))
+
+
+def _ascending(x: Array, *others: Array) -> Sequence[Array]:
+    order = np.argsort(x)
+    return [x[order], *(one[order] for one in others)]
+
+
+def _follow(
+    case: Case,
+    boundary: str,
+    ends: tuple[float | str, float | str],
+    steps: _Steps,
+    comm: MPI.Comm,
+    progress: Callable[[str], None],
+    petsc_options: Sequence[str],
+) -> Curve:
+    """Follow the states of a case as the potential of a boundary goes from end to end."""
+    first, last = (_potential(case, end) for end in ends)
+    _require_potential(case, boundary)
+    if first == last:
+        raise UsageError("a curve goes between two different potentials")
+
+    def potential_at(share: float) -> float:
+        return (1.0 - share) * first + share * last
+
+    cases = [_with_potential(case, boundary, end) for end in (first, last)]
+    states, points, warnings, ended = Neighbours(), list[Point](), list[str](), ""
+    with Workbench(cases[0], comm, also=cases, petsc_options=petsc_options) as bench:
+        solution = bench.solve(cases[0])
+        with TangentSolver(bench.discrete, settings_of(case), petsc_options) as tangents:
+            at, step, last_step = 0.0, steps.first, 0.0
+            point = _point(solution, boundary, first, tangents)
+            while True:
+                accepted, step = True, steps.first
+                if steps.is_point(at):
+                    accepted, step = steps.after([*points, point], last_step or step)
+                if accepted:
+                    states.add([at], solution.state)
+                    warnings += solution.warnings
+                    if steps.is_point(at):
+                        points.append(point)
+                        progress(f"  {point.potential:.6g}: {point.newton_iterations} Newton steps")
+                    if at >= 1.0:
+                        break
+                else:
+                    at -= last_step
+                reason = "shorter steps would be needed for the accuracy that is asked for"
+                while step > steps.least:
+                    target = steps.target(at, step)
+                    try:
+                        solved = bench.solve(
+                            _with_potential(case, boundary, potential_at(target)), states.start([target])
+                        )
+                        point = _point(solved, boundary, potential_at(target), tangents)
+                        break
+                    except ConvergenceError as error:
+                        step, reason = 0.25 * step, str(error).splitlines()[0]
+                else:
+                    ended = f"ends beyond {potential_at(at):.6g}: {reason}"
+                    break
+                at, last_step, solution = target, target - at, solved
+        units = _units(solution)
+    points.sort(key=lambda point: point.potential)
+    return Curve(case, boundary, points, units, ended, tuple(dict.fromkeys(warnings)))
+
+
+def _require_potential(case: Case, boundary: str) -> None:
+    having = [one.where for one in case.boundaries if one.dirichlet_potential is not None]
+    if boundary not in having:
+        listed = ", ".join(f'"{where}"' for where in having) or "none"
+        raise UsageError(f'{case.path}: boundary "{boundary}" has no potential to change; those with one: {listed}')
+
+
+def _potential(case: Case, given: float | str) -> float:
+    """Return a potential in V, or in kT/e in a dimensionless case."""
+    try:
+        return ELECTRIC_POTENTIAL.parse(given, case.model.units, plain=True).value
+    except PydanticCustomError as error:
+        raise UsageError(f"{case.path}: {error.message()}") from None
+
+
+def _with_potential(case: Case, boundary: str, value: float) -> Case:
+    written = Quantity(value, f"{value!r} V", value, "V") if case.model.si else Quantity(value, repr(value), value)
+    changed = [
+        one.model_copy(update={"potential": written}) if one.where == boundary else one for one in case.boundaries
+    ]
+    return case.model_copy(update={"boundaries": changed})
+
+
+def _point(solution: Solution, boundary: str, potential: float, tangents: TangentSolver) -> Point:
+    """Read a state and its slopes; collective."""
+    steady, scales = solution.steady, solution.setup.scales
+    problem = steady.discretisation.problem
+    tag = next(tag for tag, one in enumerate(problem.boundaries) if one.where == boundary)
+    tangents.renew()
+    fluxes, charges = tangents.by_potential(tag)
+    current, charge = scales.current * steady.extent, scales.surface_charge * steady.extent
+    charges_of = dict(zip(problem.names, problem.charges.tolist(), strict=True))
+    slopes = dict(zip(problem.names, problem.charges * fluxes[tag], strict=True))
+    return Point(
+        potential,
+        # what is only rounding is none
+        {
+            name: -z * steady.totals.flux[boundary][name] * current if steady.totals.passes(name) else 0.0
+            for name, z in charges_of.items()
+        },
+        steady.totals.charge[boundary] * charge,
+        {name: float(-slope * current / scales.potential) for name, slope in slopes.items()},
+        float(charges[tag] * charge / scales.potential),
+        solution.report.newton_iterations,
+    )
+
+
+def _units(solution: Solution) -> dict[str, str]:
+    quantities = {"potential": "V", "current": "A", "charge": "C", "conductance": "S", "capacitance": "F"}
+    if not solution.setup.scales.si:
+        return dict.fromkeys(quantities, "")
+    per = solution.steady.per_extent
+    return {name: unit + (per if name != "potential" else "") for name, unit in quantities.items()}

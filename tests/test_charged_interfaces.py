@@ -1,0 +1,67 @@
+"""Charge on the border of a region inside the domain: two layers of Grahame, in any dimension and on any ranks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import mistakes, run_command, write_toml
+
+import pnp_exclusion as pnp
+
+DEBYE_LENGTH, BULK = 0.02, 0.05
+
+
+def sheet(charge: float, shape: str = "interval", law: str = "pnp") -> dict:
+    """A charged sheet in the middle of a salt, 8 screening lengths from both its ends."""
+    walls = [] if shape == "interval" else ["bottom", "top"]
+    domain = {"length": 1.0} if shape == "interval" else {"size": [1.0, 0.2]}
+    reservoir = {"kind": "reservoir", "potential": 0.0, "fraction": {"cation": BULK, "anion": BULK}}
+    return {
+        "model": {"units": "dimensionless", "law": law, "debye_length": DEBYE_LENGTH},
+        "species": [{"name": "cation", "charge": 1}, {"name": "anion", "charge": -1}],
+        "domain": {"shape": shape, **domain},
+        "regions": [{"name": "half", "x": [0.0, 0.5], "surface_charge": charge}],
+        "boundaries": [{"where": side, **reservoir} for side in ("left", "right")]
+        + [{"where": wall, "kind": "wall"} for wall in walls],
+    }
+
+
+def highest_potential(tables: dict) -> float:
+    potential = pnp.solve(tables).to_xarray().potential.values
+    return float(potential[np.abs(potential).argmax()])
+
+
+@pytest.mark.parametrize(("shape", "tolerance"), [("interval", 1e-5), ("rectangle", 1e-4)])
+@pytest.mark.parametrize("charge", [-0.002, 0.1])
+def test_sheet_has_half_its_charge_on_either_side(shape: str, tolerance: float, charge: float):
+    """Grahame, Chem. Rev. 41, 441 (1947), for sigma/2: psi = 2 arsinh(sigma / 2 lambda sqrt(8 rho_b))."""
+    right = 2.0 * np.arcsinh(0.5 * charge / (DEBYE_LENGTH * np.sqrt(8.0 * BULK)))
+    # the ends, 8 screening lengths away, take exp(-8)^2 of it; automatic meshes are coarser in two dimensions
+    assert highest_potential(sheet(charge, shape)) == pytest.approx(right, rel=tolerance)
+
+
+def test_sheet_is_the_same_on_two_ranks(tmp_path):
+    """Its facets may lie between ranks: whichever has the cell on the one side integrates over it."""
+    charges = []
+    for ranks in (1, 2):
+        folder = tmp_path / f"out{ranks}"
+        run_command("run", write_toml(sheet(0.1, "rectangle"), tmp_path / "case.toml"), "-o", folder, ranks=ranks)
+        charges.append(json.loads((folder / "summary.json").read_text())["charge"]["left"]["value"])
+    assert charges[1] == pytest.approx(charges[0], rel=1e-9)
+
+
+def test_sheets_of_a_workbench_take_other_charges():
+    """Reference: each case on a mesh of its own."""
+    cases = [pnp.make_case(sheet(charge)) for charge in (0.1, -0.05)]
+    with pnp.Workbench(cases[0], also=cases[1:]) as workbench:
+        for case in cases:
+            found = workbench.solve(case).summary()["charge"]["left"]["value"]
+            assert found == pytest.approx(pnp.solve(case).summary()["charge"]["left"]["value"], rel=1e-4)
+
+
+def test_sheet_needs_poisson():
+    tables = sheet(0.1)
+    tables["model"] = {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"}
+    assert any("surface_charge has no effect" in mistake for mistake in mistakes(tables))
