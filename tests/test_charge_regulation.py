@@ -85,8 +85,18 @@ def test_silica_in_si_units_has_the_charge_of_its_sites():
         ({"sites": 1.0}, 'the key "regulation.pK" is missing'),
         ({"sites": 1.0, "pK": "7"}, 'regulation.pK, entry 1: must be a number, but it is "7"'),
         ({"sites": 1.0, "pK": [1.0, 2.0, 3.0]}, "regulation.pK"),
+        ({"sites": 1.0, "pK": -400.0}, "regulation.pK"),
     ],
 )
 def test_regulation_that_makes_no_sense_is_refused(regulation: dict, told: str):
     found = mistakes(regulated(1e-6, regulation))
     assert any(told in mistake for mistake in found), found
+
+
+@pytest.mark.parametrize("other", [{"group": "base"}, {"protons": "Na"}, {"pK": [4.0, 8.0]}])
+def test_other_groups_are_no_numbers_that_a_workbench_changes(other: dict):
+    first = pnp.make_case(regulated(1e-6, {"sites": 0.05, "pK": 7.0, "group": "acid"}))
+    with pnp.Workbench(first) as workbench:
+        assert workbench.fits(pnp.make_case(regulated(1e-6, {"sites": 0.02, "pK": 6.0, "group": "acid"})))
+        changed = {"sites": 0.05, "pK": 7.0} | ({} if "pK" in other else {"group": "acid"}) | other
+        assert not workbench.fits(pnp.make_case(regulated(1e-6, changed)))

@@ -65,3 +65,10 @@ def test_sheet_needs_poisson():
     tables = sheet(0.1)
     tables["model"] = {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"}
     assert any("surface_charge has no effect" in mistake for mistake in mistakes(tables))
+
+
+def test_region_without_a_border_inside_carries_no_charge():
+    tables = sheet(0.1)
+    tables["regions"][0]["x"] = [0.0, 1.0]
+    with pytest.raises(pnp.CaseError, match="no border within the domain"):
+        pnp.solve(tables)
