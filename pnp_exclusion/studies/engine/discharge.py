@@ -139,7 +139,7 @@ def discharge(
 def volume_of(solution: Solution, given: float | str) -> float:
     """Return the volume of a reservoir in units of a leg; raises `UsageError`."""
     units = _units(solution)
-    volume = _quantity(solution, given, "the volume of a reservoir over the area of a leg", units.volume, "1")
+    volume = _quantity(solution, given, "the volume of a reservoir", "a volume over the area of a leg", units.volume)
     if volume <= 0.0:
         raise UsageError(f"the volume of a reservoir must be greater than 0, but it is {given}")
     return volume
@@ -147,9 +147,8 @@ def volume_of(solution: Solution, given: float | str) -> float:
 
 def resistance_of(solution: Solution, given: float | str) -> float:
     """Return the resistance of a load in units of a leg; raises `UsageError`."""
-    load = _quantity(
-        solution, given, "the resistance of a load by the area of a leg", _units(solution).resistance, "1e-4"
-    )
+    unit = _units(solution).resistance
+    load = _quantity(solution, given, "the resistance of a load", "a resistance times the area of a leg", unit)
     if load < 0.0:
         raise UsageError(f"the resistance of a load must be 0 or greater, but it is {given}")
     return load
@@ -159,13 +158,13 @@ def _units(solution: Solution) -> Units:
     return Units(solution.setup.scales, solution.discretisation.problem.boundary_dimension)
 
 
-def _quantity(solution: Solution, given: float | str, name: str, unit: tuple[float, str], number: str) -> float:
+def _quantity(solution: Solution, given: float | str, name: str, kind: str, unit: tuple[float, str]) -> float:
     units = solution.setup.case.model.units
     if units == "dimensionless" and isinstance(given, str):
         with contextlib.suppress(ValueError):
             given = float(given)
     try:
-        read = Dimension(name, (unit[1],), f"{number} {unit[1]}").parse(given, units, plain=True)
+        read = Dimension(kind, (unit[1],), f"1e-3 {unit[1]}").parse(given, units, plain=True)
     except PydanticCustomError as error:
         raise UsageError(f"{name}: {error.message()}") from None
     return read.value / unit[0]

@@ -73,7 +73,9 @@ def draw_discharge(path: Path, run: Discharge) -> None:
             for i, name in enumerate(run.species):
                 held = run.contents[:, side, i] * units.scales.displayed_concentration
                 label = f"{name}, {('first', 'second')[side]} reservoir"
-                axes[0].plot(time, held, style, color=species_colour(i), markersize=4, linewidth=1.0, label=label)
+                # the ions of one salt lie on each other: the first shines through
+                size = 4 + 3 * (i == 0)
+                axes[0].plot(time, held, style, color=species_colour(i), markersize=size, linewidth=1.0, label=label)
         axes[0].set_ylabel(density_label(units.scales))
         axes[0].legend(fontsize=8)
         for axis, (label, values) in zip(axes[1:], panels, strict=True):
