@@ -13,6 +13,7 @@ from conftest import BIN, EXAMPLES, run_command, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.studies.engine.discharge import discharge
 from pnp_exclusion.studies.engine.engine import Engine, run_engine
 from pnp_exclusion.studies.engine.linear import LinearEngine, LinearLeg
 from pnp_exclusion.studies.engine.loop import Loop
@@ -229,3 +230,57 @@ def test_command_refuses_legs_without_poisson_and_areas_that_are_none(tmp_path: 
     finished = run_command("engine", still, still, "-o", tmp_path / "out")
     assert finished.returncode == 2
     assert "nothing drives an engine" in finished.stderr
+
+
+def test_discharge_delivers_no_more_than_the_free_energy_of_mixing_and_loses_no_ion():
+    """Closed form of ideal ions (pnp): Gibbs. The rest is dissipated in the legs, as computed independently."""
+    high, low = 0.06, 0.002
+    found = engine(membrane(-0.3, high, low, "pnp"), membrane(0.2, high, low, "pnp"), points=3)
+    run = discharge(found, (100.0, 100.0))
+    assert run.power[0] == pytest.approx(found.best_power.power, rel=1e-9)
+    assert run.current[0] == pytest.approx(found.best_power.current, rel=1e-9)
+    mean = 0.5 * (high + low)
+    ideal = 2.0 * 100.0 * (high * np.log(high) + low * np.log(low) - 2.0 * mean * np.log(mean))
+    assert run.available == pytest.approx(ideal, rel=1e-10)
+    assert 0.3 * ideal < run.energy[-1] < ideal
+    assert run.energy[-1] + run.dissipation[-1] == pytest.approx(run.available - run.left, rel=2e-5)
+    # a salinity of 1 % of the first one is left: log(30) / 100 about the mean
+    left = mean * np.tanh(0.005 * np.log(high / low))
+    np.testing.assert_allclose(run.contents[-1] - mean, [[left] * 2, [-left] * 2], rtol=1e-6)
+    np.testing.assert_allclose(run.amounts.sum(axis=1), 100.0 * (high + low), rtol=1e-12)
+    np.testing.assert_allclose(run.contents[:, :, 0], run.contents[:, :, 1], rtol=1e-12)
+
+
+def test_discharge_at_small_salinity_is_exponential_at_the_rate_of_the_linear_engine():
+    """Rate ``(K S^2/(1 + R K) + kappa)/2 (1/V_1 + 1/V_2) d mu/d rho`` from Onsager's matrices about equilibrium."""
+    middle, drop, resistance, volumes = 0.05, 0.02, 3.0, (50.0, 150.0)
+    high, low = middle * np.exp(0.5 * drop), middle * np.exp(-0.5 * drop)
+    found = engine(membrane(-0.15, high, low), membrane(0.05, high, low), points=3)
+    run = discharge(found, volumes, resistance, until=0.2)
+    linear = found.linear
+    salt = 0.5 * (linear.conductance * linear.ratio**2 / (1.0 + resistance * linear.conductance) + linear.leakage)
+    rate = salt * (1.0 / volumes[0] + 1.0 / volumes[1]) * (1.0 / middle + 2.0 / (1.0 - 2.0 * middle))
+    apart = run.contents[:, 0, 0] - run.contents[:, 1, 0]
+    measured = -np.log(apart[1:] / apart[0]) / run.times[1:]
+    np.testing.assert_allclose(measured, rate, rtol=1e-3)
+    assert run.voltage[-1] == pytest.approx(0.2 * run.voltage[0], rel=1e-2)
+
+
+def test_command_runs_an_engine_down_and_says_what_is_no_reservoir(tmp_path: Path):
+    legs = [write_toml(membrane(q, 0.06, 0.002), tmp_path / f"{q}.toml") for q in (-0.3, 0.2)]
+    words = ["engine", *legs, "--points", "3", "-o", tmp_path / "out"]
+    finished = run_command(*words, "--load", "2")
+    assert finished.returncode == 2
+    assert "--load is that of a discharge" in finished.stderr
+    finished = run_command(*words, "--reservoir-volume", "1 mm")
+    assert finished.returncode == 2
+    assert '"1 mm" must be a plain number in a dimensionless case' in finished.stderr
+    finished = run_command(*words, "--reservoir-volume", "100", "--overwrite")
+    assert finished.returncode == 0, finished.stderr
+    found = json.loads((tmp_path / "out" / "engine.json").read_text())
+    header, *rows = (tmp_path / "out" / "discharge.csv").read_text().splitlines()
+    assert header == "time,voltage,current,power,energy,Na first,Cl first,Na second,Cl second"
+    values = np.array([[float(value) for value in row.split(",")] for row in rows])
+    assert values[0, 3] == pytest.approx(found["best_power"]["power"], rel=1e-9)
+    assert values[-1, 4] == found["discharge"]["energy"]["value"]
+    assert (tmp_path / "out" / "discharge.png").stat().st_size > 20_000

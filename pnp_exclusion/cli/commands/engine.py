@@ -23,6 +23,8 @@ INTERRUPTED = 130
 MEMBRANE_POINTS, GAS_POINTS = 21, 5
 OF_GASES = ("time", "replicas", "seed", "workers", "reservoir_particles", "kinetic_limit")
 """Words that mean nothing to membranes."""
+OF_MEMBRANES = ("reservoir_volume", "load")
+"""Words that mean nothing to gases."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +40,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help=f"loads of the curve (default: {MEMBRANE_POINTS}; {GAS_POINTS} for gases that are run)",
+    )
+    membranes = parser.add_argument_group("legs of membrane")
+    membranes.add_argument(
+        "--reservoir-volume",
+        metavar="V",
+        help='of both reservoirs, over the area of leg A, e.g. "1 mm": the engine also runs down',
+    )
+    membranes.add_argument(
+        "--load",
+        metavar="R",
+        help='resistance against which it runs down, e.g. "1e-4 ohm m^2" (default: that of greatest power at first)',
     )
     gases = parser.add_argument_group("legs of gas")
     gases.add_argument("--kinetic-limit", action="store_true", default=None, help="small barriers; nothing is run")
@@ -64,6 +77,9 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
     of_gas = on_rank_zero(MPI.COMM_WORLD, lambda: [is_gas_case(path) for path in (arguments.case, arguments.other)])
     if all(of_gas):
+        given = [word for word in OF_MEMBRANES if getattr(arguments, word) is not None]
+        if given:
+            raise UsageError(f"--{given[0].replace('_', '-')} is for legs of membrane, and these are gases")
         return _run_gases(arguments, petsc_options)
     if any(of_gas):
         raise UsageError(f"{arguments.other}: the legs of an engine are two membranes or two gases, not one of each")
@@ -75,15 +91,22 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
 def _run_membranes(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.studies.engine.discharge import discharge, resistance_of, volume_of
     from pnp_exclusion.studies.engine.engine import run_engine
-    from pnp_exclusion.studies.engine.report import as_json, table
+    from pnp_exclusion.studies.engine.report import as_json, discharge_csv, discharge_json, discharge_table, table
 
+    volume, resistance = arguments.reservoir_volume, arguments.load
     cases, points = [read(arguments.case), read(arguments.other)], arguments.points or MEMBRANE_POINTS
     with Job(arguments, petsc_options) as job:
         solutions = []
         for leg, case in zip("AB", cases, strict=True):
             job.console.say(f"leg {leg}: {case.path}")
             solutions.append(job.solve_or_end(case))
+        # what is no volume is said before the loop is computed
+        if volume is not None:
+            volume_of(solutions[0], volume)
+        if resistance is not None:
+            resistance_of(solutions[0], resistance)
         job.console.say("the loop under load")
         engine = run_engine(solutions[0], solutions[1], arguments.area_ratio, points, petsc_options)
         if cases[0].output.pictures:
@@ -92,6 +115,14 @@ def _run_membranes(arguments: argparse.Namespace, petsc_options: Sequence[str]) 
             job.folder.make(f"leg_{leg}/")
             job.write_manifest(solution, f"leg_{leg}/")
         content, lines = as_json(engine), table(engine)
+        if volume is not None:
+            job.console.say("the reservoirs run down")
+            run = discharge(engine, (volume, volume), resistance, petsc_options=petsc_options)
+            job.folder.write("discharge.csv", lambda: discharge_csv(run))
+            if cases[0].output.pictures:
+                job.folder.draw("discharge.png", "studies.engine.plots.draw_discharge", run)
+            content["discharge"] = discharge_json(run)
+            lines += discharge_table(run)
         job.folder.write_json("engine.json", lambda: content)
         job.complete()
     job.print_lines(lines)
@@ -154,6 +185,8 @@ def _require_sense(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--area-ratio must be greater than 0, but it is {arguments.area_ratio:g}")
     if arguments.points is not None and arguments.points < 3:
         raise UsageError(f"--points takes a whole number from 3 on, but it is {arguments.points}")
+    if arguments.load is not None and arguments.reservoir_volume is None:
+        raise UsageError("--load is that of a discharge: give --reservoir-volume too")
     for name in ("time", "replicas", "workers", "reservoir_particles"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < math.inf:

@@ -95,10 +95,15 @@ def contents_parameter(
         for end, sign in zip(ends, (0.5, -0.5), strict=True):
             eta = [middle[name] + sign * drop * direction.get(name, 0.0) for name in names]
             rho = dict(zip(names, map(float, energy.densities(eta)[1:]), strict=True))
-            changes[end] = _contents(case, scales, {name: rho[name] for name in direction})
-        return _with_boundaries(case, changes)
+            changes[end] = {name: rho[name] for name in direction}
+        return with_contents(case, scales, changes)
 
     return at
+
+
+def with_contents(case: Case, scales: Scales, contents: Mapping[str, Mapping[str, float]]) -> Case:
+    """Return the case with other fractions of species at some of its boundaries, which are named."""
+    return _with_boundaries(case, {end: _contents(case, scales, held) for end, held in contents.items()})
 
 
 def with_state(

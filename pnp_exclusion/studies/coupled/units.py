@@ -74,6 +74,26 @@ class Units:
         """Of voltages."""
         return self.scales.potential, self._name("V")
 
+    @property
+    def time(self) -> tuple[float, str]:
+        """Of times."""
+        return self.scales.time, self._name("s")
+
+    @property
+    def volume(self) -> tuple[float, str]:
+        """Of volumes, over what currents are over."""
+        return self.scales.length * self._extent, self._name(["m", "m^2", "m^3"][self.boundary_dimension])
+
+    @property
+    def energy(self) -> tuple[float, str]:
+        """Of free energy."""
+        return self.power[0] * self.scales.time, self._name(f"J{self._per}")
+
+    @property
+    def resistance(self) -> tuple[float, str]:
+        """Of voltage over electric current."""
+        return self.potential[0] / self.current[0], self._name(["ohm m^2", "ohm m", "ohm"][self.boundary_dimension])
+
     def _name(self, unit: str) -> str:
         return unit if self.scales.si else ""
 

@@ -1,4 +1,4 @@
-"""The picture of an engine: power and efficiency against the load, and against each other."""
+"""Pictures of an engine: power and efficiency against the load and each other; how it runs down."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.solution.figures import STYLE, plain, save, unit_in_picture
+from pnp_exclusion.solution.figures import STYLE, density_label, plain, save, species_colour, unit_in_picture
 from pnp_exclusion.studies.coupled.plots import COMPUTED, LINEAR, draw_branches
+from pnp_exclusion.studies.coupled.units import Units
+from pnp_exclusion.studies.engine.discharge import Discharge
 from pnp_exclusion.studies.engine.engine import Engine
 
 
@@ -18,7 +20,7 @@ def draw_engine(path: Path, engine: Engine) -> None:
     """Computed states (points) beside linear theory (lines)."""
     units, linear, salinity = engine.units, engine.linear, engine.salinity
     conversion = linear.conversion
-    volts = (1e3 * units.potential[0], "mV") if units.scales.si else (1.0, "kT/e")
+    volts = (_in_picture(units), "mV" if units.scales.si else "kT/e")
     power_unit = unit_in_picture(units.power[1]) or "kT D/L"
     top = linear.stopping_load(salinity)
     loads = np.linspace(0.0, top, 201)
@@ -52,6 +54,44 @@ def draw_engine(path: Path, engine: Engine) -> None:
         ]
         figure.suptitle(f"{titles[0]}  and  {titles[1]}: salinity {salinity:.3g} kT, Z = {linear.figure_of_merit:.3g}")
         save(figure, path)
+
+
+def draw_discharge(path: Path, run: Discharge) -> None:
+    """Contents, voltage, power and energy over the time."""
+    units = run.engine.units
+    time = run.times * units.time[0]
+    energy_unit, power_unit = (unit_in_picture(unit[1]) for unit in (units.energy, units.power))
+    panels = (
+        (f"voltage of the load [{'mV' if units.scales.si else 'kT/e'}]", run.voltage * _in_picture(units)),
+        (f"power [{power_unit or 'kT D/L'}]", run.power * units.power[0]),
+        (f"energy delivered [{energy_unit or 'kT L'}]", run.energy * units.energy[0]),
+    )
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.5, 7.0))
+        axes = figure.subplots(2, 2).ravel()
+        for side, style in enumerate(("o-", "s--")):
+            for i, name in enumerate(run.species):
+                held = run.contents[:, side, i] * units.scales.displayed_concentration
+                label = f"{name}, {('first', 'second')[side]} reservoir"
+                # the ions of one salt lie on each other: the first shines through
+                size = 4 + 3 * (i == 0)
+                axes[0].plot(time, held, style, color=species_colour(i), markersize=size, linewidth=1.0, label=label)
+        axes[0].set_ylabel(density_label(units.scales))
+        axes[0].legend(fontsize=8)
+        for axis, (label, values) in zip(axes[1:], panels, strict=True):
+            axis.plot(time, values, "o-", color=COMPUTED, markersize=4, linewidth=1.0)
+            axis.set_ylabel(label)
+        axes[3].axhline(run.available * units.energy[0], color=LINEAR, label="free energy of mixing")
+        axes[3].legend(fontsize=8)
+        for axis in axes:
+            axis.set_xlabel(f"time [{units.time[1] or 'L^2/D'}]")
+            axis.set_ylim(bottom=0.0)
+        figure.suptitle(f"discharge: {run.efficiency:.3g} of the free energy of mixing delivered")
+        save(figure, path)
+
+
+def _in_picture(units: Units) -> float:
+    return 1e3 * units.potential[0] if units.scales.si else 1.0
 
 
 def _dots(axis: Axes, x: list[float], y: list[float]) -> None:

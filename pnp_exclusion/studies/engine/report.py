@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.studies.coupled.channel import drive_of
 from pnp_exclusion.studies.coupled.units import in_units, shown
+from pnp_exclusion.studies.engine.discharge import Discharge
 from pnp_exclusion.studies.engine.engine import Engine
 from pnp_exclusion.studies.engine.linear import LinearLeg
 from pnp_exclusion.studies.engine.loop import EnginePoint
@@ -114,3 +117,48 @@ def table(engine: Engine) -> list[str]:
     worst = max(abs(p.consumption - p.power - p.entropy_production) / p.consumption for p in engine.curve)
     lines += ["", f"free energy lost = power + dissipation to {worst:.1e}"]
     return lines
+
+
+def discharge_json(run: Discharge) -> dict[str, Any]:
+    """Return what ``engine.json`` has of a discharge; everything is for leg A's area."""
+    units = run.engine.units
+    return {
+        "reservoir_volumes": [in_units(volume, units.volume) for volume in run.volumes],
+        "resistance": in_units(run.resistance, units.resistance),
+        "duration": in_units(float(run.times[-1]), units.time),
+        "energy": in_units(float(run.energy[-1]), units.energy),
+        "dissipated": in_units(float(run.dissipation[-1]), units.energy),
+        "free_energy_of_mixing": in_units(run.available, units.energy),
+        "free_energy_left": in_units(run.left, units.energy),
+        "efficiency": run.efficiency,
+    }
+
+
+def discharge_csv(run: Discharge) -> str:
+    """Return ``discharge.csv``: a row for every time, units in the header."""
+    units, displayed = run.engine.units, run.engine.units.scales.displayed_concentration
+    scales = [units.time, units.potential, units.current, units.power, units.energy]
+    names = ["time", "voltage", "current", "power", "energy"]
+    held = [f"{name} {side}" for side in ("first", "second") for name in run.species]
+    scales += [(displayed, "mol/L" if units.scales.si else "")] * len(held)
+    header = [f"{name} [{unit}]" if unit else name for name, (_, unit) in zip([*names, *held], scales, strict=True)]
+    curves = [run.times, run.voltage, run.current, run.power, run.energy, run.contents.reshape(len(run.times), -1)]
+    rows = np.column_stack(curves) * [factor for factor, _ in scales]
+    lines = [",".join(map(repr, row)) for row in rows.tolist()]
+    return "\n".join([",".join(header), *lines]) + "\n"
+
+
+def discharge_table(run: Discharge) -> list[str]:
+    """Return the lines that ``engine`` prints of a discharge."""
+    units = run.engine.units
+    rows = [
+        ["discharge", ""],
+        ["resistance of the load", shown(run.resistance, units.resistance)],
+        ["time", shown(run.times[-1], units.time)],
+        ["free energy of mixing", shown(run.available, units.energy)],
+        ["energy delivered", shown(run.energy[-1], units.energy)],
+        ["dissipated", shown(run.dissipation[-1], units.energy)],
+        ["left in the reservoirs", shown(run.left, units.energy)],
+        ["efficiency", f"{run.efficiency:.5g}"],
+    ]
+    return ["", *columns(rows)]
