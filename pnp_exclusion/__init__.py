@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
     from pnp_exclusion.case.tables import GivenMesh as Mesh
-    from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning
+    from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
     from pnp_exclusion.physics.laws import Law, register_law
@@ -54,6 +54,7 @@ __all__ = [
     "Case",
     "CaseError",
     "ConvergenceError",
+    "DiskError",
     "Electrode",
     "Energy",
     "Exchange",
@@ -66,6 +67,7 @@ __all__ = [
     "Interval",
     "LatticeGas",
     "Law",
+    "LawError",
     "Mesh",
     "Model",
     "Output",
@@ -77,6 +79,7 @@ __all__ = [
     "Solver",
     "Species",
     "Stern",
+    "UsageError",
     "Wall",
     "Workbench",
     "capacitance",
@@ -99,7 +102,9 @@ _HOME = {
     **dict.fromkeys(
         ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
     ),
-    **dict.fromkeys(("CaseError", "ConvergenceError", "SolutionWarning"), "errors"),
+    **dict.fromkeys(
+        ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "UsageError"), "errors"
+    ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
     "Energy": "physics.energy",
