@@ -16,8 +16,8 @@ from pnp_exclusion.case.base import Table
 from pnp_exclusion.case.gas_tables import ENERGY, SIDES, GasTable, KindTable, PairTable, ReservoirTable
 from pnp_exclusion.case.keys import CaseKeyError, set_key
 from pnp_exclusion.case.plans import Sweep
-from pnp_exclusion.case.quantities import Quantity, shown
-from pnp_exclusion.case.reading import Draft, Reader, parsed
+from pnp_exclusion.case.quantities import Quantity
+from pnp_exclusion.case.reading import Draft, Reader, parsed, read_title, refuse_unknown
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import Output
 from pnp_exclusion.errors import CaseError
@@ -103,13 +103,8 @@ def checked_gas_case(raw: Mapping[str, Any], path: Path) -> GasCase:
     if "model" in raw and "gas" not in raw:
         raise CaseError(path, ["is not the case of a gas: the table [gas] is missing"])
     draft = Draft(path)
-    known = ("title", "gas", "output", "sweep")
-    for key in raw:
-        if key not in known:
-            draft.refuse(f"[{key}]", f"unknown table or key in the case of a gas; {nearest(key, known)}")
-    title = raw.get("title", "")
-    if not isinstance(title, str):
-        draft.refuse("title", f"must be a text, but it is {shown(title)}")
+    refuse_unknown(raw, draft, ("title", "gas", "output", "sweep"), " in the case of a gas")
+    read_title(raw, draft)
     output = Reader(draft, "si").table(raw, "output", Output) or Output()
     sweep = Reader(draft, "si").table(raw, "sweep", Sweep)
     given = raw.get("gas")
@@ -138,7 +133,7 @@ def checked_gas_case(raw: Mapping[str, Any], path: Path) -> GasCase:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     by_side = {table.where: table for table in reservoirs}
     ends = {side: by_side[side] for side in SIDES}
-    return GasCase(path, title, gas, tuple(kinds), tuple(pairs), ends, output, sweep)
+    return GasCase(path, draft.title, gas, tuple(kinds), tuple(pairs), ends, output, sweep)
 
 
 def _require(

@@ -14,9 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pnp_exclusion.case.base import Positive, Table
-from pnp_exclusion.case.quantities import shown
-from pnp_exclusion.case.reading import Draft, Reader, parsed
-from pnp_exclusion.case.sentences import nearest
+from pnp_exclusion.case.reading import Draft, Reader, parsed, read_title, refuse_unknown
 from pnp_exclusion.case.tables import Output
 from pnp_exclusion.errors import CaseError
 
@@ -107,13 +105,8 @@ def read_lattice_case(path: str | Path) -> LatticeCase | None:
 def checked_lattice_case(raw: Mapping[str, Any], path: Path) -> LatticeCase:
     """Return the case of a parsed file, or raise `CaseError` with every mistake in it."""
     draft = Draft(path)
-    known = ("title", "lattice", "output")
-    for key in raw:
-        if key not in known:
-            draft.refuse(f"[{key}]", f"unknown table or key in the case of a lattice; {nearest(key, known)}")
-    title = raw.get("title", "")
-    if not isinstance(title, str):
-        draft.refuse("title", f"must be a text, but it is {shown(title)}")
+    refuse_unknown(raw, draft, ("title", "lattice", "output"), " in the case of a lattice")
+    read_title(raw, draft)
     output = Reader(draft, "dimensionless").table(raw, "output", Output) or Output()
     given = raw["lattice"]
     if not isinstance(given, Mapping):
@@ -131,7 +124,7 @@ def checked_lattice_case(raw: Mapping[str, Any], path: Path) -> LatticeCase:
         draft.refuse("[[lattice.reservoirs]]", "both are empty, so there is nothing to measure")
     if draft.mistakes:
         raise CaseError(path, draft.mistakes)
-    return LatticeCase(path, title, lattice, sides["left"], sides["right"], output)
+    return LatticeCase(path, draft.title, lattice, sides["left"], sides["right"], output)
 
 
 def _read_sides(draft: Draft, given: Mapping[str, Any], kind: type[Table]) -> dict[str, Any]:

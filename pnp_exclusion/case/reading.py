@@ -108,17 +108,23 @@ def read_tables(raw: Mapping[str, Any], draft: Draft, plain: bool = False) -> No
     plain
         Whether numbers without a unit are in SI units, as from Python.
     """
-    known = CaseTables.model_fields
-    for key in raw:
-        if key not in known:
-            draft.refuse(f"[{key}]", f"unknown table or key; {nearest(key, known)}")
+    refuse_unknown(raw, draft, CaseTables.model_fields)
     reader = Reader(draft, _units(raw.get("model")), plain)
     for key, read in _READERS.items():
         if key not in draft.known:
             read(raw, draft, reader)
 
 
-def _read_title(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+def refuse_unknown(raw: Mapping[str, Any], draft: Draft, known: Iterable[str], of: str = "") -> None:
+    """Refuse the tables that a case does not have; ``of`` says of which kind it is, where there are others."""
+    known = list(known)
+    for key in raw:
+        if key not in known:
+            draft.refuse(f"[{key}]", f"unknown table or key{of}; {nearest(key, known)}")
+
+
+def read_title(raw: Mapping[str, Any], draft: Draft) -> None:
+    """Read the title of a case."""
     draft.title = raw.get("title", "")
     if not isinstance(draft.title, str):
         draft.refuse("title", f"must be a text, but it is {shown(draft.title)}")
@@ -175,7 +181,7 @@ _OTHERS: dict[str, type[Table]] = {
     "diagram": Diagram,
 }
 _READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
-    "title": _read_title,
+    "title": lambda raw, draft, reader: read_title(raw, draft),
     "model": _read_model,
     "domain": _read_domain,
     "others": _read_others,
