@@ -8,7 +8,7 @@ import inspect
 import textwrap
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic_core import PydanticCustomError
@@ -56,6 +56,8 @@ class Table(BaseModel, metaclass=_MadeInPython):
     """A table of a case file: no key beyond those declared, nothing changed once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, defer_build=True)
+    can_vary: ClassVar[tuple[str, ...]] = ()
+    """Its keys that can be set along the axes of a sweep or diagram; empty for all."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -89,6 +89,8 @@ class WholeGasTable(GasTable):
 
 class GasCaseTables(Table):
     """The tables of a whole case file of a gas."""
+
+    can_vary: ClassVar[tuple[str, ...]] = ("gas",)
 
     title: str = ""
     gas: WholeGasTable

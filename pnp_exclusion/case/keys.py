@@ -17,18 +17,12 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 from pydantic.fields import FieldInfo
 
 from pnp_exclusion.case.base import Table, name_of_number
-from pnp_exclusion.case.gas_tables import GasCaseTables
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import PnpExclusionError
 
-VARIED: dict[type[Table], tuple[str, ...]] = {
-    CaseTables: ("model", "species", "domain", "regions", "boundaries", "solver"),
-    GasCaseTables: ("gas",),
-}
-"""The tables whose keys can be set, of a case and of one of a gas."""
 PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux")
 """Tables whose keys are the names of species."""
 
@@ -70,6 +64,15 @@ def path_of_key(tables: dict[str, Any], key: str) -> tuple[str | int, ...]:
     return _find(tables, key).path
 
 
+def _tables_of_case(tables: dict[str, Any]) -> type[Table]:
+    if "gas" in tables:
+        # no other case waits for them
+        from pnp_exclusion.case.gas_tables import GasCaseTables
+
+        return GasCaseTables
+    return CaseTables
+
+
 class _Place:
     """Where the words of a key have led so far."""
 
@@ -77,7 +80,7 @@ class _Place:
         self.key = key
         self.tables = tables
         self.node: Any = tables
-        self.kinds: tuple[Any, ...] = (GasCaseTables if "gas" in tables else CaseTables,)
+        self.kinds: tuple[Any, ...] = (_tables_of_case(tables),)
         """What may stand here: tables, lists, dictionaries, dimensions, other types."""
         self.path: tuple[str | int, ...] = ()
         self.words: tuple[str, ...] = ()
@@ -110,7 +113,7 @@ class _Place:
 
     def _enter_table(self, table: type[Table], word: str) -> None:
         keys = _keys_of(table)
-        known = VARIED.get(table, tuple(keys))
+        known = table.can_vary or tuple(keys)
         if word not in known:
             owner = "the case" if not self.words else f'"{".".join(self.words)}"'
             what = "table that can be varied" if not self.words else "key"

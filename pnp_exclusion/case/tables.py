@@ -286,6 +286,8 @@ class Output(Table):
 class CaseTables(Table):
     """The tables of a whole case file; `pnp_exclusion.case.case.Case` once they are checked together."""
 
+    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "solver")
+
     title: str = ""
     model: AnyModel
     species: Annotated[list[Species], Field(min_length=1)]
