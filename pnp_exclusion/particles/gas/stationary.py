@@ -228,8 +228,3 @@ def _drift(gas: Gas, verdict: Verdict, burn_in: float) -> str:
         f'the state is not steady: the {mode} of "{kind.name}" is not the same early and late in the run, by '
         f"{abs(score):.1f} standard errors; give a longer burn_in"
     )
-
-
-def names_of_currents(gas: Gas) -> Sequence[str]:
-    """Names of the currents in the order of every array over them: the open kinds, then energy."""
-    return [*(gas.kinds[a].name for a in gas.open_kinds), "energy"]

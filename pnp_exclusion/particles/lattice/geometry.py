@@ -113,12 +113,6 @@ class Lattice:
         offset = {"reservoirs": 1.0, "closed": 0.5, "ring": 0.0}[self.ends]
         return (np.arange(self.length) + offset) / self.scale
 
-    @property
-    def along_positions(self) -> NDArray[np.float64]:
-        """Macroscopic x of the middle of the bonds along the channel, shape ``(along_count,)``."""
-        offset = {"reservoirs": 0.5, "closed": 1.0, "ring": 0.5}[self.ends]
-        return (np.arange(self.along_count) + offset) / self.scale
-
     @cached_property
     def bonds(self) -> Bonds:
         """All bonds, in the order of ``along_shape`` followed by that of ``across_shape``."""
