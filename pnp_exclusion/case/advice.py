@@ -54,7 +54,7 @@ def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
     return {
         boundary.where: (
             sum(species.charge * boundary.dirichlet_fractions[species.name] for species in problem.species),
-            _mean_beside(setup, boundary.where, problem.fixed_charge),
+            _mean_beside(setup, boundary.where, problem.immobile_charge),
         )
         for boundary in problem.boundaries
         if len(boundary.dirichlet_fractions) == len(problem.species)
@@ -90,7 +90,7 @@ def _packing(setup: Setup) -> Iterator[str]:
     valence = max((abs(species.charge) for species in problem.species), default=0.0)
     if not problem.coupled:
         return
-    fixed = problem.domain.comm.allreduce(float(np.abs(problem.fixed_charge).max(initial=0.0)), op=MPI.MAX)
+    fixed = problem.domain.comm.allreduce(float(np.abs(problem.immobile_charge).max(initial=0.0)), op=MPI.MAX)
     if fixed > NEARLY_FULL * valence:
         yield (
             f"a fixed charge of {fixed:.4g} elementary charges a site is more than ions of valence {valence:g} "
@@ -167,7 +167,7 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())
     # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
-    strength = np.hypot(salt, largest**0.5 * problem.fixed_charge[cells])
+    strength = np.hypot(salt, largest**0.5 * problem.immobile_charge[cells])
     if problem.law.crowded:
         strength = np.minimum(strength, largest)
     with np.errstate(divide="ignore"):

@@ -39,7 +39,7 @@ def coarsest_cells(discrete: Discretisation, nodal: NodalValues) -> list[CoarseC
     if not problem.coupled:
         return []
     beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
-    fixed = float(discrete.parameters.load_parameter.value) * problem.fixed_charge[beside.cells]
+    fixed = float(discrete.parameters.load_parameter.value) * problem.immobile_charge[beside.cells]
     charge = np.abs(problem.charge_density([*nodal.rho[:, beside.nodes]], fixed))
     ratios = beside.sizes * np.sqrt(charge / problem.permittivity[beside.cells]) / (problem.debye_length or 1.0)
     worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]

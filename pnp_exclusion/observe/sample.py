@@ -47,7 +47,7 @@ def profile(discrete: Discretisation) -> Profile | None:
     positions = discrete.space.tabulate_dof_coordinates()[:owned, 0]
     values = layout.at_nodes(discrete.values)[:owned]
     charge = np.zeros(len(discrete.values) // layout.size)
-    charge[discrete.space.dofmap.list] = problem.fixed_charge[:, None]
+    charge[discrete.space.dofmap.list] = problem.immobile_charge[:, None]
     gathered = problem.domain.comm.gather(np.column_stack([positions, charge[:owned], values]), root=0)
     if gathered is None:
         return None
