@@ -8,7 +8,7 @@ from typing import Any
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.areas import mistakes_of
-from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir, Wall
+from pnp_exclusion.case.boundary_tables import Boundary, Contents, Interface, Reservoir, Wall
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
@@ -277,6 +277,8 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if boundary.where in seen:
             draft.refuse(where, "two boundaries are given for one side; keep one of them")
         seen.add(boundary.where)
+        if isinstance(boundary, Interface) and draft.shape in tables.DIMENSIONS:
+            draft.refuse(where, "an interface is a group inside a mesh file; give surface_charge to a region instead")
         if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
         _refuse_unknown_species(draft, where, "flux", boundary.fluxes)
