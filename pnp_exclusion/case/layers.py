@@ -98,13 +98,18 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
         if (
             limits is not None
             and scales.debye_length
-            and (region.fixed_charge or region.permittivity or region.surface_charge)
+            and (region.fixed_charge or region.permittivity or region.surface_charge or _parts_ions(region))
         ):
             for limit in limits:
                 yield limit.value / scales.length, _edge_layer(case, scales, region)
     if axis == 0:
         for position, strength in _field_knots(case, scales):
             yield position, FIELD_LAYERS / strength
+
+
+def _parts_ions(region: Region) -> bool:
+    """Whether a region keeps species out, or gives them another energy."""
+    return region.ions is not None or bool(region.excluded) or region.partition is not None
 
 
 def debye_layer(case: Case, scales: Scales) -> float:
