@@ -17,6 +17,7 @@ from pnp_exclusion.case.contents import amounts_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
+from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.errors import CaseError, UsageError
@@ -88,6 +89,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
+    require_usable_regions(case, scales, problem)
     return Setup(case, scales, problem)
 
 

@@ -132,6 +132,12 @@ class Problem:
             return np.zeros(self.domain.local_cells, dtype=bool)
         return np.isposinf(self.partition[species])
 
+    @property
+    def is_ion_free(self) -> np.ndarray:
+        """In which cells ``(cells,)`` there is nothing charged that moves, all of it being excluded."""
+        kept_out = [self.excludes(species.name) for species in self.species if species.charge != 0.0]
+        return np.logical_and.reduce(kept_out) if kept_out else np.zeros(self.domain.local_cells, dtype=bool)
+
     @cached_property
     def excludes_any(self) -> bool:
         """Whether there is a cell, on any rank, where there can be none of some species; collective."""
