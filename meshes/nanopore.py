@@ -65,7 +65,14 @@ def build(gmsh):
     }
     for name, pairs in groups.items():
         gmsh.model.addPhysicalGroup(1, [lines[pair] for pair in pairs], name=name)
-    set_sizes(gmsh, [(corners["face top"], corners["base"]), (corners["base"], corners["tip"]), (corners["tip"], corners["face bottom"])])
+    set_sizes(
+        gmsh,
+        [
+            (corners["face top"], corners["base"]),
+            (corners["base"], corners["tip"]),
+            (corners["tip"], corners["face bottom"]),
+        ],
+    )
 
 
 def set_sizes(gmsh, walls):
