@@ -1,8 +1,8 @@
 """The equations linearised about a steady state, transposed: how a current answers to what happens anywhere.
 
-With the total derivative ``A = dR/dU`` of the balance, the storage ``B`` of ``d/dt int rho_a v``, and for every terminal
-and unknown ``e`` that is 1 at the nodes where the terminal holds the unknown, the rows of the balance there are what
-flows in. Their answer to a disturbance at angular frequency ``omega`` is given by one adjoint
+With the total derivative ``A = dR/dU`` of the balance, the storage ``B`` of ``d/dt int rho_a v``, and for every
+terminal and unknown ``e`` that is 1 at the nodes where the terminal holds the unknown, the rows of the balance there
+are what flows in. Their answer to a disturbance at angular frequency ``omega`` is given by one adjoint
 
     w = e on held rows,    (A + i omega B)^T w = 0 on free columns ,
 

@@ -158,16 +158,6 @@ class _Pencil:
         return equations.answered(of_particles), equations.stored(of_particles) + equations.answered(of_charge)
 
 
-def currents_of(equations: LinearisedEquations, tag: int) -> Real:
-    """Return how the terminals make up the currents through a boundary, ``(quantities, terminals)``."""
-    return np.array(
-        [
-            [float((tag, unknown_of(name)) == terminal) for terminal in equations.terminals]
-            for name in equations.discrete.problem.quantities
-        ]
-    )
-
-
 def total_current_of(equations: LinearisedEquations, tag: int) -> Real:
     """Return how the terminals make up the total electric current through a boundary, ``(terminals,)``."""
     problem = equations.discrete.problem
