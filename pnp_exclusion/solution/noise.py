@@ -183,7 +183,7 @@ def frequency_band(low: float | str, high: float | str, count: int, *, si: bool)
         raise UsageError(f"a band of frequencies lies above zero and rises, but is given from {low} to {high}")
     if count < 2:
         raise UsageError(f"a band has 2 frequencies or more, not {count}")
-    return np.geomspace(*ends, count)
+    return np.geomspace(ends[0], ends[1], count)
 
 
 def _frequency(given: float | str, si: bool) -> float:
@@ -288,21 +288,20 @@ def _in_units(
     count = 0 if found is None else len(found.frequencies)
     is_resolved = wanted <= band * (1.0 + 1e-9)
 
-    def spread[T: (np.float64, np.complex128)](values: NDArray[T]) -> NDArray[T]:
+    def spread(values: NDArray[Any]) -> Any:
         every = np.full((len(wanted), *values.shape[1:]), np.nan, dtype=values.dtype)
         every[is_resolved] = values
         return every
 
     nothing = np.zeros((count, len(zero), len(zero)), dtype=complex)
     noise = nothing if found is None else found.noise
-    particle = spread(of_particles(noise)) * rate
+    particle: Complex = spread(of_particles(noise)) * rate
     total: Complex | None = None
     admittance: Complex | None = None
     thermal: Real | None = None
     if problem.coupled:
         answers = nothing if found is None else found.admittance
-        total_noise: Complex = electric @ noise @ electric.T
-        total_answer: Complex = electric @ answers @ electric.T
+        total_noise, total_answer = (np.asarray(electric @ one @ electric.T, dtype=complex) for one in (noise, answers))
         total, admittance = spread(total_noise) * square, spread(total_answer) * siemens
         of_heat = 2.0 * np.einsum("fii->fi", total_answer).real
         thermal = spread(np.einsum("fii->fi", total_noise).real / of_heat)
