@@ -104,10 +104,10 @@ def test_admittance_between_blocking_electrodes_is_that_of_a_gap():
     k = np.sqrt(screening + 1j * FREQUENCIES)
     exact = (1.0 + 2.0 * screening * np.tanh(0.5 * k) / (1j * FREQUENCIES * k)) / (debye_length**2 * k**2)
     np.testing.assert_allclose(1.0 / found.admittance[:, 0, 0], exact, rtol=1e-5)
-    # a capacitor at low frequencies: what is thermal is a hundred millionth of the admittance
+    # a capacitor at low frequencies: Re Y is a hundredth of the rest, whose rounding is in it
     assert found.electric is not None
     gap = found.electric[:, 0, 0] - 2.0 * found.admittance[:, 0, 0].real
-    assert np.abs(gap / found.admittance[:, 0, 0]).max() < 1e-12
+    assert np.abs(gap).max() < 1e-12
 
 
 @pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
