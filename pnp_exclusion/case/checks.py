@@ -116,6 +116,8 @@ def _check_species(draft: Draft, model: Model) -> None:
         if species.diffusivity is None and model.si:
             draft.refuse(where, 'the key "diffusivity" is missing, e.g. "1.6e-9 m^2/s"')
         _check_positive(draft, where, "diffusivity", species.diffusivity)
+        if _check_positive(draft, where, "born_radius", species.born_radius) and species.born_radius and not model.si:
+            draft.refuse(where, "born_radius is for cases in SI units; give partition energies in kT")
         if species.field is not None:
             _check_field(draft, model, where, species.field)
         wrong, right = ("mean_fraction", "mean_concentration") if model.si else ("mean_concentration", "mean_fraction")
@@ -214,10 +216,50 @@ def _check_regions(draft: Draft, model: Model) -> None:
         for axis, limits in enumerate(region.ranges):
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])
+        _check_particles(draft, model, where, region)
         if model.electrostatics == "imposed":
             for key in ("fixed_charge", "permittivity", "surface_charge"):
                 if getattr(region, key) is not None:
                     draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; remove it')
+
+
+def _check_particles(draft: Draft, model: Model, where: str, region: tables.Region) -> None:
+    """What a region says of the species in it."""
+    diffusivities, energies = (
+        given if isinstance(given, dict) else {} for given in (region.diffusivity, region.partition)
+    )
+    for key, names in (("excluded", region.excluded or []), ("diffusivity", diffusivities), ("partition", energies)):
+        _refuse_unknown_species(draft, where, key, names)
+    keeps_out, of_none = region.keeps_out, region.ions is False
+    if model.thermal:
+        for key in ("ions", "excluded", "partition"):
+            if getattr(region, key) is not None:
+                draft.refuse(where, f'{key} does not go with law "{model.law}", which itself has energies')
+    for key, given in (("diffusivity", region.diffusivity), ("partition", region.partition)):
+        if of_none and given is not None:
+            draft.refuse(where, f"{key} has no effect where there are no ions; remove it")
+        elif idle := [name for name in (given if isinstance(given, dict) else ()) if keeps_out(name)]:
+            draft.refuse(where, f"{key} of {listed(idle)} has no effect where it is excluded; remove it")
+    if model.flux_law.equal_diffusivities and len({diffusivities.get(name, 1.0) for name in draft.species}) > 1:
+        draft.refuse(where, f'law "{model.law}" is for equal diffusivities; give one factor for all species')
+    _check_born(draft, model, where, region)
+
+
+def _check_born(draft: Draft, model: Model, where: str, region: tables.Region) -> None:
+    named = region.partition.items() if isinstance(region.partition, dict) else ()
+    wanted = [name for name, given in named if given == "born"]
+    if region.partition != "born" and not wanted:
+        return
+    if not model.si:
+        draft.refuse(where, 'partition = "born" needs lengths and charges in SI units; give energies in kT')
+        return
+    if region.permittivity is None:
+        draft.refuse(where, 'partition = "born" follows from the permittivity of the region, which is missing')
+    lacking = [name for name in wanted if name in draft.species and draft.species[name].born_radius is None]
+    if lacking:
+        draft.refuse(where, f'partition = "born" needs a born_radius of {listed(lacking)}, e.g. "0.2 nm"')
+    if region.partition == "born" and all(species.born_radius is None for species in draft.species.values()):
+        draft.refuse(where, 'partition = "born", but no species has a born_radius, e.g. "0.2 nm"')
 
 
 def _missing_group(groups: MeshGroups, word: str, dimension: int) -> str:

@@ -14,6 +14,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.parts import Parts
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Exchange, PrescribedFlux, RegulatedWall, Wall
 from pnp_exclusion.physics.cross_sections import AroundAxis
 from pnp_exclusion.physics.problem import Problem
@@ -142,10 +143,10 @@ def _contradictions(domain: Domain, conditions: Sequence[BoundaryCondition]) -> 
 # ---- parts ----
 
 
-def part_in_words(domain: Domain, scales: Scales, number: int) -> str:
-    """Return the number of a part, its regions, cells and place; collective."""
+def part_in_words(domain: Domain, scales: Scales, number: int, parts: Parts | None = None) -> str:
+    """Return the number of a part, of the mesh if not of others, its regions, cells and place; collective."""
     owned = domain.mesh.topology.index_map(domain.dimension).size_local
-    inside = domain.parts.of_cells == number
+    inside = (parts or domain.parts).of_cells == number
     names = [
         f'"{name}"' for name, cells in domain.region_cells.items() if domain.comm.allreduce(int(inside[cells].sum()))
     ]

@@ -33,6 +33,8 @@ from pnp_exclusion.case.quantities import (
     FixedCharge,
     Force,
     Length,
+    PartitionEnergy,
+    Quantity,
     shown,
 )
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
@@ -46,6 +48,15 @@ def _form(written: Any) -> str:
     if isinstance(written, dict | FieldTable):
         return "<table>"
     return "<list>" if isinstance(written, list | tuple) or np.ndim(written) else "<value>"
+
+
+def _table_or_value(written: Any) -> str:
+    """As `_form`, where no list can be meant."""
+    return "<table>" if isinstance(written, dict) else "<value>"
+
+
+def _word_or_quantity(written: Any) -> str:
+    return "<word>" if written == "born" else "<value>"
 
 
 def _single(written: Any) -> Any:
@@ -79,7 +90,13 @@ class FieldTable(Table):
 class Species(Table):
     """``[[species]]``: a kind of particle."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("charge", "diffusivity", "mean_concentration", "mean_fraction")
+    numbers: ClassVar[tuple[str, ...]] = (
+        "charge",
+        "diffusivity",
+        "mean_concentration",
+        "mean_fraction",
+        "born_radius",
+    )
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
     """Used in results and in the other tables."""
@@ -101,6 +118,8 @@ class Species(Table):
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
     """Dimensionless: the same as an occupied fraction."""
+    born_radius: Length | None = None
+    """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
 
 
 class Planar(Table):
@@ -206,12 +225,23 @@ class GivenMesh(Planar):
 
 Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
 Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
+BornOr = Annotated[
+    Annotated[Literal["born"], Tag("<word>")] | Annotated[PartitionEnergy, Tag("<value>")],
+    Discriminator(_word_or_quantity),
+]
+"""An energy, or the word for that of Born."""
 
 
 class Region(Table):
     """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity", "surface_charge")
+    numbers: ClassVar[tuple[str, ...]] = (
+        "fixed_charge",
+        "permittivity",
+        "diffusivity",
+        "partition",
+        "surface_charge",
+    )
 
     name: Name
     x: Range | None = None
@@ -224,15 +254,58 @@ class Region(Table):
     """Charge density that does not move, with its sign; dimensionless: q, elementary charges a site."""
     permittivity: Positive | None = None
     """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
-    diffusivity: Positive | None = None
-    """Factor on the diffusivity of every species."""
+    ions: Flag | None = None
+    """false: no species enters, a membrane, glass or lipid; the field goes on through it. true: all do, also where an
+    earlier region keeps them out."""
+    excluded: list[str] | None = None
+    """Instead: the species that do not enter, as within their closest approach to a wall; the others do."""
+    diffusivity: (
+        Annotated[
+            Annotated[dict[str, Positive], Tag("<table>")] | Annotated[Positive, Tag("<value>")],
+            Discriminator(_table_or_value),
+        ]
+        | None
+    ) = None
+    """Factor on the diffusivity of every species, or of some: ``{ Na = 0.5 }``."""
+    partition: (
+        Annotated[
+            Annotated[dict[str, BornOr], Tag("<table>")] | Annotated[Literal["born"], Tag("<value>")],
+            Discriminator(_table_or_value),
+        ]
+        | None
+    ) = None
+    """Energy of a particle of some species above that outside, ``{ Na = "2 kT" }``; "born" for that of Born, which
+    follows from the permittivity of the region and the ``born_radius`` of the species: ``{ Na = "born" }``, or "born"
+    for all that have one."""
     surface_charge: SurfaceCharge | None = None
     """Charge per area on its border with the rest of the domain; dimensionless as that of a wall."""
+
+    @model_validator(mode="after")
+    def _one_word_on_ions(self) -> Region:
+        if self.ions is not None and self.excluded is not None:
+            raise refusal("has both ions and excluded; give one of the two")
+        return self
 
     @property
     def ranges(self) -> list[Range | None]:
         """The ranges along x, y and z."""
         return [self.x, self.y, self.z]
+
+    def keeps_out(self, species: str) -> bool | None:
+        """Whether a species does not enter; None if the region does not say."""
+        if self.excluded is not None:
+            return species in self.excluded
+        return None if self.ions is None else not self.ions
+
+    def partition_of(self, species: Species) -> Quantity | Literal["born"] | None:
+        """The energy of a species, as given."""
+        if isinstance(self.partition, dict):
+            return self.partition.get(species.name)
+        return self.partition if species.born_radius is not None else None
+
+    def diffusivity_of(self, species: str) -> float | None:
+        """The factor on the diffusivity of a species, if one is given."""
+        return self.diffusivity.get(species) if isinstance(self.diffusivity, dict) else self.diffusivity
 
 
 class Solver(Table):

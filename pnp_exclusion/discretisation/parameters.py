@@ -11,7 +11,9 @@ from dolfinx import fem
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.physics.problem import Problem
 
-MATERIALS = ("permittivity", "diffusivity_factor", "fixed_charge")
+MATERIALS = ("permittivity", "fixed_charge")
+EXCLUDED = 1e4
+"""kT: stands for an infinite partition energy. Densities are then exactly zero, and no arithmetic is the worse."""
 
 
 class Parameters:
@@ -31,8 +33,12 @@ class Parameters:
         In the order of the species.
     law
         Parameters of the law, by name.
-    permittivity, diffusivity_factor, fixed_charge
+    permittivity, fixed_charge
         Functions that are constant on every cell.
+    local_diffusivities
+        Diffusivities times what every cell multiplies them by, in the order of the species.
+    partition
+        Partition energies in the order of the species, constant on every cell; None if no species has one.
     fields
         Imposed forces by species, as UFL vectors.
     """
@@ -51,9 +57,15 @@ class Parameters:
         self.charges_per_volume = [constant(0.0) for _ in problem.species]
         self.diffusivities = [constant(0.0) for _ in problem.species]
         self.law = {name: constant(value) for name, value in problem.law.parameters.items()}
-        self.permittivity, self.diffusivity_factor, self.fixed_charge = (
-            fem.Function(domain.cellwise_space, name=name) for name in MATERIALS
-        )
+        cellwise = lambda name: fem.Function(domain.cellwise_space, name=name)  # noqa: E731
+        self.permittivity, self.fixed_charge = (cellwise(name) for name in MATERIALS)
+        # one function for all species unless each has its own
+        own = problem.diffusivity_factor.ndim > 1
+        self._factors = [cellwise("diffusivity_factor") for _ in (problem.species if own else [None])]
+        factors = self._factors if own else self._factors * len(problem.species)
+        self.local_diffusivities = [d * factor for d, factor in zip(self.diffusivities, factors, strict=True)]
+        self._partition = {name: cellwise(f"partition_{name}") for name in problem.partition}
+        self.partition = [self._partition.get(name, 0.0) for name in problem.names] if self._partition else None
         self._coefficients = {name: field.coefficient(domain) for name, field in problem.fields.items()}
         self.fields: Mapping[str, Any] = {
             name: field.vector(self._coefficients[name], domain) for name, field in problem.fields.items()
@@ -72,6 +84,10 @@ class Parameters:
         self.debye_squared.value = (problem.debye_length or 0.0) ** 2
         for name in MATERIALS:
             getattr(self, name).x.array[:] = getattr(problem, name)
+        for factor, values in zip(self._factors, np.atleast_2d(problem.diffusivity_factor), strict=True):
+            factor.x.array[:] = values
+        for name, energy in self._partition.items():
+            energy.x.array[:] = np.minimum(problem.partition[name], EXCLUDED)
         for name, field in problem.fields.items():
             field.fill(self._coefficients[name], self._domain)
 

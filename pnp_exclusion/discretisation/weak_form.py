@@ -2,7 +2,8 @@
 
 Unknowns are the electrochemical potentials ``mu_1 .. mu_N``, under a law with a temperature its inverse ``beta``, and
 with Poisson the potential ``phi``, all in one blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a
-phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never leave the simplex:
+phi - u_a`` (``u_a``: the partition energy in a cell; with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and
+so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
@@ -119,7 +120,7 @@ class WeakForm:
         parameters, parts = self._parameters, self._layout.parts(unknown)
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
-        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law)
+        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
         vacancy, *rho = law.free_energy.densities(eta)
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
@@ -130,8 +131,14 @@ class WeakForm:
             warmth = Warmth(beta, None if potential is None else [z * potential for z in parameters.charges])
             energy = law.energy.density([vacancy, *rho], beta, **parameters.law)
             forces.append(-ufl.grad(beta))
-        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
-        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility, warmth)
+        fluxes = law.fluxes(
+            [vacancy, *rho],
+            forces,
+            parameters.local_diffusivities,
+            parameters.law,
+            parameters.least_mobility,
+            warmth,
+        )
         by_name = lambda values: dict(zip(self._problem.quantities, values, strict=True))  # noqa: E731
         densities = dict(zip(self._problem.names, rho, strict=True))
         return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
@@ -139,10 +146,12 @@ class WeakForm:
     def energy_mobility(self) -> Any:
         """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""
         parameters, fields = self._parameters, self.fields
-        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
         forces = [0.0] * len(self._problem.species) + [1.0]
         rho = [fields.vacancy, *fields.rho.values()]
-        return -self._problem.law.fluxes(rho, forces, diffusivity, parameters.law, warmth=fields.warmth)[-1]
+        fluxes = self._problem.law.fluxes(
+            rho, forces, parameters.local_diffusivities, parameters.law, warmth=fields.warmth
+        )
+        return -fluxes[-1]
 
     def storage(self, now: Fields, reference: Fields, test: Mapping[str, Any], species: Sequence[str]) -> ufl.Form:
         """Return ``s int (rho_a - share_a rho_a^ref) v`` for some species, or energy; its derivative over ``s`` is the

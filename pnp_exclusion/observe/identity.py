@@ -100,7 +100,9 @@ def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray)
         _, eta, _ = discrete.potentials(at_points)
         warmth = discrete.warmth(at_points)
     else:
-        eta = (nodal.eta[:, nodes] @ basis.T).reshape(len(nodal.eta), -1)
+        eta = nodal.eta[:, nodes] @ basis.T
+        energies = discrete.partition_of_cells
+        eta = (eta if energies is None else eta - energies[:, cells, None]).reshape(len(nodal.eta), -1)
     return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta, warmth)), 1)
 
 
@@ -158,9 +160,11 @@ def _ends_and_energies(
     nodes = discrete.space.dofmap.list[cells]
     at_nodes, _, phi = discrete.potentials(discrete.values)
     mu = at_nodes[:, nodes[:, :2]]
+    energies = discrete.partition_of_cells
+    own = np.zeros((count, len(cells), 1)) if energies is None else energies[:, cells, None]
     if phi is not None:
         potential = phi[nodes] @ _basis(discrete, points[:, None]).T
-        return mu, np.array([species.charge * potential for species in problem.species])
+        return mu, own + np.array([species.charge * potential for species in problem.species])
     x = discrete.space.mesh.geometry.x[discrete.space.mesh.geometry.dofmaps[0][cells], 0]
     shares = np.concatenate([[0.0, 1.0], points])
     positions = np.zeros((3, len(cells) * len(shares)))
@@ -170,7 +174,7 @@ def _ends_and_energies(
         for name in problem.names
     ]
     energy = -float(discrete.parameters.load_parameter.value) * np.array(works).reshape(count, len(cells), -1)
-    return mu + energy[:, :, :2], energy[:, :, 2:]
+    return mu + energy[:, :, :2], own + energy[:, :, 2:]
 
 
 def _basis(discrete: Discretisation, points: np.ndarray) -> np.ndarray:
@@ -234,8 +238,9 @@ def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray, warm
     """Return ``M`` at the points of cells, ``(cells * points, N, N)``; ``eta`` is ``(N, cells * points)``."""
     problem = discrete.problem
     rho = problem.law.free_energy.densities(list(eta))
-    factor = np.repeat(problem.diffusivity_factor[cells], eta.shape[1] // max(1, len(cells)))
-    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species], warmth)
+    factors = np.repeat(problem.diffusivity_factors[:, cells], eta.shape[1] // max(1, len(cells)), axis=1)
+    diffusivities = [species.diffusivity * factor for species, factor in zip(problem.species, factors, strict=True)]
+    return problem.law.mobility(rho, diffusivities, warmth)
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:

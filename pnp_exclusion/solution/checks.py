@@ -6,6 +6,7 @@ Limits are constants with their reasons. A new check is one more function in `CH
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from mpi4py import MPI
@@ -123,10 +124,13 @@ def _forces_are_all(steady: SteadyState) -> bool:
     """Whether all that flows flows between two ends, each with one electrochemical potential.
 
     Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
-    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet.
+    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet. A
+    species that cannot be at an end has no potential there.
     """
     discrete = steady.discretisation
     problem = discrete.problem
+    if any(math.isnan(force) for force in (steady.forces or {}).values()):
+        return False
     if problem.domain.dimension == 1:
         return True
     tags = range(len(problem.boundaries))
