@@ -30,6 +30,7 @@ from pnp_exclusion.physics.cross_sections import AroundAxis, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
+from pnp_exclusion.physics.reactions import Reaction
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -37,6 +38,9 @@ LEAST_SHARE = 1e-30
 """Of the most that any boundary holds of any species: contents are taken as given down to this."""
 EMPTY_SHARE = 1e-16
 """Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
+
+NOTHING = 1e-300
+"""Fraction of what a solution does not contain, whose logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         debye_length=scales.debye_length,
         sheets=_sheets(case, scales, domain),
         cross_section=cross_section_of(case),
+        reactions=_reactions(case, scales, domain, law),
         permittivity=permittivity,
         diffusivity_factor=diffusivity_factor,
         fixed_charge=fixed_charge,
@@ -164,6 +169,9 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
+    if scales.debye_length is None:
+        # only drops against a solution at zero count
+        return 0.0
     given = [boundary.dirichlet_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
@@ -283,6 +291,47 @@ def _require_inside(
         slack = 1e-6 * (high[axis] - low[axis])
         if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
             raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
+
+
+# ---- reactions ----
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """See `pnp_exclusion.case.reaction_tables.Surroundings`."""
+
+    scales: Scales
+    law: Law
+    species: Sequence[str]
+
+    def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
+        fractions = [max(amounts.get(name, 0.0) / self.scales.concentration, NOTHING) for name in self.species]
+        return dict(zip(self.species, self.law.free_energy.chemical_potentials(fractions), strict=True))
+
+
+def _reactions(case: Case, scales: Scales, domain: Domain, law: Law) -> list[Reaction]:
+    """The reactions in the order of the case."""
+    surroundings, sides = _Solution(scales, law, case.species_names), set(domain.boundary_facets)
+    regions, found = {region.name: region for region in case.regions}, []
+    for table in case.reactions:
+        equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions
+        cells = None
+        if table.where in regions:
+            cells = np.zeros(domain.local_cells)
+            cells[_cells_of(regions[table.where], case, scales, domain)] = 1.0
+        found.append(
+            Reaction(
+                table.title,
+                equation.reactants,
+                equation.products,
+                table.kinetics(surroundings, at_boundary),
+                equation.electrons,
+                table.where if at_boundary else None,
+                cells,
+                table.activities,
+            )
+        )
+    return found
 
 
 # ---- imposed fields ----

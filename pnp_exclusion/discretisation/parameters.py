@@ -23,6 +23,8 @@ class Parameters:
         ``s = 1/dt`` of the storage term; 0 in a steady state.
     reference_share
         By species, and energy, that are stored: what their reference is multiplied by.
+    reference_shift
+        Of every combination that reactions conserve: what its reference lacks.
     least_mobility
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     debye_squared
@@ -33,6 +35,8 @@ class Parameters:
         Parameters of the law, by name.
     permittivity, diffusivity_factor, fixed_charge
         Functions that are constant on every cell.
+    reacting_cells
+        Of every reaction the function that is 1 where it happens and 0 elsewhere; None for one that happens everywhere.
     fields
         Imposed forces by species, as UFL vectors.
     """
@@ -45,6 +49,7 @@ class Parameters:
         self.load_parameter = constant(1.0)
         self.storage_rate = constant(0.0)
         self.reference_share = {name: constant(1.0) for name in problem.quantities}
+        self.reference_shift = [constant(0.0) for _ in problem.linked]
         self.least_mobility = constant(LEAST_MOBILITY)
         self.debye_squared = constant(0.0)
         self.charges = [constant(0.0) for _ in problem.species]
@@ -54,6 +59,10 @@ class Parameters:
         self.permittivity, self.diffusivity_factor, self.fixed_charge = (
             fem.Function(domain.cellwise_space, name=name) for name in MATERIALS
         )
+        self.reacting_cells = [
+            None if reaction.cells is None else fem.Function(domain.cellwise_space, name="reacting")
+            for reaction in problem.reactions
+        ]
         self._coefficients = {name: field.coefficient(domain) for name, field in problem.fields.items()}
         self.fields: Mapping[str, Any] = {
             name: field.vector(self._coefficients[name], domain) for name, field in problem.fields.items()
@@ -72,6 +81,9 @@ class Parameters:
         self.debye_squared.value = (problem.debye_length or 0.0) ** 2
         for name in MATERIALS:
             getattr(self, name).x.array[:] = getattr(problem, name)
+        for region, reaction in zip(self.reacting_cells, problem.reactions, strict=True):
+            if region is not None:
+                region.x.array[:] = reaction.cells
         for name, field in problem.fields.items():
             field.fill(self._coefficients[name], self._domain)
 
