@@ -75,16 +75,18 @@ class BoundaryTotals:
         """Return whether the imbalance of a species is no more than rounding leaves at some boundary, or of what
         reactions turn over."""
         left = max(rounding[species] for rounding in self.rounding.values())
-        turned_over = self.production.get(species, NO_PRODUCTION).one_way
-        return self.net(species) <= DISTINCT * max(left, ROUNDING * turned_over)
+        return self.net(species) <= DISTINCT * max(left, self._rounding_of_production(species))
+
+    def _rounding_of_production(self, species: str) -> float:
+        return float(ROUNDING * self.production.get(species, NO_PRODUCTION).one_way)
 
     def uncertainty(self, species: str) -> float:
         """Return how far the current of a species may be off: by the fluxes' imbalance, or if that is rounding at one
-        boundary, by what rounding leaves at the one where it leaves least."""
+        boundary, by what rounding leaves at the one where it leaves least, and of what reactions turn over."""
         if not self.is_rounding(species):
             return self.net(species)
         held = [rounding[species] for rounding in self.rounding.values() if rounding[species] > 0.0]
-        return min(held, default=0.0)
+        return max(min(held, default=0.0), self._rounding_of_production(species))
 
     def passes(self, species: str) -> bool:
         """Return whether there is a current of a species that can be told from its uncertainty."""
