@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Reservoir, Stern, Wall
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
+    from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
     from pnp_exclusion.case.tables import GivenMesh as Mesh
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Box",
+    "ButlerVolmer",
     "Case",
     "CaseError",
     "ConvergenceError",
@@ -68,9 +70,12 @@ __all__ = [
     "LatticeGas",
     "Law",
     "LawError",
+    "LinearKinetics",
+    "Marcus",
     "Mesh",
     "Model",
     "Output",
+    "Reaction",
     "Rectangle",
     "Region",
     "Reservoir",
@@ -99,6 +104,7 @@ __all__ = [
 _HOME = {
     **dict.fromkeys(("Electrode", "Exchange", "Flux", "Reservoir", "Stern", "Wall"), "case.boundary_tables"),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
+    **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
     **dict.fromkeys(
         ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
     ),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import change, mistakes, run_command, summary_of, write_toml
 from scipy.optimize import brentq
 
 import pnp_exclusion as pnp
@@ -408,3 +410,151 @@ def test_rectangle_reacts_as_the_interval_across_it():
     found = [pnp.solve(tables).summary()["reactions"] for tables in (flat, wide)]
     for name in ("left", "right"):
         assert found[1][name]["rate"]["value"] == pytest.approx(0.5 * found[0][name]["rate"]["value"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [acid("mpnp", 0.01, 0.1), plating("mpnp", 8.0, {"butler_volmer": {"k0": 0.3}})],
+    ids=["volume", "electrodes"],
+)
+def test_two_ranks_give_the_same_rates(tables: dict, tmp_path: Path):
+    """To 1e-7; production and fluxes balance, without a warning."""
+    finished = run_command("run", write_toml(tables, tmp_path / "case.toml"), "-o", tmp_path / "two", ranks=2)
+    assert finished.returncode == 0, finished.stderr
+    assert "warning" not in finished.stderr
+    two, one = summary_of(tmp_path / "two"), pnp.solve(tables).summary()
+    for name, reaction in one["reactions"].items():
+        assert two["reactions"][name]["rate"]["value"] == pytest.approx(reaction["rate"]["value"], rel=1e-7)
+        assert name in finished.stdout
+    assert two["balance"] < 1e-6
+
+
+# ---- what is refused ----
+
+VOLUME = interval(
+    "pnp",
+    [
+        {"name": "A", "charge": 1, "formula": "FeCl2"},
+        {"name": "B", "charge": -1, "formula": "Cl"},
+        {"name": "C", "formula": "FeCl3"},
+    ],
+    [{"where": "left", "kind": "reservoir", "fraction": {"A": 0.1, "B": 0.1, "C": 0.1}}],
+    [{"equation": "A + B <-> C", "forward": 1.0, "backward": 2.0}],
+)
+VOLUME["regions"] = [{"name": "pore", "x": [0.0, 0.5]}]
+ELECTRODES = redox({"butler_volmer": {"k0": 1.0}}, 1.0)
+WRONG = {
+    "no equation": (VOLUME, {"equation": "A + B"}, "is not a reaction; right would be"),
+    "no spaces": (VOLUME, {"equation": "A+B <-> C"}, 'there is no species "A+B"'),
+    "unknown species": (VOLUME, {"equation": "A + B <-> D"}, 'there is no species "D"'),
+    "same sides": (VOLUME, {"equation": "A + B <-> B + A"}, "changes nothing"),
+    "charge": (VOLUME, {"equation": "A <-> C"}, "charge is not kept: the products have -1 more than the reactants"),
+    "atoms": (VOLUME, {"equation": "A + B <-> 2 C"}, "atoms are not kept: the products have +3 Cl more"),
+    "no backward": (VOLUME, {"backward": None}, "give either backward or equilibrium_constant"),
+    "two backward": (VOLUME, {"equilibrium_constant": 2.0}, "give either backward or equilibrium_constant"),
+    "backward of one way": (VOLUME, {"equation": "A + B -> C"}, "backward is for a reaction that goes both ways"),
+    "negative": (VOLUME, {"forward": -1.0}, "forward must be positive"),
+    "no rate": (VOLUME, {"forward": None}, "the rate constant forward is missing"),
+    "nowhere": (VOLUME, {"where": "pose"}, '"pose" is neither a region nor a boundary; did you mean "pore"?'),
+    "kinetics without electrons": (VOLUME, {"butler_volmer": {"k0": 1.0}}, "butler_volmer is for a reaction with"),
+    "mass action of electrons": (ELECTRODES, {"forward": 1.0}, "electrons pass at rates that follow the potential"),
+    "two kinetics": (ELECTRODES, {"linear": {"k0": 1.0}}, "give butler_volmer, marcus or linear"),
+    "electrons one way": (ELECTRODES, {"equation": "O + e- -> R"}, "a reaction of electrons goes both ways"),
+    "electrons anywhere": (ELECTRODES, {"where": None}, "electrons react at an electrode; say at which"),
+    "two rates": (ELECTRODES, {"butler_volmer": {"k0": 1.0, "exchange_current": 1.0}}, "give either k0, or exchange"),
+    "potential of the other": (
+        ELECTRODES,
+        {"butler_volmer": {"k0": 1.0, "equilibrium_potential": 1.0}},
+        "equilibrium_potential does not go with k0",
+    ),
+    "reference": (
+        ELECTRODES,
+        {"butler_volmer": {"exchange_current": 1.0, "reference": {"O": 0.1}}},
+        'exchange_current is that of some contents: reference lacks "R"',
+    ),
+    "alpha": (ELECTRODES, {"butler_volmer": {"k0": 1.0, "alpha": 1.5}}, "alpha"),
+    "reorganisation": (
+        ELECTRODES,
+        {"butler_volmer": None, "marcus": {"k0": 1.0, "reorganisation_energy": -1.0}},
+        "reorganisation_energy must be positive",
+    ),
+    "name twice": (ELECTRODES, {"name": "right"}, "two reactions have this name"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_reaction_that_cannot_be_is_refused_in_one_sentence(name: str):
+    tables, changes, told = WRONG[name]
+    tables = copy.deepcopy(tables)
+    reaction = tables["reactions"][0] | changes
+    tables["reactions"][0] = {key: value for key, value in reaction.items() if value is not None}
+    found = mistakes(tables)
+    assert any(told in mistake for mistake in found), found
+    assert all(mistake.startswith("[[reactions]] ") for mistake in found), found
+
+
+def test_amounts_that_nothing_fixes_are_refused():
+    """O + R is conserved and not given; M+ follows from X- and the electrodes' charge."""
+    tables = redox({"butler_volmer": {"k0": 1.0}}, 1.0)
+    for species in tables["species"]:
+        del species["mean_fraction"]
+    told = (
+        "no boundary supplies R + O and no reaction changes it, so its amount is not fixed; give mean_fraction to R or"
+    )
+    assert any(told in mistake for mistake in mistakes(tables))
+    followed = change(plating("pnp", 1.0, {"linear": {"k0": 1.0}}), "species", 0, "mean_fraction", to=0.1)
+    assert any("its amount follows from reactions and boundaries; remove" in mistake for mistake in mistakes(followed))
+
+
+def test_electrode_that_reacts_needs_a_potential_also_without_poisson():
+    tables = redox({"butler_volmer": {"k0": 1.0}}, 1.0)
+    del tables["boundaries"][0]["potential"]
+    assert any("electrons react here, at a rate that depends on its potential" in one for one in mistakes(tables))
+    walls = change(tables, "boundaries", 0, to={"where": "left", "kind": "wall"})
+    assert any('make [[boundaries]] "left" a kind = "electrode"' in mistake for mistake in mistakes(walls))
+
+
+def test_units_of_rate_constants_follow_the_order_and_the_place():
+    """By hand: of order two L/mol/s in the volume, of order one m/s at a wall."""
+    tables = {
+        "model": {"law": "pnp", "electrostatics": "imposed"},
+        "species": [{"name": name, "diffusivity": "1e-9 m^2/s"} for name in ("A", "B")],
+        "domain": {"shape": "interval", "length": "1 um"},
+        "boundaries": [
+            {"where": "left", "kind": "reservoir", "concentration": {"A": "1 mol/L", "B": "1 mol/L"}},
+        ],
+        "reactions": [{"equation": "2 A -> B", "forward": "3 1/s"}],
+    }
+    assert any('right would be "1e3 m^3/mol/s"' in mistake for mistake in mistakes(tables))
+    tables["reactions"] = [{"equation": "A -> B", "where": "right", "forward": "3 1/s"}]
+    assert any("is not a rate constant at a boundary, of m/s" in mistake for mistake in mistakes(tables))
+    tables["reactions"] = [{"equation": "A -> B", "forward": "3 m/s"}]
+    assert any("is not a rate constant in the volume, of 1/s" in mistake for mistake in mistakes(tables))
+
+
+def test_objects_of_python_mirror_the_tables():
+    """The same case, and numbers are in SI units."""
+    kinetics = pnp.ButlerVolmer(exchange_current=10.0, equilibrium_potential=0.3, reference={"O": 20.0, "R": 50.0})
+    case = pnp.Case(
+        model=pnp.Model("pnp", electrostatics="imposed"),
+        species=[
+            pnp.Species(name="O", charge=3, diffusivity=1e-9, mean_concentration=20.0),
+            pnp.Species(name="R", charge=2, diffusivity=1e-9, mean_concentration=50.0),
+        ],
+        domain=pnp.Interval(length=20e-6),
+        boundaries=[pnp.Electrode(where=side, potential=0.3) for side in ("left", "right")],
+        reactions=[
+            pnp.Reaction(name=side, where=side, equation="O + e- <-> R", butler_volmer=kinetics)
+            for side in ("left", "right")
+        ],
+    )
+    assert case.reactions[0].butler_volmer.reference["R"].text == "50.0 mol/m^3"
+    varied = case.varied({"reactions.left.butler_volmer.alpha": 0.3})
+    assert varied.reactions[0].butler_volmer.alpha == 0.3
+    volume = pnp.Reaction(equation="O -> R", forward=2.0)
+    assert volume.title == "O -> R"
+
+
+def test_coupled_transport_with_reactions_is_refused():
+    with pytest.raises(pnp.CaseError, match="reactions that make and take it"):
+        pnp.couple(VOLUME)

@@ -337,8 +337,9 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
 def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
     potential = boundary.dirichlet_potential
     if model.electrostatics == "imposed":
-        reacts = boundary.where in electrodes_that_react(draft)
-        if reacts and potential is None:
+        # as long as that is known
+        reacts = boundary.where in electrodes_that_react(draft) or not draft.all_reactions_read
+        if reacts and potential is None and draft.all_reactions_read:
             draft.refuse(where, "electrons react here, at a rate that depends on its potential, which is missing")
         for key in boundary.electrostatic:
             if getattr(boundary, key, None) is not None and not (reacts and key == "potential"):

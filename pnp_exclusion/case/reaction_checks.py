@@ -15,8 +15,10 @@ from pnp_exclusion.physics.stoichiometry import conserved_combinations
 
 
 def electrodes_that_react(draft: Draft) -> set[str]:
-    """Return the boundaries at which electrons react."""
-    return {reaction.where for reaction in draft.reactions if reaction.stoichiometry.electrons and reaction.where}
+    """Return the boundaries at which electrons react; all, if some do and it is not said where."""
+    places = {reaction.where for reaction in draft.reactions if reaction.stoichiometry.electrons}
+    everywhere = {boundary.where for boundary in draft.boundaries} if None in places else set()
+    return {place for place in places if place is not None} | everywhere
 
 
 def check_reactions(draft: Draft, model: Model) -> None:

@@ -217,7 +217,7 @@ class Marcus(Kinetics):
         return reactions.Marcus(log_rate, log_rate, potential - work / electrons, reorganisation)
 
 
-class Linear(Kinetics):
+class LinearKinetics(Kinetics):
     """``linear``: the rate is proportional to the affinity, as all are near equilibrium."""
 
     @override
@@ -253,7 +253,7 @@ class Reaction(Table):
     """At an electrode, for a reaction with electrons."""
     marcus: Marcus | None = None
     """Instead."""
-    linear: Linear | None = None
+    linear: LinearKinetics | None = None
     """Instead."""
     activities: Flag = True
     """Whether rates follow activities, so that they vanish at equilibrium under every law; else concentrations."""
