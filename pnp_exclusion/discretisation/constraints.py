@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from dolfinx import fem
@@ -67,6 +67,13 @@ class Constraints:
         for value in self.values:
             value.constant.value = given[value.tag][value.name]
 
+    def by_potential(self, problem: Problem, tag: int) -> list[tuple[np.ndarray, float]]:
+        """Return the held unknowns that follow the potential of a boundary, and by how much each."""
+        boundary = replace(problem.boundaries[tag], given_total=None)
+        raised = replace(boundary, potential=(boundary.dirichlet_potential or 0.0) + 1.0)  # type: ignore[call-arg]
+        low, high = (_given(problem, one, 1.0) for one in (boundary, raised))
+        return [(value.dofs, high[value.name] - low[value.name]) for value in self.values if value.tag == tag]
+
     def impose(self, values: np.ndarray) -> None:
         """Write the Dirichlet values into the array of a function of the space."""
         for value in self.values:
@@ -118,7 +125,9 @@ class Constraints:
 
 def _given(problem: Problem, boundary: BoundaryCondition, load_parameter: float) -> dict[str, float]:
     """Return what a boundary holds unknowns at, by their names."""
-    potential = load_parameter * (boundary.dirichlet_potential or 0.0)
+    potential = boundary.dirichlet_potential or 0.0
+    if boundary.given_total is None:
+        potential *= load_parameter
     given = {POTENTIAL: potential}
     beta = None if boundary.temperature is None else 1.0 / boundary.temperature
     if beta is not None:

@@ -7,7 +7,7 @@ which differ in numbers only share one discrete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,18 @@ class Problem:
     def conserved(self) -> list[str]:
         """Species that no boundary holds or exchanges, whose amounts are conserved."""
         return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
+
+    @property
+    def floating(self) -> list[int]:
+        """Numbers of the boundaries whose potentials are found."""
+        return [tag for tag, boundary in enumerate(self.boundaries) if boundary.given_total is not None]
+
+    def at_potentials(self, potentials: Sequence[float]) -> Problem:
+        """Return the problem with the boundaries of `floating` at other potentials (kT/e)."""
+        changed = list(self.boundaries)
+        for tag, potential in zip(self.floating, potentials, strict=True):
+            changed[tag] = replace(changed[tag], potential=float(potential))  # type: ignore[call-arg]
+        return replace(self, boundaries=changed)
 
     def facet_areas(self, facets: np.ndarray) -> np.ndarray:
         """Return the area of facets, times what stands on their middles."""

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
@@ -169,6 +170,7 @@ class SteadySolver:
     def _continue(self) -> bool:
         discrete, unknown = self.discrete, self.discrete.values
         before = unknown.copy()
+        follow_potentials(discrete)
         discrete.impose_dirichlet_values()
         if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
             self.guess.solve_poisson()
@@ -366,6 +368,7 @@ class SteadySolver:
         if len(known) == 2:
             earlier, previous = known[0]
             unknown[:] += (solution - previous) * (target - at) / (at - earlier)
+        follow_potentials(self.discrete)
         self.discrete.impose_dirichlet_values()
         if self.discrete.problem.coupled:
             self.guess.solve_poisson()
@@ -376,6 +379,7 @@ class SteadySolver:
             self.report.load_parameter, state = known[-1]
             self.discrete.values[:] = state
             self.discrete.set_load_parameter(self.report.load_parameter)
+            follow_potentials(self.discrete)
             found = f"the last good state is at {self.report.load_parameter:.4g} of the driving forces"
         else:
             found = "not even at a small part of the driving forces"
