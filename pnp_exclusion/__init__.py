@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Reservoir, Stern, Wall
+    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Floating, Flux, Reservoir, Stern, Wall
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
@@ -59,6 +59,7 @@ __all__ = [
     "Energy",
     "Exchange",
     "FieldTable",
+    "Floating",
     "Flux",
     "FreeEnergy",
     "GasSettings",
@@ -97,7 +98,9 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Electrode", "Exchange", "Flux", "Reservoir", "Stern", "Wall"), "case.boundary_tables"),
+    **dict.fromkeys(
+        ("Electrode", "Exchange", "Floating", "Flux", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
+    ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(
         ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"

@@ -11,6 +11,7 @@ import numpy as np
 
 from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, scales_of
 from pnp_exclusion.case.tables import Box, FieldTable, Interval, Rectangle, Region
@@ -139,10 +140,8 @@ def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
 def _ionic_strength(case: Case, scales: Scales) -> float:
     """Largest ``sum z^2 rho`` of the boundaries' contents and of the mean contents."""
     squares = {species.name: species.charge**2 for species in case.species}
-    means = {
-        species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
-        for species in case.species
-    }
+    volume = volume_of(case.domain)
+    means = {species.name: mean_of(species, volume) or 0.0 for species in case.species}
     contents = [means, *(boundary.amounts for boundary in case.boundaries)]
     return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
 
@@ -161,6 +160,10 @@ class _LayerSizes:
     @property
     def largest_valence(self) -> float:
         return max([1.0, *(abs(species.charge) for species in self.case.species)])
+
+    @property
+    def total(self) -> float:
+        return self.scales.length ** (self.case.dimension_of_totals - 1)
 
     def at_potential(self) -> float:
         return debye_layer(self.case, self.scales)

@@ -30,13 +30,16 @@ from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
     Concentration,
     Diffusivity,
+    Dimension,
     FixedCharge,
     Force,
     Length,
+    Quantity,
     shown,
 )
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
+TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
 
@@ -59,6 +62,11 @@ def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
 
 
+def unseen_dimensions(domain: Any) -> int:
+    """Return how many directions a body has that its domain lacks and totals are integrals over."""
+    return int(getattr(domain, "coordinates", "cartesian") == "axisymmetric")
+
+
 class FieldTable(Table):
     """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
 
@@ -79,7 +87,7 @@ class FieldTable(Table):
 class Species(Table):
     """``[[species]]``: a kind of particle."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("charge", "diffusivity", "mean_concentration", "mean_fraction")
+    numbers: ClassVar[tuple[str, ...]] = ("charge", "diffusivity", "mean_concentration", "mean_fraction", "amount")
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
     """Used in results and in the other tables."""
@@ -101,6 +109,9 @@ class Species(Table):
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
     """Dimensionless: the same as an occupied fraction."""
+    amount: Annotated[Quantity, TOTAL_AMOUNT] | None = None
+    """Instead of a mean: how much of it there is in the domain, mol/m^2 in 1D, mol/m in 2D, mol in 3D and around an
+    axis; dimensionless: the integral of the occupied fraction."""
 
 
 class Planar(Table):
@@ -313,6 +324,11 @@ class CaseTables(Table):
         if dimension is None:
             raise TypeError("a case is made by read_case or make_case, which look into its mesh file")
         return dimension
+
+    @property
+    def dimension_of_totals(self) -> int:
+        """Dimension of what totals over the domain are integrals over; over a boundary it is one less."""
+        return self.dimension + unseen_dimensions(self.domain)
 
     @property
     def mesh_path(self) -> Path:

@@ -14,6 +14,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from mpi4py import MPI
+
 import basix
 import numpy as np
 import ufl
@@ -163,6 +165,13 @@ class CellwiseForm:
                 self._constants,
             )
         return self._form
+
+
+def total_volume(domain: Domain, weight: Any = None) -> float:
+    """Return the integral of a weight, or of 1, over a domain; collective."""
+    integration = Integration(domain, [], 1, None, weight)
+    one = integration.form(fem.Constant(domain.mesh, 1.0) * integration.dx)
+    return float(domain.comm.allreduce(fem.assemble_scalar(one.now), op=MPI.SUM))
 
 
 @functools.cache

@@ -390,6 +390,11 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.floating:
+            summary["found_potential"] = {
+                problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}
+                for tag, potential in self.steady.found_potentials.items()
+            }
         if problem.law.thermal:
             held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
             summary["temperature"] = {where: t for where, t in held.items() if t is not None}

@@ -13,6 +13,7 @@ import numpy as np
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.boundaries import Exchange, PrescribedFlux
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -29,7 +30,11 @@ QUICK_STEPS = 6
 """A ramp step of so many Jacobians or fewer lets the next one be twice as large."""
 CONSERVED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
+STORAGE_RATE_AT_REST = 1e-2
+"""The same where nothing flows: the first guess has the amounts already, and depleted species need not be resolved."""
 CONSERVED_ROUNDS = 12
+AMOUNTS_KEPT = 1e-13
+"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round."""
 LONG_DEBYE_LENGTH = 0.3
 """Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
@@ -217,7 +222,7 @@ class SteadySolver:
         """Newton at the load parameter in force; repeated until storage terms have no effect left."""
         discrete = self.discrete
         start = discrete.values.copy()
-        for _ in range(CONSERVED_ROUNDS if discrete.problem.conserved else 1):
+        for rounds_left in reversed(range(CONSERVED_ROUNDS if discrete.problem.conserved else 1)):
             before = discrete.values.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
@@ -226,7 +231,8 @@ class SteadySolver:
             if not result.converged:
                 discrete.values[:] = start
                 return result
-            if not discrete.problem.conserved or self._change(before) < self.settings.tolerance:
+            has_settled = not discrete.problem.conserved or self._change(before) < self.settings.tolerance
+            if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
                 return result
         discrete.values[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
@@ -264,10 +270,22 @@ class SteadySolver:
         discrete = self.discrete
         if not discrete.problem.conserved:
             return
-        discrete.parameters.storage_rate.value = CONSERVED_STORAGE_RATE
+        rate = STORAGE_RATE_AT_REST if self._is_at_rest() else CONSERVED_STORAGE_RATE
+        discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
+
+    def _amounts_are_kept(self) -> bool:
+        ratios = self.guess.amount_ratios() if self.discrete.problem.conserved else {}
+        return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
+
+    def _is_at_rest(self) -> bool:
+        """Whether no boundary lets anything flow, and no field or temperature drives it."""
+        problem = self.discrete.problem
+        currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
+        fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
+        return not (currents or fluxes or problem.fields or problem.law.thermal or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:
         now = self.discrete.values
