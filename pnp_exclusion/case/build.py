@@ -13,13 +13,14 @@ import numpy as np
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.closed_cells import require_contents
 from pnp_exclusion.case.contents import amounts_of, mean_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
-from pnp_exclusion.discretisation.integration import total_volume
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
@@ -88,6 +89,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
+    require_contents(case, scales, problem)
     return Setup(case, scales, problem)
 
 
@@ -157,7 +159,7 @@ def _all_species(case: Case, scales: Scales, domain: Domain) -> list[Species]:
     volume = None
     if any(species.amount is not None for species in case.species):
         section = cross_section_of(case)
-        volume = total_volume(domain, None if section is None else section.weight(domain))
+        volume = integral(domain, None if section is None else section.weight(domain))
         volume *= scales.length**case.dimension_of_totals
     return [_species(species, scales, volume) for species in case.species]
 

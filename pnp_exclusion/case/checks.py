@@ -392,7 +392,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
     if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
         return
     held = any(b.dirichlet_potential is not None or (b.needs_potential and not b.floats) for b in draft.boundaries)
-    if model.electrostatics == "poisson" and not held:
+    if model.electrostatics == "poisson" and not held and not _is_closed_cell(draft):
         floating = [f'"{b.where}"' for b in draft.boundaries if b.floats]
         of_whom = f": {' and '.join(floating)} float beside nothing that fixes a potential" if floating else ""
         draft.refuse(
@@ -421,6 +421,12 @@ def _check_supply(draft: Draft, model: Model) -> None:
                 draft.refuse(where, f"{key} must be positive")
         if not supplied:
             _check_closed_fluxes(draft, name, where)
+
+
+def _is_closed_cell(draft: Draft) -> bool:
+    """Whether all that can be charged is given, so that a potential up to a constant is all that there is to know."""
+    adjusts = any(b.floats or b.held or (isinstance(b, Wall) and b.regulation is not None) for b in draft.boundaries)
+    return not adjusts and all(_closing(species) for species in draft.species.values())
 
 
 def _check_current(draft: Draft) -> None:

@@ -18,13 +18,16 @@ from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.boundaries import BoundaryCondition
 from pnp_exclusion.physics.problem import Problem
 
+NOWHERE = -1
+"""In place of the number of a boundary: at a single node, where the potential of a problem that is adrift is zero."""
+
 
 @dataclass(frozen=True)
 class DirichletValue:
     """Nodes of a boundary at which one unknown is given, and the constant that gives it."""
 
     tag: int
-    """Number of the boundary in the problem."""
+    """Number of the boundary in the problem, or `NOWHERE`."""
     name: str
     """Of the unknown."""
     dofs: np.ndarray
@@ -65,7 +68,8 @@ class Constraints:
         """Give the constants the values of a problem at a load parameter."""
         given = [_given(problem, boundary, load_parameter) for boundary in problem.boundaries]
         for value in self.values:
-            value.constant.value = given[value.tag][value.name]
+            if value.tag != NOWHERE:
+                value.constant.value = given[value.tag][value.name]
 
     def by_potential(self, problem: Problem, tag: int) -> list[tuple[np.ndarray, float]]:
         """Return the held unknowns that follow the potential of a boundary, and by how much each."""
@@ -121,6 +125,13 @@ class Constraints:
                 spaces[name] = self._space.sub(self._layout.index(name)) if self._layout.size > 1 else self._space
             value = fem.Constant(self._domain.mesh, 0.0)
             yield DirichletValue(tag, name, dofs, fem.dirichletbc(value, dofs.astype(np.int32), spaces[name]), value)
+        if problem.is_adrift:
+            # the sum of all rows of Poisson's equation is the net charge, so that one of them says nothing new
+            nodes = self._space.dofmap.index_map
+            first = np.flatnonzero(nodes.local_to_global(np.arange(nodes.size_local + nodes.num_ghosts)) == 0)
+            dofs = self._layout.dofs_at(first, POTENTIAL).astype(np.int32)
+            space, value = self._space.sub(self._layout.index(POTENTIAL)), fem.Constant(self._domain.mesh, 0.0)
+            yield DirichletValue(NOWHERE, POTENTIAL, dofs, fem.dirichletbc(value, dofs, space), value)
 
 
 def _given(problem: Problem, boundary: BoundaryCondition, load_parameter: float) -> dict[str, float]:

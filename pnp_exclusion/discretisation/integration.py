@@ -167,10 +167,14 @@ class CellwiseForm:
         return self._form
 
 
-def total_volume(domain: Domain, weight: Any = None) -> float:
-    """Return the integral of a weight, or of 1, over a domain; collective."""
+def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:
+    """Return the integral over a domain of a UFL expression that is linear within a cell, or of 1; collective.
+
+    weight
+        As for `Integration`.
+    """
     integration = Integration(domain, [], 1, None, weight)
-    one = integration.form(fem.Constant(domain.mesh, 1.0) * integration.dx)
+    one = integration.form(fem.Constant(domain.mesh, 1.0) * of * integration.dx)
     return float(domain.comm.allreduce(fem.assemble_scalar(one.now), op=MPI.SUM))
 
 

@@ -129,6 +129,11 @@ class Problem:
         return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
 
     @property
+    def is_adrift(self) -> bool:
+        """Whether nothing ties the potential to a value, so that it is determined up to a constant only."""
+        return self.coupled and all(boundary.applied_potential is None for boundary in self.boundaries)
+
+    @property
     def floating(self) -> list[int]:
         """Numbers of the boundaries whose potentials are found."""
         return [tag for tag, boundary in enumerate(self.boundaries) if boundary.given_total is not None]

@@ -155,7 +155,9 @@ class TangentSolver:
         """Return the derivatives by the potential of a boundary, all others staying as they are."""
         discrete, owned = self.discrete, self._owned
         start = np.zeros(owned)
-        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, discrete.problem.charges.tolist(), strict=True))}
+        # under a law with a temperature the unknown is mu/T
+        charges = discrete.problem.charges / (discrete.problem.boundaries[tag].temperature or 1.0)
+        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, charges.tolist(), strict=True))}
         for name, amount in moved.items():
             dofs = discrete.constraints.claimed.get((tag, name), np.empty(0, dtype=np.int32))
             start[dofs[dofs < owned]] = amount

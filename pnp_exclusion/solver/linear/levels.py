@@ -18,6 +18,7 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.discretisation.constraints import NOWHERE
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.solver.linear.coarser_grids import grid_interpolations
 
@@ -47,7 +48,7 @@ class Levels:
 
     def attach(self, multigrid: PETSc.PC, unknown: str) -> None:
         """Give the levels to the multigrid of one unknown; collective."""
-        tags = tuple(held.tag for held in self.discrete.constraints.values_of(unknown))
+        tags = tuple(held.tag for held in self.discrete.constraints.values_of(unknown) if held.tag != NOWHERE)
         if tags not in self._interpolations:
             self._interpolations[tags] = [
                 *self._between_grids(tags),
