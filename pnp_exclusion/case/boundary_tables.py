@@ -197,6 +197,10 @@ class Boundary(Table):
         return math.inf
 
 
+BLOCKED_CURRENT = (
+    "an electrode that holds no species passes no current; let it hold one, or give a total_charge to one of "
+    'kind = "floating"'
+)
 TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0))
 TOTAL_CURRENT = Dimension("an electric current", ("A", "A/m", "A/m^2"), "20 A/m^2", (1.0, 1.0, 1.0))
 
@@ -329,11 +333,8 @@ class Electrode(Contents):
     def _blocks_behind_a_layer(self) -> Electrode:
         if self.stern is not None and self.amounts:
             raise refusal("an electrode behind a layer without ions holds no species; remove what it holds, or stern")
-        if self.total_current is not None and not self.held:
-            raise refusal(
-                "an electrode that holds no species passes no current; let it hold one, or give a total_charge to one "
-                'of kind = "floating"'
-            )
+        if self.kind == "electrode" and self.total_current is not None and not self.held:
+            raise refusal(BLOCKED_CURRENT)
         return self
 
     @override
@@ -370,8 +371,8 @@ class Floating(Electrode):
             raise refusal("give either total_charge, or total_current and what the electrode holds")
         if self.total_charge is not None and self.held:
             raise refusal("an electrode of given charge blocks every species; remove what it holds, or total_charge")
-        if self.stern is not None and self.total_current is not None:
-            raise refusal("no current passes a layer without ions; give a total_charge, or remove stern")
+        if self.total_current is not None and not self.held:
+            raise refusal(BLOCKED_CURRENT)
         return self
 
     @property

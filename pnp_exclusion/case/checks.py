@@ -433,10 +433,11 @@ def _check_current(draft: Draft) -> None:
     """What enters must leave: one of the boundaries that let charge through must have its potential given."""
     charged = {name for name, species in draft.species.items() if species.charge}
     passing = [boundary for boundary in draft.boundaries if charged & {*boundary.held, *boundary.fluxes}]
-    given = [boundary for boundary in passing if isinstance(boundary, Contents) and boundary.total_current is not None]
+    given = [b for b in draft.boundaries if isinstance(b, Contents) and b.total_current is not None]
     for boundary in given:
         if not charged & boundary.held:
             draft.refuse(f'[[boundaries]] "{boundary.where}"', "total_current has no carrier: it holds nothing charged")
+            return
     if given and all(boundary in given or boundary.fluxes for boundary in passing):
         draft.refuse(
             f'[[boundaries]] "{given[-1].where}"',
