@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from conftest import mistakes
@@ -45,8 +47,8 @@ def walls(charge: float) -> list[dict]:
 def charge_by_quadrature(crowded: bool, voltage: float, amount: float) -> float:
     """The charge of plates at +V and -V, from the first integral of Poisson's equation.
 
-    With one constant ``mu`` of both ions ``lambda^2 phi'^2/2 = Pi(phi) - Pi(0) + lambda^2 E^2/2``, ``Pi = 2 w cosh phi``
-    or ``log(1 + 2 w cosh phi)``, ``w = e^mu``. The gap's width gives the field E in its middle, the amount ``w``.
+    With one constant ``mu`` of both ions ``lambda^2 phi'^2/2 = Pi(phi) - Pi(0) + lambda^2 E^2/2``, with ``w = e^mu``
+    ``Pi = 2 w cosh phi`` or ``log(1 + 2 w cosh phi)``. The gap's width gives the field E in its middle, the amount w.
     """
 
     def slope(phi: float, w: float, field: float) -> float:
@@ -56,7 +58,7 @@ def charge_by_quadrature(crowded: bool, voltage: float, amount: float) -> float:
 
     def integral(of, w: float, field: float) -> float:
         knots = np.unique(np.concatenate([[0.0], np.geomspace(1e-8, voltage, 60)]))
-        parts = zip(knots, knots[1:], strict=False)
+        parts = pairwise(knots)
         return sum(quad(lambda phi: of(phi) / slope(phi, w, field), *part, epsabs=1e-14)[0] for part in parts)
 
     def field_of(w: float) -> float:

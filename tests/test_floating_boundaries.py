@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from conftest import change, mistakes, run_command, summary_of, write_toml
 from dolfinx import mesh as dmesh
-from mpi4py import MPI
 from scipy.constants import physical_constants
 
 import pnp_exclusion as pnp
