@@ -228,6 +228,7 @@ def _as_written(quantity: Quantity) -> str | float:
 
 
 Length = Annotated[Quantity, Dimension("a length", ("m",), "5 nm")]
+FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
 ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV")
 Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]

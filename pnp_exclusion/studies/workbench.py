@@ -22,8 +22,9 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import settings_of, with_petsc
+from pnp_exclusion.solution.solve import with_petsc
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
