@@ -27,10 +27,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Reservoir, Stern, Wall
+    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Interface, Reservoir, Stern, Wall
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
-    from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
+    from pnp_exclusion.case.tables import (
+        AreaTable,
+        Box,
+        Cone,
+        FieldTable,
+        Gmsh,
+        Interval,
+        Output,
+        Rectangle,
+        Region,
+        Solver,
+        Species,
+    )
     from pnp_exclusion.case.tables import GivenMesh as Mesh
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
@@ -50,9 +62,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AreaTable",
     "Box",
     "Case",
     "CaseError",
+    "Cone",
     "ConvergenceError",
     "DiskError",
     "Electrode",
@@ -64,6 +78,7 @@ __all__ = [
     "GasSettings",
     "Gmsh",
     "IdealGas",
+    "Interface",
     "Interval",
     "LatticeGas",
     "Law",
@@ -97,10 +112,25 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Electrode", "Exchange", "Flux", "Reservoir", "Stern", "Wall"), "case.boundary_tables"),
+    **dict.fromkeys(
+        ("Electrode", "Exchange", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
+    ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(
-        ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
+        (
+            "AreaTable",
+            "Box",
+            "Cone",
+            "FieldTable",
+            "Gmsh",
+            "Interval",
+            "Output",
+            "Rectangle",
+            "Region",
+            "Solver",
+            "Species",
+        ),
+        "case.tables",
     ),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "UsageError"), "errors"

@@ -55,7 +55,7 @@ def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
     return {
         boundary.where: (
             sum(species.charge * boundary.dirichlet_fractions[species.name] for species in problem.species),
-            _mean_beside(setup, boundary.where, problem.fixed_charge),
+            _mean_beside(setup, boundary.where, problem.immobile_charge),
         )
         for boundary in problem.boundaries
         if len(boundary.dirichlet_fractions) == len(problem.species)
@@ -91,7 +91,7 @@ def _packing(setup: Setup) -> Iterator[str]:
     valence = max((abs(species.charge) for species in problem.species), default=0.0)
     if not problem.coupled:
         return
-    among_ions = np.abs(problem.fixed_charge[~problem.is_ion_free])
+    among_ions = np.abs(problem.immobile_charge[~problem.is_ion_free])
     fixed = problem.domain.comm.allreduce(float(among_ions.max(initial=0.0)), op=MPI.MAX)
     if fixed > NEARLY_FULL * valence:
         yield (
@@ -172,7 +172,7 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())
     # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
-    strength = np.hypot(salt, largest**0.5 * problem.fixed_charge[cells])
+    strength = np.hypot(salt, largest**0.5 * problem.immobile_charge[cells])
     if problem.law.crowded:
         strength = np.minimum(strength, largest)
     with np.errstate(divide="ignore"):

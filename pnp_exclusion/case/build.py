@@ -12,6 +12,7 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.case import tables
+from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import amounts_of
 from pnp_exclusion.case.layers import grid_of
@@ -27,7 +28,7 @@ from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.mesh.sizes import border_of
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
-from pnp_exclusion.physics.cross_sections import AroundAxis, CrossSection
+from pnp_exclusion.physics.cross_sections import AroundAxis, Channel, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
@@ -79,7 +80,8 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         potential_reference=reference,
         debye_length=scales.debye_length,
         sheets=_sheets(case, scales, domain),
-        cross_section=cross_section_of(case),
+        cross_section=cross_section_of(case, scales),
+        wall_charge=_wall_charge(case, scales),
         permittivity=permittivity,
         diffusivity_factor=_diffusivity_factor(case, scales, domain),
         fixed_charge=fixed_charge,
@@ -147,11 +149,19 @@ def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> s
     return check_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
 
 
-def cross_section_of(case: Case) -> CrossSection | None:
+def cross_section_of(case: Case, scales: Scales) -> CrossSection | None:
     """Return what stands on every point of the domain of a case."""
+    if isinstance(case.domain, tables.Interval) and case.domain.area is not None:
+        area = area_of(case.domain)
+        return Channel(lambda x: area(x * scales.length) / scales.length**2)
     if getattr(case.domain, "coordinates", "cartesian") == "axisymmetric":
         return AroundAxis(case.domain.radial)  # type: ignore[union-attr]
     return None
+
+
+def _wall_charge(case: Case, scales: Scales) -> float | None:
+    given = case.domain.wall_charge if isinstance(case.domain, tables.Interval) else None
+    return None if given is None else given.value / scales.surface_charge
 
 
 def _species(species: tables.Species, scales: Scales) -> Species:

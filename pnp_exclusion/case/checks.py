@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir, Wall
+from pnp_exclusion.case.areas import mistakes_of
+from pnp_exclusion.case.boundary_tables import Boundary, Contents, Interface, Reservoir, Wall
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
@@ -42,6 +43,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_model,
             _check_domain,
             _check_axis,
+            _check_area,
             _check_species,
             _check_fit,
             _check_regions,
@@ -202,6 +204,20 @@ def _check_axis(draft: Draft, model: Model) -> None:
         draft.refuse("[domain]", f'coordinates = "axisymmetric" is for two dimensions, but there are {draft.dimension}')
 
 
+def _check_area(draft: Draft, model: Model) -> None:
+    domain = draft.domain
+    if not isinstance(domain, tables.Interval):
+        return
+    if domain.wall_charge is not None:
+        if domain.area is None:
+            draft.refuse("[domain]", 'wall_charge is that of a channel\'s wall; give its section, area = "80 nm^2"')
+        if model.electrostatics == "imposed":
+            draft.refuse("[domain]", 'wall_charge has no effect with electrostatics = "imposed"; remove it')
+    if domain.area is not None and draft.size:
+        for mistake in mistakes_of(domain):
+            draft.refuse("[domain]", mistake)
+
+
 def _check_regions(draft: Draft, model: Model) -> None:
     for region in draft.regions:
         where = f'[[regions]] "{region.name}"'
@@ -303,6 +319,8 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if boundary.where in seen:
             draft.refuse(where, "two boundaries are given for one side; keep one of them")
         seen.add(boundary.where)
+        if isinstance(boundary, Interface) and draft.shape in tables.DIMENSIONS:
+            draft.refuse(where, "an interface is a group inside a mesh file; give surface_charge to a region instead")
         if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
         _refuse_unknown_species(draft, where, "flux", boundary.fluxes)

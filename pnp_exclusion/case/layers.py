@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from pnp_exclusion.case.areas import SAMPLES, area_of, fast_changes
 from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import Box, FieldTable, Interval, Rectangle, Region
+from pnp_exclusion.case.tables import AreaTable, Box, FieldTable, Interval, Rectangle, Region
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -85,6 +86,8 @@ def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:
         for species in case.species:
             if isinstance(species.field, FieldTable):
                 yield from (knot.value / scales.length for knot in species.field.x)
+        if isinstance(case.domain, Interval) and isinstance(case.domain.area, AreaTable):
+            yield from (knot.value / scales.length for knot in case.domain.area.x)
 
 
 def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tuple[float, float]]:
@@ -111,6 +114,9 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
     if axis == 0:
         for position, strength in _field_knots(case, scales):
             yield position, FIELD_LAYERS / strength
+        if isinstance(case.domain, Interval) and case.domain.area is not None:
+            for share, size in fast_changes(case.domain):
+                yield share * extent, size * extent
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,7 @@ def debye_layer(case: Case, scales: Scales) -> float:
     strength = max(1.0, valence) ** 2
     if not case.model.flux_law.crowded:
         # the lattice is only a unit of concentration here
-        strength = _ionic_strength(case, scales) or strength
+        strength = math.hypot(_ionic_strength(case, scales), valence * _wall_strength(case, scales)) or strength
     return (scales.debye_length or math.inf) / math.sqrt(strength)
 
 
@@ -187,6 +193,15 @@ def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
     # it may all be screened on one side
     sizes = _LayerSizes(case, scales)
     return min(thickness, Charged.layer_of(abs(region.surface_charge.value) / scales.surface_charge, sizes))
+
+
+def _wall_strength(case: Case, scales: Scales) -> float:
+    """Largest charge of a channel's wall over its section."""
+    if not isinstance(case.domain, Interval) or case.domain.area is None or case.domain.wall_charge is None:
+        return 0.0
+    x = np.linspace(0.0, case.domain.length.value, SAMPLES)
+    narrowest = float(area_of(case.domain)(x).min()) ** 0.5 / scales.length
+    return 2.0 * math.sqrt(math.pi) * abs(case.domain.wall_charge.value) / scales.surface_charge / narrowest
 
 
 def _ionic_strength(case: Case, scales: Scales) -> float:

@@ -35,6 +35,7 @@ def require_usable_mesh(case: Case, scales: Scales, problem: Problem) -> None:
     mistakes = [
         *_without_facets(domain, conditions),
         *_ignored_inside(problem, conditions),
+        *_charged_on_surface(problem, conditions),
         *_contradictions(domain, conditions),
         *_undetermined_parts(problem, scales),
     ]
@@ -113,7 +114,7 @@ def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -
         ignored = {
             PrescribedFlux: "no flux can be given",
             Exchange: "nothing is exchanged at a rate",
-            Wall: "nothing is blocked",
+            Wall: 'nothing is blocked (a charge alone is of kind = "interface")',
             RegulatedWall: "nothing is blocked",
         }.get(type(condition))
         if condition.applied_potential != condition.dirichlet_potential:
@@ -125,6 +126,19 @@ def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -
                 f'[[boundaries]] "{condition.where}": {facets_in_words(inside)} of this group have cells on both '
                 f"sides, and inside the domain {ignored}; keep the group to the surface of the mesh (for a wall or "
                 "an electrode inside cut it out of the drawing), or leave out this boundary"
+            )
+
+
+def _charged_on_surface(problem: Problem, conditions: Sequence[BoundaryCondition]) -> Iterator[str]:
+    """Charges between cells on facets that have cells on one side only."""
+    domain = problem.domain
+    for condition in conditions:
+        there = np.intersect1d(domain.owned_facets(condition.where), domain.exterior_facets)
+        if condition.inside and (outside := domain.comm.allreduce(len(there))):
+            yield (
+                f'[[boundaries]] "{condition.where}": an interface is inside the domain, but '
+                f"{facets_in_words(outside)} of this group are on the surface of the mesh; give those as a group of "
+                "their own to a wall"
             )
 
 

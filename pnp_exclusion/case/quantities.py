@@ -229,6 +229,7 @@ def _as_written(quantity: Quantity) -> str | float:
 
 Length = Annotated[Quantity, Dimension("a length", ("m",), "5 nm")]
 FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
+Area = Annotated[Quantity, Dimension("an area", ("m^2",), "80 nm^2")]
 ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV")
 Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]

@@ -6,11 +6,14 @@ How tables are read is in ``reading.py``, their consistency with each other in `
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -24,10 +27,12 @@ from pydantic import (
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
+from pnp_exclusion.case.formulas import Formula, FormulaError
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
+    Area,
     Concentration,
     Diffusivity,
     FixedCharge,
@@ -70,6 +75,14 @@ def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
 
 
+def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
+    """Refuse knots of a table that do not ascend, or have not one value each."""
+    if len(x) != len(values):
+        raise refusal(f"has {len(x)} positions x but {len(values)} values; give one value for each x")
+    if any(right.value < left.value for left, right in pairwise(x)):
+        raise refusal("x must be in ascending order")
+
+
 class FieldTable(Table):
     """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
 
@@ -80,10 +93,7 @@ class FieldTable(Table):
 
     @model_validator(mode="after")
     def _matching_ascending_knots(self) -> FieldTable:
-        if len(self.x) != len(self.values):
-            raise refusal(f"has {len(self.x)} positions x but {len(self.values)} values; give one value for each x")
-        if any(right.value < left.value for left, right in zip(self.x, self.x[1:], strict=False)):
-            raise refusal("x must be in ascending order")
+        require_matching_knots(self.x, self.values)
         return self
 
 
@@ -136,13 +146,69 @@ class Planar(Table):
         return 1 if self.axis == "x" else 0
 
 
+class AreaTable(Table):
+    """A cross-section that depends on x: linear between the knots; a knot given twice is a jump."""
+
+    x: Annotated[list[Length], Field(min_length=2)]
+    """Positions of the knots, in ascending order, covering the domain."""
+    values: Annotated[list[Area], Field(min_length=2)]
+    """The section at the knots."""
+
+    @model_validator(mode="after")
+    def _matching_ascending_knots(self) -> AreaTable:
+        require_matching_knots(self.x, self.values)
+        return self
+
+
+class Cone(Table):
+    """A round cross-section whose radius grows evenly from one end to the other."""
+
+    left: Length
+    """The radius at the left end; right is that at the other."""
+    right: Length
+
+
+def _formula(text: str) -> str:
+    try:
+        Formula(text, ("x",))
+    except FormulaError as error:
+        raise refusal(f"{shown(text)} is no section as a function of x: {error}") from None
+    return text
+
+
+AREA_OF_X = re.compile(r"\bx\b")
+"""What a text has in it that is a formula and not a number with a unit."""
+
+
+def _form_of_area(written: Any) -> str:
+    if isinstance(written, dict | Table):
+        return "<table>" if isinstance(written, AreaTable) or "x" in dict(written) else "<cone>"
+    return "<formula>" if isinstance(written, str) and AREA_OF_X.search(written) else "<value>"
+
+
 class Interval(Table):
     """``[domain]`` with ``shape = "interval"``."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("wall_charge",)
 
     shape: Literal["interval"] = "interval"
     length: Length
     cells: Count | None = None
     """Chosen and graded toward the layers of the case if absent."""
+    area: (
+        Annotated[
+            Annotated[AreaTable, Tag("<table>")]
+            | Annotated[Cone, Tag("<cone>")]
+            | Annotated[str, AfterValidator(_formula), Tag("<formula>")]
+            | Annotated[Area, Tag("<value>")],
+            Discriminator(_form_of_area),
+        ]
+        | None
+    ) = None
+    """The cross-section of a channel: a number, a table over x, the radii of a cone, or a formula in x, in which x and
+    the result are in the unit of ``length``. Fluxes and currents are then those of the whole channel."""
+    wall_charge: SurfaceCharge | None = None
+    """Charge per area of the wall of a channel, which is round; needs ``area``."""
 
 
 class Rectangle(Planar):

@@ -128,7 +128,8 @@ class Discretisation:
         names = [boundary.where for boundary in problem.boundaries]
         weight = None if problem.cross_section is None else problem.cross_section.weight(problem.domain)
         sheets = [sheet.sides for sheet in problem.sheets]
-        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets)
+        inside = [boundary.where for boundary in problem.boundaries if boundary.inside]
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets, inside)
         self.parameters = Parameters(problem)
         self.weak_form = WeakForm(problem, self.layout, self.unknown, self.reference, self.integration, self.parameters)
         self.constraints = Constraints(problem, self.layout, self.space)

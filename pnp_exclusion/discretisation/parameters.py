@@ -29,6 +29,8 @@ class Parameters:
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     debye_squared
         ``lambda^2``, likewise.
+    wall_charge
+        Per area, of a channel.
     charges, charges_per_volume, diffusivities
         In the order of the species.
     law
@@ -53,6 +55,7 @@ class Parameters:
         self.reference_share = {name: constant(1.0) for name in problem.quantities}
         self.least_mobility = constant(LEAST_MOBILITY)
         self.debye_squared = constant(0.0)
+        self.wall_charge = constant(0.0)
         self.charges = [constant(0.0) for _ in problem.species]
         self.charges_per_volume = [constant(0.0) for _ in problem.species]
         self.diffusivities = [constant(0.0) for _ in problem.species]
@@ -82,6 +85,7 @@ class Parameters:
         for name, value in problem.law.parameters.items():
             self.law[name].value = value
         self.debye_squared.value = (problem.debye_length or 0.0) ** 2
+        self.wall_charge.value = problem.wall_charge or 0.0
         for name in MATERIALS:
             getattr(self, name).x.array[:] = getattr(problem, name)
         for factor, values in zip(self._factors, np.atleast_2d(problem.diffusivity_factor), strict=True):

@@ -103,6 +103,8 @@ class WeakForm:
         self._layout = layout
         self._integration = integration
         self._parameters = parameters
+        section = problem.cross_section
+        self._wall = None if section is None or problem.wall_charge is None else section.wall(problem.domain)
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
@@ -199,9 +201,10 @@ class WeakForm:
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
         pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
-        return sum(
-            (z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * self._parameters.fixed_charge
-        )
+        immobile = self._parameters.fixed_charge
+        if self._wall is not None:
+            immobile += self._parameters.wall_charge * self._wall
+        return sum((z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * immobile)
 
     # ---- boundaries ----
 

@@ -62,7 +62,10 @@ def end_tags(discrete: Discretisation) -> tuple[int, int] | None:
     if problem.domain.dimension == 1:
         tags = discrete.forms.kept(
             "boundaries from left to right",
-            lambda: sorted(range(len(problem.boundaries)), key=lambda tag: _position(discrete, tag)),
+            lambda: sorted(
+                (tag for tag, boundary in enumerate(problem.boundaries) if not boundary.inside),
+                key=lambda tag: _position(discrete, tag),
+            ),
         )
     else:
         tags = [tag for tag, b in enumerate(problem.boundaries) if any(b.supplies(name) for name in problem.names)]

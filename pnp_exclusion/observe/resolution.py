@@ -39,7 +39,7 @@ def coarsest_cells(discrete: Discretisation, nodal: NodalValues) -> list[CoarseC
     if not problem.coupled:
         return []
     beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
-    fixed = float(discrete.parameters.load_parameter.value) * problem.fixed_charge[beside.cells]
+    fixed = float(discrete.parameters.load_parameter.value) * problem.immobile_charge[beside.cells]
     eta, energies = nodal.eta[:, beside.nodes], discrete.partition_of_cells
     eta = eta if energies is None else eta - energies[:, beside.cells]
     charge = np.abs(problem.charge_density(problem.law.free_energy.densities(list(eta))[1:], fixed))

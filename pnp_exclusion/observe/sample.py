@@ -48,7 +48,7 @@ def profile(discrete: Discretisation) -> Profile | None:
     nodes, cells = _at_nodes(discrete)
     columns = [
         discrete.space.tabulate_dof_coordinates()[nodes, 0],
-        problem.fixed_charge[cells],
+        problem.immobile_charge[cells],
         layout.at_nodes(discrete.values)[nodes],
     ]
     energies = discrete.partition_of_cells

@@ -367,7 +367,7 @@ def write_fields(solution: Solution, path: Path) -> None:
         functions.append(function)
     if problem.coupled:
         fixed = fem.Function(problem.domain.cellwise_space, name=_header("fixed_charge", "mol/L" if scales.si else ""))
-        fixed.x.array[:] = problem.fixed_charge * scales.displayed_concentration
+        fixed.x.array[:] = problem.immobile_charge * scales.displayed_concentration
         functions.append(fixed)
     coordinates = mesh.geometry.x.copy()
     mesh.geometry.x[:] *= scales.length_in_unit

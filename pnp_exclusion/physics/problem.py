@@ -88,6 +88,8 @@ class Problem:
         Charged surfaces inside the domain.
     cross_section
         What stands on every point of the domain, the weight of every integral over cells and boundaries; None for 1.
+    wall_charge
+        Per area, on the wall that a cross-section has; None for none.
     """
 
     domain: Domain
@@ -103,6 +105,7 @@ class Problem:
     sources: Mapping[str, Any] = field(default_factory=dict)
     sheets: Sequence[ChargedSheet] = ()
     cross_section: CrossSection | None = None
+    wall_charge: float | None = None
     partition: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -110,6 +113,13 @@ class Problem:
         """Dimension of what totals over a boundary are integrals over: the power of L that is in them."""
         own = 0 if self.cross_section is None else self.cross_section.dimension
         return self.domain.dimension - 1 + own
+
+    @property
+    def immobile_charge(self) -> np.ndarray:
+        """``(cells,)``: the fixed charge, and with it that of a channel's wall over its section."""
+        if self.cross_section is None or not self.wall_charge:
+            return self.fixed_charge
+        return self.fixed_charge + self.wall_charge * self.cross_section.wall_at(self.domain.cell_midpoints())
 
     @property
     def coupled(self) -> bool:

@@ -240,7 +240,10 @@ def _band(discrete: Discretisation) -> float:
     for tag in {tag for tag, _ in discrete.constraints.claimed}:
         facets, cells = cells_at(domain, domain.boundary_facets[problem.boundaries[tag].where])
         if len(cells):
-            rates = problem.diffusivity_factor[cells] * (discrete.degree / heights(domain, facets, cells)) ** 2
+            rates = (
+                problem.diffusivity_factors[:, cells].min(axis=0)
+                * (discrete.degree / heights(domain, facets, cells)) ** 2
+            )
             least = min(least, float(rates.min()))
     slowest = min(species.diffusivity for species in problem.species)
     return float(domain.comm.allreduce(least, op=MPI.MIN)) * slowest

@@ -179,7 +179,7 @@ class FirstGuess:
         """Whether there is any, on any rank."""
         return (
             self.problem.coupled
-            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.fixed_charge)) > 0.0
+            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.immobile_charge)) > 0.0
         )
 
     def _straighten_densities(self, values: np.ndarray, passing: Sequence[int]) -> None:
@@ -262,7 +262,7 @@ class FirstGuess:
 
     def _nodal_fixed_charge(self) -> np.ndarray:
         """Return the mean fixed charge of the cells around every node, the same on every rank."""
-        return _nodal_mean(self.problem.fixed_charge, self.scalar_space)
+        return _nodal_mean(self.problem.immobile_charge, self.scalar_space)
 
 
 def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:

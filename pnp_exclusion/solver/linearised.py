@@ -70,8 +70,9 @@ class LinearisedEquations:
         for row, dofs in zip(self.weights, discrete.constraints.claimed.values(), strict=True):
             row[dofs[dofs < self._owned]] = 1.0
         self.is_free = ~self.weights.any(axis=0)
-        first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
-        self._held = (first + np.flatnonzero(~self.is_free)).astype(PETSc.IntType)
+        for dofs in discrete.constraints.absent.values():
+            self.is_free[dofs[dofs < self._owned]] = False
+        self._first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
         answer, storage, mobility = discrete.forms.kept("linearised equations", lambda: _forms(discrete))
         self._answer, self._storage = _transposed(answer), _transposed(storage)
         self._mobility = _assembled(mobility)
@@ -151,9 +152,8 @@ class LinearisedEquations:
         closed = self.discrete.problem.conserved if frequency == 0.0 else []
         pinned = self._pinned(closed)
         self._shift(frequency, pinned)
-        ends = np.setdiff1d(np.arange(self._owned), np.flatnonzero(self.is_free))
         columns = -self._at(frequency, self.weights)
-        columns[:, ends] = 0.0
+        columns[:, ~self.is_free] = 0.0
         found = np.array([self._solve(frequency, column, pinned) for column in columns])
         found = found.reshape(len(self.terminals), self._owned)
         if closed:
@@ -163,13 +163,18 @@ class LinearisedEquations:
     # ---- closed species ----
 
     def _pinned(self, closed: Sequence[str]) -> np.ndarray:
-        """Return one unknown for each closed species, by its number over all ranks, on the rank that owns it.
+        """Return one unknown for each closed species, by its number on the rank that owns it.
 
         The adjoint of a closed species is free by a constant, which nothing depends on.
         """
-        if not closed or self._comm.rank != 0:
-            return np.empty(0, dtype=PETSc.IntType)
-        return np.array(self.discrete.layout.indices([unknown_of(name) for name in closed]), dtype=PETSc.IntType)
+        layout, pinned = self.discrete.layout, []
+        for name in closed:
+            own = layout.index(unknown_of(name)) + layout.size * np.arange(self._owned // layout.size)
+            own = own[self.is_free[own]]
+            owner = self._comm.allreduce(self._comm.rank if len(own) else self._comm.size, op=MPI.MIN)
+            if self._comm.rank == owner:
+                pinned.append(own[0])
+        return np.array(pinned, dtype=np.int64)
 
     def _amounts_kept(
         self, frequency: float, closed: Sequence[str], pinned: np.ndarray, columns: np.ndarray, found: np.ndarray
@@ -187,8 +192,8 @@ class LinearisedEquations:
         answers = np.array([self._solve(frequency, amount, pinned) for amount in amounts])
 
         def missed(solutions: np.ndarray, rights: np.ndarray) -> np.ndarray:
-            gap = (self._at(frequency, solutions) - rights)[:, pinned] if len(pinned) else np.zeros((len(rights), 0))
-            return np.asarray(self._comm.bcast(gap, root=0))
+            gaps = (self._at(frequency, solutions) - rights)[:, pinned]
+            return np.concatenate(self._comm.allgather(gaps), axis=1)
 
         shares = np.linalg.solve(missed(answers, amounts).T, missed(found, columns).T).T
         return np.asarray(shares @ answers)
@@ -200,7 +205,8 @@ class LinearisedEquations:
 
     def _shift(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
         """Let the linear solver be of ``(A + s B)^T`` on the free unknowns, some of them pinned."""
-        held = np.union1d(self._held, np.asarray(pinned, dtype=PETSc.IntType)).astype(PETSc.IntType)
+        fixed = np.union1d(np.flatnonzero(~self.is_free), np.asarray(pinned, dtype=np.int64))
+        held = (self._first + fixed).astype(PETSc.IntType)
         self._answer.copy(self._operator, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         if frequency:
             self._operator.axpy(frequency, self._storage, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
@@ -247,7 +253,7 @@ def _forms(discrete: Discretisation) -> tuple[CellwiseForm, CellwiseForm, Cellwi
     fluxes = problem.law.fluxes(
         [fields.vacancy, *fields.rho.values()],
         [ufl.grad(trial[unknown]) for unknown in discrete.entropic],
-        [d * parameters.diffusivity_factor for d in parameters.diffusivities],
+        parameters.local_diffusivities,
         parameters.law,
         parameters.least_mobility,
         fields.warmth,

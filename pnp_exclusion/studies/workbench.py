@@ -16,7 +16,7 @@ from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.law_tables import TABLES, Model
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import CaseTables, GivenMesh, Region, Species
+from pnp_exclusion.case.tables import CaseTables, GivenMesh, Interval, Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
@@ -31,6 +31,7 @@ from pnp_exclusion.solver.steady import SteadySolver
 NUMBERS: dict[str, frozenset[str]] = {
     "model": frozenset(key for table in TABLES.values() for key in table.numbers),
     "species": frozenset(Species.numbers),
+    "domain": frozenset(Interval.numbers),
     "regions": frozenset(Region.numbers),
     "boundaries": frozenset(key for kind in KINDS for key in kind.numbers),
 }
