@@ -32,6 +32,7 @@ from pnp_exclusion.physics.cross_sections import AroundAxis, Channel, CrossSecti
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
+from pnp_exclusion.physics.reactions import Reaction
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -39,6 +40,9 @@ LEAST_SHARE = 1e-30
 """Of the most that any boundary holds of any species: contents are taken as given down to this."""
 EMPTY_SHARE = 1e-16
 """Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
+
+NOTHING = 1e-300
+"""Fraction of what a solution does not contain, whose logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     else:
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
+    partition = _partition(case, scales, domain)
     permittivity, fixed_charge = _materials(case, scales, domain)
     problem = Problem(
         domain=domain,
@@ -82,10 +87,11 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         sheets=_sheets(case, scales, domain),
         cross_section=cross_section_of(case, scales),
         wall_charge=_wall_charge(case, scales),
+        reactions=_reactions(case, scales, domain, law, partition),
         permittivity=permittivity,
         diffusivity_factor=_diffusivity_factor(case, scales, domain),
         fixed_charge=fixed_charge,
-        partition=_partition(case, scales, domain),
+        partition=partition,
         fields=_fields(case, scales, domain),
     )
     require_axis(case, problem)
@@ -177,6 +183,9 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
+    if scales.debye_length is None:
+        # only drops against a solution at zero count
+        return 0.0
     given = [boundary.dirichlet_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
@@ -340,6 +349,53 @@ def _require_inside(
         slack = 1e-6 * (high[axis] - low[axis])
         if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
             raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
+
+
+# ---- reactions ----
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """See `pnp_exclusion.case.reaction_tables.Surroundings`."""
+
+    scales: Scales
+    law: Law
+    species: Sequence[str]
+
+    def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
+        fractions = [max(amounts.get(name, 0.0) / self.scales.concentration, NOTHING) for name in self.species]
+        return dict(zip(self.species, self.law.free_energy.chemical_potentials(fractions), strict=True))
+
+
+def _reactions(
+    case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
+) -> list[Reaction]:
+    """The reactions in the order of the case; without a place they happen wherever all their species are."""
+    surroundings, sides = _Solution(scales, law, case.species_names), set(domain.boundary_facets)
+    regions, found = {region.name: region for region in case.regions}, []
+    for table in case.reactions:
+        equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions
+        cells = None
+        if table.where in regions:
+            cells = np.zeros(domain.local_cells)
+            cells[_cells_of(regions[table.where], case, scales, domain)] = 1.0
+        elif not at_boundary and (
+            given := [partition[name] for name in (*equation.reactants, *equation.products) if name in partition]
+        ):
+            cells = np.where(np.isposinf(np.max(given, axis=0)), 0.0, 1.0)
+        found.append(
+            Reaction(
+                table.title,
+                equation.reactants,
+                equation.products,
+                table.kinetics(surroundings, at_boundary),
+                equation.electrons,
+                table.where if at_boundary else None,
+                cells,
+                table.activities,
+            )
+        )
+    return found
 
 
 # ---- imposed fields ----

@@ -12,6 +12,7 @@ from pnp_exclusion.case.boundary_tables import Boundary, Contents, Interface, Re
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
+from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
@@ -48,6 +49,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_fit,
             _check_regions,
             _check_boundaries,
+            check_reactions,
             _check_supply,
             _check_solver,
             _check_packing,
@@ -395,8 +397,12 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
 def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
     potential = boundary.dirichlet_potential
     if model.electrostatics == "imposed":
+        # as long as that is known
+        reacts = boundary.where in electrodes_that_react(draft) or not draft.all_reactions_read
+        if reacts and potential is None and draft.all_reactions_read:
+            draft.refuse(where, "electrons react here, at a rate that depends on its potential, which is missing")
         for key in boundary.electrostatic:
-            if getattr(boundary, key, None) is not None:
+            if getattr(boundary, key, None) is not None and not (reacts and key == "potential"):
                 draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; give each species a field')
     if model.electrostatics == "poisson" and potential is None and boundary.needs_potential:
         example = '"50 mV"' if model.si else "2.0"
@@ -440,13 +446,21 @@ def _check_supply(draft: Draft, model: Model) -> None:
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"
         )
+    reacting = {name for reaction in draft.reactions for name in reaction.stoichiometry.species}
+    closed = [name for name in draft.species if not any(name in b.held for b in draft.boundaries)]
+    key = "mean_concentration" if model.si else "mean_fraction"
+    if draft.all_reactions_read:
+        amounts_told_wrong(draft, closed, key, {name: _mean(species) for name, species in draft.species.items()})
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
-        key = "mean_concentration" if model.si else "mean_fraction"
         mean = _mean(species)
-        supplied = any(name in b.held for b in draft.boundaries)
+        supplied = name not in closed
         if supplied and mean is not None:
             draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
+        if name in reacting or not draft.all_reactions_read:
+            if mean is not None and mean < 0.0:
+                draft.refuse(where, f"{key} must be 0 or more")
+            continue
         if not supplied and mean is None:
             draft.refuse(where, f"no boundary supplies it, so its amount is not fixed; give {key} or a reservoir")
         if mean is not None and mean <= 0.0:

@@ -24,7 +24,7 @@ _APART = "put solution between, or give that part of the boundary a name of its 
 
 def require_usable_regions(case: Case, scales: Scales, problem: Problem) -> None:
     """Raise `CaseError` on every rank if the regions do not go with the rest of a case; collective."""
-    mistakes = []
+    mistakes = list(_reactions_out_of_reach(case, problem))
     for species in problem.partition:
         excluded = problem.excludes(species)
         if problem.domain.comm.allreduce(bool(excluded.all()), op=MPI.LAND):
@@ -59,6 +59,26 @@ def _boundaries_out_of_reach(case: Case, problem: Problem, species: str) -> Iter
                 f'{where}: {what} "{species}" is for a solution beside it, but there is a region that it does not '
                 f"enter, or where it has a partition energy; {_APART}"
             )
+
+
+def _reactions_out_of_reach(case: Case, problem: Problem) -> Iterator[str]:
+    """Reactions in regions, and at boundaries, that some species of theirs does not reach."""
+    domain = problem.domain
+    for table, reaction in zip(case.reactions, problem.reactions, strict=True):
+        if table.where is None:
+            continue
+        if reaction.boundary is None:
+            happens = np.zeros(domain.local_cells, dtype=bool) if reaction.cells is None else reaction.cells > 0.0
+            cells = np.flatnonzero(happens)
+        else:
+            cells = cells_at(domain, domain.boundary_facets[reaction.boundary])[1]
+        for species in reaction.species:
+            if domain.comm.allreduce(bool(problem.excludes(species)[cells].any()), op=MPI.LOR):
+                yield (
+                    f'[[reactions]] "{table.title}": "{table.where}" lies at or in a region that "{species}" does not '
+                    "enter, so that it cannot react there; name another place"
+                )
+                break
 
 
 def _given_by_density(condition: BoundaryCondition, problem: Problem, species: str) -> str:

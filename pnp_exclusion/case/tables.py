@@ -42,6 +42,8 @@ from pnp_exclusion.case.quantities import (
     Quantity,
     shown,
 )
+from pnp_exclusion.case.reaction_tables import Reaction
+from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
@@ -112,6 +114,8 @@ class Species(Table):
     """Used in results and in the other tables."""
     charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
+    formula: str | None = None
+    """What it is made of, ``"Fe(CN)6"``: reactions among species with formulas must keep their atoms."""
     diffusivity: Diffusivity | None = None
     """D. In SI it must be given; 1 in a dimensionless case."""
     field: (
@@ -130,6 +134,13 @@ class Species(Table):
     """Dimensionless: the same as an occupied fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
+
+    @field_validator("formula")
+    @classmethod
+    def _is_formula(cls, formula: str | None) -> str | None:
+        if formula is not None:
+            atoms_of(formula)
+        return formula
 
 
 class Planar(Table):
@@ -425,7 +436,7 @@ class Output(Table):
 class CaseTables(Table):
     """The tables of a whole case file; `pnp_exclusion.case.case.Case` once they are checked together."""
 
-    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "solver")
+    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "reactions", "solver")
 
     title: str = ""
     model: AnyModel
@@ -433,6 +444,7 @@ class CaseTables(Table):
     domain: SerializeAsAny[Domain]
     regions: list[Region] = Field(default_factory=list)
     boundaries: list[AnyBoundary]
+    reactions: list[Reaction] = Field(default_factory=list)
     solver: Solver = Field(default_factory=Solver)
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None

@@ -121,6 +121,11 @@ class Discretisation:
         for species in problem.species:
             if species.name in problem.conserved and species.mean_fraction is None:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
+        for combination in problem.linked:
+            if all(s.mean_fraction is None for s in problem.species if s.name in combination):
+                raise ValueError(
+                    f"the amounts of {', '.join(combination)} together need a mean_fraction of one of them"
+                )
         if problem.law.thermal and not any(boundary.temperature is not None for boundary in problem.boundaries):
             raise ValueError("no boundary holds a temperature, so that the energy is not fixed")
         if problem.law.thermal and problem.fields:

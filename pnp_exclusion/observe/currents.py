@@ -8,7 +8,7 @@ round-off (docs/numerics.md#currents). Differentiating the solution at the wall 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation, NodalVal
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.mesh.sizes import cells_at, heights
+from pnp_exclusion.observe.reactions import NO_PRODUCTION, Production, production_of
 
 DISTINCT = 10.0
 """Times its uncertainty: what a current must be to count as one."""
@@ -39,11 +40,14 @@ class BoundaryTotals:
     rounding
         What rounding leaves of every flux: a share of what neighbouring nodes exchange there, so that a species which
         is scarce at one boundary and plenty at another has a flux of many digits at the former only.
+    production
+        Per species, what reactions in the volume make of it; nothing for those that none changes.
     """
 
     flux: dict[str, dict[str, float]]
     charge: dict[str, float]
     rounding: dict[str, dict[str, float]]
+    production: dict[str, Production] = field(default_factory=dict)
 
     def through(self, species: str, first: str, second: str) -> float:
         """Return the flux of a species from one boundary to the other, averaged.
@@ -57,24 +61,32 @@ class BoundaryTotals:
         return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
 
     def net(self, species: str) -> float:
-        """Return what flows out of the domain in sum, without its sign: what rounding and the last step leave."""
-        return abs(sum(flux[species] for flux in self.flux.values()))
+        """Return what flows out of the domain and is not made in it, without its sign: what rounding and the last step
+        leave."""
+        made = self.production.get(species, NO_PRODUCTION).net
+        return abs(sum(flux[species] for flux in self.flux.values()) - made)
 
     def gross(self, species: str) -> float:
-        """Return what passes the boundaries either way."""
-        return sum(abs(flux[species]) for flux in self.flux.values())
+        """Return what passes the boundaries, and is made and taken by reactions, either way."""
+        turned_over = self.production.get(species, NO_PRODUCTION).gross
+        return sum(abs(flux[species]) for flux in self.flux.values()) + turned_over
 
     def is_rounding(self, species: str) -> bool:
-        """Return whether the imbalance of a species is no more than rounding leaves at some boundary."""
-        return self.net(species) <= DISTINCT * max(rounding[species] for rounding in self.rounding.values())
+        """Return whether the imbalance of a species is no more than rounding leaves at some boundary, or of what
+        reactions turn over."""
+        left = max(rounding[species] for rounding in self.rounding.values())
+        return self.net(species) <= DISTINCT * max(left, self._rounding_of_production(species))
+
+    def _rounding_of_production(self, species: str) -> float:
+        return float(ROUNDING * self.production.get(species, NO_PRODUCTION).one_way)
 
     def uncertainty(self, species: str) -> float:
         """Return how far the current of a species may be off: by the fluxes' imbalance, or if that is rounding at one
-        boundary, by what rounding leaves at the one where it leaves least."""
+        boundary, by what rounding leaves at the one where it leaves least, and of what reactions turn over."""
         if not self.is_rounding(species):
             return self.net(species)
         held = [rounding[species] for rounding in self.rounding.values() if rounding[species] > 0.0]
-        return min(held, default=0.0)
+        return max(min(held, default=0.0), self._rounding_of_production(species))
 
     def passes(self, species: str) -> bool:
         """Return whether there is a current of a species that can be told from its uncertainty."""
@@ -100,7 +112,7 @@ def boundary_totals(discrete: Discretisation, nodal: NodalValues) -> BoundaryTot
         if problem.coupled:
             natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
             charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
-    return BoundaryTotals(flux, charge, rounding)
+    return BoundaryTotals(flux, charge, rounding, production_of(discrete))
 
 
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:

@@ -25,6 +25,11 @@ class BoundaryState(Protocol):
         ...
 
     @property
+    def eta(self) -> Mapping[str, Any]:
+        """Logarithm of the activity of every species; empty where only charges are asked for."""
+        ...
+
+    @property
     def potential(self) -> Any:
         """The potential, or None with imposed fields."""
         ...
@@ -71,6 +76,10 @@ class BoundaryCondition:
     def applied_potential(self) -> float | None:
         """The potential given here (kT/e), whether it is held where the electrolyte begins or behind a layer."""
         return self.dirichlet_potential
+
+    def metal_potential(self, state: BoundaryState) -> Any:
+        """Return the potential on the other side of the boundary, which drives what reacts there."""
+        return state.load_parameter * state.number(self.applied_potential or 0.0)
 
     @property
     def exchanged_fractions(self) -> Mapping[str, float]:

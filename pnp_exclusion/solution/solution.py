@@ -420,6 +420,15 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.reactions:
+            summary["reactions"] = {
+                reaction.name: {
+                    "where": reaction.boundary or "volume",
+                    "rate": value(turnover.rate, scales.flux, flux_unit),
+                }
+                | ({"current": value(turnover.current, scales.current, f"A{per}")} if reaction.electrons else {})
+                for reaction, turnover in zip(problem.reactions, self.steady.turnovers.values(), strict=True)
+            }
         if problem.law.thermal:
             held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
             summary["temperature"] = {where: t for where, t in held.items() if t is not None}

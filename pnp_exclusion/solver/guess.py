@@ -120,6 +120,17 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
         return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
+    def linked_lacks(self) -> list[float]:
+        """Return what every combination that reactions conserve lacks of its mean over the domain."""
+        problem = self.problem
+        linked = problem.linked
+        if not linked:
+            return []
+        one, rho = fem.Constant(problem.domain.mesh, 1.0), self.discrete.fields.rho
+        totals = lambda: [sum(factor * rho[name] for name, factor in pairs.items()) for pairs in linked]  # noqa: E731
+        volume, *amounts = self.discrete.forms.integrals("linked amounts", lambda: [one, *totals()])
+        return [problem.mean_of(pairs) - float(amount / volume) for pairs, amount in zip(linked, amounts, strict=True)]
+
     def _harmonic_inverse_temperature(self) -> np.ndarray:
         held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
         levels = {h.tag: 1.0 / float(h.constant.value) for h in held}
