@@ -345,6 +345,21 @@ def test_energy_in_si_that_makes_no_sense_is_refused(region: dict, told: str):
     assert any(told in mistake for mistake in mistakes(tables))
 
 
+def test_reaction_supplies_a_part_that_regions_leave():
+    """Left of the layer a reservoir holds A alone; B is what A turns into: rho_B = 2 rho_A at equilibrium."""
+    tables = between_reservoirs(ions=False)
+    tables["regions"][0]["x"] = [0.8, 1.0]
+    tables["boundaries"] = [{"where": "left", "kind": "electrode", "fraction": {"A": 0.2}}]
+    tables["reactions"] = [{"equation": "A <-> B", "forward": 2.0, "backward": 1.0}]
+    for species in tables["species"]:
+        species["charge"] = 0
+    fields = pnp.solve(tables).to_xarray()
+    for name, right in (("A", 0.2), ("B", 0.4)):
+        inside = fields.concentration.sel(species=name)
+        assert inside.sel(x=slice(0.0, 0.8)).values == pytest.approx(right, rel=1e-7)
+        assert (inside.sel(x=slice(0.8001, 1.0)) == 0.0).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
