@@ -68,6 +68,33 @@ def plating(law: str, voltage: float, kinetics: dict, stern: float = 0.05) -> di
 # ---- in the volume ----
 
 
+def isomers_in_regions(**region: object) -> dict:
+    """A <-> B, K = 2, at equilibrium with a reservoir, beside a region that is not like the rest."""
+    left = {"where": "left", "kind": "reservoir", "fraction": {"A": 0.1, "B": 0.2}}
+    reaction = {"equation": "A <-> B", "forward": 5.0, "equilibrium_constant": 2.0}
+    tables = interval("pnp", [{"name": "A"}, {"name": "B"}], [left], [reaction])
+    tables["regions"] = [{"name": "other", "x": [0.5, 1.0], **region}]
+    return tables
+
+
+def test_reaction_at_equilibrium_rests_where_partition_energies_differ():
+    """Affinities have the energies in them: every density is exp(-u) times that outside, and nothing flows."""
+    solution = pnp.solve(isomers_in_regions(partition={"A": 1.5}))
+    concentration = solution.profile().concentration.sel(x=1.0).values
+    assert concentration == pytest.approx([0.1 * np.exp(-1.5), 0.2], rel=1e-9)
+    flux = solution.summary()["flux"]["left"]
+    assert max(abs(flux[name]["value"]) for name in "AB") < 1e-10
+
+
+def test_reaction_happens_only_where_all_its_species_are():
+    """What does not enter a region does not react there; a reaction that is put there is refused."""
+    tables = isomers_in_regions(excluded=["A"])
+    assert abs(pnp.solve(tables).summary()["flux"]["left"]["A"]["value"]) < 1e-10
+    tables["reactions"][0]["where"] = "other"
+    with pytest.raises(pnp.CaseError, match="does not enter, so that it cannot react there"):
+        pnp.solve(tables)
+
+
 def test_first_order_decay_has_the_profile_of_thiele():
     """c'' = k c, c(0) given and a wall: c = c_0 cosh(m (1 - x))/cosh m, flux c_0 m tanh m, m^2 = k (Thiele 1939)."""
     left = {"where": "left", "kind": "reservoir", "fraction": {"A": 0.3}}

@@ -23,7 +23,7 @@ from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import PnpExclusionError
 
-PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux")
+PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux", "diffusivity", "partition")
 """Tables whose keys are the names of species."""
 
 _WORD = re.compile(r'"([^"]+)"|([^."]+)')

@@ -2,7 +2,8 @@
 
 Unknowns are the electrochemical potentials ``mu_1 .. mu_N``, under a law with a temperature its inverse ``beta``, and
 with Poisson the potential ``phi``, all in one blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a
-phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never leave the simplex:
+phi - u_a`` (``u_a``: the partition energy in a cell; with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and
+so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
@@ -69,7 +70,7 @@ class Fields:
     fluxes: Mapping[str, Any]
     """``J_a``."""
     eta: Mapping[str, Any]
-    """Chemical potentials."""
+    """Chemical potentials, partition energies included."""
     mu: Mapping[str, Any]
     """Electrochemical potentials."""
     warmth: Warmth | None = None
@@ -109,6 +110,8 @@ class WeakForm:
         self._layout = layout
         self._integration = integration
         self._parameters = parameters
+        section = problem.cross_section
+        self._wall = None if section is None or problem.wall_charge is None else section.wall(problem.domain)
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
@@ -128,7 +131,7 @@ class WeakForm:
         parameters, parts = self._parameters, self._layout.parts(unknown)
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
-        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law)
+        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
         vacancy, *rho = law.free_energy.densities(eta)
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
@@ -139,18 +142,26 @@ class WeakForm:
             warmth = Warmth(beta, None if potential is None else [z * potential for z in parameters.charges])
             energy = law.energy.density([vacancy, *rho], beta, **parameters.law)
             forces.append(-ufl.grad(beta))
-        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
-        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility, warmth)
+        fluxes = law.fluxes(
+            [vacancy, *rho],
+            forces,
+            parameters.local_diffusivities,
+            parameters.law,
+            parameters.least_mobility,
+            warmth,
+        )
         by_name = lambda values: dict(zip(self._problem.quantities, values, strict=True))  # noqa: E731
         densities = dict(zip(self._problem.names, rho, strict=True))
         of_species = lambda values: dict(zip(self._problem.names, values, strict=True))  # noqa: E731
+        # partition energies belong to the affinity, or reactions would run for ever between two regions
+        activities = law.eta(mu, parameters.charges, potential, beta, parameters.law)
         return Fields(
             densities,
             potential,
             vacancy,
             by_name(forces),
             by_name(fluxes),
-            of_species(eta),
+            of_species(activities),
             of_species(mu),
             warmth,
             energy,
@@ -159,10 +170,12 @@ class WeakForm:
     def energy_mobility(self) -> Any:
         """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""
         parameters, fields = self._parameters, self.fields
-        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
         forces = [0.0] * len(self._problem.species) + [1.0]
         rho = [fields.vacancy, *fields.rho.values()]
-        return -self._problem.law.fluxes(rho, forces, diffusivity, parameters.law, warmth=fields.warmth)[-1]
+        fluxes = self._problem.law.fluxes(
+            rho, forces, parameters.local_diffusivities, parameters.law, warmth=fields.warmth
+        )
+        return -fluxes[-1]
 
     def storage(self, now: Fields, reference: Fields, test: Mapping[str, Any], species: Sequence[str]) -> ufl.Form:
         """Return ``s int (rho_a - share_a rho_a^ref) v`` for some species, or energy; its derivative over ``s`` is the
@@ -224,9 +237,10 @@ class WeakForm:
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
         pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
-        return sum(
-            (z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * self._parameters.fixed_charge
-        )
+        immobile = self._parameters.fixed_charge
+        if self._wall is not None:
+            immobile += self._parameters.wall_charge * self._wall
+        return sum((z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * immobile)
 
     # ---- boundaries ----
 

@@ -133,7 +133,7 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
     ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
     """
     problem, tags = discrete.problem, range(len(discrete.problem.boundaries))
-    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.quantities)))
+    conductances, most = (np.zeros((len(tags), len(problem.quantities))) for _ in range(2))
     # a potential of its own size carries rounding, also where mu is nearly zero
     sizes = 1.0 + np.abs(nodal.mu) + np.abs(nodal.eta)
     weighted, warmth = nodal.rho * sizes, discrete.warmth(discrete.values)
@@ -143,7 +143,8 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
         weighted = np.vstack([weighted, mobility[:, -1, -1] * warmth.beta * sizes.max(axis=0)])
     for tag in tags:
         cells, shares = discrete.forms.kept(f"area over height at {tag}", partial(_area_over_height, discrete, tag))
-        conductances[tag] = shares @ problem.diffusivity_factor[cells]
+        of_species = problem.diffusivity_factors[:, cells] @ shares
+        conductances[tag, : len(of_species)], conductances[tag, len(of_species) :] = of_species, of_species.max()
         own = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
         most[tag] = weighted[:, own].max(axis=1, initial=0.0)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
@@ -152,7 +153,7 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
     diffusivities = {species.name: species.diffusivity for species in problem.species}
     return {
         boundary.where: {
-            name: ROUNDING * float(conductances[tag] * most[tag, a]) * diffusivities.get(name, 1.0)
+            name: ROUNDING * float(conductances[tag, a] * most[tag, a]) * diffusivities.get(name, 1.0)
             if (tag, discrete.entropic[a]) in claimed
             else 0.0
             for a, name in enumerate(problem.quantities)

@@ -58,6 +58,11 @@ class BoundaryCondition:
     temperature: float | None = field(default=None, kw_only=True)
 
     @property
+    def inside(self) -> bool:
+        """Whether it is given between cells, and not on the surface of the domain."""
+        return False
+
+    @property
     def dirichlet_fractions(self) -> Mapping[str, float]:
         """Occupied fraction of every species whose density is held here."""
         return _NOTHING
@@ -108,6 +113,22 @@ class Wall(BoundaryCondition):
     """Blocks every species and carries a given charge ``sigma = lambda^2 eps dphi/dn`` per area, or none."""
 
     charge: float | None = None
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        return _given_charge(self.charge, state)
+
+
+@dataclass(frozen=True)
+class Interface(BoundaryCondition):
+    """A surface inside the domain that carries a charge ``-lambda^2 [eps dphi/dn]`` per area and blocks nothing."""
+
+    charge: float
+
+    @property
+    @override
+    def inside(self) -> bool:
+        return True
 
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from mpi4py import MPI
 
 import numpy as np
 from dolfinx import mesh as dmesh
@@ -73,7 +76,11 @@ class Problem:
     debye_length
         ``lambda``, with ``lambda^2 = eps kT v / (e^2 L^2)``; None with imposed fields.
     permittivity, diffusivity_factor, fixed_charge
-        ``(cells,)`` of this rank, ghosts included: relative, relative, and elementary charges a site.
+        ``(cells,)`` of this rank, ghosts included: relative, relative, and elementary charges a site. The factor may
+        also be ``(N, cells)``, one for each species.
+    partition
+        By species, ``(cells,)``: its partition energy in kT, above that in the medium in which potentials are given;
+        infinite where there can be none of it. A species without one feels none.
     potential_reference
         Added to potentials when they are reported. Held ones are given relative to it, because guesses and ramps start
         from zero and only differences matter.
@@ -85,6 +92,8 @@ class Problem:
         In the volume and at boundaries.
     cross_section
         What stands on every point of the domain, the weight of every integral over cells and boundaries; None for 1.
+    wall_charge
+        Per area, on the wall that a cross-section has; None for none.
     """
 
     domain: Domain
@@ -101,12 +110,21 @@ class Problem:
     sheets: Sequence[ChargedSheet] = ()
     reactions: Sequence[Reaction] = ()
     cross_section: CrossSection | None = None
+    wall_charge: float | None = None
+    partition: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def boundary_dimension(self) -> int:
         """Dimension of what totals over a boundary are integrals over: the power of L that is in them."""
         own = 0 if self.cross_section is None else self.cross_section.dimension
         return self.domain.dimension - 1 + own
+
+    @property
+    def immobile_charge(self) -> np.ndarray:
+        """``(cells,)``: the fixed charge, and with it that of a channel's wall over its section."""
+        if self.cross_section is None or not self.wall_charge:
+            return self.fixed_charge
+        return self.fixed_charge + self.wall_charge * self.cross_section.wall_at(self.domain.cell_midpoints())
 
     @property
     def coupled(self) -> bool:
@@ -122,6 +140,32 @@ class Problem:
     def quantities(self) -> list[str]:
         """Names of what is conserved and flows: the species, and with a temperature energy behind them."""
         return [*self.names, ENERGY] if self.law.thermal else self.names
+
+    def excludes(self, species: str) -> np.ndarray:
+        """Return in which cells ``(cells,)`` there can be none of a species."""
+        if species not in self.partition:
+            return np.zeros(self.domain.local_cells, dtype=bool)
+        return np.isposinf(self.partition[species])
+
+    @property
+    def is_ion_free(self) -> np.ndarray:
+        """In which cells ``(cells,)`` there is nothing charged that moves, all of it being excluded."""
+        kept_out = [self.excludes(species.name) for species in self.species if species.charge != 0.0]
+        return np.logical_and.reduce(kept_out) if kept_out else np.zeros(self.domain.local_cells, dtype=bool)
+
+    @cached_property
+    def excludes_any(self) -> bool:
+        """Whether there is a cell, on any rank, where there can be none of some species; collective."""
+        return bool(
+            self.domain.comm.allreduce(any(self.excludes(name).any() for name in self.partition), op=MPI.LOR)
+            if self.partition
+            else False
+        )
+
+    @property
+    def diffusivity_factors(self) -> np.ndarray:
+        """That of every species, ``(N, cells)``."""
+        return np.broadcast_to(self.diffusivity_factor, (len(self.species), self.domain.local_cells))
 
     @property
     def charges(self) -> np.ndarray:

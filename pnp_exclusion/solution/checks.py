@@ -6,6 +6,7 @@ Limits are constants with their reasons. A new check is one more function in `CH
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from mpi4py import MPI
@@ -125,10 +126,13 @@ def _forces_are_all(steady: SteadyState) -> bool:
 
     Where something reacts, a force that is imposed on it is no difference of potentials, and it has none at all.
     Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
-    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet.
+    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet. A
+    species that cannot be at an end has no potential there.
     """
     discrete = steady.discretisation
     problem = discrete.problem
+    if any(math.isnan(force) for force in (steady.forces or {}).values()):
+        return False
     if any(name in problem.fields for reaction in problem.reactions for name in reaction.species):
         return False
     if problem.domain.dimension == 1:

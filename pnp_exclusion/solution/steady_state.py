@@ -70,8 +70,11 @@ class SteadyState:
 
     @cached_property
     def resistance(self) -> np.ndarray | None:
-        """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
+        """``int M^-1 dx``, shape ``(N, N)``; None above one dimension, and where a species is excluded from some cell,
+        through which it has no way."""
         if self.discretisation.problem.domain.dimension > 1 or self.currents is None:
+            return None
+        if self.discretisation.problem.excludes_any:
             return None
         return identity.mean_resistance(self.discretisation, self.nodal, list(self.currents.values()))
 

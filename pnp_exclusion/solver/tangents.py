@@ -70,7 +70,9 @@ class TangentSolver:
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         # nothing is held between two electrodes behind layers, with all species closed
-        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *discrete.constraints.claimed.values()]))
+        constraints = discrete.constraints
+        dofs = [*constraints.claimed.values(), *constraints.absent.values()]
+        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *dofs]))
         self._held = held[held < self._owned]
         self._jacobian_form, self._conditions = _of_balance(discrete)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
@@ -360,7 +362,7 @@ class _FieldColumn:
         fluxes = problem.law.fluxes(
             [fields.vacancy, *fields.rho.values()],
             [-force for force in self.forces],
-            [d * parameters.diffusivity_factor for d in parameters.diffusivities],
+            parameters.local_diffusivities,
             parameters.law,
         )
         test = discrete.layout.parts(ufl.TestFunction(discrete.space))
@@ -390,7 +392,7 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
         return [
             fem.dirichletbc(zero, dofs.astype(np.int32), discrete.space.sub(discrete.layout.index(unknown)))
             for (_, unknown), dofs in discrete.constraints.claimed.items()
-        ]
+        ] + discrete.constraints.absences
 
     def form() -> CellwiseForm:
         return discrete.integration.form(ufl.derivative(discrete.weak_form.balance, discrete.unknown))

@@ -20,8 +20,9 @@ from pydantic_core import PydanticCustomError
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Quantity
 from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of
+from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.workbench import Workbench
