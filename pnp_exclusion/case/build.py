@@ -361,6 +361,11 @@ class _Solution:
     scales: Scales
     law: Law
     species: Sequence[str]
+    contents: Sequence[Mapping[str, float]]
+
+    def least(self, species: str) -> float:
+        largest = max(held.get(species, 0.0) for held in self.contents)
+        return EMPTY_SHARE * (largest or max(max(held.values(), default=0.0) for held in self.contents) or 1.0)
 
     def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
         fractions = [max(amounts.get(name, 0.0) / self.scales.concentration, NOTHING) for name in self.species]
@@ -371,7 +376,9 @@ def _reactions(
     case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
 ) -> list[Reaction]:
     """The reactions in the order of the case; without a place they happen wherever all their species are."""
-    surroundings, sides = _Solution(scales, law, case.species_names), set(domain.boundary_facets)
+    means = {one.name: one.mean_fraction or 0.0 for one in (_species(species, scales) for species in case.species)}
+    contents = [means, *fractions_of(case, scales).values()]
+    surroundings, sides = _Solution(scales, law, case.species_names, contents), set(domain.boundary_facets)
     regions, found = {region.name: region for region in case.regions}, []
     for table in case.reactions:
         equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions

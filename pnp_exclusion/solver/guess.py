@@ -29,6 +29,7 @@ from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solver.depletion import depletion_rates
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
 
@@ -42,6 +43,8 @@ POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
 """Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
+EMPTY = 1e-16
+"""Of a species that reactions use up: what is left of it far from where it is supplied."""
 AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
@@ -73,6 +76,8 @@ class FirstGuess:
             values[:, mu[a]] = self._harmonic(a, values)
         if straight:
             self._straighten_densities(values, straight)
+        for a in range(self.species):
+            values[:, mu[a]] += self._log_depletion(a)
         discrete.values[:] = values.ravel()
         if self.problem.coupled:
             if not straight or self.has_fixed_charge:
@@ -149,6 +154,27 @@ class FirstGuess:
             # phi is zero as yet
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
+
+    def _log_depletion(self, a: int) -> np.ndarray | float:
+        """Return by what reactions that use a species up lower its potential, at all nodes."""
+        discrete, problem, name = self.discrete, self.problem, self.problem.names[a]
+        rates = depletion_rates(problem, name)
+        claimed, unknown = discrete.constraints.claimed, discrete.mu[a]
+        tags = [tag for tag, held in claimed if held == unknown]
+        if not rates or not tags:
+            return 0.0
+        parameters, space = discrete.parameters, self.scalar_space
+        numbers = parameters.of_term(("depletion", name))
+        taken = sum(numbers.number(rate) * (parameters.reacting_cells[number] or 1.0) for number, rate in rates.items())
+        u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+        form = (
+            parameters.local_diffusivities[a] * ufl.inner(ufl.grad(u), ufl.grad(v)) + taken * u * v
+        ) * discrete.integration.dx
+        nodes = [discrete.layout.nodes_of(claimed[tag, unknown]) for tag in tags]
+        extension = _HarmonicExtension(discrete.integration.form(form).now, space, nodes)
+        left = extension.of([1.0] * len(tags))
+        extension.close()
+        return np.log(np.clip(left, EMPTY, 1.0))
 
     def _mean_exchanged(self, species: str) -> float:
         """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""
