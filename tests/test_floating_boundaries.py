@@ -235,11 +235,11 @@ REFUSED = {
     ),
     "layer in a current": (
         {"kind": "floating", "total_current": 0.1, "stern": {"capacitance": 1.0}, "fraction": {}},
-        "holds no species passes no current",
+        "a current cannot be given behind a layer without ions",
     ),
     "current through a blocking electrode": (
         {"kind": "electrode", "total_current": 0.1},
-        "holds no species passes no current",
+        "at which none reacts, passes no current",
     ),
     "current and potential": (
         {"kind": "reservoir", "fraction": {"A": 0.1, "B": 0.1}, "potential": 0.0, "total_current": 0.1},

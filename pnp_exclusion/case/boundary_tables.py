@@ -198,7 +198,7 @@ class Boundary(Table):
 
 
 BLOCKED_CURRENT = (
-    "an electrode that holds no species passes no current; let it hold one, or give a total_charge to one of "
+    "an electrode that holds no species, and at which none reacts, passes no current; give a total_charge to one of "
     'kind = "floating"'
 )
 TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0))
@@ -333,8 +333,8 @@ class Electrode(Contents):
     def _blocks_behind_a_layer(self) -> Electrode:
         if self.stern is not None and self.amounts:
             raise refusal("an electrode behind a layer without ions holds no species; remove what it holds, or stern")
-        if self.kind == "electrode" and self.total_current is not None and not self.held:
-            raise refusal(BLOCKED_CURRENT)
+        if self.stern is not None and self.total_current is not None:
+            raise refusal("a current cannot be given behind a layer without ions; give a potential, or remove stern")
         return self
 
     @override
@@ -371,8 +371,6 @@ class Floating(Electrode):
             raise refusal("give either total_charge, or total_current and what the electrode holds")
         if self.total_charge is not None and self.held:
             raise refusal("an electrode of given charge blocks every species; remove what it holds, or total_charge")
-        if self.total_current is not None and not self.held:
-            raise refusal(BLOCKED_CURRENT)
         return self
 
     @property
@@ -536,6 +534,17 @@ class Wall(Charged):
         return self.layer_of(most / sizes.scales.surface_charge, sizes)
 
 
+class Interface(Charged):
+    """``kind = "interface"``: a group of facets inside the domain that carries a charge, and blocks nothing."""
+
+    kind: Literal["interface"] = "interface"
+    surface_charge: SurfaceCharge
+
+    @override
+    def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        return boundaries.Interface(self.where, self.surface_charge.value / surroundings.scales.surface_charge)
+
+
 class Flux(Charged):
     """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
 
@@ -576,5 +585,7 @@ class Flux(Charged):
         return super().layer(sizes) if self.potential is None else sizes.at_blocking(self.potential)
 
 
-KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Floating, Exchange, Wall, Flux)
-AnyBoundary = Annotated[Reservoir | Electrode | Floating | Exchange | Wall | Flux, Field(discriminator="kind")]
+KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Floating, Exchange, Wall, Flux, Interface)
+AnyBoundary = Annotated[
+    Reservoir | Electrode | Floating | Exchange | Wall | Flux | Interface, Field(discriminator="kind")
+]

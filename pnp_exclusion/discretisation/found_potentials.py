@@ -8,7 +8,7 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import POTENTIAL
-from pnp_exclusion.discretisation.totals import boundary_integrals
+from pnp_exclusion.discretisation.totals import boundary_integrals, reacting_at
 
 
 def excess(discrete: Discretisation) -> np.ndarray:
@@ -24,18 +24,19 @@ def given(discrete: Discretisation) -> np.ndarray:
     return load_parameter * np.array([total.total for total in totals if total is not None])
 
 
-def follow_potentials(discrete: Discretisation, behind_layers_only: bool = False) -> None:
+def follow_potentials(discrete: Discretisation, in_terms_only: bool = False) -> None:
     """Put the boundaries whose potentials are found at those which the unknown shows; collective.
 
     Where the boundary holds its nodes at the potential, these show it. Behind a Stern layer, whose charge is linear in
     both, it is that at which the potential before the layer gives the total charge.
 
-    behind_layers_only
-        Leave the others, whose numbers no equation contains.
+    in_terms_only
+        Leave those whose numbers no equation contains.
     """
     problem = discrete.problem
     behind = [problem.boundaries[tag].dirichlet_potential is None for tag in problem.floating]
-    if not any(behind) and (behind_layers_only or not problem.floating):
+    in_terms = any(behind) or any(reacting_at(problem, tag) for tag in problem.floating)
+    if not in_terms and (in_terms_only or not problem.floating):
         return
     potentials = _at_nodes(discrete)
     if any(behind):
@@ -44,7 +45,7 @@ def follow_potentials(discrete: Discretisation, behind_layers_only: bool = False
         missing = given(discrete) - integrals.now().of_floating(discrete)
         for number, tag in enumerate(problem.floating):
             if behind[number]:
-                potentials[number] += missing[number] / integrals.by_number(tag)[1][tag]
+                potentials[number] += missing[number] / integrals.by_number(tag)[1].charges[tag]
     discrete.set_potentials(potentials)
 
 

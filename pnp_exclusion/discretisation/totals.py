@@ -19,7 +19,8 @@ from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
+from pnp_exclusion.physics.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Totals:
 
     fluxes: np.ndarray
     charges: np.ndarray
+
+    def __add__(self, other: Totals) -> Totals:
+        """Return the sums."""
+        return Totals(self.fluxes + other.fluxes, self.charges + other.charges)
 
     def of_floating(self, discrete: Discretisation) -> np.ndarray:
         """Return of every boundary whose potential is found (`Problem.floating`) what is given of it instead."""
@@ -77,16 +82,16 @@ class BoundaryIntegrals:
         forms = self.discrete.forms
         return self._along("balance" if forms.residual is forms.balance else "residual", direction)
 
-    def by_number(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the potential of a boundary changes of the balance and of charges at a state that stays.
+    def by_number(self, tag: int) -> tuple[np.ndarray, Totals]:
+        """Return what the potential of a boundary changes of the balance, and of totals, at a state that stays.
 
-        Where it is held that is nothing; behind a Stern layer it stands in a term, to which both are linear, so that a
-        difference is the derivative.
+        Where it is held that is what reacts there; behind a Stern layer it stands in the charge too, to which both are
+        linear, so that a difference is the derivative.
         """
         discrete, problem = self.discrete, self.discrete.problem
         column, charges = np.zeros(self._owned), np.zeros(len(problem.boundaries))
         boundary = problem.boundaries[tag]
-        if boundary.dirichlet_potential is None:
+        if boundary.dirichlet_potential is None and problem.coupled:
             raised = replace(boundary, potential=(boundary.applied_potential or 0.0) + 1.0)  # type: ignore[call-arg]
             changed = [raised if number == tag else one for number, one in enumerate(problem.boundaries)]
             for numbers, sign in ((problem, -1.0), (replace(problem, boundaries=changed), 1.0)):
@@ -94,7 +99,38 @@ class BoundaryIntegrals:
                 column += sign * self.balance()
                 charges += sign * self._values(POTENTIAL)
             discrete.weak_form.take_numbers(problem)
-        return column, charges
+            # of reactions, which are not linear to it, see `_by_reactions`
+            discrete.layout.at_nodes(column)[:, discrete.layout.indices(discrete.entropic)] = 0.0
+        reacting, fluxes = self._by_reactions(tag)
+        return column + reacting, Totals(fluxes, charges)
+
+    def _by_reactions(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the potential of a boundary changes of balance and fluxes at a state that stays, because
+        something reacts there."""
+        discrete, problem = self.discrete, self.discrete.problem
+        column, fluxes = np.zeros(self._owned), np.zeros((len(problem.boundaries), len(problem.quantities)))
+
+        def forms() -> tuple[CellwiseForm, dict[str, CellwiseForm]] | None:
+            weak_form, integration = discrete.weak_form, discrete.integration
+            slopes: dict[str, Any] = {}
+            for number in reacting_at(problem, tag):
+                reaction = problem.reactions[number]
+                for name in filter(reaction.change, reaction.species):
+                    slopes[name] = slopes.get(name, 0.0) - reaction.change(name) * weak_form.electrode_slope(number)
+            if not slopes:
+                return None
+            test = discrete.layout.parts(ufl.TestFunction(discrete.space))
+            ds = integration.ds(tag)
+            of_nodes = sum((slope * test[unknown_of(a)] * ds for a, slope in slopes.items()), ufl.Form([]))
+            return integration.form(of_nodes), {a: integration.form(slope * ds) for a, slope in slopes.items()}
+
+        found = discrete.forms.kept(f"slopes of reactions at {tag}", forms)
+        if found is not None:
+            of_nodes, totals = found
+            column += self._assembled(of_nodes)
+            for name, total in totals.items():
+                fluxes[tag, problem.quantities.index(name)] = discrete.forms.total(total)
+        return column, fluxes
 
     # ---- sums over nodes, and terms of boundaries ----
 
@@ -186,6 +222,12 @@ class BoundaryIntegrals:
         form.add_to(vector.array)
         vector.scatter_reverse(la.InsertMode.add)
         return vector.array[: self._owned].copy()
+
+
+def reacting_at(problem: Problem, tag: int) -> list[int]:
+    """Return the numbers of the reactions that exchange electrons at a boundary."""
+    where = problem.boundaries[tag].where
+    return [n for n, reaction in enumerate(problem.reactions) if reaction.boundary == where and reaction.electrons]
 
 
 def boundary_integrals(discrete: Discretisation) -> BoundaryIntegrals:

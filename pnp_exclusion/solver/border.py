@@ -28,9 +28,8 @@ class Border:
         self._discrete = discrete
         self._integrals = boundary_integrals(discrete)
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-        held = [value.dofs for value in discrete.constraints.values]
-        joined = np.unique(np.concatenate([*held, np.empty(0, dtype=np.int32)])).astype(np.int32)
-        self._held = joined[joined < self._owned]
+        held = discrete.constraints.dofs
+        self._held = held[held < self._owned]
         self._tangents: np.ndarray | None = None
         self._slopes = np.empty((0, 0))
 
@@ -66,12 +65,11 @@ class Border:
         moved = np.zeros(self._owned)
         for dofs, amount in discrete.constraints.by_potential(discrete.problem, tag):
             moved[dofs[dofs < self._owned]] = amount
-        column, charges = self._integrals.by_number(tag)
+        column, at_boundaries = self._integrals.by_number(tag)
         right = self._integrals.residual_along(moved) + column
         right[self._held] = 0.0
         tangent = moved - solve(right)
-        totals = self._along(tangent, column)
-        return tangent, Totals(totals.fluxes, totals.charges + charges).of_floating(discrete)
+        return tangent, (self._along(tangent, column) + at_boundaries).of_floating(discrete)
 
     def _along(self, direction: np.ndarray, column: np.ndarray | float = 0.0) -> Totals:
         return self._integrals.along(self._integrals.balance_along(direction) + column, direction)

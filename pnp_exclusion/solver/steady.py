@@ -222,7 +222,8 @@ class SteadySolver:
         """Newton at the load parameter in force; repeated until storage terms have no effect left."""
         discrete = self.discrete
         start = discrete.values.copy()
-        for rounds_left in reversed(range(CONSERVED_ROUNDS if discrete.problem.conserved else 1)):
+        closed = bool(discrete.problem.combinations)
+        for rounds_left in reversed(range(CONSERVED_ROUNDS if closed else 1)):
             before = discrete.values.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
@@ -231,7 +232,7 @@ class SteadySolver:
             if not result.converged:
                 discrete.values[:] = start
                 return result
-            has_settled = not discrete.problem.conserved or self._change(before) < self.settings.tolerance
+            has_settled = not closed or self._change(before) < self.settings.tolerance
             if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
                 return result
         discrete.values[:] = start
@@ -268,13 +269,15 @@ class SteadySolver:
     def _store_amounts(self) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
         discrete = self.discrete
-        if not discrete.problem.conserved:
+        if not discrete.problem.combinations:
             return
         rate = STORAGE_RATE_AT_REST if self._is_at_rest() else CONSERVED_STORAGE_RATE
         discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
+        for shift, lack in zip(discrete.parameters.reference_shift, self.guess.linked_lacks(), strict=True):
+            shift.value = lack
 
     def _amounts_are_kept(self) -> bool:
         ratios = self.guess.amount_ratios() if self.discrete.problem.conserved else {}

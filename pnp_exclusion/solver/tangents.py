@@ -18,7 +18,6 @@ themselves all the same, because it is forces that it answers to, whatever exert
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Self
 
 from mpi4py import MPI
@@ -71,7 +70,9 @@ class TangentSolver:
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         # nothing is held between two electrodes behind layers, with all species closed
-        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *discrete.constraints.claimed.values()]))
+        constraints = discrete.constraints
+        dofs = [*constraints.claimed.values(), *constraints.absent.values()]
+        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *dofs]))
         self._held = held[held < self._owned]
         self._jacobian_form, self._conditions = _of_balance(discrete)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
@@ -124,7 +125,7 @@ class TangentSolver:
         try:
             rate.value = 0.0
             _assemble_into(self._jacobian, self._jacobian_form, [])
-            rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.conserved else 0.0
+            rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.combinations else 0.0
             _assemble_into(self._operator, self._jacobian_form, self._conditions)
             self._preconditioning.renew()
         finally:
@@ -155,15 +156,15 @@ class TangentSolver:
         """Return the derivatives by the potential of a boundary, all others staying as they are."""
         discrete, owned = self.discrete, self._owned
         start = np.zeros(owned)
-        # under a law with a temperature the unknown is mu/T
-        charges = discrete.problem.charges / (discrete.problem.boundaries[tag].temperature or 1.0)
+        problem = discrete.problem
+        # under a law with a temperature the unknown is mu/T; without Poisson it only drives what reacts there
+        charges = problem.charges * problem.coupled / (problem.boundaries[tag].temperature or 1.0)
         moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, charges.tolist(), strict=True))}
         for name, amount in moved.items():
             dofs = discrete.constraints.claimed.get((tag, name), np.empty(0, dtype=np.int32))
             start[dofs[dofs < owned]] = amount
-        column, given = self._integrals.by_number(tag)
-        changes = self._solve(start, column)
-        return replace(changes, charges=changes.charges + given)
+        column, at_boundaries = self._integrals.by_number(tag)
+        return self._solve(start, column) + at_boundaries
 
     def _with_found_potentials(self, changes: Totals) -> Totals:
         """Add what follows from the potentials that are found, which keep the totals given for their boundaries."""
@@ -217,7 +218,7 @@ class TangentSolver:
         It takes out the steady states' own answer to other amounts, to which the operator hardly objects: most of the
         error of a solve is that.
         """
-        closed = self.discrete.problem.conserved
+        closed = [next(iter(pairs)) for pairs in self.discrete.problem.combinations]
         if not closed:
             return lambda change: change
         slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
@@ -263,7 +264,7 @@ class _FieldColumn:
         fluxes = problem.law.fluxes(
             [fields.vacancy, *fields.rho.values()],
             [-force for force in self.forces],
-            [d * parameters.diffusivity_factor for d in parameters.diffusivities],
+            parameters.local_diffusivities,
             parameters.law,
         )
         test = discrete.layout.parts(ufl.TestFunction(discrete.space))
@@ -293,7 +294,7 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
         return [
             fem.dirichletbc(zero, dofs.astype(np.int32), discrete.space.sub(discrete.layout.index(unknown)))
             for (_, unknown), dofs in discrete.constraints.claimed.items()
-        ]
+        ] + discrete.constraints.absences
 
     def form() -> CellwiseForm:
         return discrete.integration.form(ufl.derivative(discrete.weak_form.balance, discrete.unknown))
@@ -303,10 +304,14 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
 
 
 def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
-    """Return the derivative of the amount of every closed species by the unknown, ghosts included; collective."""
+    """Return the derivatives by the unknown of amounts that are conserved, ghosts included; collective."""
 
     def forms() -> list[CellwiseForm]:
-        amounts = (discrete.fields.rho[name] * discrete.integration.dx for name in discrete.problem.conserved)
+        rho = discrete.fields.rho
+        amounts = (
+            sum(factor * rho[name] for name, factor in pairs.items()) * discrete.integration.dx
+            for pairs in discrete.problem.combinations
+        )
         return [discrete.integration.form(ufl.derivative(one, discrete.unknown)) for one in amounts]
 
     changes = []
