@@ -597,3 +597,15 @@ def test_objects_of_python_mirror_the_tables():
 def test_coupled_transport_with_reactions_is_refused():
     with pytest.raises(pnp.CaseError, match="reactions that make and take it"):
         pnp.couple(VOLUME)
+
+
+@pytest.mark.parametrize("voltage", [-1.0, 2.0, 6.0])
+def test_current_given_of_a_reaction_behind_a_stern_layer_finds_the_potential_that_drives_it(voltage: float):
+    """The inverse of a given potential, under a crowded law."""
+    tables = plating("mpnp", voltage, {"butler_volmer": {"k0": 1.0}})
+    left = tables["boundaries"][0]
+    current = pnp.solve(tables).summary()["current"]["left"]["value"]
+    del left["potential"]
+    left["total_current"] = current
+    found = pnp.solve(tables).summary()["found_potential"]["left"]["value"]
+    assert found == pytest.approx(voltage, rel=1e-8)
