@@ -23,7 +23,7 @@ from pnp_exclusion.discretisation.layout import (
     electrochemical_potential,
     unknown_of,
 )
-from pnp_exclusion.discretisation.parameters import Parameters
+from pnp_exclusion.discretisation.parameters import EXCLUDED, Parameters
 from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
 from pnp_exclusion.physics.energy import Warmth
 from pnp_exclusion.physics.expressions import Value
@@ -280,9 +280,17 @@ class Discretisation:
         """Return the space of one unknown: its nodes have the same numbers."""
         return fem.functionspace(self.problem.domain.mesh, ("Lagrange", self.degree))
 
-    def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
+    def reported_potentials(
+        self, values: np.ndarray, partition: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero.
+
+        partition
+            As of `contents`; ``mu_a`` is NaN where there can be none of the species.
+        """
         mu, _, phi = self.potentials(values)
+        if partition is not None:
+            mu = np.where(partition < EXCLUDED, mu, np.nan)
         if phi is None:
             return mu, None
         reference, beta = self.problem.potential_reference, self.inverse_temperature(values)

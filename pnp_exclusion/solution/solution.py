@@ -177,9 +177,10 @@ class Solution:
             ``potential (node)``
                 Electric potential in V; not there with imposed fields.
             ``concentration (species, node)``
-                mol/m^3; in a dimensionless case occupied fractions.
+                mol/m^3; in a dimensionless case occupied fractions. On the border of a region with partition energies
+                that on the side of the least.
             ``electrochemical_potential (species, node)``
-                kT; with imposed fields chemical potentials.
+                kT; with imposed fields chemical potentials. NaN where a species does not enter.
             ``packing (node)``
                 Occupied fraction of all species together.
             ``flux (species, axis, node)``

@@ -398,6 +398,8 @@ class _NonlinearPoisson:
         self.increment = self.matrix.createVecRight()
         self.residual = la.vector(space.dofmap.index_map, 1)
         self.solver = scalar_solver(self.matrix, "poisson_")
+        charged = discrete.problem.charges != 0.0
+        self.is_ion_free = discrete.is_absent[:, charged].all(axis=1) & charged.any()
 
     @property
     def largest_charge(self) -> float:
@@ -424,7 +426,9 @@ class _NonlinearPoisson:
             condition.set(potential.x.array)
         for _ in range(POISSON_STEPS):
             step = self._newton_step()
-            potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
+            # where there are no ions the equation is linear
+            limited = damped_both_ways(self.largest_charge * step) / self.largest_charge
+            potential.x.array[:] += np.where(self.is_ion_free, step, limited)
             largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(step))
             if not np.isfinite(largest):
                 return False
