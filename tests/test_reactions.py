@@ -579,6 +579,16 @@ def test_amounts_that_nothing_fixes_are_refused():
     assert any("its amount follows from reactions and boundaries; remove" in mistake for mistake in mistakes(followed))
 
 
+def test_flux_of_what_nothing_supplies_is_refused():
+    """O flows in, the electrode makes R of it, and nothing takes R out."""
+    flux = {"where": "right", "kind": "flux", "flux": {"O": -0.02}}
+    tables = change(redox({"butler_volmer": {"k0": 1.0}}, 1.0, where=("left",)), "boundaries", 1, to=flux)
+    told = mistakes(tables)
+    assert any("R + O flows through a boundary" in mistake and "no steady state" in mistake for mistake in told), told
+    flux["flux"]["R"] = 0.02
+    assert abs(pnp.solve(tables).summary()["reactions"]["left"]["rate"]["value"] - 0.02) < 1e-9
+
+
 def test_electrode_that_reacts_needs_a_potential_also_without_poisson():
     tables = redox({"butler_volmer": {"k0": 1.0}}, 1.0)
     del tables["boundaries"][0]["potential"]
