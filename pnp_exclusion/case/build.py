@@ -18,6 +18,7 @@ from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
+from pnp_exclusion.case.sizes import law_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
@@ -65,15 +66,16 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
     if law is None:
         # checked when the case was read
-        law = case.model.flux_law
+        law = law_of(case.model, case.species)
     else:
+        law = law_of(case.model, case.species, law)
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
     permittivity, diffusivity_factor, fixed_charge = _materials(case, scales, domain)
     problem = Problem(
         domain=domain,
         law=law,
-        species=[_species(species, scales) for species in case.species],
+        species=[_species(*one, scales) for one in zip(case.species, scales.sizes, scales.contents, strict=True)],
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
@@ -151,12 +153,10 @@ def cross_section_of(case: Case) -> CrossSection | None:
     return None
 
 
-def _species(species: tables.Species, scales: Scales) -> Species:
-    mean = species.mean_fraction
-    if species.mean_concentration is not None:
-        mean = species.mean_concentration.value / scales.concentration
+def _species(species: tables.Species, size: float, content: float, scales: Scales) -> Species:
+    mean = species.mean_concentration.value if species.mean_concentration else species.mean_fraction
     diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
-    return Species(species.name, species.charge, diffusivity, mean)
+    return Species(species.name, species.charge, diffusivity, None if mean is None else float(mean / content), size)
 
 
 # ---- boundaries ----
@@ -177,6 +177,10 @@ class _Surroundings:
     reference: float
     reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
+    contents: Mapping[str, float]
+
+    def content(self, species: str) -> float:
+        return self.contents[species]
 
     def fractions(self, where: str) -> Mapping[str, float]:
         return self.held[where]
@@ -190,7 +194,8 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales))
+    contents = dict(zip(case.species_names, scales.displayed_contents.tolist(), strict=True))
+    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales), contents)
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
@@ -204,14 +209,15 @@ def _reference_permittivity(case: Case) -> float:
 
 
 def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
-    """Return the occupied fraction of every species that each boundary of a case holds or exchanges, above zero.
+    """Return the density of every species that each boundary of a case holds or exchanges, above zero, a site.
 
     Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than
     `LEAST_SHARE` of the most that any holds of any.
     """
+    contents = dict(zip(case.species_names, scales.contents.tolist(), strict=True))
     given = {
         boundary.where: {
-            name: amount / scales.concentration
+            name: amount / contents[name]
             for name, amount in amounts_of(boundary, case.model, case.species_names).items()
         }
         for boundary in case.boundaries

@@ -110,10 +110,11 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
 def debye_layer(case: Case, scales: Scales) -> float:
     """The thinnest diffuse layer in the reference medium, in units of L.
 
-    That of a full lattice, or for point ions that of the strongest solution in the case.
+    That of space full of the ions that have most charge in it, or for point ions that of the strongest solution in the
+    case.
     """
-    valence = max((abs(species.charge) for species in case.species), default=0.0)
-    strength = max(1.0, valence) ** 2
+    sizes = zip(case.species, scales.sizes, strict=True)
+    strength = max((max(1.0, abs(species.charge)) ** 2 / size for species, size in sizes), default=1.0)
     if not case.model.flux_law.crowded:
         # the lattice is only a unit of concentration here
         strength = _ionic_strength(case, scales) or strength
@@ -143,8 +144,9 @@ def _ionic_strength(case: Case, scales: Scales) -> float:
         species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
         for species in case.species
     }
+    units = dict(zip(case.species_names, scales.contents.tolist(), strict=True))
     contents = [means, *(boundary.amounts for boundary in case.boundaries)]
-    return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
+    return max(sum(squares[name] * amount / units[name] for name, amount in held.items()) for held in contents)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from pnp_exclusion.case.quantities import (
     FixedCharge,
     Force,
     Length,
+    Volume,
     shown,
 )
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
@@ -101,6 +102,10 @@ class Species(Table):
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
     """Dimensionless: the same as an occupied fraction."""
+    volume: Volume | None = None
+    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent."""
+    solvation: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False, strict=True)] = 0.0
+    """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
 
 class Planar(Table):

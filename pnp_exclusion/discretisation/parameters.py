@@ -27,10 +27,12 @@ class Parameters:
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     debye_squared
         ``lambda^2``, likewise.
-    charges, charges_per_volume, diffusivities
+    charges, diffusivities
         In the order of the species.
     law
         Parameters of the law, by name.
+    free_energy
+        That of the law, with symbols for its numbers; those of another problem are the same.
     permittivity, diffusivity_factor, fixed_charge
         Functions that are constant on every cell.
     fields
@@ -48,9 +50,9 @@ class Parameters:
         self.least_mobility = constant(LEAST_MOBILITY)
         self.debye_squared = constant(0.0)
         self.charges = [constant(0.0) for _ in problem.species]
-        self.charges_per_volume = [constant(0.0) for _ in problem.species]
         self.diffusivities = [constant(0.0) for _ in problem.species]
         self.law = {name: constant(value) for name, value in problem.law.parameters.items()}
+        self.free_energy = problem.law.free_energy.with_symbols(constant)
         self.permittivity, self.diffusivity_factor, self.fixed_charge = (
             fem.Function(domain.cellwise_space, name=name) for name in MATERIALS
         )
@@ -65,7 +67,6 @@ class Parameters:
         """Take the numbers of a problem that differs in nothing else, but for those of its boundaries."""
         for a, species in enumerate(problem.species):
             self.charges[a].value = species.charge
-            self.charges_per_volume[a].value = species.charge_per_volume
             self.diffusivities[a].value = species.diffusivity
         for name, value in problem.law.parameters.items():
             self.law[name].value = value

@@ -5,7 +5,7 @@ with Poisson the potential ``phi``, all in one blocked space ``P_k``. Densities 
 phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
-    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
+    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a rho_a + q) p  -  int_Gamma sigma p
 
 (``Gamma``: the boundaries, and for ``sigma`` charged surfaces inside the domain too.)
 Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
@@ -120,7 +120,7 @@ class WeakForm:
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
         eta = law.eta(mu, parameters.charges, potential, beta, parameters.law)
-        vacancy, *rho = law.free_energy.densities(eta)
+        vacancy, *rho = parameters.free_energy.densities(eta)
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
             if name in parameters.fields:
@@ -188,8 +188,8 @@ class WeakForm:
         return self._parameters.load_parameter * given
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
-        """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
-        pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
+        """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
+        pairs = zip(self._parameters.charges, rho, strict=True)
         return sum(
             (z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * self._parameters.fixed_charge
         )

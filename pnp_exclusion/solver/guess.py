@@ -39,7 +39,7 @@ POISSON_STEPS = 60
 POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
-"""Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
+"""Of the largest density: what harmonic ones are credited with near a sink."""
 AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
@@ -132,7 +132,8 @@ class FirstGuess:
             means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
-            eta = self.problem.law.free_energy.chemical_potentials(_packable(means))[a]
+            crowding = min(1.0, 0.9 / self.problem.packing(means))
+            eta = self.problem.law.free_energy.chemical_potentials([mean * crowding for mean in means])[a]
             # phi is zero as yet
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
@@ -201,14 +202,11 @@ class FirstGuess:
             low, high = min(levels.values()), max(levels.values())
             # elements of higher degree and iterative solvers leave the bounds by a little
             densities[a] = np.clip(self._extended(levels, discrete.mu[a]), max(low, LEAST_SHARE * high), high)
-        if not problem.law.crowded:
-            vacancy: np.ndarray | float = 1.0
-        else:
-            _, eta, _ = discrete.potentials(values)
-            others = sum(np.exp(eta[b]) for b in range(self.species) if b not in passing)
-            vacancy = np.maximum(1.0 - sum(densities.values()), LEAST_SHARE) / (1.0 + others)
-        for a, rho in densities.items():
-            values[:, mu[a]] = np.log(rho / vacancy) - offsets[a]
+        _, eta, _ = discrete.potentials(values)
+        others = {b: eta[b] for b in range(self.species) if b not in passing}
+        found = problem.law.free_energy.chemical_potentials_beside(densities, others)
+        for a, eta_a in found.items():
+            values[:, mu[a]] = eta_a - offsets[a]
 
     def _laplacian(self) -> fem.Form:
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
@@ -261,11 +259,6 @@ def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
         vector.scatter_reverse(la.InsertMode.add)
         vector.scatter_forward()
     return total.array / count.array
-
-
-def _packable(means: list[float]) -> list[float]:
-    """Scale fractions down if together they would fill the lattice."""
-    return [mean * min(1.0, 0.9 / sum(means)) for mean in means]
 
 
 def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
@@ -335,7 +328,7 @@ class _NonlinearPoisson:
         frozen = discrete.layout.parts(self.frozen)
         mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
         eta = law.eta(mu, parameters.charges, self.potential, frozen.get(INVERSE_TEMPERATURE), parameters.law)
-        rho = law.free_energy.densities(eta)[1:]
+        rho = parameters.free_energy.densities(eta)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
@@ -346,10 +339,10 @@ class _NonlinearPoisson:
         self.residual = la.vector(space.dofmap.index_map, 1)
         self.solver = scalar_solver(self.matrix, "poisson_")
 
-    @property
-    def largest_charge(self) -> float:
-        """Of the species; 1 if none is charged."""
-        return max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
+    def _damped(self, step: np.ndarray) -> np.ndarray:
+        """Limit a step: it raises the densities of one sign of charge and lowers those of the other."""
+        largest = max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
+        return np.sign(step) * damped(np.abs(largest * step)) / largest
 
     def forget(self) -> None:
         """Start with a new factorisation."""
@@ -369,12 +362,17 @@ class _NonlinearPoisson:
         potential.x.array[:] = of_unknown
         for condition in self.conditions:
             condition.set(potential.x.array)
+        # particles that exclude each other bound the charge, and full steps settle. Where a large ion would take the
+        # place of a small one they may go too far: then the next one is larger
+        is_bounded, earlier = discrete.problem.law.crowded, np.inf
         for _ in range(POISSON_STEPS):
             step = self._newton_step()
-            potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
             largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(step))
             if not np.isfinite(largest):
                 return False
+            is_bounded = is_bounded and largest < earlier
+            potential.x.array[:] += step if is_bounded else self._damped(step)
+            earlier = largest
             if largest < POISSON_TOLERANCE:
                 of_unknown[:] = potential.x.array
                 return True
@@ -398,8 +396,3 @@ class _NonlinearPoisson:
         self.step.x.array[:owned] = np.nan if failed else self.increment.array_r
         self.step.x.scatter_forward()
         return self.step.x.array
-
-
-def damped_both_ways(step: np.ndarray) -> np.ndarray:
-    """Limit a step of the potential: it raises the densities of one sign of charge and lowers those of the other."""
-    return np.sign(step) * damped(np.abs(step))
