@@ -59,6 +59,8 @@ class Fields:
     """UFL expressions of the physical fields for one set of unknowns, by species; forces and fluxes of energy too."""
 
     rho: Mapping[str, Any]
+    gradients: Mapping[str, Any]
+    """Of the densities."""
     potential: Any | None
     vacancy: Any
     forces: Mapping[str, Any]
@@ -120,7 +122,14 @@ class WeakForm:
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
         eta = law.eta(mu, parameters.charges, potential, beta, parameters.law)
-        vacancy, *rho = parameters.free_energy.densities(eta)
+        # another function with the same values: the derivative of a form passes it by
+        same = self._layout.parts(fem.Function(unknown.function_space, unknown.x, name="same"))
+        same_mu = [same[electrochemical_potential(name)] for name in self._problem.names]
+        same_eta = law.eta(
+            same_mu, parameters.charges, same.get(POTENTIAL), same.get(INVERSE_TEMPERATURE), parameters.law
+        )
+        vacancy, *rho = parameters.free_energy.densities_near(eta, same_eta)
+        gradients = parameters.free_energy.changes(rho, [ufl.grad(eta_a) for eta_a in eta])
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
             if name in parameters.fields:
@@ -134,7 +143,9 @@ class WeakForm:
         fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility, warmth)
         by_name = lambda values: dict(zip(self._problem.quantities, values, strict=True))  # noqa: E731
         densities = dict(zip(self._problem.names, rho, strict=True))
-        return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
+        gradients = gradients or [ufl.grad(rho_a) for rho_a in rho]
+        of_densities = dict(zip(self._problem.names, gradients, strict=True))
+        return Fields(densities, of_densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
 
     def energy_mobility(self) -> Any:
         """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""

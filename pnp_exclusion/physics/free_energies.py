@@ -57,6 +57,17 @@ class FreeEnergy(Protocol):
         found = self.chemical_potentials([rho.get(a, all_of_them[a]) for a in range(count)])
         return {a: found[a] for a in rho}
 
+    def densities_near(self, eta: Sequence[Value], same: Sequence[Value]) -> list[Value]:
+        """Return `densities` as an expression to be differentiated by ``eta``, not by ``same``, which has its values.
+
+        An inverse that is a long iteration has a short derivative there.
+        """
+        return self.densities(eta)
+
+    def changes(self, rho: Sequence[Value], by: Sequence[Value]) -> list[Value] | None:
+        """Return by what densities change as ``eta`` changes; None where differentiating `densities` is as short."""
+        return None
+
     def with_symbols(self, symbol: Callable[[float], Value]) -> FreeEnergy:
         """Return the same with symbols for its numbers, so that others compile nothing anew."""
         return self

@@ -33,6 +33,7 @@ from pnp_exclusion.physics.barrier_exchange import EXPONENTIAL, over_a_barrier
 from pnp_exclusion.physics.energy import STATES_OF_BETA, Energy, Warmth, require_mean_energies
 from pnp_exclusion.physics.expressions import Value
 from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas, require_free_energy
+from pnp_exclusion.physics.hard_spheres import HardSpheres
 from pnp_exclusion.physics.unequal_sizes import MoleFractions, VolumeFractions
 
 LEAST_MOBILITY = 1e-14
@@ -50,6 +51,7 @@ layer of small ones. Its row of a linear system would be zero."""
 SIZES: Mapping[str, Callable[[tuple[float, ...]], FreeEnergy]] = {
     "volume-fractions": VolumeFractions,
     "mole-fractions": MoleFractions,
+    "carnahan-starling": HardSpheres,
 }
 """Free energies of particles of unlike size, by the names that cases have for them."""
 

@@ -327,8 +327,12 @@ class _NonlinearPoisson:
         self.step = fem.Function(space, name="step")
         frozen = discrete.layout.parts(self.frozen)
         mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
-        eta = law.eta(mu, parameters.charges, self.potential, frozen.get(INVERSE_TEMPERATURE), parameters.law)
-        rho = parameters.free_energy.densities(eta)[1:]
+        same = fem.Function(space, self.potential.x, name="same")
+        eta, same_eta = (
+            law.eta(mu, parameters.charges, potential, frozen.get(INVERSE_TEMPERATURE), parameters.law)
+            for potential in (self.potential, same)
+        )
+        rho = parameters.free_energy.densities_near(eta, same_eta)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
