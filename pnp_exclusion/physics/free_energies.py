@@ -13,9 +13,8 @@ from pnp_exclusion.physics.expressions import Value, exp, log, maximum
 
 LEAST_VACANCY = 1e-6
 """What a guess leaves free where the densities that it starts from fill all space, and more."""
-DILUTION = 60.0
-"""kT below a state: there its mixture is ideal, and its pressure none."""
-PRESSURE_POINTS, PRESSURE_WEIGHTS = np.polynomial.legendre.leggauss(10)
+DILUTION, PANELS, POINTS = 200.0, 400, 10
+"""kT below a state, where its mixture is ideal and without pressure; panels on the way, and Gauss points in each."""
 
 
 class FreeEnergy(Protocol):
@@ -36,14 +35,13 @@ class FreeEnergy(Protocol):
     def pressure(self, eta: Sequence[Value]) -> Value:
         """Return the osmotic pressure ``Pi = sum_a rho_a eta_a - f``, in kT a site; 0 without particles.
 
-        Where a free energy does not say it, by ``d Pi = sum_a rho_a d eta_a`` from dilution.
+        Where a free energy does not say it, by ``d Pi = sum_a rho_a d eta_a`` from dilution, for numbers and arrays.
         """
-        total: Value = 0.0
-        for panel in range(int(DILUTION)):
-            for point, weight in zip(PRESSURE_POINTS, PRESSURE_WEIGHTS, strict=True):
-                below = panel + 0.5 * (1.0 + point)
-                total = total + 0.5 * weight * sum(self.densities([eta_a - below for eta_a in eta])[1:])
-        return total
+        points, weights = np.polynomial.legendre.leggauss(POINTS)
+        panel = DILUTION / PANELS
+        below = (panel * (np.arange(PANELS)[:, None] + 0.5 * (1.0 + points))).ravel()
+        rho = self.densities([np.asarray(eta_a)[..., None] - below for eta_a in eta])[1:]
+        return sum(rho) @ np.tile(0.5 * panel * weights, PANELS)
 
     def chemical_potentials_beside(self, rho: Mapping[int, Value], eta: Mapping[int, Value]) -> dict[int, Value]:
         """Return ``eta`` of species with densities ``rho`` beside others whose ``eta`` is given, for a first guess.

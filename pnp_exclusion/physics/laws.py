@@ -120,6 +120,9 @@ class Law:
         An exchange must conserve volume. ``n_a`` vacancies for a particle do so, with the force on the particle alone;
         two unlike particles would take vacancies along, and which coefficients that has no lattice says yet.
         """
+        sized = SIZES[kind](sizes)
+        if self.free_energy == sized:
+            return self
         only = '; laws with sizes are "mpnp" and, but for "carnahan-starling", "vacancy" (kappa = 0)'
         if not self.crowded:
             raise LawError(f'law "{self.name}" is of point particles, which have no sizes{only}')
@@ -132,7 +135,8 @@ class Law:
             )
         if kind == "carnahan-starling" and self.lattice_exchange is not None:
             raise LawError(f'law "{self.name}" counts the vacancies of a lattice, which hard spheres do not have{only}')
-        return replace(self, free_energy=SIZES[kind](sizes))
+        # the processes that are known have one particle a site
+        return replace(self, free_energy=sized, lattice_exchange=None)
 
     def require_fit(self, diffusivities: Sequence[float]) -> None:
         """Raise `LawError` if the law contradicts itself or does not describe species with these diffusivities."""
