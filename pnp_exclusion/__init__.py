@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
+    from pnp_exclusion.physics.hard_spheres import HardSpheres
     from pnp_exclusion.physics.laws import Law, register_law
+    from pnp_exclusion.physics.unequal_sizes import MoleFractions, VolumeFractions
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
@@ -63,6 +65,7 @@ __all__ = [
     "FreeEnergy",
     "GasSettings",
     "Gmsh",
+    "HardSpheres",
     "IdealGas",
     "Interval",
     "LatticeGas",
@@ -70,6 +73,7 @@ __all__ = [
     "LawError",
     "Mesh",
     "Model",
+    "MoleFractions",
     "Output",
     "Rectangle",
     "Region",
@@ -80,6 +84,7 @@ __all__ = [
     "Species",
     "Stern",
     "UsageError",
+    "VolumeFractions",
     "Wall",
     "Workbench",
     "capacitance",
@@ -107,6 +112,8 @@ _HOME = {
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
+    **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
+    "HardSpheres": "physics.hard_spheres",
     "Energy": "physics.energy",
     "GasSettings": "studies.gas.run.Settings",
     "Mesh": "case.tables.GivenMesh",
