@@ -316,19 +316,27 @@ def write_fields(solution: Solution, path: Path) -> None:
     problem = discrete.problem
     mesh, dimension = problem.domain.mesh, problem.domain.dimension
 
+    # densities jump between cells of unlike partition energy
+    jumps = discrete.partition_of_cells is not None
+
     def evenly(components: int) -> fem.Function:
         shape = (components,) if components > 1 else None
         variant = basix.LagrangeVariant.equispaced
-        element = basix.ufl.element("Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape)
+        element = basix.ufl.element(
+            "Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape, discontinuous=jumps
+        )
         return fem.Function(fem.functionspace(mesh, element))
 
     unknown = evenly(discrete.layout.size)
     unknown.interpolate(discrete.unknown)
     scalar, vector = evenly(1).function_space, evenly(dimension).function_space
     nodes = discrete.layout.at_nodes(unknown.x.array)
-    _, eta, _ = discrete.potentials(nodes)
     mu, potential = discrete.reported_potentials(nodes)
-    rho = problem.law.free_energy.densities(list(eta))[1:]
+    partition = None
+    if discrete.partition_of_cells is not None:
+        partition = np.empty((len(problem.species), len(nodes)))
+        partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
+    rho = discrete.densities(nodes, partition)[1:]
     functions = []
 
     def add(name: str, unit: str, values: np.ndarray) -> None:
@@ -359,7 +367,7 @@ def write_fields(solution: Solution, path: Path) -> None:
         functions.append(function)
     if problem.coupled:
         fixed = fem.Function(problem.domain.cellwise_space, name=_header("fixed_charge", "mol/L" if scales.si else ""))
-        fixed.x.array[:] = problem.fixed_charge * scales.displayed_concentration
+        fixed.x.array[:] = problem.immobile_charge * scales.displayed_concentration
         functions.append(fixed)
     coordinates = mesh.geometry.x.copy()
     mesh.geometry.x[:] *= scales.length_in_unit

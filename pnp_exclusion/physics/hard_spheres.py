@@ -30,6 +30,8 @@ PACKING_STEPS = 4
 MIXTURE_STEPS = ((3.0, 6), (8.0, 8))
 """Up to a ratio of volumes, the steps from there to a mixture: 1e-12 within 100 kT, 1e-7 at worst."""
 LARGEST_RATIO = MIXTURE_STEPS[-1][0]
+EMPTIEST = -500.0
+"""kT: the least potential that is told from others; no density of it counts beside any number."""
 DOMINANCE = 4.0
 """Power of the pressures by which the species that determines the packing is chosen."""
 
@@ -57,6 +59,8 @@ class HardSpheres(FreeEnergy):
 
     @override
     def densities(self, eta: Sequence[Value]) -> list[Value]:
+        # where regions keep all species out, a ratio of moments would have no value
+        eta = [maximum(eta_a, EMPTIEST) for eta_a in eta]
         rho = self._mixture(eta) if self.steps else self._alike(eta)
         return [1.0 - sum(n * rho_a for n, rho_a in zip(self.sizes, rho, strict=True)), *rho]
 

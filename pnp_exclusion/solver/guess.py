@@ -13,7 +13,8 @@ See docs/numerics.md#first-guess:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from petsc4py import PETSc
 
@@ -24,6 +25,7 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
@@ -49,10 +51,10 @@ class FirstGuess:
 
     def __init__(self, discrete: Discretisation) -> None:
         self.discrete = discrete
-        self.scalar_space = fem.functionspace(self.problem.domain.mesh, ("Lagrange", discrete.degree))
+        self.scalar_space = discrete.scalar_space()
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
-        self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
+        self._extensions: dict[tuple[tuple[int, ...], str], _HarmonicExtension] = {}
 
     @property
     def problem(self) -> Problem:
@@ -118,6 +120,17 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
         return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
+    def linked_lacks(self) -> list[float]:
+        """Return what every combination that reactions conserve lacks of its mean over the domain."""
+        problem = self.problem
+        linked = problem.linked
+        if not linked:
+            return []
+        one, rho = fem.Constant(problem.domain.mesh, 1.0), self.discrete.fields.rho
+        totals = lambda: [sum(factor * rho[name] for name, factor in pairs.items()) for pairs in linked]  # noqa: E731
+        volume, *amounts = self.discrete.forms.integrals("linked amounts", lambda: [one, *totals()])
+        return [problem.mean_of(pairs) - float(amount / volume) for pairs, amount in zip(linked, amounts, strict=True)]
+
     def _harmonic_inverse_temperature(self) -> np.ndarray:
         held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
         levels = {h.tag: 1.0 / float(h.constant.value) for h in held}
@@ -152,14 +165,16 @@ class FirstGuess:
         """Return the harmonic function with a level at every boundary that holds an unknown; ``(1,)`` if constant."""
         if len(set(levels.values())) == 1:
             return np.full(1, next(iter(levels.values())))
-        # which boundaries hold an unknown says which nodes are held, on every rank alike
-        boundaries = tuple(levels)
-        if boundaries not in self._extensions:
-            laplacian = self.discrete.forms.kept("laplacian", self._laplacian)
-            claimed, layout = self.discrete.constraints.claimed, self.discrete.layout
-            nodes = [layout.nodes_of(claimed[tag, unknown]) for tag in boundaries]
-            self._extensions[boundaries] = _HarmonicExtension(laplacian, self.scalar_space, nodes)
-        return self._extensions[boundaries].of(list(levels.values()))
+        # which boundaries hold an unknown says which nodes are held, on every rank alike; where a species may not be
+        # there is no way for it
+        constraints, layout = self.discrete.constraints, self.discrete.layout
+        boundaries, part = tuple(levels), unknown if unknown in constraints.absent else ""
+        if (boundaries, part) not in self._extensions:
+            laplacian = self.discrete.forms.kept(f"laplacian {part}", partial(self._laplacian, part))
+            nodes = [layout.nodes_of(constraints.claimed[tag, unknown]) for tag in boundaries]
+            absent = layout.nodes_of(constraints.absent[part]) if part else np.empty(0, dtype=np.int32)
+            self._extensions[boundaries, part] = _HarmonicExtension(laplacian, self.scalar_space, [*nodes, absent])
+        return self._extensions[boundaries, part].of([*levels.values(), 0.0])
 
     @property
     def passing(self) -> list[int]:
@@ -176,7 +191,7 @@ class FirstGuess:
         """Whether there is any, on any rank."""
         return (
             self.problem.coupled
-            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.fixed_charge)) > 0.0
+            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.immobile_charge)) > 0.0
         )
 
     def _straighten_densities(self, values: np.ndarray, passing: Sequence[int]) -> None:
@@ -208,9 +223,16 @@ class FirstGuess:
         for a, eta_a in found.items():
             values[:, mu[a]] = eta_a - offsets[a]
 
-    def _laplacian(self) -> fem.Form:
+    def _laplacian(self, part: str) -> fem.Form:
+        """Return the Laplacian over the whole domain, or over where the species of an unknown may be."""
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
-        return self.discrete.integration.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.discrete.integration.dx).now
+        there: Any = 1.0
+        if part:
+            energies = self.discrete.parameters.partition or []
+            energy = energies[self.discrete.mu.index(part)]
+            there = ufl.conditional(ufl.lt(energy, EXCLUDED), 1.0, 0.0)
+        form = there * ufl.inner(ufl.grad(u), ufl.grad(v)) * self.discrete.integration.dx
+        return self.discrete.integration.form(form).now
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
@@ -222,10 +244,14 @@ class FirstGuess:
         fixed = float(self.discrete.parameters.load_parameter.value) * self._nodal_fixed_charge()
         densities = problem.law.free_energy.densities
 
-        beta = self.discrete.inverse_temperature(self.discrete.unknown.x.array)
+        beta, partition = (
+            self.discrete.inverse_temperature(self.discrete.unknown.x.array),
+            self.discrete.partition_at_nodes(),
+        )
 
         def charge(phi: np.ndarray, q: np.ndarray, *mu: np.ndarray) -> np.ndarray:
-            total: np.ndarray = problem.charge_density(densities(problem.law.eta(mu, charges, phi, beta))[1:], q)
+            eta = problem.law.eta(mu, charges, phi, beta, partition=partition)
+            total: np.ndarray = problem.charge_density(densities(eta)[1:], q)
             return total
 
         # charge falls with phi; halving the bracket to a tenth of kT/e is enough for Poisson to start from
@@ -245,7 +271,7 @@ class FirstGuess:
 
     def _nodal_fixed_charge(self) -> np.ndarray:
         """Return the mean fixed charge of the cells around every node, the same on every rank."""
-        return _nodal_mean(self.problem.fixed_charge, self.scalar_space)
+        return _nodal_mean(self.problem.immobile_charge, self.scalar_space)
 
 
 def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
@@ -327,9 +353,9 @@ class _NonlinearPoisson:
         self.step = fem.Function(space, name="step")
         frozen = discrete.layout.parts(self.frozen)
         mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
-        same = fem.Function(space, self.potential.x, name="same")
+        same, beta = fem.Function(space, self.potential.x, name="same"), frozen.get(INVERSE_TEMPERATURE)
         eta, same_eta = (
-            law.eta(mu, parameters.charges, potential, frozen.get(INVERSE_TEMPERATURE), parameters.law)
+            law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
             for potential in (self.potential, same)
         )
         rho = parameters.free_energy.densities_near(eta, same_eta)[1:]
