@@ -120,6 +120,18 @@ def test_reaction_in_a_region_consumes_there_only():
     assert pnp.solve(tables).summary()["reactions"]["A -> 0"]["rate"]["value"] == pytest.approx(consumed, rel=1e-7)
 
 
+@pytest.mark.parametrize("where", [None, "catalyst"])
+def test_automatic_mesh_resolves_how_far_a_species_gets(where: str | None):
+    """k = 1e8: the layer is 1e-4 thick, at the reservoir or at the edge of the region that takes it all."""
+    left = {"where": "left", "kind": "reservoir", "fraction": {"A": 0.3}}
+    reaction = {"equation": "A -> 0", "forward": 1e8} | ({} if where is None else {"where": where})
+    tables = interval("pnp", [{"name": "A"}], [left], [reaction])
+    tables["regions"] = [{"name": "catalyst", "x": [0.5, 1.0]}]
+    consumed = 0.3 * 1e4 if where is None else 0.3 * 1e4 / (1.0 + 0.5 * 1e4)
+    found = pnp.solve(tables).summary()["reactions"]["A -> 0"]["rate"]["value"]
+    assert found == pytest.approx(consumed, rel=1e-5)
+
+
 def acid(law: str, left: float, right: float, constant: float = 1e-3) -> dict:
     """An acid between unlike reservoirs, each in equilibrium and neutral with its salt of sodium."""
 

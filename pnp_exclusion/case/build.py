@@ -14,7 +14,8 @@ import numpy as np
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.contents import amounts_of
+from pnp_exclusion.case.closed_cells import require_contents
+from pnp_exclusion.case.contents import amounts_of, mean_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
@@ -22,6 +23,7 @@ from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.sizes import law_of
 from pnp_exclusion.case.tables import FieldTable
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
@@ -82,7 +84,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     problem = Problem(
         domain=domain,
         law=law,
-        species=[_species(*one, scales) for one in zip(case.species, scales.sizes, scales.contents, strict=True)],
+        species=_all_species(case, scales, domain),
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
@@ -99,6 +101,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
+    require_contents(case, scales, problem)
     require_usable_regions(case, scales, problem)
     return Setup(case, scales, problem)
 
@@ -172,8 +175,18 @@ def _wall_charge(case: Case, scales: Scales) -> float | None:
     return None if given is None else given.value / scales.surface_charge
 
 
-def _species(species: tables.Species, size: float, content: float, scales: Scales) -> Species:
-    mean = species.mean_concentration.value if species.mean_concentration else species.mean_fraction
+def _all_species(case: Case, scales: Scales, domain: Domain) -> list[Species]:
+    """Return the species, amounts spread over the domain."""
+    volume = None
+    if any(species.amount is not None for species in case.species):
+        section = cross_section_of(case, scales)
+        volume = integral(domain, None if section is None else section.weight(domain))
+        volume *= scales.length**case.dimension_of_totals
+    of_each = zip(case.species, scales.sizes, scales.contents.tolist(), strict=True)
+    return [_species(species, size, mean_of(species, volume), content, scales) for species, size, content in of_each]
+
+
+def _species(species: tables.Species, size: float, mean: float | None, content: float, scales: Scales) -> Species:
     diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
     return Species(species.name, species.charge, diffusivity, None if mean is None else float(mean / content), size)
 
@@ -199,6 +212,7 @@ class _Surroundings:
     reference: float
     reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
+    total: float
     contents: Mapping[str, float]
 
     def content(self, species: str) -> float:
@@ -216,11 +230,19 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
+    total = scales.length ** (case.dimension_of_totals - 1)
     contents = dict(zip(case.species_names, scales.displayed_contents.tolist(), strict=True))
-    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales), contents)
+    surroundings = _Surroundings(
+        scales, reference, _reference_permittivity(case), fractions_of(case, scales), total, contents
+    )
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
+    for position, boundary in enumerate(case.boundaries):
+        given = boundary.given_total(surroundings)
+        if given is not None:
+            # where the search begins: in the middle of the potentials that are held
+            listed[position] = replace(listed[position], given_total=given, potential=0.0)  # type: ignore[call-arg]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
@@ -367,6 +389,11 @@ class _Solution:
     scales: Scales
     law: Law
     species: Sequence[str]
+    contents: Sequence[Mapping[str, float]]
+
+    def least(self, species: str) -> float:
+        largest = max(held.get(species, 0.0) for held in self.contents)
+        return EMPTY_SHARE * (largest or max(max(held.values(), default=0.0) for held in self.contents) or 1.0)
 
     def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
         units = zip(self.species, self.scales.contents.tolist(), strict=True)
@@ -378,7 +405,9 @@ def _reactions(
     case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
 ) -> list[Reaction]:
     """The reactions in the order of the case; without a place they happen wherever all their species are."""
-    surroundings, sides = _Solution(scales, law, case.species_names), set(domain.boundary_facets)
+    means = {one.name: one.mean_fraction or 0.0 for one in _all_species(case, scales, domain)}
+    contents = [means, *fractions_of(case, scales).values()]
+    surroundings, sides = _Solution(scales, law, case.species_names, contents), set(domain.boundary_facets)
     regions, found = {region.name: region for region in case.regions}, []
     for table in case.reactions:
         equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Protocol, override
 
 from pydantic import Field, GetCoreSchemaHandler, ValidationInfo, field_validator, model_validator
@@ -105,6 +105,10 @@ class Surroundings(Protocol):
 
     def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
         """Return ``eta`` of the species of a solution of these amounts, SI concentrations or fractions."""
+        ...
+
+    def least(self, species: str) -> float:
+        """Return the fraction of a species that counts as none."""
         ...
 
 
@@ -304,11 +308,17 @@ class Reaction(Table):
 
     def kinetics(self, surroundings: Surroundings, at_boundary: bool) -> reactions.Kinetics:
         """Return the rate that the weak form takes."""
-        equation, scales = self.stoichiometry, surroundings.scales
         if self.electrode_kinetics is not None:
-            return self.electrode_kinetics.dimensionless(equation, surroundings)
+            return self.electrode_kinetics.dimensionless(self.stoichiometry, surroundings)
+        found = self.mass_action(surroundings.scales, at_boundary)
+        reactants = self.stoichiometry.reactants.items()
+        least = sum(count * math.log(surroundings.least(name)) for name, count in reactants)
+        return found if self.stoichiometry.reversible or not reactants else replace(found, log_least=least)
+
+    def mass_action(self, scales: Any, at_boundary: bool = False) -> reactions.MassAction:
+        """Return the rate of a reaction without electrons."""
         assert self.forward is not None
-        orders = orders_of(equation)
+        orders = orders_of(self.stoichiometry)
         unit = scales.velocity if at_boundary else 1.0 / scales.time
         full = math.log(scales.concentration)
         forward = math.log(self.forward.value / unit) + (orders[0] - 1) * full

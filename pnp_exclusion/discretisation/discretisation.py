@@ -23,7 +23,7 @@ from pnp_exclusion.discretisation.layout import (
     electrochemical_potential,
     unknown_of,
 )
-from pnp_exclusion.discretisation.parameters import Parameters
+from pnp_exclusion.discretisation.parameters import EXCLUDED, Parameters
 from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
 from pnp_exclusion.physics.energy import Warmth
 from pnp_exclusion.physics.expressions import Value
@@ -173,6 +173,13 @@ class Discretisation:
         self.constraints.write(self.problem, load_parameter)
         self.impose_dirichlet_values()
 
+    def set_potentials(self, potentials: Sequence[float]) -> None:
+        """Say where the potentials are that are found, in the order of `Problem.floating`; the unknown stays."""
+        self._shown = None
+        self.problem = self.problem.at_potentials(potentials)
+        self.constraints.write(self.problem, float(self.parameters.load_parameter.value))
+        self.weak_form.take_numbers(self.problem)
+
     def set_debye_length(self, debye_length: float) -> None:
         """Replace lambda, which a solver may do on its way to a solution."""
         self.parameters.debye_squared.value = debye_length**2
@@ -280,9 +287,17 @@ class Discretisation:
         """Return the space of one unknown: its nodes have the same numbers."""
         return fem.functionspace(self.problem.domain.mesh, ("Lagrange", self.degree))
 
-    def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
+    def reported_potentials(
+        self, values: np.ndarray, partition: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero.
+
+        partition
+            As of `contents`; ``mu_a`` is NaN where there can be none of the species.
+        """
         mu, _, phi = self.potentials(values)
+        if partition is not None:
+            mu = np.where(partition < EXCLUDED, mu, np.nan)
         if phi is None:
             return mu, None
         reference, beta = self.problem.potential_reference, self.inverse_temperature(values)

@@ -73,19 +73,24 @@ class MassAction(Kinetics):
     """Rates that do not depend on a potential.
 
     log_forward, log_backward
-        Of ``k_f`` and ``k_b``; None for a direction that there is not.
+        Of ``k_f`` and ``k_b``; None for a backward direction that there is not.
+    log_least
+        Of the product of activities at which a reaction without one stops, far below what counts: logarithms of
+        densities, which the unknowns are, would fall without an end where it takes all.
     """
 
     log_forward: float
     log_backward: float | None = None
+    log_least: float = -LARGEST_EXPONENT
 
     def directions(
         self, reactants: Value, products: Value, electrons: int, drop: Value, state: ReactingState
     ) -> tuple[Value, Value]:
         """Return the rates of the forward and of the backward direction."""
-        forth = bounded_exp(state.number(self.log_forward) + reactants)
+        log_forward = state.number(self.log_forward)
+        forth = bounded_exp(log_forward + reactants)
         if self.log_backward is None:
-            return forth, 0.0
+            return forth, exp(log_forward + state.number(self.log_least))
         return forth, bounded_exp(state.number(self.log_backward) + products)
 
 
