@@ -59,7 +59,9 @@ def charge_by_quadrature(crowded: bool, voltage: float, amount: float) -> float:
     def integral(of, w: float, field: float) -> float:
         knots = np.unique(np.concatenate([[0.0], np.geomspace(1e-8, voltage, 60)]))
         parts = pairwise(knots)
-        return sum(quad(lambda phi: of(phi) / slope(phi, w, field), *part, epsabs=1e-14)[0] for part in parts)
+        return sum(
+            quad(lambda phi: of(phi) / slope(phi, w, field), *part, epsabs=1e-13, epsrel=1e-9)[0] for part in parts
+        )
 
     def field_of(w: float) -> float:
         half = lambda log: integral(lambda phi: 1.0, w, np.exp(log)) - 0.5  # noqa: E731
