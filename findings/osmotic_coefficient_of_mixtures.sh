@@ -16,7 +16,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet pyEQL==1.7.0
+"$folder/venv/bin/python" -m pip install --quiet --no-compile pyEQL==1.7.0
 "$folder/venv/bin/python" - <<'PY'
 import logging
 import sys
