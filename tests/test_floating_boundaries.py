@@ -244,9 +244,9 @@ REFUSED = {
         {"kind": "floating", "total_charge": 0.1, "fraction": {"A": 0.1}},
         "an electrode of given charge blocks every species",
     ),
-    "layer in a current": (
+    "current through a layer": (
         {"kind": "floating", "total_current": 0.1, "stern": {"capacitance": 1.0}, "fraction": {}},
-        "a current cannot be given behind a layer without ions",
+        "at which none reacts, passes no current",
     ),
     "current through a blocking electrode": (
         {"kind": "electrode", "total_current": 0.1},
