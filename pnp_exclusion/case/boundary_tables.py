@@ -337,8 +337,6 @@ class Electrode(Contents):
     def _blocks_behind_a_layer(self) -> Electrode:
         if self.stern is not None and self.amounts:
             raise refusal("an electrode behind a layer without ions holds no species; remove what it holds, or stern")
-        if self.stern is not None and self.total_current is not None:
-            raise refusal("a current cannot be given behind a layer without ions; give a potential, or remove stern")
         return self
 
     @override

@@ -428,7 +428,8 @@ def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary)
         # as long as that is known
         reacts = boundary.where in electrodes_that_react(draft) or not draft.all_reactions_read
         if reacts and potential is None and draft.all_reactions_read:
-            draft.refuse(where, "electrons react here, at a rate that depends on its potential, which is missing")
+            which = "must be given, not found" if boundary.floats else "is missing"
+            draft.refuse(where, f"electrons react here, at a rate that depends on its potential, which {which}")
         for key in boundary.electrostatic:
             if getattr(boundary, key, None) is not None and not (reacts and key == "potential"):
                 draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; give each species a field')

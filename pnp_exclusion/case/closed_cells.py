@@ -12,7 +12,7 @@ from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.sizes import facets_of_cells
-from pnp_exclusion.physics.boundaries import PrescribedFlux, Wall
+from pnp_exclusion.physics.boundaries import Interface, PrescribedFlux, Wall
 from pnp_exclusion.physics.problem import Problem
 
 NEUTRAL = 1e-9
@@ -33,8 +33,8 @@ def require_contents(case: Case, scales: Scales, problem: Problem) -> None:
 
 
 def _require_neutral(case: Case, scales: Scales, problem: Problem) -> None:
-    domain = problem.domain
-    weight = None if problem.cross_section is None else problem.cross_section.weight(domain)
+    domain, section = problem.domain, problem.cross_section
+    weight = None if section is None else section.weight(domain)
     volume = integral(domain, weight)
     fixed = fem.Function(domain.cellwise_space)
     fixed.x.array[:] = problem.fixed_charge
@@ -44,8 +44,11 @@ def _require_neutral(case: Case, scales: Scales, problem: Problem) -> None:
         "boundaries": sum(
             (boundary.charge or 0.0) * _area(problem, domain.owned_facets(boundary.where))
             for boundary in problem.boundaries
-            if isinstance(boundary, Wall | PrescribedFlux)
+            if isinstance(boundary, Wall | PrescribedFlux | Interface)
         ),
+        "the channel's wall": 0.0
+        if section is None or problem.wall_charge is None
+        else problem.wall_charge * integral(domain, weight, section.wall(domain)),
         "surfaces of regions": sum(
             sheet.charge * _area(problem, facets_of_cells(domain)[sheet.sides[:, 0], sheet.sides[:, 1]])
             for sheet in problem.sheets

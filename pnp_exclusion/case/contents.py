@@ -43,7 +43,7 @@ def mean_of(species: Species, volume: float | None) -> float | None:
 def volume_of(domain: object) -> float | None:
     """Return the volume of a domain, area of a rectangle or length of an interval; None where a mesh says it."""
     match domain:
-        case Interval(length=length):
+        case Interval(length=length, area=None):
             return length.value
         case Rectangle(size=size) if domain.coordinates == "axisymmetric":
             radius, height = size[domain.radial].value, size[1 - domain.radial].value

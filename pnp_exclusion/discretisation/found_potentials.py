@@ -10,6 +10,13 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.discretisation.totals import boundary_integrals, reacting_at
 
+MOST_STEPS = 50
+"""Of Newton's method for the potential behind a layer at which something reacts."""
+LONGEST_STEP = 5.0
+"""kT/e: what a longer one overshoots is taken back a few kT/e at a time."""
+SETTLED = 1e-13
+"""Relative to 1 kT/e and the potential."""
+
 
 def excess(discrete: Discretisation) -> np.ndarray:
     """Return by how much every boundary of `Problem.floating` exceeds the total given of it; collective."""
@@ -27,8 +34,9 @@ def given(discrete: Discretisation) -> np.ndarray:
 def follow_potentials(discrete: Discretisation, in_terms_only: bool = False) -> None:
     """Put the boundaries whose potentials are found at those which the unknown shows; collective.
 
-    Where the boundary holds its nodes at the potential, these show it. Behind a Stern layer, whose charge is linear in
-    both, it is that at which the potential before the layer gives the total charge.
+    Where the boundary holds its nodes at the potential, these show it. Behind a Stern layer it is that at which the
+    potential before the layer gives the total: of a charge, which is linear in both, at once, of what reacts there by
+    Newton's method.
 
     in_terms_only
         Leave those whose numbers no equation contains.
@@ -40,12 +48,20 @@ def follow_potentials(discrete: Discretisation, in_terms_only: bool = False) -> 
         return
     potentials = _at_nodes(discrete)
     if any(behind):
-        discrete.set_potentials(potentials)
         integrals = boundary_integrals(discrete)
-        missing = given(discrete) - integrals.now().of_floating(discrete)
-        for number, tag in enumerate(problem.floating):
-            if behind[number]:
-                potentials[number] += missing[number] / integrals.by_number(tag)[1].charges[tag]
+        for _ in range(MOST_STEPS):
+            discrete.set_potentials(potentials)
+            missing = given(discrete) - integrals.now().of_floating(discrete)
+            left = 0.0
+            for number, tag in enumerate(problem.floating):
+                if behind[number]:
+                    step = missing[number] / integrals.by_number(tag)[1].of_floating(discrete)[number]
+                    if reacting_at(problem, tag):
+                        step = float(np.clip(step, -LONGEST_STEP, LONGEST_STEP))
+                        left = max(left, abs(step) / (1.0 + abs(potentials[number])))
+                    potentials[number] += step
+            if not left > SETTLED:
+                break
     discrete.set_potentials(potentials)
 
 

@@ -288,7 +288,8 @@ class SteadySolver:
         problem = self.discrete.problem
         currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
         fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
-        return not (currents or fluxes or problem.fields or problem.law.thermal or self.guess.passing)
+        driven = currents or fluxes or problem.fields or problem.law.thermal or problem.reactions
+        return not (driven or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:
         now = self.discrete.values
