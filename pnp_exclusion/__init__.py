@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
+    from pnp_exclusion.physics.hard_spheres import HardSpheres
     from pnp_exclusion.physics.laws import Law, register_law
+    from pnp_exclusion.physics.unequal_sizes import MoleFractions, VolumeFractions
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.studies.coupled.coupling import couple
@@ -89,6 +91,7 @@ __all__ = [
     "FreeEnergy",
     "GasSettings",
     "Gmsh",
+    "HardSpheres",
     "IdealGas",
     "Interface",
     "Interval",
@@ -99,6 +102,7 @@ __all__ = [
     "Marcus",
     "Mesh",
     "Model",
+    "MoleFractions",
     "Output",
     "Reaction",
     "Rectangle",
@@ -110,6 +114,7 @@ __all__ = [
     "Species",
     "Stern",
     "UsageError",
+    "VolumeFractions",
     "Wall",
     "Workbench",
     "capacitance",
@@ -153,6 +158,8 @@ _HOME = {
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
+    **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
+    "HardSpheres": "physics.hard_spheres",
     "Energy": "physics.energy",
     "GasSettings": "studies.gas.run.Settings",
     "Mesh": "case.tables.GivenMesh",

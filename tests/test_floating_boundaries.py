@@ -117,6 +117,17 @@ def test_given_current_finds_the_potential_that_drives_it(law: str, shape: str, 
     assert solution.report.ramp_steps == 0
 
 
+@pytest.mark.parametrize("potential", [-4.0, 1.5])
+def test_given_current_of_a_reaction_finds_the_potential_behind_it(potential: float):
+    """A metal is plated and dissolved by Butler and Volmer's law; the electrode holds nothing."""
+    tables = between({"kind": "electrode", "potential": potential}, "mpnp")
+    kinetics = {"name": "plating", "where": "right", "equation": "A + e- <-> 0", "butler_volmer": {"k0": 0.5}}
+    tables["reactions"] = [kinetics]
+    current = pnp.solve(tables).summary()["current"]["right"]["value"]
+    tables["boundaries"][1] = {"where": "right", "kind": "electrode", "total_current": current}
+    assert found(pnp.solve(tables)) == pytest.approx(potential, rel=1e-8)
+
+
 def test_found_potentials_are_the_same_on_two_ranks(tmp_path: Path):
     """A current, and a charge behind a Stern layer; by an elimination on one rank, by multigrid on two."""
     tables = membrane({"total_current": 0.3}, "shdl", "rectangle")

@@ -85,18 +85,19 @@ def _packing(setup: Setup) -> Iterator[str]:
     if not problem.law.crowded:
         return
     for boundary in problem.boundaries:
-        packing = sum(boundary.dirichlet_fractions.values())
+        held = boundary.dirichlet_fractions
+        packing = problem.packing([held.get(name, 0.0) for name in problem.names])
         if packing > NEARLY_FULL:
             yield f'boundary "{boundary.where}": the species fill {packing:.4g} of the space'
-    valence = max((abs(species.charge) for species in problem.species), default=0.0)
+    limit = problem.largest_charge
     if not problem.coupled:
         return
     among_ions = np.abs(problem.immobile_charge[~problem.is_ion_free])
     fixed = problem.domain.comm.allreduce(float(among_ions.max(initial=0.0)), op=MPI.MAX)
-    if fixed > NEARLY_FULL * valence:
+    if fixed > NEARLY_FULL * limit:
         yield (
-            f"a fixed charge of {fixed:.4g} elementary charges a site is more than ions of valence {valence:g} "
-            "can comfortably compensate: one a site is the limit"
+            f"a fixed charge of {fixed:.4g} elementary charges a site is more than the ions can comfortably "
+            f"compensate: where they fill all space they have {limit:.4g}"
         )
 
 
@@ -171,10 +172,11 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())
+    densest = max(species.charge**2 / species.volume for species in problem.species)
     # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
     strength = np.hypot(salt, largest**0.5 * problem.immobile_charge[cells])
     if problem.law.crowded:
-        strength = np.minimum(strength, largest)
+        strength = np.minimum(strength, densest)
     with np.errstate(divide="ignore"):
         return (problem.debye_length or 0.0) * np.sqrt(problem.permittivity[cells] / strength)
 

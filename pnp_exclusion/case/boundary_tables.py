@@ -83,6 +83,10 @@ class Surroundings(Protocol):
         """Occupied fractions that a boundary holds, or exchanges with, above zero."""
         ...
 
+    def content(self, species: str) -> float:
+        """What one particle a site of a species is in mol/L, or as a fraction in a dimensionless case."""
+        ...
+
     def permittivity(self, given: float) -> float:
         """A permittivity relative to that of the reference medium."""
         ...
@@ -494,7 +498,7 @@ class Regulation(Table):
         """Return the regulated wall, behind a layer without ions if there is one."""
         scales = surroundings.scales
         # 1 mol/L is where the logarithm is zero
-        unit = 1.0 / scales.displayed_concentration
+        unit = 1.0 / surroundings.content(self.protons)
         constants = tuple(10.0**-pk * unit for pk in self.pK)
         charge = self.sites.value * (ELEMENTARY_CHARGE if self.sites.unit else 1.0)
         return boundaries.RegulatedWall(

@@ -93,9 +93,8 @@ def _box(domain: Domain, where: str) -> np.ndarray:
 def _in_layers(problem: Problem) -> tuple[float, str]:
     """The strongest field at a blocking electrode, kT/(e L), and at which; 0 where there is no solution to face it.
 
-    The osmotic pressure of its ions balances the field's: ``lambda^2 E^2/2 = sum rho_a (exp(-z_a V) - 1)`` for point
-    ions, the logarithm of one plus that for crowded ones (Kilic, Bazant, Ajdari 2007), ``V`` against the saltiest
-    solution at a boundary, or half the voltage between two electrodes.
+    The osmotic pressure of its ions balances the field's, ``lambda^2 E^2/2 = Pi(eta - z V) - Pi(eta)``; ``V`` is
+    against the saltiest solution at a boundary, or half the voltage between two electrodes.
     """
     if not problem.coupled or problem.debye_length is None:
         return 0.0, ""
@@ -125,10 +124,8 @@ def _in_layers(problem: Problem) -> tuple[float, str]:
 
 
 def _wall_field(problem: Problem, contents: np.ndarray, charges: np.ndarray, voltage: float) -> float:
-    exponents = np.clip(-charges * voltage, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-    if problem.law.crowded:
-        vacant = max(1.0 - float(contents.sum()), 0.0)
-        pressure = float(np.log(vacant + contents @ np.exp(exponents)))
-    else:
-        pressure = float(contents @ np.expm1(exponents))
+    energy = problem.law.free_energy
+    eta = np.array(energy.chemical_potentials(contents.tolist()))
+    at_wall = eta + np.clip(-charges * voltage, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+    pressure = float(energy.pressure(at_wall.tolist())) - float(energy.pressure(eta.tolist()))
     return float(np.sqrt(2.0 * max(pressure, 0.0))) / (problem.debye_length or 1.0)

@@ -6,7 +6,7 @@ phi - u_a`` (``u_a``: the partition energy in a cell; with a temperature see `pn
 so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
-    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
+    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a rho_a + q) p  -  int_Gamma sigma p
 
 (``Gamma``: the boundaries, and for ``sigma`` charged surfaces inside the domain too.)
 Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
@@ -63,6 +63,8 @@ class Fields:
     """UFL expressions of the physical fields for one set of unknowns, by species; forces and fluxes of energy too."""
 
     rho: Mapping[str, Any]
+    gradients: Mapping[str, Any]
+    """Of the densities."""
     potential: Any | None
     vacancy: Any
     forces: Mapping[str, Any]
@@ -132,7 +134,18 @@ class WeakForm:
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
         eta = law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
-        vacancy, *rho = law.free_energy.densities(eta)
+        # another function with the same values: the derivative of a form passes it by
+        same = self._layout.parts(fem.Function(unknown.function_space, unknown.x, name="same"))
+        same_eta = law.eta(
+            [same[electrochemical_potential(name)] for name in self._problem.names],
+            parameters.charges,
+            same.get(POTENTIAL),
+            same.get(INVERSE_TEMPERATURE),
+            parameters.law,
+            parameters.partition,
+        )
+        vacancy, *rho = parameters.free_energy.densities_near(eta, same_eta)
+        gradients = parameters.free_energy.changes(rho, [ufl.grad(eta_a) for eta_a in eta])
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
             if name in parameters.fields:
@@ -157,6 +170,7 @@ class WeakForm:
         activities = law.eta(mu, parameters.charges, potential, beta, parameters.law)
         return Fields(
             densities,
+            of_species(gradients or [ufl.grad(rho_a) for rho_a in rho]),
             potential,
             vacancy,
             by_name(forces),
@@ -235,8 +249,8 @@ class WeakForm:
         return self._parameters.load_parameter * given
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
-        """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
-        pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
+        """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
+        pairs = zip(self._parameters.charges, rho, strict=True)
         immobile = self._parameters.fixed_charge
         if self._wall is not None:
             immobile += self._parameters.wall_charge * self._wall

@@ -44,7 +44,7 @@ POISSON_STEPS = 60
 POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
-"""Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
+"""Of the largest density: what harmonic ones are credited with near a sink."""
 EMPTY = 1e-16
 """Of a species that reactions use up: what is left of it far from where it is supplied."""
 AMOUNT_ROUNDS = 30
@@ -156,7 +156,8 @@ class FirstGuess:
             means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
-            eta = self.problem.law.free_energy.chemical_potentials(_packable(means))[a]
+            crowding = min(1.0, 0.9 / self.problem.packing(means))
+            eta = self.problem.law.free_energy.chemical_potentials([mean * crowding for mean in means])[a]
             # phi is zero as yet
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
@@ -248,14 +249,11 @@ class FirstGuess:
             low, high = min(levels.values()), max(levels.values())
             # elements of higher degree and iterative solvers leave the bounds by a little
             densities[a] = np.clip(self._extended(levels, discrete.mu[a]), max(low, LEAST_SHARE * high), high)
-        if not problem.law.crowded:
-            vacancy: np.ndarray | float = 1.0
-        else:
-            _, eta, _ = discrete.potentials(values)
-            others = sum(np.exp(eta[b]) for b in range(self.species) if b not in passing)
-            vacancy = np.maximum(1.0 - sum(densities.values()), LEAST_SHARE) / (1.0 + others)
-        for a, rho in densities.items():
-            values[:, mu[a]] = np.log(rho / vacancy) - offsets[a]
+        _, eta, _ = discrete.potentials(values)
+        others = {b: eta[b] for b in range(self.species) if b not in passing}
+        found = problem.law.free_energy.chemical_potentials_beside(densities, others)
+        for a, eta_a in found.items():
+            values[:, mu[a]] = eta_a - offsets[a]
 
     def _laplacian(self, part: str) -> fem.Form:
         """Return the Laplacian over the whole domain, or over where the species of an unknown may be."""
@@ -319,11 +317,6 @@ def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
         vector.scatter_reverse(la.InsertMode.add)
         vector.scatter_forward()
     return total.array / count.array
-
-
-def _packable(means: list[float]) -> list[float]:
-    """Scale fractions down if together they would fill the lattice."""
-    return [mean * min(1.0, 0.9 / sum(means)) for mean in means]
 
 
 def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
@@ -390,11 +383,16 @@ class _NonlinearPoisson:
         self.frozen = fem.Function(discrete.space, name="frozen")
         self.potential = fem.Function(space, name="phi")
         self.step = fem.Function(space, name="step")
-        frozen = discrete.layout.parts(self.frozen)
-        mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
-        beta = frozen.get(INVERSE_TEMPERATURE)
-        eta = law.eta(mu, parameters.charges, self.potential, beta, parameters.law, parameters.partition)
-        rho = law.free_energy.densities(eta)[1:]
+        law, parameters = discrete.problem.law, discrete.parameters
+
+        def eta_of(frozen: fem.Function, potential: fem.Function) -> list[Any]:
+            parts = discrete.layout.parts(frozen)
+            mu, beta = [parts[name] for name in discrete.mu], parts.get(INVERSE_TEMPERATURE)
+            return law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
+
+        # the same values, for derivatives to pass by
+        same = eta_of(fem.Function(discrete.space, self.frozen.x), fem.Function(space, self.potential.x))
+        rho = parameters.free_energy.densities_near(eta_of(self.frozen, self.potential), same)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
         self.residual_form = discrete.integration.form(residual)
@@ -408,10 +406,10 @@ class _NonlinearPoisson:
         charged = discrete.problem.charges != 0.0
         self.is_ion_free = discrete.is_absent[:, charged].all(axis=1) & charged.any()
 
-    @property
-    def largest_charge(self) -> float:
-        """Of the species; 1 if none is charged."""
-        return max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
+    def _damped(self, step: np.ndarray) -> np.ndarray:
+        """Limit a step: it raises the densities of one sign of charge and lowers those of the other."""
+        largest = max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
+        return np.sign(step) * damped(np.abs(largest * step)) / largest
 
     def forget(self) -> None:
         """Start with a new factorisation."""
@@ -435,23 +433,25 @@ class _NonlinearPoisson:
         potential.x.array[:] = of_unknown
         for condition in self.conditions:
             condition.set(potential.x.array)
+        # particles that exclude each other bound the charge, and full steps settle. Where a large ion would take the
+        # place of a small one they may go too far: then the next one is larger
+        is_bounded, earlier = discrete.problem.law.crowded, np.inf
         for _ in range(POISSON_STEPS):
             step, of_scalars = self._newton_step(with_amounts)
-            # where there are no ions the equation is linear
-            potential.x.array[:] += np.where(self.is_ion_free, step, self._damped(step))
-            self.border.move(self._damped(of_scalars))
             largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(np.append(step, of_scalars)))
             if not np.isfinite(largest):
                 break
+            is_bounded = is_bounded and not len(of_scalars) and largest < earlier
+            # where there are no ions the equation is linear
+            potential.x.array[:] += step if is_bounded else np.where(self.is_ion_free, step, self._damped(step))
+            self.border.move(self._damped(of_scalars))
+            earlier = largest
             if largest < POISSON_TOLERANCE:
                 discrete.values[:] = self.frozen.x.array
                 of_unknown[:] = potential.x.array
                 break
         follow_potentials(discrete)
         return largest < POISSON_TOLERANCE
-
-    def _damped(self, step: np.ndarray) -> np.ndarray:
-        return damped_both_ways(self.largest_charge * step) / self.largest_charge
 
     def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
@@ -478,8 +478,3 @@ class _NonlinearPoisson:
             self.solver.solve(self.right, self.increment)
         failed = self.solver.getConvergedReason() < 0
         return np.full(owned, np.nan) if failed else self.increment.array_r.copy()
-
-
-def damped_both_ways(step: np.ndarray) -> np.ndarray:
-    """Limit a step of the potential: it raises the densities of one sign of charge and lowers those of the other."""
-    return np.sign(step) * damped(np.abs(step))
