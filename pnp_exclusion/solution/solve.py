@@ -17,11 +17,12 @@ from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
-from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
+from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 
 type CaseLike = Case | Solution | str | Path | Mapping[str, Any]
 """What stands for a case: itself, a file of it, its tables, or a solution of it."""
@@ -174,7 +175,7 @@ def solve_quietly(
             report, converged = solver.solve(near), True
         except ConvergenceError as error:
             if not keep_failure:
-                raise ConvergenceError("\n".join([str(error), *carried_fluxes(case, solver.report)])) from None
+                raise ConvergenceError("\n".join([str(error), *limits(setup, solver.report)])) from None
             report, converged = solver.report, False
         options = database.effective(), database.unused()
     solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
@@ -204,23 +205,6 @@ def _on_finer_cells(
         options = database.effective(), database.unused()
     report.add(coarse.report)
     return Solution(setup, discrete, report, True, coarse.seconds, *options)
-
-
-def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
-    """Return a sentence for every flux that a case gives, if its solve has failed: between what it is limited.
-
-    The ramp has raised given fluxes together with all other driving forces.
-    """
-    if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
-        return []
-    return [
-        f'the flux of {name} through "{boundary.where}" can be carried up to '
-        f"{report.load_parameter * flux.number:.5g} of the {flux.text} given; "
-        f"at {report.failed_load_parameter * flux.number:.5g} no steady state was found"
-        for boundary in case.boundaries
-        for name, flux in boundary.fluxes.items()
-        if flux.number
-    ]
 
 
 class _Clock:
