@@ -117,7 +117,7 @@ def main() -> None:
         except ConvergenceError as error:
             told = next((line for line in str(error).splitlines() if any(words in line for words in TOLD)), "")
             failed["told by a number why not" if told else "not solved"].append(number)
-            print(f"case {number}: {told or tables}")
+            print(f"case {number}: {told or tables}", flush=True)
             continue
         report = solution.report
         how[f"path of {report.ramp_steps} steps" if report.ramp_steps else "directly"].append(report.newton_iterations)
@@ -128,7 +128,7 @@ def main() -> None:
             worst_currents = max(worst_currents, verdict.currents)
         else:
             failed["solved, and finite volumes differ" if verdict.converged else "solved, not judged"].append(number)
-            print(f"case {number}: {verdict}, {tables}")
+            print(f"case {number}: {verdict}, {tables}", flush=True)
     paths = [steps for way, steps in how.items() if way != "directly"]
     for way, steps in (("directly", how["directly"]), ("along a path", [step for path in paths for step in path])):
         if steps:
