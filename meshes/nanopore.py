@@ -1,24 +1,24 @@
 """A nanopore through a membrane between two baths, around its axis, in nanometres: half of the section, x is r.
 
-A cone from the radius TIP at y = 0 to BASE at y = LENGTH; a cylinder where both are equal. The same drawing is half of
-a slit where a case leaves out coordinates = "axisymmetric". Cells grow from FINE Debye lengths at the walls.
+A cone from the radius TIP at y = 0 to BASE at y = LENGTH; a cylinder where both are equal. The same drawing is the half
+of a slit in a case without coordinates = "axisymmetric". Cells grow from FINE Debye lengths at the walls.
 
-Regions "electrolyte" and, with MEMBRANE, "membrane" (without ions); boundaries "bottom", "top" (reservoirs), "side",
-"axis" and the walls of the membrane, "pore" and "faces".
+Regions "electrolyte" and "membrane" (for ions = false); boundaries "bottom", "top" (reservoirs), "side", "axis", and of
+the membrane "pore" and "faces": inside the drawing, or on its surface where MEMBRANE = False leaves a hole.
 
     pnp-exclusion mesh meshes/nanopore.py
     pnp-exclusion mesh meshes/nanopore.py --set TIP=5 --set BASE=5 -o meshes/cylinder.msh
 """
 
+from itertools import pairwise
 from math import hypot
 
-TIP, BASE, LENGTH = 3.0, 12.0, 60.0
+TIP, BASE, LENGTH = 3.0, 20.0, 80.0
 BATH = 30.0
-DEBYE = 3.04
-FINE, GROWTH, COARSE = 0.12, 0.25, 4.0
+DEBYE = 0.96
+FINE, GROWTH, COARSE = 0.28, 0.35, 8.0
 """The smallest cell in Debye lengths, how much cells grow per distance from a wall, the largest cell."""
-MEMBRANE = False
-"""Whether the membrane is drawn, or a hole."""
+MEMBRANE = True
 
 
 def build(gmsh):
@@ -39,19 +39,18 @@ def build(gmsh):
     points = {name: geo.addPoint(x, y, 0.0) for name, (x, y) in corners.items()}
     lines = {}
 
-    def loop(*names):
-        """A closed curve through corners; a line that is there already is taken, so that pieces share their borders."""
-        tags = []
+    def region(*names):
+        """The surface between corners; lines that are there already are taken, so that borders are shared."""
+        loop = []
         for start, end in zip(names, (*names[1:], names[0]), strict=True):
-            if (end, start) in lines:
-                tags.append(-lines[end, start])
-            else:
-                tags.append(lines.setdefault((start, end), geo.addLine(points[start], points[end])))
-        return geo.addPlaneSurface([geo.addCurveLoop(tags)])
+            if (end, start) not in lines:
+                lines[start, end] = geo.addLine(points[start], points[end])
+            loop.append(lines.get((start, end)) or -lines[end, start])
+        return geo.addPlaneSurface([geo.addCurveLoop(loop)])
 
-    regions = {"electrolyte": loop(*corners)}
+    regions = {"electrolyte": region(*corners)}
     if MEMBRANE:
-        regions["membrane"] = loop("face top", "face bottom", "tip", "base")
+        regions["membrane"] = region("face bottom", "tip", "base", "face top")
     geo.synchronize()
     for name, surface in regions.items():
         gmsh.model.addPhysicalGroup(2, [surface], name=name)
@@ -65,14 +64,8 @@ def build(gmsh):
     }
     for name, pairs in groups.items():
         gmsh.model.addPhysicalGroup(1, [lines[pair] for pair in pairs], name=name)
-    set_sizes(
-        gmsh,
-        [
-            (corners["face top"], corners["base"]),
-            (corners["base"], corners["tip"]),
-            (corners["tip"], corners["face bottom"]),
-        ],
-    )
+    walls = ("face top", "base", "tip", "face bottom")
+    set_sizes(gmsh, [(corners[start], corners[end]) for start, end in pairwise(walls)])
 
 
 def set_sizes(gmsh, walls):
@@ -82,8 +75,8 @@ def set_sizes(gmsh, walls):
         return min(FINE * DEBYE + GROWTH * min(distance(x, y, *wall) for wall in walls), COARSE)
 
     gmsh.model.mesh.setSizeCallback(size)
-    for option in ("ExtendFromBoundary", "FromPoints", "FromCurvature"):
-        gmsh.option.setNumber(f"Mesh.MeshSize{option}", 0)
+    for source in ("ExtendFromBoundary", "FromPoints", "FromCurvature"):
+        gmsh.option.setNumber(f"Mesh.MeshSize{source}", 0)
 
 
 def distance(x, y, start, end):

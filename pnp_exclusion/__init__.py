@@ -27,9 +27,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Interface, Reservoir, Stern, Wall
+    from pnp_exclusion.case.boundary_tables import (
+        Electrode,
+        Exchange,
+        Floating,
+        Flux,
+        Interface,
+        Reservoir,
+        Stern,
+        Wall,
+    )
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
+    from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
     from pnp_exclusion.case.tables import (
         AreaTable,
         Box,
@@ -64,6 +74,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AreaTable",
     "Box",
+    "ButlerVolmer",
     "Case",
     "CaseError",
     "Cone",
@@ -73,6 +84,7 @@ __all__ = [
     "Energy",
     "Exchange",
     "FieldTable",
+    "Floating",
     "Flux",
     "FreeEnergy",
     "GasSettings",
@@ -83,9 +95,12 @@ __all__ = [
     "LatticeGas",
     "Law",
     "LawError",
+    "LinearKinetics",
+    "Marcus",
     "Mesh",
     "Model",
     "Output",
+    "Reaction",
     "Rectangle",
     "Region",
     "Reservoir",
@@ -113,9 +128,10 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        ("Electrode", "Exchange", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
+        ("Electrode", "Exchange", "Floating", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
     ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
+    **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
     **dict.fromkeys(
         (
             "AreaTable",

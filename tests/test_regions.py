@@ -15,7 +15,10 @@ from dolfinx import mesh as dmesh
 from scipy.optimize import brentq
 
 import pnp_exclusion as pnp
+from pnp_exclusion.case.axes import read_axis
 from pnp_exclusion.case.build import build
+from pnp_exclusion.case.keys import CaseKeyError
+from pnp_exclusion.case.plans import SweepAxis
 from pnp_exclusion.exact.double_layer import CrowdedLayer, PointIonLayer
 
 BULK, DEBYE_LENGTH = 0.05, 0.02
@@ -113,6 +116,23 @@ def test_charged_membrane_on_two_ranks_is_that_on_one(tmp_path):
     for name in ("cation", "anion"):
         assert abs(flux["cation"]["value"]) > 1e-8
         assert flux_of_two[name]["value"] == pytest.approx(flux[name]["value"], rel=1e-8)
+
+
+def test_closed_salt_between_two_layers_without_ions_is_that_between_stern_layers():
+    """Amounts are means over the whole domain; reference: electrodes with C = lambda^2 eps/d, 0.98 apart."""
+    tables = behind_a_region("mpnp", 10.0)
+    tables["regions"].append(tables["regions"][0] | {"name": "other", "x": [1.0 - WIDTH, 1.0]})
+    tables["boundaries"][1] = {"where": "right", "kind": "electrode", "potential": -10.0}
+    between = blocking_electrode("mpnp", 10.0, DEBYE_LENGTH, BULK)
+    between["boundaries"] = [boundary | {"stern": {"capacitance": CAPACITANCE}} for boundary in tables["boundaries"]]
+    between["domain"]["length"] = 1.0 - 2.0 * WIDTH
+    for species, same in zip(tables["species"], between["species"], strict=True):
+        species["mean_fraction"], same["mean_fraction"] = BULK, BULK / (1.0 - 2.0 * WIDTH)
+    found, right = (pnp.solve(each).summary() for each in (tables, between))
+    assert found["charge"]["left"]["value"] == pytest.approx(right["charge"]["left"]["value"], rel=1e-9)
+    assert found["charge"]["left"]["value"] > 0.01
+    assert found["identity_residual"] is None
+    assert found["warnings"] == []
 
 
 # ---- without charges: everything in closed form ----
@@ -233,6 +253,15 @@ def test_energies_have_units(written: str, in_kt: float):
     assert energies["Na"][np.abs(energies["Na"]).argmax()] == pytest.approx(in_kt, rel=1e-5)
 
 
+def test_axes_take_energies_in_one_unit():
+    tables = salt_in_lipid(partition={"Na": "2 kT"})
+    for values, right in ((["0 kT", "3 kT"], (0.0, 3.0)), (["0.1 eV", "20 kJ/mol"], (0.1, 0.20728))):
+        driving = read_axis(SweepAxis(key="regions.lipid.partition.Na", values=values), tables)
+        assert driving.values == pytest.approx(right, rel=1e-4)
+    with pytest.raises(CaseKeyError, match="give all values in kT, or none of them"):
+        read_axis(SweepAxis(key="regions.lipid.partition.Na", values=["1 kT", "0.1 eV"]), tables)
+
+
 # ---- against a mesh from which the region is cut out ----
 
 
@@ -314,6 +343,21 @@ def test_energy_in_si_that_makes_no_sense_is_refused(region: dict, told: str):
     tables = salt_in_lipid(**region)
     tables["regions"][0] = {key: value for key, value in tables["regions"][0].items() if value is not None}
     assert any(told in mistake for mistake in mistakes(tables))
+
+
+def test_reaction_supplies_a_part_that_regions_leave():
+    """Left of the layer a reservoir holds A alone; B is what A turns into: rho_B = 2 rho_A at equilibrium."""
+    tables = between_reservoirs(ions=False)
+    tables["regions"][0]["x"] = [0.8, 1.0]
+    tables["boundaries"] = [{"where": "left", "kind": "electrode", "fraction": {"A": 0.2}}]
+    tables["reactions"] = [{"equation": "A <-> B", "forward": 2.0, "backward": 1.0}]
+    for species in tables["species"]:
+        species["charge"] = 0
+    fields = pnp.solve(tables).to_xarray()
+    for name, right in (("A", 0.2), ("B", 0.4)):
+        inside = fields.concentration.sel(species=name)
+        assert inside.sel(x=slice(0.0, 0.8)).values == pytest.approx(right, rel=1e-7)
+        assert (inside.sel(x=slice(0.8001, 1.0)) == 0.0).all()
 
 
 @pytest.mark.parametrize(

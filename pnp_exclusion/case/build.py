@@ -14,13 +14,15 @@ import numpy as np
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.contents import amounts_of
+from pnp_exclusion.case.closed_cells import require_contents
+from pnp_exclusion.case.contents import amounts_of, mean_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
 from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
@@ -32,6 +34,7 @@ from pnp_exclusion.physics.cross_sections import AroundAxis, Channel, CrossSecti
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
+from pnp_exclusion.physics.reactions import Reaction
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -39,6 +42,9 @@ LEAST_SHARE = 1e-30
 """Of the most that any boundary holds of any species: contents are taken as given down to this."""
 EMPTY_SHARE = 1e-16
 """Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
+
+NOTHING = 1e-300
+"""Fraction of what a solution does not contain, whose logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +77,29 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     else:
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
+    partition = _partition(case, scales, domain)
     permittivity, fixed_charge = _materials(case, scales, domain)
     problem = Problem(
         domain=domain,
         law=law,
-        species=[_species(species, scales) for species in case.species],
+        species=_all_species(case, scales, domain),
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
         sheets=_sheets(case, scales, domain),
         cross_section=cross_section_of(case, scales),
         wall_charge=_wall_charge(case, scales),
+        reactions=_reactions(case, scales, domain, law, partition),
         permittivity=permittivity,
         diffusivity_factor=_diffusivity_factor(case, scales, domain),
         fixed_charge=fixed_charge,
-        partition=_partition(case, scales, domain),
+        partition=partition,
         fields=_fields(case, scales, domain),
     )
     require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
+    require_contents(case, scales, problem)
     require_usable_regions(case, scales, problem)
     return Setup(case, scales, problem)
 
@@ -164,10 +173,20 @@ def _wall_charge(case: Case, scales: Scales) -> float | None:
     return None if given is None else given.value / scales.surface_charge
 
 
-def _species(species: tables.Species, scales: Scales) -> Species:
-    mean = species.mean_fraction
-    if species.mean_concentration is not None:
-        mean = species.mean_concentration.value / scales.concentration
+def _all_species(case: Case, scales: Scales, domain: Domain) -> list[Species]:
+    """Return the species, amounts spread over the domain."""
+    volume = None
+    if any(species.amount is not None for species in case.species):
+        section = cross_section_of(case, scales)
+        volume = integral(domain, None if section is None else section.weight(domain))
+        volume *= scales.length**case.dimension_of_totals
+    return [_species(species, scales, volume) for species in case.species]
+
+
+def _species(species: tables.Species, scales: Scales, volume: float | None) -> Species:
+    mean = mean_of(species, volume)
+    if mean is not None:
+        mean /= scales.concentration
     diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
     return Species(species.name, species.charge, diffusivity, mean)
 
@@ -177,6 +196,9 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
+    if scales.debye_length is None:
+        # only drops against a solution at zero count
+        return 0.0
     given = [boundary.dirichlet_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
@@ -190,6 +212,7 @@ class _Surroundings:
     reference: float
     reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
+    total: float
 
     def fractions(self, where: str) -> Mapping[str, float]:
         return self.held[where]
@@ -203,10 +226,16 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales))
+    total = scales.length ** (case.dimension_of_totals - 1)
+    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales), total)
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
+    for position, boundary in enumerate(case.boundaries):
+        given = boundary.given_total(surroundings)
+        if given is not None:
+            # where the search begins: in the middle of the potentials that are held
+            listed[position] = replace(listed[position], given_total=given, potential=0.0)  # type: ignore[call-arg]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
@@ -340,6 +369,60 @@ def _require_inside(
         slack = 1e-6 * (high[axis] - low[axis])
         if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
             raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
+
+
+# ---- reactions ----
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """See `pnp_exclusion.case.reaction_tables.Surroundings`."""
+
+    scales: Scales
+    law: Law
+    species: Sequence[str]
+    contents: Sequence[Mapping[str, float]]
+
+    def least(self, species: str) -> float:
+        largest = max(held.get(species, 0.0) for held in self.contents)
+        return EMPTY_SHARE * (largest or max(max(held.values(), default=0.0) for held in self.contents) or 1.0)
+
+    def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
+        fractions = [max(amounts.get(name, 0.0) / self.scales.concentration, NOTHING) for name in self.species]
+        return dict(zip(self.species, self.law.free_energy.chemical_potentials(fractions), strict=True))
+
+
+def _reactions(
+    case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
+) -> list[Reaction]:
+    """The reactions in the order of the case; without a place they happen wherever all their species are."""
+    means = {one.name: one.mean_fraction or 0.0 for one in _all_species(case, scales, domain)}
+    contents = [means, *fractions_of(case, scales).values()]
+    surroundings, sides = _Solution(scales, law, case.species_names, contents), set(domain.boundary_facets)
+    regions, found = {region.name: region for region in case.regions}, []
+    for table in case.reactions:
+        equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions
+        cells = None
+        if table.where in regions:
+            cells = np.zeros(domain.local_cells)
+            cells[_cells_of(regions[table.where], case, scales, domain)] = 1.0
+        elif not at_boundary and (
+            given := [partition[name] for name in (*equation.reactants, *equation.products) if name in partition]
+        ):
+            cells = np.where(np.isposinf(np.max(given, axis=0)), 0.0, 1.0)
+        found.append(
+            Reaction(
+                table.title,
+                equation.reactants,
+                equation.products,
+                table.kinetics(surroundings, at_boundary),
+                equation.electrons,
+                table.where if at_boundary else None,
+                cells,
+                table.activities,
+            )
+        )
+    return found
 
 
 # ---- imposed fields ----

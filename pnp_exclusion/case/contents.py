@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pnp_exclusion.case.boundary_tables import Boundary, Contents
 from pnp_exclusion.case.law_tables import Model
+from pnp_exclusion.case.tables import Box, Interval, Rectangle, Species
 
 
 def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapping[str, float]:
@@ -22,3 +23,31 @@ def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapp
     eta = law.eta(mu, [0.0] * len(mu), None, None if temperature is None else 1.0 / temperature)
     rho = law.free_energy.densities(eta)[1:]
     return {name: float(x) for name, x in zip(species, rho, strict=True) if name in given}
+
+
+def mean_of(species: Species, volume: float | None) -> float | None:
+    """Return the mean content of a closed species, in mol/m^3 or as an occupied fraction.
+
+    volume
+        Of the domain, over which an amount is spread.
+
+    None for a species that is not closed, or if the volume that is needed is not known.
+    """
+    if species.mean_concentration is not None:
+        return species.mean_concentration.value
+    if species.amount is not None:
+        return species.amount.value / volume if volume else None
+    return species.mean_fraction
+
+
+def volume_of(domain: object) -> float | None:
+    """Return the volume of a domain, area of a rectangle or length of an interval; None where a mesh says it."""
+    match domain:
+        case Interval(length=length, area=None):
+            return length.value
+        case Rectangle(size=size) if domain.coordinates == "axisymmetric":
+            radius, height = size[domain.radial].value, size[1 - domain.radial].value
+            return math.pi * radius**2 * height
+        case Rectangle(size=size) | Box(size=size):
+            return math.prod(side.value for side in size)
+    return None

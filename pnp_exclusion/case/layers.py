@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +12,9 @@ import numpy as np
 from pnp_exclusion.case.areas import SAMPLES, area_of, fast_changes
 from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.quantities import Quantity
+from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
 from pnp_exclusion.case.tables import AreaTable, Box, FieldTable, Interval, Rectangle, Region
 from pnp_exclusion.mesh.domain import Grid
@@ -111,6 +113,9 @@ def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tu
                 else _edge_layer(case, scales, region)
             )
             yield from ((position, thickness) for position in (low, high))
+        within = [_reaction_layer(case, scales, one) for one in case.reactions if one.where == region.name]
+        for limit in limits or [] if within else []:
+            yield limit.value / scales.length, min(within)
     if axis == 0:
         for position, strength in _field_knots(case, scales):
             yield position, FIELD_LAYERS / strength
@@ -207,12 +212,15 @@ def _wall_strength(case: Case, scales: Scales) -> float:
 def _ionic_strength(case: Case, scales: Scales) -> float:
     """Largest ``sum z^2 rho`` of the boundaries' contents and of the mean contents."""
     squares = {species.name: species.charge**2 for species in case.species}
-    means = {
-        species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
-        for species in case.species
-    }
-    contents = [means, *(boundary.amounts for boundary in case.boundaries)]
-    return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
+    of_each = [sum(squares[name] * amount for name, amount in held.items()) for held in _contents(case)]
+    return max(of_each) / scales.concentration
+
+
+def _contents(case: Case) -> list[Mapping[str, float]]:
+    """Return the mean contents of a case and those of its boundaries, SI concentrations or fractions."""
+    volume = volume_of(case.domain)
+    means = {species.name: mean_of(species, volume) or 0.0 for species in case.species}
+    return [means, *(boundary.amounts for boundary in case.boundaries)]
 
 
 @dataclass(frozen=True)
@@ -234,6 +242,10 @@ class _LayerSizes:
     @property
     def largest_valence(self) -> float:
         return max([1.0, *(abs(species.charge) for species in self.case.species)])
+
+    @property
+    def total(self) -> float:
+        return self.scales.length ** (self.case.dimension_of_totals - 1)
 
     def at_potential(self) -> float:
         return debye_layer(self.case, self.scales)
@@ -280,6 +292,39 @@ class _LayerSizes:
 
 def _side_thickness(case: Case, scales: Scales, name: str, spacer: float | None = None) -> float:
     """Thickness of the layer at a boundary, or behind a spacer there; infinite where none is expected."""
+    return min(
+        _diffuse_layer(case, scales, name, spacer),
+        *(_reaction_layer(case, scales, one) for one in case.reactions),
+        math.inf,
+    )
+
+
+def _reaction_layer(case: Case, scales: Scales, reaction: Reaction) -> float:
+    """How far a species gets before a reaction in the volume takes it: ``sqrt(D_a/k)``, ``k`` per particle of it.
+
+    By the largest contents that the case gives; of a species without any, by the largest of the others.
+    """
+    if reaction.forward is None:
+        return math.inf
+    given = {
+        name: max([held.get(name, 0.0) for held in _contents(case)]) / scales.concentration
+        for name in reaction.stoichiometry.species
+    }
+    most = max(given.values()) or 1.0
+    diffusivities = {s.name: s.diffusivity.value / scales.diffusivity if s.diffusivity else 1.0 for s in case.species}
+    kinetics, thinnest = reaction.mass_action(scales), math.inf
+    sides = (reaction.stoichiometry.reactants, reaction.stoichiometry.products)
+    for side, log_rate in zip(sides, (kinetics.log_forward, kinetics.log_backward), strict=True):
+        if log_rate is not None:
+            log_one_way = log_rate + sum(count * math.log(given[name] or most) for name, count in side.items())
+            for name in side:
+                taken = log_one_way - math.log(given[name] or most)
+                thinnest = min(thinnest, math.exp(0.5 * (math.log(diffusivities[name]) - taken)))
+    return thinnest
+
+
+def _diffuse_layer(case: Case, scales: Scales, name: str, spacer: float | None) -> float:
+    """Thickness of the layer that potential or fields make at a boundary."""
     if scales.debye_length is not None:
         boundary = next((b for b in case.boundaries if b.where == name), None)
         return math.inf if boundary is None else boundary.layer(_LayerSizes(case, scales, spacer))

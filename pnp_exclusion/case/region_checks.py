@@ -18,13 +18,14 @@ from pnp_exclusion.mesh.parts import connected_parts
 from pnp_exclusion.mesh.sizes import cells_at
 from pnp_exclusion.physics.boundaries import BoundaryCondition, PrescribedFlux, RegulatedWall
 from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.physics.reactions import Reaction
 
 _APART = "put solution between, or give that part of the boundary a name of its own"
 
 
 def require_usable_regions(case: Case, scales: Scales, problem: Problem) -> None:
     """Raise `CaseError` on every rank if the regions do not go with the rest of a case; collective."""
-    mistakes = []
+    mistakes = list(_reactions_out_of_reach(case, problem))
     for species in problem.partition:
         excluded = problem.excludes(species)
         if problem.domain.comm.allreduce(bool(excluded.all()), op=MPI.LAND):
@@ -61,6 +62,22 @@ def _boundaries_out_of_reach(case: Case, problem: Problem, species: str) -> Iter
             )
 
 
+def _reactions_out_of_reach(case: Case, problem: Problem) -> Iterator[str]:
+    """Reactions in regions, and at boundaries, that some species of theirs does not reach."""
+    domain = problem.domain
+    for table, reaction in zip(case.reactions, problem.reactions, strict=True):
+        if table.where is None:
+            continue
+        happens = _where(problem, reaction)
+        for species in reaction.species:
+            if domain.comm.allreduce(bool((happens & problem.excludes(species)).any()), op=MPI.LOR):
+                yield (
+                    f'[[reactions]] "{table.title}": "{table.where}" lies at or in a region that "{species}" does not '
+                    "enter, so that it cannot react there; name another place"
+                )
+                break
+
+
 def _given_by_density(condition: BoundaryCondition, problem: Problem, species: str) -> str:
     """Return what a condition makes of the density of a species beside it, not of its electrochemical potential."""
     if species in condition.exchanged_fractions:
@@ -71,22 +88,37 @@ def _given_by_density(condition: BoundaryCondition, problem: Problem, species: s
     return "the content of" if (condition.where, species) in weakly else ""
 
 
+def _where(problem: Problem, reaction: Reaction) -> np.ndarray:
+    """Return in which local cells ``(cells,)``, or at which, a reaction happens."""
+    domain = problem.domain
+    found = np.ones(domain.local_cells, dtype=bool)
+    if reaction.boundary is not None:
+        found[:] = False
+        found[cells_at(domain, domain.boundary_facets[reaction.boundary])[1]] = True
+    elif reaction.cells is not None:
+        found = reaction.cells > 0.0
+    return found
+
+
 def _parts_left_to_themselves(problem: Problem, scales: Scales, species: str) -> Iterator[str]:
-    """Parts of the domain between which a species cannot pass, and that no boundary supplies."""
+    """Parts of the domain between which a species cannot pass, and that nothing supplies."""
     domain = problem.domain
     inside = ~problem.excludes(species)
     parts = connected_parts(domain.mesh, inside)
+    cut = f'the regions that "{species}" does not enter leave it {parts.count} parts of the domain'
+    if any(species in combination for combination in problem.combinations):
+        if parts.count > 1:
+            yield f"{cut}, and its mean does not say how much is in each; let a reservoir hold it in every part"
+        return
     supplied = np.zeros(parts.count, dtype=np.int32)
     for boundary in problem.boundaries:
         if boundary.supplies(species):
             _, cells = cells_at(domain, domain.boundary_facets[boundary.where])
             supplied[parts.of_cells[cells[inside[cells]]]] = 1
+    for reaction in problem.reactions:
+        if reaction.change(species):
+            supplied[parts.of_cells[_where(problem, reaction) & inside]] = 1
     domain.comm.Allreduce(MPI.IN_PLACE, supplied, op=MPI.MAX)
-    cut = f'the regions that "{species}" does not enter leave it {parts.count} parts of the domain'
-    if species in problem.conserved:
-        if parts.count > 1:
-            yield f"{cut}, and its mean does not say how much is in each; let a reservoir hold it in every part"
-        return
     wanting = np.flatnonzero(supplied == 0)
     for number in wanting[:MOST_SHOWN]:
         yield (

@@ -35,6 +35,7 @@ from pnp_exclusion.case.quantities import (
     Area,
     Concentration,
     Diffusivity,
+    Dimension,
     FixedCharge,
     Force,
     Length,
@@ -42,8 +43,11 @@ from pnp_exclusion.case.quantities import (
     Quantity,
     shown,
 )
+from pnp_exclusion.case.reaction_tables import Reaction
+from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
+TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
 
@@ -73,6 +77,13 @@ def _single(written: Any) -> Any:
 def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
     """Return the dimension of a domain, where it can be known: from its shape or from its mesh file."""
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
+
+
+def unseen_dimensions(domain: Any) -> int:
+    """Return how many directions a body has that its domain lacks and totals are integrals over."""
+    if getattr(domain, "area", None) is not None:
+        return 2
+    return int(getattr(domain, "coordinates", "cartesian") == "axisymmetric")
 
 
 def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
@@ -105,6 +116,7 @@ class Species(Table):
         "diffusivity",
         "mean_concentration",
         "mean_fraction",
+        "amount",
         "born_radius",
     )
 
@@ -112,6 +124,8 @@ class Species(Table):
     """Used in results and in the other tables."""
     charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
+    formula: str | None = None
+    """What it is made of, ``"Fe(CN)6"``: reactions among species with formulas must keep their atoms."""
     diffusivity: Diffusivity | None = None
     """D. In SI it must be given; 1 in a dimensionless case."""
     field: (
@@ -128,8 +142,18 @@ class Species(Table):
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
     """Dimensionless: the same as an occupied fraction."""
+    amount: Annotated[Quantity, TOTAL_AMOUNT] | None = None
+    """Instead of a mean: how much of it there is in the domain, mol/m^2 in 1D, mol/m in 2D, mol in 3D and around an
+    axis; dimensionless: the integral of the occupied fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
+
+    @field_validator("formula")
+    @classmethod
+    def _is_formula(cls, formula: str | None) -> str | None:
+        if formula is not None:
+            atoms_of(formula)
+        return formula
 
 
 class Planar(Table):
@@ -425,7 +449,7 @@ class Output(Table):
 class CaseTables(Table):
     """The tables of a whole case file; `pnp_exclusion.case.case.Case` once they are checked together."""
 
-    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "solver")
+    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "reactions", "solver")
 
     title: str = ""
     model: AnyModel
@@ -433,6 +457,7 @@ class CaseTables(Table):
     domain: SerializeAsAny[Domain]
     regions: list[Region] = Field(default_factory=list)
     boundaries: list[AnyBoundary]
+    reactions: list[Reaction] = Field(default_factory=list)
     solver: Solver = Field(default_factory=Solver)
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None
@@ -452,6 +477,11 @@ class CaseTables(Table):
         if dimension is None:
             raise TypeError("a case is made by read_case or make_case, which look into its mesh file")
         return dimension
+
+    @property
+    def dimension_of_totals(self) -> int:
+        """Dimension of what totals over the domain are integrals over; over a boundary it is one less."""
+        return self.dimension + unseen_dimensions(self.domain)
 
     @property
     def mesh_path(self) -> Path:

@@ -23,7 +23,7 @@ from pnp_exclusion.discretisation.layout import (
     electrochemical_potential,
     unknown_of,
 )
-from pnp_exclusion.discretisation.parameters import Parameters
+from pnp_exclusion.discretisation.parameters import EXCLUDED, Parameters
 from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
 from pnp_exclusion.physics.energy import Warmth
 from pnp_exclusion.physics.expressions import Value
@@ -130,6 +130,11 @@ class Discretisation:
         for species in problem.species:
             if species.name in problem.conserved and species.mean_fraction is None:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
+        for combination in problem.linked:
+            if all(s.mean_fraction is None for s in problem.species if s.name in combination):
+                raise ValueError(
+                    f"the amounts of {', '.join(combination)} together need a mean_fraction of one of them"
+                )
         if problem.law.thermal and not any(boundary.temperature is not None for boundary in problem.boundaries):
             raise ValueError("no boundary holds a temperature, so that the energy is not fixed")
         if problem.law.thermal and problem.fields:
@@ -179,6 +184,13 @@ class Discretisation:
         self.parameters.load_parameter.value = load_parameter
         self.constraints.write(self.problem, load_parameter)
         self.impose_dirichlet_values()
+
+    def set_potentials(self, potentials: Sequence[float]) -> None:
+        """Say where the potentials are that are found, in the order of `Problem.floating`; the unknown stays."""
+        self._shown = None
+        self.problem = self.problem.at_potentials(potentials)
+        self.constraints.write(self.problem, float(self.parameters.load_parameter.value))
+        self.weak_form.take_numbers(self.problem)
 
     def set_debye_length(self, debye_length: float) -> None:
         """Replace lambda, which a solver may do on its way to a solution."""
@@ -287,9 +299,17 @@ class Discretisation:
         """Return the space of one unknown: its nodes have the same numbers."""
         return fem.functionspace(self.problem.domain.mesh, ("Lagrange", self.degree))
 
-    def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
+    def reported_potentials(
+        self, values: np.ndarray, partition: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero.
+
+        partition
+            As of `contents`; ``mu_a`` is NaN where there can be none of the species.
+        """
         mu, _, phi = self.potentials(values)
+        if partition is not None:
+            mu = np.where(partition < EXCLUDED, mu, np.nan)
         if phi is None:
             return mu, None
         reference, beta = self.problem.potential_reference, self.inverse_temperature(values)

@@ -25,6 +25,8 @@ class Parameters:
         ``s = 1/dt`` of the storage term; 0 in a steady state.
     reference_share
         By species, and energy, that are stored: what their reference is multiplied by.
+    reference_shift
+        Of every combination that reactions conserve: what its reference lacks.
     least_mobility
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     debye_squared
@@ -41,6 +43,8 @@ class Parameters:
         Diffusivities times what every cell multiplies them by, in the order of the species.
     partition
         Partition energies in the order of the species, constant on every cell; None if no species has one.
+    reacting_cells
+        Of every reaction the function that is 1 where it happens and 0 elsewhere; None for one that happens everywhere.
     fields
         Imposed forces by species, as UFL vectors.
     """
@@ -53,6 +57,7 @@ class Parameters:
         self.load_parameter = constant(1.0)
         self.storage_rate = constant(0.0)
         self.reference_share = {name: constant(1.0) for name in problem.quantities}
+        self.reference_shift = [constant(0.0) for _ in problem.linked]
         self.least_mobility = constant(LEAST_MOBILITY)
         self.debye_squared = constant(0.0)
         self.wall_charge = constant(0.0)
@@ -69,6 +74,10 @@ class Parameters:
         self.local_diffusivities = [d * factor for d, factor in zip(self.diffusivities, factors, strict=True)]
         self._partition = {name: cellwise(f"partition_{name}") for name in problem.partition}
         self.partition = [self._partition.get(name, 0.0) for name in problem.names] if self._partition else None
+        self.reacting_cells = [
+            None if reaction.cells is None else fem.Function(domain.cellwise_space, name="reacting")
+            for reaction in problem.reactions
+        ]
         self._coefficients = {name: field.coefficient(domain) for name, field in problem.fields.items()}
         self.fields: Mapping[str, Any] = {
             name: field.vector(self._coefficients[name], domain) for name, field in problem.fields.items()
@@ -92,6 +101,9 @@ class Parameters:
             factor.x.array[:] = values
         for name, energy in self._partition.items():
             energy.x.array[:] = np.minimum(problem.partition[name], EXCLUDED)
+        for region, reaction in zip(self.reacting_cells, problem.reactions, strict=True):
+            if region is not None:
+                region.x.array[:] = reaction.cells
         for name, field in problem.fields.items():
             field.fill(self._coefficients[name], self._domain)
 

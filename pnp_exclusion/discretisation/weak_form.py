@@ -13,13 +13,15 @@ Energy has an equation like that of a species, tested with the component of ``be
 takes its potential energy ``z_a phi`` with it, so that the heat of an electric current needs no source.
 
 The first term, of rate ``s``, is that of the species whose amounts are conserved, or of all on the way to a steady
-state in time; it vanishes there. All integrals carry the weight of `pnp_exclusion.discretisation.integration`.
+state in time; it vanishes there. Those that reactions turn into each other share one for every combination that these
+conserve, in the equation of one species. Reactions are in ``R_a``, and those at electrodes in ``g_a``. All integrals
+carry the weight of `pnp_exclusion.discretisation.integration`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ufl
@@ -49,6 +51,7 @@ class LocalState:
     potential: Any | None
     load_parameter: fem.Constant
     numbers: TermNumbers
+    eta: Mapping[str, Any] = field(default_factory=dict)
 
     def number(self, value: float) -> fem.Constant:
         """Return a constant of the form, whose value may change without compiling."""
@@ -66,6 +69,10 @@ class Fields:
     """``G_a = grad mu_a - E_a``, ``G_energy = -grad beta``."""
     fluxes: Mapping[str, Any]
     """``J_a``."""
+    eta: Mapping[str, Any]
+    """Chemical potentials, partition energies included."""
+    mu: Mapping[str, Any]
+    """Electrochemical potentials."""
     warmth: Warmth | None = None
     """Under a law with a temperature."""
     energy: Any = None
@@ -111,7 +118,9 @@ class WeakForm:
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
-        self.balance = self.storage(self.fields, self.fields_of(reference), test, stored)
+        earlier = self.fields_of(reference)
+        self.balance = self.storage(self.fields, earlier, test, stored)
+        self.balance += self._linked_storage(self.fields, earlier, test)
         """The residual without what holds densities weakly."""
         for name in problem.quantities:
             self.balance += self._conservation(name, test[unknown_of(name)])
@@ -146,7 +155,20 @@ class WeakForm:
         )
         by_name = lambda values: dict(zip(self._problem.quantities, values, strict=True))  # noqa: E731
         densities = dict(zip(self._problem.names, rho, strict=True))
-        return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
+        of_species = lambda values: dict(zip(self._problem.names, values, strict=True))  # noqa: E731
+        # partition energies belong to the affinity, or reactions would run for ever between two regions
+        activities = law.eta(mu, parameters.charges, potential, beta, parameters.law)
+        return Fields(
+            densities,
+            potential,
+            vacancy,
+            by_name(forces),
+            by_name(fluxes),
+            of_species(activities),
+            of_species(mu),
+            warmth,
+            energy,
+        )
 
     def energy_mobility(self) -> Any:
         """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""
@@ -168,10 +190,24 @@ class WeakForm:
             form += parameters.storage_rate * stored * v * self._integration.dx
         return form
 
+    def _linked_storage(self, now: Fields, reference: Fields, test: Mapping[str, Any]) -> ufl.Form:
+        """Return the storage of combinations that reactions conserve, each in the equation of its first species."""
+        parameters, form = self._parameters, ufl.Form([])
+        for combination, shift in zip(self._problem.linked, parameters.reference_shift, strict=True):
+            excess = sum(
+                (factor * (now.rho[name] - reference.rho[name]) for name, factor in combination.items()), start=-shift
+            )
+            first = next(iter(combination))
+            form += parameters.storage_rate * excess * test[unknown_of(first)] * self._integration.dx
+        return form
+
     def _conservation(self, name: str, test: Any) -> ufl.Form:
         form = -ufl.inner(self.fields.fluxes[name], ufl.grad(test)) * self._integration.dx
         if name in self._problem.sources:
             form -= self._problem.sources[name] * test * self._integration.dx
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary is None and reaction.change(name):
+                form -= reaction.change(name) * self.volume_rate(number) * test * self._integration.dx
         for tag in range(len(self._problem.boundaries)):
             outward_flux = self.outward_flux(tag, name)
             if outward_flux is not None:
@@ -213,9 +249,47 @@ class WeakForm:
 
     def outward_flux(self, tag: int, name: str) -> Any | None:
         """Return the flux ``J_a . n`` of a species, or of energy, that a boundary imposes, or None."""
-        numbers = self._parameters.of_term(("flux", tag, name))
-        state = LocalState(self.fields.rho, self.fields.potential, self._parameters.load_parameter, numbers)
-        return self._problem.boundaries[tag].outward_flux(name, state)
+        boundary = self._problem.boundaries[tag]
+        flux = boundary.outward_flux(name, self._local_state("flux", tag, name))
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary == boundary.where and reaction.change(name):
+                consumed = -reaction.change(name) * self.electrode_rate(number)
+                flux = consumed if flux is None else flux + consumed
+        return flux
+
+    def _local_state(self, *term: Any) -> LocalState:
+        fields, parameters = self.fields, self._parameters
+        return LocalState(fields.rho, fields.potential, parameters.load_parameter, parameters.of_term(term), fields.eta)
+
+    # ---- reactions ----
+
+    def volume_rate(self, number: int) -> Any:
+        """Return the rate per volume of a reaction, 0 outside its region."""
+        forth, back = self.volume_directions(number)
+        return forth - back
+
+    def volume_directions(self, number: int) -> tuple[Any, Any]:
+        """Return the rates per volume of the two directions of a reaction."""
+        forth, back = self._problem.reactions[number].directions(self._local_state("reaction", number))
+        region = self._parameters.reacting_cells[number]
+        return (forth, back) if region is None else (region * forth, region * back)
+
+    def electrode_rate(self, number: int) -> Any:
+        """Return the rate per area of a reaction at its boundary."""
+        return self._rate_and_drop(number)[0]
+
+    def electrode_slope(self, number: int) -> Any:
+        """Return the derivative of the rate of a reaction at a boundary by the potential behind it."""
+        return ufl.diff(*self._rate_and_drop(number))
+
+    def _rate_and_drop(self, number: int) -> tuple[Any, Any]:
+        """Return the rate of a reaction at a boundary, and the drop of the potential there, of which it is a
+        function."""
+        reaction, state = self._problem.reactions[number], self._local_state("reaction", number)
+        boundary = next(one for one in self._problem.boundaries if one.where == reaction.boundary)
+        metal = boundary.metal_potential(state)
+        drop = ufl.variable(metal if state.potential is None else metal - state.potential)
+        return reaction.rate(state, drop), drop
 
     def surface_charge(self, tag: int, rho: Mapping[str, Any], potential: Any) -> Any | None:
         """Return the charge per area that a boundary carries at given densities and potential, or None."""
@@ -230,6 +304,9 @@ class WeakForm:
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
             for name in self._problem.quantities:
                 self.outward_flux(tag, name)
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary is None:
+                self.volume_rate(number)
         for number in range(len(self._problem.sheets)):
             self._sheet_charge(number)
         self._penalised_densities()

@@ -7,20 +7,17 @@ round-off (docs/numerics.md#currents). Differentiating the solution at the wall 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
-from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.mesh.sizes import cells_at, heights
+from pnp_exclusion.observe.reactions import NO_PRODUCTION, Production, production_of
 
 DISTINCT = 10.0
 """Times its uncertainty: what a current must be to count as one."""
@@ -39,11 +36,14 @@ class BoundaryTotals:
     rounding
         What rounding leaves of every flux: a share of what neighbouring nodes exchange there, so that a species which
         is scarce at one boundary and plenty at another has a flux of many digits at the former only.
+    production
+        Per species, what reactions in the volume make of it; nothing for those that none changes.
     """
 
     flux: dict[str, dict[str, float]]
     charge: dict[str, float]
     rounding: dict[str, dict[str, float]]
+    production: dict[str, Production] = field(default_factory=dict)
 
     def through(self, species: str, first: str, second: str) -> float:
         """Return the flux of a species from one boundary to the other, averaged.
@@ -57,24 +57,32 @@ class BoundaryTotals:
         return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
 
     def net(self, species: str) -> float:
-        """Return what flows out of the domain in sum, without its sign: what rounding and the last step leave."""
-        return abs(sum(flux[species] for flux in self.flux.values()))
+        """Return what flows out of the domain and is not made in it, without its sign: what rounding and the last step
+        leave."""
+        made = self.production.get(species, NO_PRODUCTION).net
+        return abs(sum(flux[species] for flux in self.flux.values()) - made)
 
     def gross(self, species: str) -> float:
-        """Return what passes the boundaries either way."""
-        return sum(abs(flux[species]) for flux in self.flux.values())
+        """Return what passes the boundaries, and is made and taken by reactions, either way."""
+        turned_over = self.production.get(species, NO_PRODUCTION).gross
+        return sum(abs(flux[species]) for flux in self.flux.values()) + turned_over
 
     def is_rounding(self, species: str) -> bool:
-        """Return whether the imbalance of a species is no more than rounding leaves at some boundary."""
-        return self.net(species) <= DISTINCT * max(rounding[species] for rounding in self.rounding.values())
+        """Return whether the imbalance of a species is no more than rounding leaves at some boundary, or of what
+        reactions turn over."""
+        left = max(rounding[species] for rounding in self.rounding.values())
+        return self.net(species) <= DISTINCT * max(left, self._rounding_of_production(species))
+
+    def _rounding_of_production(self, species: str) -> float:
+        return float(ROUNDING * self.production.get(species, NO_PRODUCTION).one_way)
 
     def uncertainty(self, species: str) -> float:
         """Return how far the current of a species may be off: by the fluxes' imbalance, or if that is rounding at one
-        boundary, by what rounding leaves at the one where it leaves least."""
+        boundary, by what rounding leaves at the one where it leaves least, and of what reactions turn over."""
         if not self.is_rounding(species):
             return self.net(species)
         held = [rounding[species] for rounding in self.rounding.values() if rounding[species] > 0.0]
-        return min(held, default=0.0)
+        return max(min(held, default=0.0), self._rounding_of_production(species))
 
     def passes(self, species: str) -> bool:
         """Return whether there is a current of a species that can be told from its uncertainty."""
@@ -87,20 +95,15 @@ def boundary_totals(discrete: Discretisation, nodal: NodalValues) -> BoundaryTot
     nodal
         Of the same solution.
     """
-    problem, weak_form = discrete.problem, discrete.weak_form
-    held = _sums_over_claimed(discrete, _balance(discrete))
-    flux: dict[str, dict[str, float]] = {}
-    charge: dict[str, float] = {}
-    rounding = _rounding(discrete, nodal)
-    for tag, boundary in enumerate(problem.boundaries):
-        flux[boundary.where] = {}
-        for name in problem.quantities:
-            imposed = _integral(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
-            flux[boundary.where][name] = imposed - held.get((tag, unknown_of(name)), 0.0)
-        if problem.coupled:
-            natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
-            charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
-    return BoundaryTotals(flux, charge, rounding)
+    problem = discrete.problem
+    totals = boundary_integrals(discrete).now()
+    wheres = [boundary.where for boundary in problem.boundaries]
+    flux = {
+        where: dict(zip(problem.quantities, of_boundary.tolist(), strict=True))
+        for where, of_boundary in zip(wheres, totals.fluxes, strict=True)
+    }
+    charge = dict(zip(wheres, totals.charges.tolist(), strict=True)) if problem.coupled else {}
+    return BoundaryTotals(flux, charge, _rounding(discrete, nodal), production_of(discrete))
 
 
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
@@ -155,32 +158,3 @@ def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, n
     domain = discrete.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[discrete.problem.boundaries[tag].where])
     return cells, discrete.degree**2 * discrete.problem.facet_areas(facets) / heights(domain, facets, cells)
-
-
-def _balance(discrete: Discretisation) -> np.ndarray:
-    dofmap = discrete.space.dofmap
-    residual = discrete.forms.kept("balance at nodes", lambda: la.vector(dofmap.index_map, dofmap.index_map_bs))
-    residual.array[:] = 0.0
-    discrete.forms.balance.add_to(residual.array)
-    residual.scatter_reverse(la.InsertMode.add)
-    return residual.array
-
-
-def _sums_over_claimed(discrete: Discretisation, at_nodes: np.ndarray) -> dict[tuple[int, str], float]:
-    """Return the sums over the nodes that every boundary holds of every unknown, over all ranks."""
-    claimed = discrete.constraints.claimed
-    owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-    sums = np.array([at_nodes[dofs[dofs < owned]].sum() for dofs in claimed.values()])
-    discrete.problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
-    return dict(zip(claimed, sums.tolist(), strict=True))
-
-
-def _integral(discrete: Discretisation, tag: int, what: str, density: Callable[[], Any | None]) -> float:
-    """Integrate over a boundary; zero where there is nothing to integrate."""
-
-    def form() -> CellwiseForm | None:
-        integrand = density()
-        return None if integrand is None else discrete.integration.form(integrand * discrete.integration.ds(tag))
-
-    compiled = discrete.forms.kept(f"{what} at boundary {tag}", form)
-    return 0.0 if compiled is None else discrete.forms.total(compiled)

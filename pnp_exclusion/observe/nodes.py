@@ -65,8 +65,8 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     points, values, fluxes, *more = (np.concatenate(part) for part in zip(*gathered, strict=True))
     order = np.argsort(points[:, 0]) if dimension == 1 else np.arange(len(points))
     points, values, fluxes = points[order], values[order], fluxes[order]
-    mu, potential = discrete.reported_potentials(values)
     partition = more[0][order].T if more else None
+    mu, potential = discrete.reported_potentials(values, partition)
     contents, beta = discrete.contents(values, partition), discrete.inverse_temperature(values)
     rho, energy = contents[: len(problem.species)], None if beta is None else contents[-1]
     temperature = None if beta is None else 1.0 / beta

@@ -204,6 +204,6 @@ def _fields(
     discrete: Discretisation, nodes: np.ndarray, partition: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Return vacancy, ``rho``, ``mu`` and ``phi`` of unknowns ``(n, size)``, potentials from the user's zero."""
-    mu, potential = discrete.reported_potentials(nodes)
+    mu, potential = discrete.reported_potentials(nodes, partition)
     vacancy, *rho = discrete.densities(nodes, partition)
     return np.broadcast_to(vacancy, nodes.shape[0]), np.array(rho), mu, potential

@@ -331,11 +331,11 @@ def write_fields(solution: Solution, path: Path) -> None:
     unknown.interpolate(discrete.unknown)
     scalar, vector = evenly(1).function_space, evenly(dimension).function_space
     nodes = discrete.layout.at_nodes(unknown.x.array)
-    mu, potential = discrete.reported_potentials(nodes)
     partition = None
     if discrete.partition_of_cells is not None:
         partition = np.empty((len(problem.species), len(nodes)))
         partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
+    mu, potential = discrete.reported_potentials(nodes, partition)
     rho = discrete.densities(nodes, partition)[1:]
     functions = []
 

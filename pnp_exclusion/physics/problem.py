@@ -7,7 +7,7 @@ which differ in numbers only share one discrete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,8 @@ from pnp_exclusion.physics.cross_sections import CrossSection
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.imposed_fields import ImposedField
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.physics.reactions import Reaction
+from pnp_exclusion.physics.stoichiometry import conserved_combinations
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Problem:
         Production ``R_a`` of a species by its name, and of charge under the name "potential": UFL expressions.
     sheets
         Charged surfaces inside the domain.
+    reactions
+        In the volume and at boundaries.
     cross_section
         What stands on every point of the domain, the weight of every integral over cells and boundaries; None for 1.
     wall_charge
@@ -104,6 +108,7 @@ class Problem:
     fields: Mapping[str, ImposedField] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
     sheets: Sequence[ChargedSheet] = ()
+    reactions: Sequence[Reaction] = ()
     cross_section: CrossSection | None = None
     wall_charge: float | None = None
     partition: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -169,8 +174,47 @@ class Problem:
 
     @property
     def conserved(self) -> list[str]:
-        """Species that no boundary holds or exchanges, whose amounts are conserved."""
+        """Species that no boundary holds or exchanges, and no reaction changes, whose amounts are conserved."""
+        return [name for name in self._closed if not any(reaction.change(name) for reaction in self.reactions)]
+
+    @property
+    def linked(self) -> list[Mapping[str, float]]:
+        """Combinations of species whose amounts are conserved together, because reactions turn them into each other.
+
+        By the coefficients of their species; the first one of each is in no other.
+        """
+        return conserved_combinations(self._closed, [reaction.change for reaction in self.reactions])
+
+    @property
+    def combinations(self) -> list[Mapping[str, float]]:
+        """All combinations whose amounts are conserved: single species, and linked ones."""
+        return [*({name: 1.0} for name in self.conserved), *self.linked]
+
+    @property
+    def _closed(self) -> list[str]:
         return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
+
+    @property
+    def is_adrift(self) -> bool:
+        """Whether nothing ties the potential to a value, so that it is determined up to a constant only."""
+        return self.coupled and all(boundary.applied_potential is None for boundary in self.boundaries)
+
+    @property
+    def floating(self) -> list[int]:
+        """Numbers of the boundaries whose potentials are found."""
+        return [tag for tag, boundary in enumerate(self.boundaries) if boundary.given_total is not None]
+
+    def at_potentials(self, potentials: Sequence[float]) -> Problem:
+        """Return the problem with the boundaries of `floating` at other potentials (kT/e)."""
+        changed = list(self.boundaries)
+        for tag, potential in zip(self.floating, potentials, strict=True):
+            changed[tag] = replace(changed[tag], potential=float(potential))  # type: ignore[call-arg]
+        return replace(self, boundaries=changed)
+
+    def mean_of(self, combination: Mapping[str, float]) -> float:
+        """Return the mean of a combination over the domain that is conserved."""
+        means = {species.name: species.mean_fraction or 0.0 for species in self.species}
+        return sum(factor * means[name] for name, factor in combination.items())
 
     def facet_areas(self, facets: np.ndarray) -> np.ndarray:
         """Return the area of facets, times what stands on their middles."""

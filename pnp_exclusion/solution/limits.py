@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from pnp_exclusion.case.boundary_tables import Contents
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.layers import FINEST_LAYER, thinnest_layers
 from pnp_exclusion.physics.problem import Problem
@@ -75,17 +76,23 @@ def _full_lattice(reached: Mapping[str, float]) -> Iterator[str]:
 
 
 def _carried_fluxes(setup: Setup, report: SteadyReport) -> list[str]:
-    """Return a sentence for every flux that a case gives: between what it is limited.
+    """Return a sentence for every flux and current that a case gives, if its solve has failed: its limits.
 
     The ramp has raised given fluxes together with all other driving forces.
     """
     if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
         return []
-    return [
-        f'the flux of {name} through "{boundary.where}" can be carried up to '
-        f"{report.load_parameter * flux.number:.5g} of the {flux.text} given; "
-        f"at {report.failed_load_parameter * flux.number:.5g} no steady state was found"
+    given = [
+        (f"flux of {name}", boundary.where, flux)
         for boundary in setup.case.boundaries
         for name, flux in boundary.fluxes.items()
-        if flux.number
+    ]
+    currents = [(b.where, b.total_current) for b in setup.case.boundaries if isinstance(b, Contents)]
+    given += [("electric current", where, current) for where, current in currents if current is not None]
+    return [
+        f'the {what} through "{where}" can be carried up to '
+        f"{report.load_parameter * quantity.number:.5g} of the {quantity.text} given; "
+        f"at {report.failed_load_parameter * quantity.number:.5g} no steady state was found"
+        for what, where, quantity in given
+        if quantity.number
     ]

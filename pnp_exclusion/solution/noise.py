@@ -203,6 +203,8 @@ def _frequency(given: float | str, si: bool) -> float:
 def why_not(setup: Setup, discrete: Discretisation) -> str:
     """Return why there is no noise of a case, in one sentence; empty if there is."""
     problem, boundaries = discrete.problem, setup.case.boundaries
+    if problem.reactions:
+        return "[[reactions]]: reactions make shot noise of their own, which is not computed"
     for condition in problem.boundaries:
         if isinstance(condition, Exchange):
             return (

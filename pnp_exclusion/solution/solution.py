@@ -177,9 +177,10 @@ class Solution:
             ``potential (node)``
                 Electric potential in V; not there with imposed fields.
             ``concentration (species, node)``
-                mol/m^3; in a dimensionless case occupied fractions.
+                mol/m^3; in a dimensionless case occupied fractions. On the border of a region with partition energies
+                that on the side of the least.
             ``electrochemical_potential (species, node)``
-                kT; with imposed fields chemical potentials.
+                kT; with imposed fields chemical potentials. NaN where a species does not enter.
             ``packing (node)``
                 Occupied fraction of all species together.
             ``flux (species, axis, node)``
@@ -419,6 +420,20 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.floating:
+            summary["found_potential"] = {
+                problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}
+                for tag, potential in self.steady.found_potentials.items()
+            }
+        if problem.reactions:
+            summary["reactions"] = {
+                reaction.name: {
+                    "where": reaction.boundary or "volume",
+                    "rate": value(turnover.rate, scales.flux, flux_unit),
+                }
+                | ({"current": value(turnover.current, scales.current, f"A{per}")} if reaction.electrons else {})
+                for reaction, turnover in zip(problem.reactions, self.steady.turnovers.values(), strict=True)
+            }
         if problem.law.thermal:
             held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
             summary["temperature"] = {where: t for where, t in held.items() if t is not None}

@@ -12,7 +12,7 @@ import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.observe import currents, forces, identity, uphill
+from pnp_exclusion.observe import currents, forces, identity, reactions, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.observe.flux_parts import FluxParts, flux_part_densities
 from pnp_exclusion.observe.integrals import Integrals, integrals_of
@@ -57,6 +57,14 @@ class SteadyState:
     def totals(self) -> BoundaryTotals:
         """Fluxes and charges at the boundaries."""
         return currents.boundary_totals(self.discretisation, self.nodal)
+
+    @property
+    def found_potentials(self) -> dict[int, float]:
+        """Potentials of the boundaries of which a charge or a current is given, by their numbers, from the user's zero;
+        V in an SI case."""
+        problem, unit = self.state.problem, self.setup.scales.potential
+        found = {tag: problem.boundaries[tag].applied_potential or 0.0 for tag in problem.floating}
+        return {tag: (potential + problem.potential_reference) * unit for tag, potential in found.items()}
 
     @cached_property
     def integrals(self) -> Integrals:
@@ -113,6 +121,34 @@ class SteadyState:
         return None if self.ends is None else forces.forces(self.ends)
 
     @cached_property
+    def powers(self) -> dict[str, float]:
+        """What every flux brings of free energy into the domain: ``J_a F_a``, or by the fluxes at either end where
+        reactions make them differ; nothing without two ends."""
+        if self.ends is None or self.currents is None or self.forces is None:
+            return {}
+        first, second = self.ends
+        powers = {name: current * self.forces[name] for name, current in self.currents.items()}
+        for name in self.totals.production:
+            flux = self.totals.flux
+            powers[name] = -flux[first.name][name] * first.mu[name] - flux[second.name][name] * second.mu[name]
+        return powers
+
+    @cached_property
+    def released_free_energy(self) -> float:
+        """What reactions in the volume take of it, see `pnp_exclusion.observe.reactions`."""
+        return reactions.released_free_energy(self.discretisation)
+
+    @cached_property
+    def turnovers(self) -> dict[str, reactions.Turnover]:
+        """What every reaction turns over."""
+        return reactions.turnovers(self.discretisation)
+
+    @property
+    def reacts_in_volume(self) -> bool:
+        """Whether fluxes change from place to place."""
+        return any(one.boundary is None for one in self.discretisation.problem.reactions)
+
+    @cached_property
     def regimes(self) -> dict[str, str | None]:
         """Label of every species; None without two ends."""
         if self.ends is None or self.currents is None:
@@ -164,16 +200,18 @@ class SteadyState:
 
     @cached_property
     def currents_of_profile(self) -> dict[str, float] | None:
-        """The currents that the master identity asks of the computed profile; None where there is no `resistance`."""
-        if self.resistance is None or self.forces is None:
+        """The currents that the master identity asks of the computed profile; None where there is no `resistance`, or
+        where reactions make currents differ from place to place."""
+        if self.resistance is None or self.forces is None or self.reacts_in_volume:
             return None
         predicted = identity.predicted_currents(self.resistance, list(self.forces.values()))
         return dict(zip(self.forces, predicted.tolist(), strict=True))
 
     @cached_property
     def identity_residual(self) -> float | None:
-        """How far the currents are from the master identity, relative; None above one dimension."""
-        if self.resistance is None or self.currents is None or self.forces is None:
+        """How far the currents are from the master identity, relative; None above one dimension, and with reactions in
+        the volume."""
+        if self.resistance is None or self.currents is None or self.forces is None or self.reacts_in_volume:
             return None
         return identity.identity_residual(self.resistance, self.currents, self.forces, self.one_way)
 

@@ -7,7 +7,7 @@ See docs/numerics.md#first-guess:
    which pass are; constant where one boundary holds it;
 2. ``phi`` that makes every node electroneutral;
 3. the nonlinear Poisson problem at these ``mu``, whose Jacobian is symmetric positive definite;
-4. for closed species, ``mu_a`` shifted until the amount is right, and 3 again.
+4. for closed species, ``mu_a`` shifted until the amount is right, together with 3.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL, electrochemical_potential
 from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solver.depletion import depletion_rates
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
+from pnp_exclusion.solver.poisson_border import PoissonBorder
 
 Start = Literal["densities", "potentials"]
 """What is harmonic between boundaries that hold different values. Densities are nearly so where particles pass,
@@ -56,6 +59,8 @@ LEVEL_TOLERANCE = 1e-2
 """Relative, of amounts and contents: what is left is Newton's work."""
 LARGEST_SHIFT = 3.0
 """kT, in one round."""
+EMPTY = 1e-16
+"""Of a species that reactions use up: what is left of it far from where it is supplied."""
 
 
 class FirstGuess:
@@ -76,6 +81,8 @@ class FirstGuess:
     def fill(self, start: Start) -> None:
         """Write the guess for the load parameter in force into the unknown."""
         discrete = self.discrete
+        if self.problem.floating:
+            discrete.set_potentials([0.0] * len(self.problem.floating))
         values = np.zeros_like(discrete.layout.at_nodes(discrete.values))
         mu = discrete.layout.indices(discrete.mu)
         if INVERSE_TEMPERATURE in discrete.layout:
@@ -85,6 +92,8 @@ class FirstGuess:
             values[:, mu[a]] = self._harmonic(a, values)
         if straight:
             self._straighten_densities(values, straight)
+        for a in range(self.species):
+            values[:, mu[a]] += self._log_depletion(a)
         discrete.values[:] = values.ravel()
         if self.problem.coupled:
             if not straight or self.has_fixed_charge:
@@ -115,9 +124,12 @@ class FirstGuess:
         """Shift constant ``mu`` until closed species have their amounts, and others their contents at the one boundary
         that holds them; the potential follows.
 
-        By Broyden's method, from a state in which each amount follows its own ``mu`` alone; where that makes no
-        progress, with slopes taken by differences.
+        Closed ones together with Poisson's equation, if that converges; what is left by Broyden's method, from a state
+        in which each amount follows its own ``mu`` alone, and where that makes no progress, with slopes taken by
+        differences.
         """
+        if self.problem.conserved and self._poisson is not None:
+            self._poisson.solve(with_amounts=True)
         excesses = self._excesses()
         answers, least, idle = -np.eye(len(excesses)), np.inf, 0
         for _ in range(LEVEL_ROUNDS):
@@ -163,7 +175,7 @@ class FirstGuess:
         for name, shift in shifts.items():
             unknowns[electrochemical_potential(name)] += shift
         if self._poisson is not None:
-            self._poisson.solve(tolerance)
+            self._poisson.solve(tolerance=tolerance)
 
     def _excesses(self) -> dict[str, float]:
         """Return the logarithm of what there is of every species with a constant ``mu`` over what there must be."""
@@ -190,6 +202,17 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
         return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
+    def linked_lacks(self) -> list[float]:
+        """Return what every combination that reactions conserve lacks of its mean over the domain."""
+        problem = self.problem
+        linked = problem.linked
+        if not linked:
+            return []
+        one, rho = fem.Constant(problem.domain.mesh, 1.0), self.discrete.fields.rho
+        totals = lambda: [sum(factor * rho[name] for name, factor in pairs.items()) for pairs in linked]  # noqa: E731
+        volume, *amounts = self.discrete.forms.integrals("linked amounts", lambda: [one, *totals()])
+        return [problem.mean_of(pairs) - float(amount / volume) for pairs, amount in zip(linked, amounts, strict=True)]
+
     def _harmonic_inverse_temperature(self) -> np.ndarray:
         held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
         levels = {h.tag: 1.0 / float(h.constant.value) for h in held}
@@ -208,6 +231,27 @@ class FirstGuess:
             # phi is zero as yet
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
+
+    def _log_depletion(self, a: int) -> np.ndarray | float:
+        """Return by what reactions that use a species up lower its potential, at all nodes."""
+        discrete, problem, name = self.discrete, self.problem, self.problem.names[a]
+        rates = depletion_rates(problem, name)
+        claimed, unknown = discrete.constraints.claimed, discrete.mu[a]
+        tags = [tag for tag, held in claimed if held == unknown]
+        if not rates or not tags:
+            return 0.0
+        parameters, space = discrete.parameters, self.scalar_space
+        numbers = parameters.of_term(("depletion", name))
+        taken = sum(numbers.number(rate) * (parameters.reacting_cells[number] or 1.0) for number, rate in rates.items())
+        u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+        form = (
+            parameters.local_diffusivities[a] * ufl.inner(ufl.grad(u), ufl.grad(v)) + taken * u * v
+        ) * discrete.integration.dx
+        nodes = [discrete.layout.nodes_of(claimed[tag, unknown]) for tag in tags]
+        extension = _HarmonicExtension(discrete.integration.form(form).now, space, nodes)
+        left = extension.of([1.0] * len(tags))
+        extension.close()
+        return np.log(np.clip(left, EMPTY, 1.0))
 
     def _mean_exchanged(self, species: str) -> float:
         """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""
@@ -423,6 +467,7 @@ class _NonlinearPoisson:
         eta = law.eta(mu, parameters.charges, self.potential, beta, parameters.law, parameters.partition)
         rho = law.free_energy.densities(eta)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
+        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
         self.conditions = _scalar_conditions(discrete, space, POTENTIAL)
@@ -431,6 +476,8 @@ class _NonlinearPoisson:
         self.increment = self.matrix.createVecRight()
         self.residual = la.vector(space.dofmap.index_map, 1)
         self.solver = scalar_solver(self.matrix, "poisson_")
+        charged = discrete.problem.charges != 0.0
+        self.is_ion_free = discrete.is_absent[:, charged].all(axis=1) & charged.any()
 
     @property
     def largest_charge(self) -> float:
@@ -447,8 +494,12 @@ class _NonlinearPoisson:
         for thing in (self.solver, self.matrix, self.right, self.increment):
             thing.destroy()
 
-    def solve(self, tolerance: float = POISSON_TOLERANCE) -> bool:
-        """Write the potential into the unknown if the iteration converges; otherwise leave it as it was."""
+    def solve(self, with_amounts: bool = False, tolerance: float = POISSON_TOLERANCE) -> bool:
+        """Write the potential into the unknown if the iteration converges; otherwise leave it as it was.
+
+        with_amounts
+            Shift ``mu`` of closed species too, so that their amounts are right.
+        """
         discrete, potential = self.discrete, self.potential
         of_unknown = discrete.layout.split(discrete.values)[POTENTIAL]
         self.frozen.x.array[:] = discrete.values
@@ -456,34 +507,48 @@ class _NonlinearPoisson:
         for condition in self.conditions:
             condition.set(potential.x.array)
         for _ in range(POISSON_STEPS):
-            step = self._newton_step()
-            potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
-            largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(step))
+            step, of_scalars = self._newton_step(with_amounts)
+            # where there are no ions the equation is linear
+            potential.x.array[:] += np.where(self.is_ion_free, step, self._damped(step))
+            self.border.move(self._damped(of_scalars))
+            largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(np.append(step, of_scalars)))
             if not np.isfinite(largest):
-                return False
+                break
             if largest < tolerance:
+                discrete.values[:] = self.frozen.x.array
                 of_unknown[:] = potential.x.array
-                return True
-        return False
+                break
+        follow_potentials(discrete)
+        return largest < tolerance
 
-    def _newton_step(self) -> np.ndarray:
-        """Return the Newton step at every node, owned and ghost; NaN where the linear solver failed."""
+    def _damped(self, step: np.ndarray) -> np.ndarray:
+        return damped_both_ways(self.largest_charge * step) / self.largest_charge
+
+    def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
         self.matrix.zeroEntries()
         fem_petsc.assemble_matrix(self.matrix, self.jacobian_form.now, bcs=self.conditions)
         self.matrix.assemble()
         self.residual.array[:] = 0.0
         self.residual_form.add_to(self.residual.array)
         self.residual.scatter_reverse(la.InsertMode.add)
-        for condition in self.conditions:
-            self.residual.array[condition.dof_indices()[0]] = 0.0
         owned = self.right.getLocalSize()
-        self.right.array_w[:] = -self.residual.array[:owned]
+        fixed = -self._solved(self.residual.array[:owned])
+        self.step.x.array[:owned], of_scalars = self.border.correct(fixed, self._solved, with_amounts)
+        self.step.x.scatter_forward()
+        return self.step.x.array, of_scalars
+
+    def _solved(self, right: np.ndarray) -> np.ndarray:
+        """Solve with the matrix for a right-hand side at the owned nodes, taken as 0 where the potential is held."""
+        owned = self.right.getLocalSize()
+        self.right.array_w[:] = right
+        for condition in self.conditions:
+            nodes = condition.dof_indices()[0]
+            self.right.array_w[nodes[nodes < owned]] = 0.0
         with refusals_as_usage_errors():
             self.solver.solve(self.right, self.increment)
         failed = self.solver.getConvergedReason() < 0
-        self.step.x.array[:owned] = np.nan if failed else self.increment.array_r
-        self.step.x.scatter_forward()
-        return self.step.x.array
+        return np.full(owned, np.nan) if failed else self.increment.array_r.copy()
 
 
 def damped_both_ways(step: np.ndarray) -> np.ndarray:

@@ -12,7 +12,9 @@ from typing import Self
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.boundaries import Exchange, PrescribedFlux
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -32,7 +34,11 @@ CONSERVED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
 SLOWER, LEAST_STORAGE_RATE = 0.1, 1e-9
 """From round to round: layers without vacancies take long to let particles through."""
+STORAGE_RATE_AT_REST = 1e-2
+"""The same where nothing flows: the first guess has the amounts already, and depleted species need not be resolved."""
 CONSERVED_ROUNDS = 12
+AMOUNTS_KEPT = 1e-13
+"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round."""
 LONG_DEBYE_LENGTH = 0.3
 """Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
@@ -176,6 +182,7 @@ class SteadySolver:
     def _continue(self) -> bool:
         discrete, unknown = self.discrete, self.discrete.values
         before = unknown.copy()
+        follow_potentials(discrete)
         discrete.impose_dirichlet_values()
         if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
             self.guess.solve_poisson()
@@ -222,17 +229,22 @@ class SteadySolver:
         """Newton at the load parameter in force; repeated until storage terms have no effect left."""
         discrete = self.discrete
         start = discrete.values.copy()
-        for number in range(CONSERVED_ROUNDS if discrete.problem.conserved else 1):
+        closed = bool(discrete.problem.combinations)
+        slower = 1.0
+        for rounds_left in reversed(range(CONSERVED_ROUNDS if closed else 1)):
             before = discrete.values.copy()
-            self._store_amounts(max(CONSERVED_STORAGE_RATE * SLOWER**number, LEAST_STORAGE_RATE))
+            self._store_amounts(slower)
             result = self._newton_with_fallback(limiter)
             self.report.newton_iterations += result.iterations
             self.report.linear_iterations += result.linear_iterations
             if not result.converged:
                 discrete.values[:] = start
                 return result
-            if not discrete.problem.conserved or self._change(before) < self.settings.tolerance:
+            has_settled = not closed or self._change(before) < self.settings.tolerance
+            if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
                 return result
+            # the first round has moved the guess
+            slower *= 1.0 if has_settled or rounds_left == CONSERVED_ROUNDS - 1 else SLOWER
         discrete.values[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
 
@@ -264,15 +276,31 @@ class SteadySolver:
         share = needed / comm.size
         return share <= available_per_rank(comm, share)
 
-    def _store_amounts(self, rate: float) -> None:
+    def _store_amounts(self, slower: float) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
         discrete = self.discrete
-        if not discrete.problem.conserved:
+        if not discrete.problem.combinations:
             return
+        usual = STORAGE_RATE_AT_REST if self._is_at_rest() else CONSERVED_STORAGE_RATE
+        rate = max(slower * usual, LEAST_STORAGE_RATE)
         discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
+        for shift, lack in zip(discrete.parameters.reference_shift, self.guess.linked_lacks(), strict=True):
+            shift.value = lack
+
+    def _amounts_are_kept(self) -> bool:
+        ratios = self.guess.amount_ratios() if self.discrete.problem.conserved else {}
+        return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
+
+    def _is_at_rest(self) -> bool:
+        """Whether no boundary lets anything flow, and no field or temperature drives it."""
+        problem = self.discrete.problem
+        currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
+        fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
+        driven = currents or fluxes or problem.fields or problem.law.thermal or problem.reactions
+        return not (driven or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:
         now = self.discrete.values
@@ -297,7 +325,9 @@ class SteadySolver:
 
     def _relax(self) -> bool:
         """Go towards the steady state in time, from one first guess after the other."""
-        if self._size.dimension > 1:
+        problem = self.discrete.problem
+        if problem.domain.dimension > 1 or problem.reactions or any(b.given_total for b in problem.boundaries):
+            # many steps, each of them dear above one dimension; what reacts, or is found as a scalar, has other storage
             return False
         self.discrete.set_load_parameter(1.0)
         for start in self._starts():
@@ -391,6 +421,7 @@ class SteadySolver:
         if len(known) == 2:
             earlier, previous = known[0]
             unknown[:] += (solution - previous) * (target - at) / (at - earlier)
+        follow_potentials(self.discrete)
         self.discrete.impose_dirichlet_values()
         if self.discrete.problem.coupled:
             self.guess.solve_poisson()
@@ -404,6 +435,7 @@ class SteadySolver:
             self.report.load_parameter, state = known[-1]
             self.discrete.values[:] = state
             self.discrete.set_load_parameter(self.report.load_parameter)
+            follow_potentials(self.discrete)
             found = f"the last good state is at {self.report.load_parameter:.4g} of the driving forces"
         else:
             found = "not even at a small part of the driving forces"

@@ -396,7 +396,8 @@ def _point(solution: Solution, boundary: str, potential: float, tangents: Tangen
             name: -z * steady.totals.flux[boundary][name] * current if steady.totals.passes(name) else 0.0
             for name, z in charges_of.items()
         },
-        steady.totals.charge[boundary] * charge,
+        # without Poisson none is known
+        steady.totals.charge.get(boundary, 0.0) * charge,
         {name: float(-slope * current / scales.potential) for name, slope in slopes.items()},
         float(charges[tag] * charge / scales.potential),
         solution.report.newton_iterations,

@@ -15,6 +15,7 @@ from pnp_exclusion.case.boundary_tables import KINDS
 from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.law_tables import TABLES, Model
+from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.tables import CaseTables, GivenMesh, Interval, Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
@@ -34,6 +35,7 @@ NUMBERS: dict[str, frozenset[str]] = {
     "domain": frozenset(Interval.numbers),
     "regions": frozenset(Region.numbers),
     "boundaries": frozenset(key for kind in KINDS for key in kind.numbers),
+    "reactions": frozenset(Reaction.numbers),
 }
 """Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
 PARAMETERS = frozenset(key for table in TABLES.values() for key in table.parameters)
