@@ -20,7 +20,7 @@ type Array = NDArray[np.float64]
 
 STEPS = 40
 STEP = 1e-7
-"""kT, of the last step, relative to one plus the largest potential."""
+"""kT, of the last step, relative to one plus the largest electric potential; of a species times its density."""
 LEAST_MOBILITY = 1e-14
 
 
@@ -197,8 +197,11 @@ class _Volumes:
                 return None
             if not np.isfinite(step).all():
                 return None
-            values += np.clip(step, -2.0, 2.0)
-            # what the potentials of species are where there is nothing of them says nothing
-            if np.abs(step).max() < STEP * (1.0 + np.abs(values).max()):
+            # what the potential of a species is where there is nothing of it is rounding, and says nothing
+            rho = self.densities(values)[1:]
+            step = np.clip(step, -2.0, 2.0)
+            values += step
+            moved = np.max(rho * np.abs(step[:-1]) / rho.max(axis=1, keepdims=True))
+            if max(moved, np.abs(step[-1]).max()) < STEP * (1.0 + np.abs(values[-1]).max()):
                 return values
         return None
