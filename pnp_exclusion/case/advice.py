@@ -51,7 +51,7 @@ def _charged_reservoirs(setup: Setup) -> Iterator[str]:
 def _unscreened_charge(setup: Setup) -> Iterator[str]:
     """A wall's charge for which there is no room in the domain for counter-ions, even close-packed ones."""
     problem = setup.problem
-    if not problem.coupled or not problem.law.crowded or problem.cross_section is not None:
+    if not problem.coupled or not problem.law.crowded or problem.cross_section is not None or problem.excludes_any:
         return
     low, high = problem.domain.bounding_box()
     volume = float(np.prod((high - low)[: problem.domain.dimension]))
@@ -59,9 +59,9 @@ def _unscreened_charge(setup: Setup) -> Iterator[str]:
         charge = getattr(boundary, "charge", None)
         if not charge:
             continue
-        facets = problem.domain.boundary_facets[boundary.where]
+        facets, _ = cells_at(problem.domain, problem.domain.boundary_facets[boundary.where])
         area = problem.domain.comm.allreduce(float(problem.facet_areas(facets).sum()), op=MPI.SUM)
-        packed = max((-np.sign(charge) * one.charge_per_volume for one in problem.species), default=0.0)
+        packed = max((-np.sign(charge) * one.charge / one.volume for one in problem.species), default=0.0)
         needed = abs(charge) * area / packed if packed > 0.0 else np.inf
         if needed > volume:
             counter = "there are no counter-ions" if packed <= 0.0 else f"{needed / volume:.3g} times the domain"
