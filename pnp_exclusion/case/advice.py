@@ -33,6 +33,7 @@ def advice(setup: Setup) -> list[str]:
         *meeting_with_a_jump(setup),
         *_charged_reservoirs(setup),
         *_packing(setup),
+        *_unscreened_charge(setup),
         *_unresolved(setup),
         *mesh_advice(setup),
     ]
@@ -45,6 +46,27 @@ def _charged_reservoirs(setup: Setup) -> Iterator[str]:
                 f'boundary "{where}": the charge of its ions ({_concentration(setup, mobile)}) does not balance '
                 f"the fixed charge beside it ({_concentration(setup, fixed)}); a diffuse layer will form there"
             )
+
+
+def _unscreened_charge(setup: Setup) -> Iterator[str]:
+    """A wall's charge for which there is no room in the domain for counter-ions, even close-packed ones."""
+    problem = setup.problem
+    if not problem.coupled or not problem.law.crowded or problem.cross_section is not None or problem.excludes_any:
+        return
+    low, high = problem.domain.bounding_box()
+    volume = float(np.prod((high - low)[: problem.domain.dimension]))
+    for boundary in problem.boundaries:
+        charge = getattr(boundary, "charge", None)
+        if not charge:
+            continue
+        facets, _ = cells_at(problem.domain, problem.domain.boundary_facets[boundary.where])
+        area = problem.domain.comm.allreduce(float(problem.facet_areas(facets).sum()), op=MPI.SUM)
+        packed = max((-np.sign(charge) * one.charge / one.volume for one in problem.species), default=0.0)
+        needed = abs(charge) * area / packed if packed > 0.0 else np.inf
+        if needed > volume:
+            counter = "there are no counter-ions" if packed <= 0.0 else f"{needed / volume:.3g} times the domain"
+            what = counter if packed <= 0.0 else f"close-packed counter-ions would fill {counter}"
+            yield f'boundary "{boundary.where}": its surface charge cannot be screened in the domain: {what}'
 
 
 def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:

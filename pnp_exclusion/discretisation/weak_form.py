@@ -12,10 +12,10 @@ so never leave the simplex:
 Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
 takes its potential energy ``z_a phi`` with it, so that the heat of an electric current needs no source.
 
-The first term, of rate ``s``, is that of the species whose amounts are conserved; it vanishes in a steady state. Those
-that reactions turn into each other share one for every combination that these conserve, in the equation of one species.
-Reactions are in ``R_a``, and those at electrodes in ``g_a``. All integrals carry the weight of
-`pnp_exclusion.discretisation.integration`.
+The first term, of rate ``s``, is that of the species whose amounts are conserved, or of all on the way to a steady
+state in time; it vanishes there. Those that reactions turn into each other share one for every combination that these
+conserve, in the equation of one species. Reactions are in ``R_a``, and those at electrodes in ``g_a``. All integrals
+carry the weight of `pnp_exclusion.discretisation.integration`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,8 @@ class WeakForm:
         Measures over cells and boundaries.
     parameters
         The numbers of the problem.
+    stored
+        Species, and energy, that have a storage term.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class WeakForm:
         reference: fem.Function,
         integration: Integration,
         parameters: Parameters,
+        stored: Sequence[str],
     ) -> None:
         self._problem = problem
         self._layout = layout
@@ -117,9 +120,9 @@ class WeakForm:
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
-        stored = self.fields_of(reference)
-        self.balance = self.storage(self.fields, stored, test, problem.conserved)
-        self.balance += self._linked_storage(self.fields, stored, test)
+        earlier = self.fields_of(reference)
+        self.balance = self.storage(self.fields, earlier, test, stored)
+        self.balance += self._linked_storage(self.fields, earlier, test)
         """The residual without what holds densities weakly."""
         for name in problem.quantities:
             self.balance += self._conservation(name, test[unknown_of(name)])

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
@@ -44,11 +45,22 @@ POISSON_STEPS = 60
 POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
-"""Of the largest density: what harmonic ones are credited with near a sink."""
+"""Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
+LEVEL_ROUNDS = 60
+"""Of shifting constant ``mu``."""
+LEVEL_PROGRESS, IDLE_ROUNDS = 0.7, 5
+"""Slopes are taken anew after so many rounds without an excess that is so many times the least before."""
+LEVEL_DIFFERENCE = 0.05
+"""kT, by which slopes are taken, with Poisson's equation to `FINE_TOLERANCE`."""
+FINE_TOLERANCE = 1e-6
+FULL = 1e-3
+"""Vacancies that are none."""
+LEVEL_TOLERANCE = 1e-2
+"""Relative, of amounts and contents: what is left is Newton's work."""
+LARGEST_SHIFT = 3.0
+"""kT, in one round."""
 EMPTY = 1e-16
 """Of a species that reactions use up: what is left of it far from where it is supplied."""
-AMOUNT_ROUNDS = 30
-"""Rounds of shifting the level of closed species; what is left is Newton's work."""
 
 
 class FirstGuess:
@@ -88,7 +100,7 @@ class FirstGuess:
                 self._make_electroneutral()
             discrete.impose_dirichlet_values()
             self.solve_poisson()
-        self.restore_amounts()
+        self.restore_levels()
         discrete.impose_dirichlet_values()
 
     def solve_poisson(self) -> bool:
@@ -108,19 +120,78 @@ class FirstGuess:
     def _problems(self) -> list[_NonlinearPoisson | _HarmonicExtension]:
         return [*self._extensions.values(), *([self._poisson] if self._poisson is not None else [])]
 
-    def restore_amounts(self) -> None:
-        """Shift ``mu`` of closed species until their amounts are right, the potential following."""
-        if not self.problem.conserved or (self._poisson is not None and self._poisson.solve(with_amounts=True)):
-            return
-        unknowns = self.discrete.layout.split(self.discrete.values)
-        for _ in range(AMOUNT_ROUNDS):
-            ratios = self.amount_ratios()
-            if all(abs(ratio - 1.0) < 1e-2 for ratio in ratios.values()):
+    def restore_levels(self) -> None:
+        """Shift constant ``mu`` until closed species have their amounts, and others their contents at the one boundary
+        that holds them; the potential follows.
+
+        Closed ones together with Poisson's equation, if that converges; what is left by Broyden's method, from a state
+        in which each amount follows its own ``mu`` alone, and where that makes no progress, with slopes taken by
+        differences.
+        """
+        if self.problem.conserved and self._poisson is not None:
+            self._poisson.solve(with_amounts=True)
+        excesses = self._excesses()
+        answers, least, idle = -np.eye(len(excesses)), np.inf, 0
+        for _ in range(LEVEL_ROUNDS):
+            now = np.array(list(excesses.values()))
+            largest = np.abs(now).max(initial=0.0)
+            if largest < LEVEL_TOLERANCE:
                 return
-            for name, ratio in ratios.items():
-                unknowns[electrochemical_potential(name)] -= np.log(ratio)
-            if self.problem.coupled:
-                self.solve_poisson()
+            least, idle = (largest, 0) if largest < LEVEL_PROGRESS * least else (least, idle + 1)
+            if idle == IDLE_ROUNDS:
+                answers, idle = -np.linalg.pinv(self._slopes(list(excesses), now), rcond=1e-8), 0
+            shifts = np.clip(answers @ now, -LARGEST_SHIFT, LARGEST_SHIFT)
+            self._shift(dict(zip(excesses, shifts, strict=True)), FINE_TOLERANCE)
+            excesses = self._excesses()
+            answered = answers @ (np.array(list(excesses.values())) - now)
+            along = shifts @ answered
+            if abs(along) > 1e-3 * (shifts @ shifts):
+                answers += np.outer(-shifts - answered, shifts @ answers) / along
+
+    def reached_in_full_lattice(self) -> dict[str, float]:
+        """Return the share of what must be there of every species with a constant ``mu``, if `fill` has filled the
+        lattice without having enough of any."""
+        excesses = self._excesses()
+        if not self.problem.law.crowded or len(excesses) < self.species:
+            return {}
+        vacancies = 1.0 - self.discrete.nodal_values().rho.sum(axis=0)
+        is_full = largest_over_ranks(self.problem.domain.comm, vacancies) < FULL
+        if not is_full or not all(excess < -LEVEL_TOLERANCE for excess in excesses.values()):
+            return {}
+        return {name: float(np.exp(excess)) for name, excess in excesses.items()}
+
+    def _slopes(self, names: Sequence[str], now: np.ndarray) -> np.ndarray:
+        """Return the slopes of excesses by constant ``mu``, by differences: a solution of Poisson's equation each."""
+        values = self.discrete.values.copy()
+        slopes = np.zeros((len(names), len(names)))
+        for column, name in enumerate(names):
+            self._shift({name: LEVEL_DIFFERENCE}, FINE_TOLERANCE)
+            slopes[:, column] = (np.array(list(self._excesses().values())) - now) / LEVEL_DIFFERENCE
+            self.discrete.values[:] = values
+        return slopes
+
+    def _shift(self, shifts: Mapping[str, float], tolerance: float) -> None:
+        unknowns = self.discrete.layout.split(self.discrete.values)
+        for name, shift in shifts.items():
+            unknowns[electrochemical_potential(name)] += shift
+        if self._poisson is not None:
+            self._poisson.solve(tolerance=tolerance)
+
+    def _excesses(self) -> dict[str, float]:
+        """Return the logarithm of what there is of every species with a constant ``mu`` over what there must be."""
+        excesses = {name: float(np.log(ratio)) for name, ratio in self.amount_ratios().items()}
+        weakly = weakly_imposed(self.problem)
+        for tag, name, held in weakly:
+            if self.problem.names.index(name) in self.passing or sum(other == name for _, other, _ in weakly) > 1:
+                continue
+            nodes = self.discrete.constraints.nodes_on(self.problem.boundaries[tag].where)
+            own = nodes[nodes < self.discrete.space.dofmap.index_map.size_local]
+            at_nodes = self.discrete.layout.at_nodes(self.discrete.values)[own]
+            there = self.discrete.contents(at_nodes)[self.problem.names.index(name)]
+            comm = self.problem.domain.comm
+            total = comm.allreduce(float(np.log(np.maximum(there, 1e-300) / held).sum()), op=MPI.SUM)
+            excesses[name] = total / comm.allreduce(len(own), op=MPI.SUM)
+        return excesses
 
     def amount_ratios(self) -> dict[str, float]:
         """Return the amount of every closed species relative to what it must be."""
@@ -421,7 +492,7 @@ class _NonlinearPoisson:
         for thing in (self.solver, self.matrix, self.right, self.increment):
             thing.destroy()
 
-    def solve(self, with_amounts: bool = False) -> bool:
+    def solve(self, with_amounts: bool = False, tolerance: float = POISSON_TOLERANCE) -> bool:
         """Write the potential into the unknown if the iteration converges; otherwise leave it as it was.
 
         with_amounts
@@ -446,12 +517,12 @@ class _NonlinearPoisson:
             potential.x.array[:] += step if is_bounded else np.where(self.is_ion_free, step, self._damped(step))
             self.border.move(self._damped(of_scalars))
             earlier = largest
-            if largest < POISSON_TOLERANCE:
+            if largest < tolerance:
                 discrete.values[:] = self.frozen.x.array
                 of_unknown[:] = potential.x.array
                 break
         follow_potentials(discrete)
-        return largest < POISSON_TOLERANCE
+        return largest < tolerance
 
     def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
