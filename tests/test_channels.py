@@ -135,6 +135,7 @@ def test_channel_in_units_carries_amperes_on_any_ranks(tmp_path):
         ({"area": "exp(1, x)"}, "exp takes 1 value, not 2"),
         ({"area": "gamma(x)"}, 'it has no function "gamma"'),
         ({"area": "x + t"}, 'it has no variable "t"; there is x, pi'),
+        ({"area": "1 + t"}, 'it has no variable "t"; there is x, pi'),
         ({"area": "1 +* x"}, "it is not arithmetic"),
         ({"area": "pi"}, "must be a plain number"),
         ({"area": [1.0]}, "must be a plain number"),

@@ -14,6 +14,7 @@ from dolfinx import mesh as dmesh
 from scipy.constants import physical_constants
 
 import pnp_exclusion as pnp
+from pnp_exclusion.output.report import run_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::pnp_exclusion.SolutionWarning")
 FARADAY = physical_constants["Faraday constant"][0]
@@ -56,6 +57,7 @@ def test_floating_electrode_of_a_charge_is_a_wall_of_it_and_a_stern_layer_adds_i
     stern = {"kind": "floating", "total_charge": charge, "stern": {"capacitance": 0.1}}
     behind = pnp.solve(between(stern, law))
     assert found(behind) == pytest.approx(at_wall + charge / 0.1, rel=1e-9)
+    assert any(line.split() == ["right", f"{found(behind):.6g}"] for line in run_table(behind))
     assert floating.report.newton_iterations <= 8
     assert behind.report.newton_iterations <= 8
 

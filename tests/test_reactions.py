@@ -529,6 +529,7 @@ WRONG = {
     "negative": (VOLUME, {"forward": -1.0}, "forward must be positive"),
     "no rate": (VOLUME, {"forward": None}, "the rate constant forward is missing"),
     "nowhere": (VOLUME, {"where": "pose"}, '"pose" is neither a region nor a boundary; did you mean "pore"?'),
+    "nowhere near": (VOLUME, {"where": "zzz"}, 'nor a boundary; there is "pore", "left", "right"'),
     "kinetics without electrons": (VOLUME, {"butler_volmer": {"k0": 1.0}}, "butler_volmer is for a reaction with"),
     "mass action of electrons": (ELECTRODES, {"forward": 1.0}, "electrons pass at rates that follow the potential"),
     "two kinetics": (ELECTRODES, {"linear": {"k0": 1.0}}, "give butler_volmer, marcus or linear"),

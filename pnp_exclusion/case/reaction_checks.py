@@ -75,7 +75,8 @@ def _check_place(draft: Draft, where: str, reaction: Reaction) -> None:
         elif draft.all_boundaries_read and not isinstance(electrode, Electrode):
             draft.refuse(where, f'electrons react at an electrode; make [[boundaries]] "{place}" a kind = "electrode"')
     elif place is not None and place not in regions and place not in sides:
-        draft.refuse(where, f'"{place}" is neither a region nor a boundary; {nearest(place, [*regions, *sides])}')
+        places = list(dict.fromkeys([*regions, *sides]))
+        draft.refuse(where, f'"{place}" is neither a region nor a boundary; {nearest(place, places)}')
     elif place is not None and place in regions and place in sides:
         draft.refuse(where, f'"{place}" is both a region and a boundary; give the region another name')
     elif mistake := unit_mistake(reaction, place in sides):

@@ -205,7 +205,7 @@ def _formula(text: str) -> str:
     return text
 
 
-AREA_OF_X = re.compile(r"\bx\b")
+AREA_OF_X = re.compile(r"\bx\b|\(|[^eE]\+")
 """What a text has in it that is a formula and not a number with a unit."""
 
 

@@ -39,6 +39,9 @@ def run_table(solution: Solution) -> list[str]:
             for name, one in summary["reactions"].items()
         ]
         lines += columns([["where", "reaction", "rate", ""], *rows])
+    if "found_potential" in summary:
+        rows = [[where, f"{one['value']:.6g}", one["unit"]] for where, one in summary["found_potential"].items()]
+        lines += columns([["boundary", "potential found", ""], *rows])
     identity = summary["identity_residual"]
     checks = [f"balance {summary['balance']:.1e}"] + ([f"identity {identity:.1e}"] if identity is not None else [])
     lines.append(
