@@ -154,6 +154,13 @@ class WeakForm:
             form += parameters.storage_rate * stored * v * self._integration.dx
         return form
 
+    def contents_against(self, test: Mapping[str, Any]) -> ufl.Form:
+        """Return ``int rho_a v`` for all that is conserved: what is stored, of which a motion in time is the change."""
+        form = ufl.Form([])
+        for name, content in self.fields.contents.items():
+            form += content * test[unknown_of(name)] * self._integration.dx
+        return form
+
     def _conservation(self, name: str, test: Any) -> ufl.Form:
         form = -ufl.inner(self.fields.fluxes[name], ufl.grad(test)) * self._integration.dx
         if name in self._problem.sources:
