@@ -14,6 +14,7 @@ from pnp_exclusion.case.quantities import AVOGADRO, Quantity
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
+from pnp_exclusion.case.time_checks import check_motion
 from pnp_exclusion.errors import CaseError, LawError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups
 from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
@@ -49,12 +50,17 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_supply,
             _check_solver,
             _check_packing,
+            _check_motion,
         ):
             check(draft, draft.model)
     check_plans(raw, draft, check_tables, plain)
     if draft.mistakes:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     return draft
+
+
+def _check_motion(draft: Draft, model: Model) -> None:
+    check_motion(draft, model, _check_packing)
 
 
 def check_law(case: CaseTables, law: str) -> Model:
@@ -391,7 +397,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
             draft.refuse(where, f"no boundary supplies it, so its amount is not fixed; give {key} or a reservoir")
         if mean is not None and mean <= 0.0:
             draft.refuse(where, f"{key} must be positive")
-        if not supplied:
+        if not supplied and draft.time is None:
             _check_closed_fluxes(draft, name, where)
 
 

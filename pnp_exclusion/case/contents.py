@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from pnp_exclusion.case.boundary_tables import Boundary, Contents
 from pnp_exclusion.case.law_tables import Model
+from pnp_exclusion.case.tables import Species
+from pnp_exclusion.case.time_tables import Initial
 
 
 def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapping[str, float]:
@@ -22,3 +24,19 @@ def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapp
     eta = law.eta(mu, [0.0] * len(mu), None, None if temperature is None else 1.0 / temperature)
     rho = law.free_energy.densities(eta)[1:]
     return {name: float(x) for name, x in zip(species, rho, strict=True) if name in given}
+
+
+def contents_at_first(species: Species, initial: Initial | None, boundaries: Sequence[Boundary]) -> float | None:
+    """Return what there is of a species everywhere as a motion begins, in the units of the case: what is said, its
+    mean, or what all boundaries hold; None if these are silent, or differ."""
+    if initial is not None:
+        if species.name in initial.fraction:
+            return initial.fraction[species.name]
+        if species.name in initial.concentration:
+            return initial.concentration[species.name].value
+    if species.mean_fraction is not None:
+        return species.mean_fraction
+    if species.mean_concentration is not None:
+        return species.mean_concentration.value
+    held = {float(boundary.amounts[species.name]) for boundary in boundaries if species.name in boundary.amounts}
+    return held.pop() if len(held) == 1 else None

@@ -24,6 +24,7 @@ from pydantic import (
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
+from pnp_exclusion.case.courses import KINDS
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
@@ -32,9 +33,11 @@ from pnp_exclusion.case.quantities import (
     Diffusivity,
     FixedCharge,
     Force,
+    ForceInTime,
     Length,
     shown,
 )
+from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
@@ -43,6 +46,8 @@ DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 
 def _form(written: Any) -> str:
     """Which member of a union is meant, so that a mistake in it is told once."""
+    if isinstance(written, dict) and not KINDS.keys().isdisjoint(written):
+        return "<value>"
     if isinstance(written, dict | FieldTable):
         return "<table>"
     return "<list>" if isinstance(written, list | tuple) or np.ndim(written) else "<value>"
@@ -91,7 +96,7 @@ class Species(Table):
         Annotated[
             Annotated[FieldTable, Tag("<table>")]
             | Annotated[list[Force], Tag("<list>")]
-            | Annotated[Force, Tag("<value>")],
+            | Annotated[ForceInTime, Tag("<value>")],
             Discriminator(_form),
         ]
         | None
@@ -298,6 +303,8 @@ class CaseTables(Table):
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
+    time: Time | None = None
+    initial: Initial | None = None
     _path: Path = PrivateAttr(default_factory=lambda: Path("case"))
     _groups: MeshGroups | None = PrivateAttr(default=None)
 

@@ -186,13 +186,8 @@ class WeakForm:
                 form -= charge * test * self._integration.ds(tag)
         for number in range(len(self._problem.sheets)):
             tag = len(self._problem.boundaries) + number
-            form -= self._sheet_charge(number) * test * self._integration.ds(tag)
+            form -= self.sheet_charge(number) * test * self._integration.ds(tag)
         return form
-
-    def _sheet_charge(self, number: int) -> Any:
-        """Return the charge per area of a surface inside the domain."""
-        given = self._parameters.of_term(("sheet", number)).number(self._problem.sheets[number].charge)
-        return self._parameters.load_parameter * given
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
@@ -214,16 +209,29 @@ class WeakForm:
         state = LocalState(rho, potential, self._parameters.load_parameter, self._parameters.of_term(("charge", tag)))
         return self._problem.boundaries[tag].surface_charge(state)
 
+    def surface_energy(self, tag: int) -> Any | None:
+        """Return the free energy per area of the charge that a boundary carries, or None."""
+        numbers = self._parameters.of_term(("energy", tag))
+        state = LocalState(self.fields.rho, self.fields.potential, self._parameters.load_parameter, numbers)
+        return self._problem.boundaries[tag].surface_energy(state)
+
+    def sheet_charge(self, number: int) -> Any:
+        """Return the charge per area of a surface inside the domain."""
+        given = self._parameters.of_term(("sheet", number)).number(self._problem.sheets[number].charge)
+        return self._parameters.load_parameter * given
+
     def take_numbers(self, problem: Problem) -> None:
         """Give the terms of the boundaries the numbers of a problem that differs in nothing else."""
         self._problem = problem
         # writing a term again gives its constants their new values
         for tag in range(len(self._problem.boundaries)):
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
+            if self._parameters.has_term(("energy", tag)):
+                self.surface_energy(tag)
             for name in self._problem.quantities:
                 self.outward_flux(tag, name)
         for number in range(len(self._problem.sheets)):
-            self._sheet_charge(number)
+            self.sheet_charge(number)
         self._penalised_densities()
 
     def _penalised_densities(self) -> list[tuple[int, str, fem.Constant]]:

@@ -81,25 +81,30 @@ class BoundaryTotals:
         return self.gross(species) > DISTINCT * self.uncertainty(species)
 
 
-def boundary_totals(discrete: Discretisation, nodal: NodalValues) -> BoundaryTotals:
+def boundary_totals(discrete: Discretisation, nodal: NodalValues, stored: np.ndarray | None = None) -> BoundaryTotals:
     """Evaluate fluxes and charges of the solution in the unknown of a discretisation; collective.
 
     nodal
         Of the same solution.
+    stored
+        What is stored per time at every owned unknown; None in a steady state.
     """
     problem, weak_form = discrete.problem, discrete.weak_form
-    held = _sums_over_claimed(discrete, _balance(discrete))
+    balance = _balance(discrete)
+    if stored is not None:
+        balance[: len(stored)] += stored
+    held = sums_over_claimed(discrete, balance)
     flux: dict[str, dict[str, float]] = {}
     charge: dict[str, float] = {}
     rounding = _rounding(discrete, nodal)
     for tag, boundary in enumerate(problem.boundaries):
         flux[boundary.where] = {}
         for name in problem.quantities:
-            imposed = _integral(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
+            imposed = integral_over(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
             flux[boundary.where][name] = imposed - held.get((tag, unknown_of(name)), 0.0)
         if problem.coupled:
             natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
-            charge[boundary.where] = _integral(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
+            charge[boundary.where] = integral_over(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
     return BoundaryTotals(flux, charge, rounding)
 
 
@@ -165,7 +170,7 @@ def _balance(discrete: Discretisation) -> np.ndarray:
     return residual.array
 
 
-def _sums_over_claimed(discrete: Discretisation, at_nodes: np.ndarray) -> dict[tuple[int, str], float]:
+def sums_over_claimed(discrete: Discretisation, at_nodes: np.ndarray) -> dict[tuple[int, str], float]:
     """Return the sums over the nodes that every boundary holds of every unknown, over all ranks."""
     claimed = discrete.constraints.claimed
     owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
@@ -174,7 +179,7 @@ def _sums_over_claimed(discrete: Discretisation, at_nodes: np.ndarray) -> dict[t
     return dict(zip(claimed, sums.tolist(), strict=True))
 
 
-def _integral(discrete: Discretisation, tag: int, what: str, density: Callable[[], Any | None]) -> float:
+def integral_over(discrete: Discretisation, tag: int, what: str, density: Callable[[], Any | None]) -> float:
     """Integrate over a boundary; zero where there is nothing to integrate."""
 
     def form() -> CellwiseForm | None:

@@ -93,6 +93,11 @@ class BoundaryCondition:
         """The charge per area on the boundary, ``lambda^2 eps dphi/dn``, or None."""
         return None
 
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        """What the charge of `surface_charge` adds to the free energy per area, whose derivative by the potential it
+        is; None if there is no such charge, or no such energy."""
+        return None
+
 
 @dataclass(frozen=True)
 class Wall(BoundaryCondition):
@@ -103,6 +108,10 @@ class Wall(BoundaryCondition):
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
         return _given_charge(self.charge, state)
+
+    @override
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        return _energy_of_given_charge(self.charge, state)
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,10 @@ class RegulatedWall(BoundaryCondition):
 
 def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:
     return None if charge is None else state.load_parameter * state.number(charge)
+
+
+def _energy_of_given_charge(charge: float | None, state: BoundaryState) -> Any | None:
+    return None if charge is None else state.load_parameter * state.number(charge) * state.potential
 
 
 @dataclass(frozen=True)
@@ -208,6 +221,14 @@ class Electrode(BoundaryCondition):
         drop = state.load_parameter * state.number(self.potential) - state.potential
         return state.number(self.stern_capacitance) * drop
 
+    @override
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        charge = self.surface_charge(state)
+        if charge is None:
+            return None
+        drop = state.load_parameter * state.number(self.potential or 0.0) - state.potential
+        return -0.5 * charge * drop
+
 
 @dataclass(frozen=True)
 class Exchange(BoundaryCondition):
@@ -264,3 +285,7 @@ class PrescribedFlux(BoundaryCondition):
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
         return _given_charge(self.charge, state)
+
+    @override
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        return _energy_of_given_charge(self.charge, state)

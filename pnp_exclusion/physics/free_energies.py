@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Protocol, override
+from typing import Protocol, override, runtime_checkable
 
 import numpy as np
 
 from pnp_exclusion.errors import LawError
-from pnp_exclusion.physics.expressions import Value, exp, maximum
+from pnp_exclusion.physics.expressions import Value, exp, log, maximum
 
 
 class FreeEnergy(Protocol):
@@ -24,6 +24,15 @@ class FreeEnergy(Protocol):
 
     def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
         """Return the ``N`` values of ``eta`` of a state with the ``N`` densities ``rho``."""
+        ...
+
+
+@runtime_checkable
+class HasPressure(Protocol):
+    """A free energy of which the pressure is known, and so its value."""
+
+    def pressure(self, eta: Sequence[Value]) -> Value:
+        """Return ``Pi = sum_a rho_a eta_a - f``, in kT a site."""
         ...
 
 
@@ -46,6 +55,11 @@ class LatticeGas(FreeEnergy):
         vacancy = 1.0 - sum(rho)
         return [float(np.log(rho_a) - np.log(vacancy)) for rho_a in rho]
 
+    def pressure(self, eta: Sequence[Value]) -> Value:
+        """Return ``-log rho_0``."""
+        largest = reduce(maximum, eta, 0.0)
+        return largest + log(sum((exp(eta_a - largest) for eta_a in eta), start=exp(-largest)))
+
 
 class IdealGas(FreeEnergy):
     """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
@@ -57,6 +71,10 @@ class IdealGas(FreeEnergy):
     @override
     def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
         return [float(np.log(rho_a)) for rho_a in rho]
+
+    def pressure(self, eta: Sequence[Value]) -> Value:
+        """Return ``sum_a rho_a``."""
+        return sum((exp(eta_a) for eta_a in eta), start=0.0)
 
 
 def require_free_energy(name: str, free_energy: FreeEnergy, eta: np.ndarray) -> None:

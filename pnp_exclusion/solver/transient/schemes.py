@@ -3,7 +3,7 @@
 The unknowns of a step are states ``U_j`` at a few moments ``t + c_j dt``, between which potentials are polynomials of
 time; the equations ask for the conserved densities themselves, never for the chain rule:
 
-    sum_q [ a_iq S(U(s_q)) + dt b_iq F(U(s_q)) ] - d_i S_n = 0 ,    sum_q p_iq P(U(s_q)) = 0 ,    U(s_q) = sum_j l_qj U_j
+    sum_q [ a_iq S(U_q) + dt b_iq F(U_q) ] - d_i S_n = 0 ,    sum_q p_iq P(U_q) = 0 ,    U_q = U(s_q) = sum_j l_qj U_j
 
 with ``S`` what is stored, ``F`` what flows out, ``P`` Poisson's equation and ``S_n`` what was stored when the step
 began. Implicit Euler, the two-stage Radau IIA method and the discontinuous Galerkin method of degree 1 are three sets

@@ -113,8 +113,11 @@ class Step:
         In units of the tolerance.
     change
         The largest of any unknown, relative to ``1 + |unknown|``.
-    show
-        Writes the state at one of the points, with the numbers of its time, into the discretisation.
+    is_first
+        Whether it is the first one of all, or after a jump of the numbers.
+    show, show_begin, take_numbers
+        Write the state at one of the points, or at the beginning, with the numbers of its time, into the
+        discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
     """
 
     time: float
@@ -125,7 +128,10 @@ class Step:
     end: np.ndarray
     error: float
     change: float
+    is_first: bool
     show: Callable[[int], None]
+    show_begin: Callable[[], None]
+    take_numbers: Callable[[float], None]
 
 
 @dataclass
@@ -223,7 +229,7 @@ class TransientSolver:
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
         time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
         least = SMALLEST_STEP * min(end - begin, length)
-        self._past = None
+        self._past, is_first = None, True
         while time < end:
             target = next(t for t in landings if t > time)
             tried = self._length(time, length, target)
@@ -244,8 +250,9 @@ class TransientSolver:
             arrived = target if lands else time + tried
             moved = self._carry(scheme, tried, solved, stored)
             change = self._relative_change(values, solved.states[-1])
-            show = self._shower(time, tried, solved, scheme)
-            step = Step(arrived, tried, scheme, solved, stored, moved, error, change, show)
+            shows = self._shows(time, tried, solved, scheme, values)
+            step = Step(arrived, tried, scheme, solved, stored, moved, error, change, is_first, *shows)
+            is_first = False
             values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
             self._past = _Past(scheme, solved.states, tried)
             self.report.steps += 1
@@ -265,7 +272,7 @@ class TransientSolver:
                 # what is stored changes where densities are held only
                 stored = np.where(self._is_held(), equations.stored(), stored)
                 flowing = equations.flowing()
-                self._past = None
+                self._past, is_first = None, True
                 self.stages.forget()
                 if jumps and self.settings.fixed_step is None:
                     length = min(length, self._first_step(end - begin))
@@ -337,15 +344,24 @@ class TransientSolver:
         held[self.equations.held] = True
         return held
 
-    def _shower(self, time: float, length: float, solved: Solved, scheme: Scheme) -> Callable[[int], None]:
+    def _shows(
+        self, time: float, length: float, solved: Solved, scheme: Scheme, values: np.ndarray
+    ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[float], None]]:
         before = self._before_jump_at
 
-        def show(point: int) -> None:
+        def take_numbers(share: float) -> None:
             self._before_jump_at = before
-            self._numbers_at(time + scheme.points[point] * length)
+            self._numbers_at(time + share * length)
+
+        def show(point: int) -> None:
+            take_numbers(scheme.points[point])
             self.equations.show(solved.points[point])
 
-        return show
+        def show_begin() -> None:
+            take_numbers(0.0)
+            self.equations.show(values)
+
+        return show, show_begin, take_numbers
 
     # ---- errors ----
 
