@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
     from pnp_exclusion.case.tables import GivenMesh as Mesh
+    from pnp_exclusion.case.time_tables import Initial, Records, Time
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
     from pnp_exclusion.physics.laws import Law, register_law
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
+    from pnp_exclusion.solution.transient import TransientSolution, run
     from pnp_exclusion.studies.coupled.coupling import couple
     from pnp_exclusion.studies.curves import capacitance, iv
     from pnp_exclusion.studies.engine.engine import run_engine
@@ -64,6 +66,7 @@ __all__ = [
     "GasSettings",
     "Gmsh",
     "IdealGas",
+    "Initial",
     "Interval",
     "LatticeGas",
     "Law",
@@ -71,6 +74,7 @@ __all__ = [
     "Mesh",
     "Model",
     "Output",
+    "Records",
     "Rectangle",
     "Region",
     "Reservoir",
@@ -79,6 +83,8 @@ __all__ = [
     "Solver",
     "Species",
     "Stern",
+    "Time",
+    "TransientSolution",
     "UsageError",
     "Wall",
     "Workbench",
@@ -89,6 +95,7 @@ __all__ = [
     "make_case",
     "read_case",
     "register_law",
+    "run",
     "run_engine",
     "run_gas",
     "run_gas_engine",
@@ -107,6 +114,8 @@ _HOME = {
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
+    **dict.fromkeys(("Initial", "Records", "Time"), "case.time_tables"),
+    **dict.fromkeys(("TransientSolution", "run"), "solution.transient"),
     "Energy": "physics.energy",
     "GasSettings": "studies.gas.run.Settings",
     "Mesh": "case.tables.GivenMesh",

@@ -28,6 +28,10 @@ MOST_KINKS = 1_000_000
 """Of a periodic course: more are no use to anybody."""
 
 
+SAME_TIME = 1e-10
+"""Relative: times are computed from other units, and from periods."""
+
+
 class CourseError(ValueError):
     """What is wrong with a course, in words."""
 
@@ -68,17 +72,21 @@ class Course:
         return found
 
     def _within(self, time: float, before: bool) -> tuple[float, bool]:
-        """Return the time within the period, and whether all is over."""
-        if self.period is None or time < self.times[0]:
-            return time, False
-        number = math.floor((time - self.times[0]) / self.period * (1.0 + 1e-14))
-        since = max(time - number * self.period, self.times[0])
-        if abs(since - self.times[0]) <= 1e-12 * self.period:
-            since = float(self.times[0])
-            if before and number > 0:
-                # the end of the period before
-                return float(self.times[0]) + self.period, number > self.cycles
-        return since, number >= self.cycles
+        """Return the time within the period, and whether all is over; a time beside a knot is at the knot."""
+        since, over, first = time, False, float(self.times[0])
+        if self.period is not None and time > first:
+            number = math.floor((time - first) / self.period)
+            since = time - number * self.period
+            if self._are_one(since - first, self.period):
+                number, since = number + 1, since - self.period
+            if self._are_one(since, first) and before and number > 0:
+                number, since = number - 1, since + self.period
+            over = number >= self.cycles
+        nearest = float(self.times[np.argmin(np.abs(self.times - since))])
+        return (nearest if self._are_one(nearest, since) else since), over
+
+    def _are_one(self, one: float, other: float) -> bool:
+        return abs(one - other) <= SAME_TIME * max(abs(one), abs(other), self.period or 0.0)
 
     def kinks(self, end: float) -> Iterator[float]:
         """Yield the times up to one at which it is not smooth, perhaps more than once."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
+import numpy as np
+
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
@@ -65,8 +67,9 @@ class Solution:
         seconds: Mapping[str, float] | None = None,
         petsc_options: Mapping[str, str] | None = None,
         unused_petsc_options: list[str] | None = None,
+        stored: np.ndarray | None = None,
     ) -> None:
-        self.steady = SteadyState(setup, discretisation, report)
+        self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
         self.report = report
         self.converged = converged

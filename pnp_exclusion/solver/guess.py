@@ -65,7 +65,7 @@ class FirstGuess:
         values = np.zeros_like(discrete.layout.at_nodes(discrete.values))
         mu = discrete.layout.indices(discrete.mu)
         if INVERSE_TEMPERATURE in discrete.layout:
-            values[:, discrete.layout.index(INVERSE_TEMPERATURE)] = self._harmonic_inverse_temperature()
+            values[:, discrete.layout.index(INVERSE_TEMPERATURE)] = self.inverse_temperature()
         straight = self.passing if start == "densities" else []
         for a in set(range(self.species)) - set(straight):
             values[:, mu[a]] = self._harmonic(a, values)
@@ -118,7 +118,8 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
         return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
-    def _harmonic_inverse_temperature(self) -> np.ndarray:
+    def inverse_temperature(self) -> np.ndarray:
+        """Return ``beta`` of a temperature that is harmonic between the boundaries that hold one."""
         held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
         levels = {h.tag: 1.0 / float(h.constant.value) for h in held}
         temperatures = self._extended(levels, INVERSE_TEMPERATURE)

@@ -206,7 +206,10 @@ class TransientSolver:
     def make_consistent(self, time: float) -> None:
         """Take the numbers of a time, after a jump if there is one, and the potential that belongs to the densities."""
         self._before_jump_at = math.inf
+        values = self.discrete.values.copy()
         self._numbers_at(time)
+        # taking numbers writes held potentials, which would change the densities there
+        self.equations.show(values)
         self.discrete.unknown_changes()
         self._consistent.restore()
 
