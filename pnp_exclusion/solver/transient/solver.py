@@ -21,8 +21,9 @@ from pnp_exclusion.solver.transient.equations import Equations
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme
 from pnp_exclusion.solver.transient.stages import Effort, Solved, StageSolver
 
-OF_TOLERANCE = 1e-3
-"""What Newton's method may leave, of the tolerance of a step."""
+LEFT = 1e-8
+"""Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
+currents are differences of charges over short steps."""
 SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
 """Of the next step's length, against the last one's."""
 AFTER_FAILURE = 0.25
@@ -306,9 +307,7 @@ class TransientSolver:
     ) -> tuple[Solved, float, Scheme] | None:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
         for scheme in self._schemes():
-            solved = self.stages.solve(
-                scheme, time, length, stored, self._predict(scheme, time, length, values), self._newton_tolerance
-            )
+            solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
             if solved is not None:
                 if scheme is GALERKIN:
                     # where the other has failed once it fails again
@@ -319,10 +318,6 @@ class TransientSolver:
     def _schemes(self) -> list[Scheme]:
         every = [RADAU, GALERKIN, EULER]
         return every[every.index(self._scheme) :]
-
-    @property
-    def _newton_tolerance(self) -> float:
-        return OF_TOLERANCE * self.settings.tolerance
 
     def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
         """Return where the stages may be: the polynomial of the step before continued, or where it ended."""

@@ -32,9 +32,13 @@ OTHER_STEP = 0.3
 """The step has changed by so much of itself: the preconditioner of an earlier one is made anew."""
 JACOBIANS, ITERATIONS = 14, 40
 """Of one attempt, at most."""
-KRYLOV_TOLERANCE, KRYLOV_ITERATIONS = 1e-3, 60
-ROUNDING = 1e-11
-"""Relative to ``1 + |eta|``: a step below it is none."""
+KRYLOV_TOLERANCE, LAST_KRYLOV_TOLERANCE, KRYLOV_ITERATIONS = 1e-3, 1e-5, 60
+"""The second after a step of less than `NEAR`: currents are differences of charges over a step, which show it."""
+NEAR = 1e-4
+ROUNDING, STALLED = 1e-14, 1e-9
+"""Relative to ``1 + |eta|``: a step below the first is none; nor is one below the second that does not get smaller."""
+LEAST_MOVED = 1e-2
+"""A step that changes less asks for no more digits."""
 WANDERING = 6
 """Iterations without one that is 0.7 times the smallest before."""
 
@@ -121,7 +125,7 @@ class StageSolver:
         states
             ``(stages, unknowns)`` with ghosts: where to start from, held values in place.
         tolerance
-            Of the change of ``eta`` that is left, relative to ``1 + |eta|``.
+            Of the change of ``eta`` that is left, relative to what the step changes.
         """
         states = states.copy()
         start, last, smallest, wandering = states.copy(), np.inf, np.inf, 0
@@ -135,7 +139,8 @@ class StageSolver:
                     break
                 self._renew(scheme, time, step, solved)
                 jacobians += 1
-            change = self._newton_step(scheme, step, solved, begin)
+            krylov_tolerance = KRYLOV_TOLERANCE if last > NEAR else LAST_KRYLOV_TOLERANCE
+            change = self._newton_step(scheme, step, solved, begin, krylov_tolerance)
             if change is None:
                 if not kept:
                     break
@@ -153,10 +158,12 @@ class StageSolver:
                 continue
             states += change
             settled = self.equations.largest(change) < SETTLED_STEP
-            moved = self._relative(states, states - start)
-            enough = max(tolerance * min(1.0, moved), ROUNDING)
+            moved = min(1.0, self._relative(states, states - start))
+            # charges of a short step differ by little: their differences, the currents, need more digits
+            enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
             rate = min(contraction, 0.9)
-            if not shortened and (size * rate / (1.0 - rate) < enough or size < ROUNDING):
+            is_stalled = not is_first and size < STALLED and contraction > 0.5
+            if not shortened and (size * rate / (1.0 - rate) < enough or is_stalled):
                 return self._evaluate(scheme, time, step, states, mark=False)
             if size > 0.7 * smallest:
                 wandering += 1
@@ -199,7 +206,9 @@ class StageSolver:
         )
         return scheme.stored @ solved.stored + flowing - scheme.start[:, None] * begin
 
-    def _newton_step(self, scheme: Scheme, step: float, solved: Solved, begin: np.ndarray) -> np.ndarray | None:
+    def _newton_step(
+        self, scheme: Scheme, step: float, solved: Solved, begin: np.ndarray, tolerance: float
+    ) -> np.ndarray | None:
         equations = self.equations
         right = -self.residual(scheme, step, solved, begin)
         right[:, equations.held] = 0.0
@@ -208,7 +217,7 @@ class StageSolver:
             lambda x: self._multiply(scheme, step, x),
             lambda r: self._gauss_seidel(scheme, r),
             right.ravel(),
-            KRYLOV_TOLERANCE,
+            tolerance,
             KRYLOV_ITERATIONS,
         )
         self.effort.linear_iterations += iterations
