@@ -27,10 +27,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Reservoir, Stern, Wall
+    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Interface, Reservoir, Stern, Wall
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
-    from pnp_exclusion.case.tables import Box, FieldTable, Gmsh, Interval, Output, Rectangle, Region, Solver, Species
+    from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
+    from pnp_exclusion.case.tables import (
+        AreaTable,
+        Box,
+        Cone,
+        FieldTable,
+        Gmsh,
+        Interval,
+        Output,
+        Rectangle,
+        Region,
+        Solver,
+        Species,
+    )
     from pnp_exclusion.case.tables import GivenMesh as Mesh
     from pnp_exclusion.case.time_tables import Initial, Records, Time
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
@@ -52,9 +65,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AreaTable",
     "Box",
+    "ButlerVolmer",
     "Case",
     "CaseError",
+    "Cone",
     "ConvergenceError",
     "DiskError",
     "Electrode",
@@ -67,13 +83,17 @@ __all__ = [
     "Gmsh",
     "IdealGas",
     "Initial",
+    "Interface",
     "Interval",
     "LatticeGas",
     "Law",
     "LawError",
+    "LinearKinetics",
+    "Marcus",
     "Mesh",
     "Model",
     "Output",
+    "Reaction",
     "Records",
     "Rectangle",
     "Region",
@@ -104,10 +124,26 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Electrode", "Exchange", "Flux", "Reservoir", "Stern", "Wall"), "case.boundary_tables"),
-    **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(
-        ("Box", "FieldTable", "Gmsh", "Interval", "Output", "Rectangle", "Region", "Solver", "Species"), "case.tables"
+        ("Electrode", "Exchange", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
+    ),
+    **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
+    **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
+    **dict.fromkeys(
+        (
+            "AreaTable",
+            "Box",
+            "Cone",
+            "FieldTable",
+            "Gmsh",
+            "Interval",
+            "Output",
+            "Rectangle",
+            "Region",
+            "Solver",
+            "Species",
+        ),
+        "case.tables",
     ),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "UsageError"), "errors"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import mistakes, run_command, write_toml
+from msh import LINE, TRIANGLE, Square, write_msh
 
 import pnp_exclusion as pnp
 
@@ -72,3 +74,50 @@ def test_region_without_a_border_inside_carries_no_charge():
     tables["regions"][0]["x"] = [0.0, 1.0]
     with pytest.raises(pnp.CaseError, match="no border within the domain"):
         pnp.solve(tables)
+
+
+def drawn(path: Path, charge: float, kind: str) -> dict:
+    """The sheet as a line of a mesh file: as a group of its own, or as the border of the half on its left."""
+    s = Square(80, 4, high=(1.0, 0.2))
+    middle = s.numbers[40]
+    left = s.points[s.triangles].mean(axis=1)[:, 0] < 0.5
+    blocks = [
+        (LINE, 1, 1, s.side("left")),
+        (LINE, 2, 2, s.side("right")),
+        (LINE, 3, 3, np.column_stack([middle[:-1], middle[1:]])),
+        (TRIANGLE, 4, 4, s.triangles[left]),
+        (TRIANGLE, 5, 5, s.triangles[~left]),
+    ]
+    names = [(1, 1, "left"), (1, 2, "right"), (1, 3, "sheet"), (2, 4, "half"), (2, 5, "rest")]
+    tables = sheet(charge, "rectangle")
+    tables["domain"] = {"shape": "gmsh", "file": str(write_msh(path, s.points, blocks, names))}
+    tables["boundaries"] = tables["boundaries"][:2]
+    tables["boundaries"][1]["potential"] = 2.0
+    tables["regions"] = [{"name": "half", "tag": "half", "surface_charge": charge}] if kind == "border" else []
+    if kind == "group":
+        tables["boundaries"].append({"where": "sheet", "kind": "interface", "surface_charge": charge})
+    return tables
+
+
+def test_group_inside_carries_its_charge_once_on_any_ranks(tmp_path):
+    """Reference: the same charge as that of a region's border. The current through it shows that it blocks nothing."""
+    readings = []
+    for kind, ranks in (("border", 1), ("group", 1), ("group", 2)):
+        case = write_toml(drawn(tmp_path / "sheet.msh", 0.02, kind), tmp_path / "case.toml")
+        finished = run_command("run", case, "-o", tmp_path / f"{kind}{ranks}", ranks=ranks)
+        assert finished.returncode == 0, finished.stderr
+        summary = json.loads((tmp_path / f"{kind}{ranks}" / "summary.json").read_text())
+        readings.append([summary["flux"]["right"]["cation"]["value"], summary["charge"]["left"]["value"]])
+    assert readings[1] == pytest.approx(readings[0], rel=1e-9)
+    assert readings[2] == pytest.approx(readings[0], rel=1e-9)
+    assert summary["charge"]["sheet"]["value"] == pytest.approx(0.2 * 0.02, rel=1e-12)
+
+
+def test_interface_is_inside_a_mesh_file(tmp_path):
+    tables = drawn(tmp_path / "sheet.msh", 0.02, "group")
+    tables["boundaries"][1] = {"where": "right", "kind": "interface", "surface_charge": 0.1}
+    with pytest.raises(pnp.CaseError, match='"right": an interface is inside the domain, but 4 facets'):
+        pnp.solve(tables)
+    tables = sheet(0.1)
+    tables["boundaries"][1] = {"where": "right", "kind": "interface", "surface_charge": 0.1}
+    assert any("an interface is a group inside a mesh file" in mistake for mistake in mistakes(tables))

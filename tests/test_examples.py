@@ -37,6 +37,21 @@ def test_two_electrodes_have_double_layers_and_not_the_trivial_linear_potential(
     assert set(summary["regime"].values()) == {"none"}
 
 
+def test_plating_conserves_ligands_and_passes_the_current_that_its_electrodes_react(tmp_path: Path):
+    """NH3 + 2 Ag(NH3)2+ keeps its 30 mmol/L; I = F r at both electrodes; K = [AgL]/([Ag][NH3]^2) between the layers."""
+    summary, folder = run_example("plating", tmp_path)
+    table = np.genfromtxt(folder / "profile.csv", delimiter=",", names=True, deletechars="")
+    ligand = table["NH3_[mol/L]"] + 2.0 * table["AgL+_[mol/L]"]
+    assert np.trapezoid(ligand, table["x_[nm]"]) / 500.0 == pytest.approx(0.03, rel=1e-4)
+    rates = {name: reaction["rate"]["value"] for name, reaction in summary["reactions"].items()}
+    assert rates["deposition"] == pytest.approx(-rates["dissolution"], rel=1e-9)
+    assert summary["current"]["right"]["value"] == pytest.approx(FARADAY * rates["deposition"], rel=1e-9)
+    middle = np.argmin(np.abs(table["x_[nm]"] - 250.0))
+    quotient = table["AgL+_[mol/L]"] / table["Ag+_[mol/L]"] / table["NH3_[mol/L]"] ** 2
+    assert quotient[middle] == pytest.approx(1.6e7, rel=1e-2)
+    assert quotient[0] < 0.999 * quotient[middle]
+
+
 def test_imposed_fields_satisfy_the_master_identity(tmp_path: Path):
     summary, _ = run_example("imposed_fields", tmp_path)
     assert summary["identity_residual"] < 1e-7

@@ -17,6 +17,7 @@ from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
 from pnp_exclusion.case.strong_fields import strong_fields
 from pnp_exclusion.case.tables import GivenMesh, Gmsh, Region
+from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
 
 NEUTRAL = 1e-6
@@ -54,7 +55,7 @@ def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
     return {
         boundary.where: (
             sum(species.charge * boundary.dirichlet_fractions[species.name] for species in problem.species),
-            _mean_beside(setup, boundary.where, problem.fixed_charge),
+            _mean_beside(setup, boundary.where, problem.immobile_charge),
         )
         for boundary in problem.boundaries
         if len(boundary.dirichlet_fractions) == len(problem.species)
@@ -90,7 +91,8 @@ def _packing(setup: Setup) -> Iterator[str]:
     valence = max((abs(species.charge) for species in problem.species), default=0.0)
     if not problem.coupled:
         return
-    fixed = problem.domain.comm.allreduce(float(np.abs(problem.fixed_charge).max(initial=0.0)), op=MPI.MAX)
+    among_ions = np.abs(problem.immobile_charge[~problem.is_ion_free])
+    fixed = problem.domain.comm.allreduce(float(among_ions.max(initial=0.0)), op=MPI.MAX)
     if fixed > NEARLY_FULL * valence:
         yield (
             f"a fixed charge of {fixed:.4g} elementary charges a site is more than ions of valence {valence:g} "
@@ -102,9 +104,10 @@ def _unresolved(setup: Setup) -> Iterator[str]:
     domain = setup.problem.domain
     for name, thickness in sorted(thinnest_layers(setup.case, setup.scales).items()):
         if not _is_neutral_reservoir(setup, name):
-            yield from _too_coarse(
-                setup, f'boundary "{name}"', thickness, heights(domain, *cells_at(domain, domain.boundary_facets[name]))
-            )
+            facets, cells = cells_at(domain, domain.boundary_facets[name])
+            among_ions = ~setup.problem.is_ion_free[cells]
+            sizes = heights(domain, facets[among_ions], cells[among_ions])
+            yield from _too_coarse(setup, f'boundary "{name}"', thickness, sizes)
     if setup.problem.coupled:
         yield from _unresolved_edges(setup)
     for name, position, thickness in field_jumps(setup.case, setup.scales):
@@ -137,9 +140,11 @@ def length_in_words(setup: Setup, value: float) -> str:
 
 
 def _unresolved_edges(setup: Setup) -> Iterator[str]:
-    """Diffuse layers at the edges of regions, where fixed charge or permittivity jumps."""
-    domain = setup.problem.domain
-    facets, cells = interfaces(domain, [setup.problem.fixed_charge, setup.problem.permittivity])
+    """Diffuse layers at the edges of regions, where fixed charge, permittivity or the energies of species jump."""
+    domain, problem = setup.problem.domain, setup.problem
+    energies = [np.minimum(energy, EXCLUDED) for energy in problem.partition.values()]
+    facets, cells = interfaces(domain, [problem.fixed_charge, problem.permittivity, *energies])
+    facets, cells = (found[~problem.is_ion_free[cells]] for found in (facets, cells))
     sizes, layers = heights(domain, facets, cells), _debye_lengths(setup, cells)
     middles = dmesh.compute_midpoints(domain.mesh, domain.dimension - 1, facets)
     told = np.zeros(len(facets), dtype=bool)
@@ -167,7 +172,7 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())
     # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
-    strength = np.hypot(salt, largest**0.5 * problem.fixed_charge[cells])
+    strength = np.hypot(salt, largest**0.5 * problem.immobile_charge[cells])
     if problem.law.crowded:
         strength = np.minimum(strength, largest)
     with np.errstate(divide="ignore"):
@@ -186,8 +191,8 @@ def _facets_of(setup: Setup, region: Region) -> np.ndarray:
 
 
 def _mean_beside(setup: Setup, where: str, values: np.ndarray) -> float:
-    """Mean over a boundary of what is constant in every cell."""
+    """Mean over a boundary, where there are ions, of what is constant in every cell."""
     domain = setup.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[where])
-    area = setup.problem.facet_areas(facets)
+    area = setup.problem.facet_areas(facets) * ~setup.problem.is_ion_free[cells]
     return domain.comm.allreduce(float(values[cells] @ area)) / domain.comm.allreduce(float(area.sum()))

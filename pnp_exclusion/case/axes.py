@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key
 from pnp_exclusion.case.plans import Axis, SweepAxis
-from pnp_exclusion.case.quantities import Dimension, Quantity, shown
+from pnp_exclusion.case.quantities import THERMAL_ENERGY, Dimension, Quantity, shown
 
 Coordinate = float | str
 """A number in the unit of its axis, or a word."""
@@ -155,6 +155,8 @@ def _numbers(given: list[Any], kind: Dimension | None, units: str, name: str) ->
     unit = quantities[0].unit
     if all(quantity.unit == unit for quantity in quantities):
         return [quantity.number for quantity in quantities], unit
+    if any(quantity.unit == THERMAL_ENERGY for quantity in quantities):
+        raise CaseKeyError(f'axis "{name}": how much kT is depends on the case; give all values in kT, or none of them')
     # by two points, because degrees Celsius have a zero of their own
     zero, one = (_quantity(f"{number} {unit}", kind, units, name).value for number in (0, 1))
     return [_tidy((quantity.value - zero) / (one - zero)) for quantity in quantities], unit

@@ -31,6 +31,11 @@ def name_of_number(written: Any) -> Any:
     return str(written) if isinstance(written, int) and not isinstance(written, bool) else written
 
 
+def name_of_entry(entry: dict[str, Any]) -> Any:
+    """Return what an entry of an array of tables goes by: what it is called, what it says, or where it is."""
+    return name_of_number(entry.get("name") or entry.get("equation") or entry.get("where"))
+
+
 GroupName = Annotated[Name, BeforeValidator(name_of_number, json_schema_input_type=str | int)]
 """Of a physical group of a mesh file: its name, or its number where it has none."""
 Flag = Annotated[bool, Field(strict=True)]

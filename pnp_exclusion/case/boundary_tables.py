@@ -434,6 +434,17 @@ class Wall(Charged):
         return self.layer_of(most / sizes.scales.surface_charge, sizes)
 
 
+class Interface(Charged):
+    """``kind = "interface"``: a group of facets inside the domain that carries a charge, and blocks nothing."""
+
+    kind: Literal["interface"] = "interface"
+    surface_charge: SurfaceCharge
+
+    @override
+    def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        return boundaries.Interface(self.where, self.surface_charge.value / surroundings.scales.surface_charge)
+
+
 class Flux(Charged):
     """``kind = "flux"``: the outward flux of some species is given, the others are blocked."""
 
@@ -474,5 +485,5 @@ class Flux(Charged):
         return super().layer(sizes) if self.potential is None else sizes.at_blocking(self.potential)
 
 
-KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Exchange, Wall, Flux)
-AnyBoundary = Annotated[Reservoir | Electrode | Exchange | Wall | Flux, Field(discriminator="kind")]
+KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Exchange, Wall, Flux, Interface)
+AnyBoundary = Annotated[Reservoir | Electrode | Exchange | Wall | Flux | Interface, Field(discriminator="kind")]

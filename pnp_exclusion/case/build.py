@@ -12,11 +12,13 @@ from petsc4py import PETSc
 import numpy as np
 
 from pnp_exclusion.case import tables
+from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import amounts_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
-from pnp_exclusion.case.quantities import Quantity
+from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
+from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.errors import CaseError, UsageError
@@ -26,10 +28,11 @@ from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
 from pnp_exclusion.mesh.sizes import border_of
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
-from pnp_exclusion.physics.cross_sections import AroundAxis, CrossSection
+from pnp_exclusion.physics.cross_sections import AroundAxis, Channel, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
+from pnp_exclusion.physics.reactions import Reaction
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
 
@@ -37,6 +40,9 @@ LEAST_SHARE = 1e-30
 """Of the most that any boundary holds of any species: contents are taken as given down to this."""
 EMPTY_SHARE = 1e-16
 """Of the largest content of a species: stands for one of exactly zero, whose logarithm the unknowns cannot hold."""
+
+NOTHING = 1e-300
+"""Fraction of what a solution does not contain, whose logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     else:
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
-    permittivity, diffusivity_factor, fixed_charge = _materials(case, scales, domain)
+    partition = _partition(case, scales, domain)
+    permittivity, fixed_charge = _materials(case, scales, domain)
     problem = Problem(
         domain=domain,
         law=law,
@@ -78,15 +85,19 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         potential_reference=reference,
         debye_length=scales.debye_length,
         sheets=_sheets(case, scales, domain),
-        cross_section=cross_section_of(case),
+        cross_section=cross_section_of(case, scales),
+        wall_charge=_wall_charge(case, scales),
+        reactions=_reactions(case, scales, domain, law, partition),
         permittivity=permittivity,
-        diffusivity_factor=diffusivity_factor,
+        diffusivity_factor=_diffusivity_factor(case, scales, domain),
         fixed_charge=fixed_charge,
+        partition=partition,
         fields=_fields(case, scales, domain),
     )
     require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
+    require_usable_regions(case, scales, problem)
     return Setup(case, scales, problem)
 
 
@@ -100,7 +111,7 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
     problem, scales, domain = setup.problem, setup.scales, setup.problem.domain
     found = replace(problem, boundaries=_boundaries(case, scales, domain, problem.potential_reference))
     if "regions" in changed:
-        sheets, (_, _, fixed_charge) = _sheets(case, scales, domain), _materials(case, scales, domain)
+        sheets, (_, fixed_charge) = _sheets(case, scales, domain), _materials(case, scales, domain)
         found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
     return replace(found, fields=_fields(case, scales, domain)) if "species" in changed else found
 
@@ -159,11 +170,19 @@ def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> s
     return check_memory(comm, needed, linear, f"{nodes * components:.3g} unknowns")
 
 
-def cross_section_of(case: Case) -> CrossSection | None:
+def cross_section_of(case: Case, scales: Scales) -> CrossSection | None:
     """Return what stands on every point of the domain of a case."""
+    if isinstance(case.domain, tables.Interval) and case.domain.area is not None:
+        area = area_of(case.domain)
+        return Channel(lambda x: area(x * scales.length) / scales.length**2)
     if getattr(case.domain, "coordinates", "cartesian") == "axisymmetric":
         return AroundAxis(case.domain.radial)  # type: ignore[union-attr]
     return None
+
+
+def _wall_charge(case: Case, scales: Scales) -> float | None:
+    given = case.domain.wall_charge if isinstance(case.domain, tables.Interval) else None
+    return None if given is None else given.value / scales.surface_charge
 
 
 def _species(species: tables.Species, scales: Scales) -> Species:
@@ -179,6 +198,9 @@ def _species(species: tables.Species, scales: Scales) -> Species:
 
 def _potential_reference(case: Case, scales: Scales) -> float:
     """The middle of the potentials that the case holds, kT/e."""
+    if scales.debye_length is None:
+        # only drops against a solution at zero count
+        return 0.0
     given = [boundary.dirichlet_potential for boundary in case.boundaries]
     values = [potential.value / scales.potential for potential in given if potential is not None]
     return 0.5 * (min(values) + max(values)) if values else 0.0
@@ -248,19 +270,63 @@ def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
 # ---- materials ----
 
 
-def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return permittivity, diffusivity and fixed charge of the cells."""
-    permittivity, diffusivity_factor = np.ones(domain.local_cells), np.ones(domain.local_cells)
-    fixed_charge = np.zeros(domain.local_cells)
+def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """Return permittivity and fixed charge of the cells."""
+    permittivity, fixed_charge = np.ones(domain.local_cells), np.zeros(domain.local_cells)
     for region in case.regions:
         cells = _cells_of(region, case, scales, domain)
         if region.permittivity is not None:
             permittivity[cells] = region.permittivity / _reference_permittivity(case)
-        if region.diffusivity is not None:
-            diffusivity_factor[cells] = region.diffusivity
         if region.fixed_charge is not None:
             fixed_charge[cells] = region.fixed_charge.value / scales.concentration
-    return permittivity, diffusivity_factor, fixed_charge
+    return permittivity, fixed_charge
+
+
+def _diffusivity_factor(case: Case, scales: Scales, domain: Domain) -> np.ndarray:
+    """Return the factor on the diffusivity of every cell, or if some region has a table, of every species there."""
+    tabulated = any(isinstance(region.diffusivity, dict) for region in case.regions)
+    factors = np.ones((len(case.species), domain.local_cells))
+    for region in case.regions:
+        cells = _cells_of(region, case, scales, domain)
+        for factor, species in zip(factors, case.species, strict=True):
+            given = region.diffusivity_of(species.name)
+            if given is not None:
+                factor[cells] = given
+    return factors if tabulated else factors[0]
+
+
+def _partition(case: Case, scales: Scales, domain: Domain) -> dict[str, np.ndarray]:
+    """Return the partition energies of every species that some region gives one, or keeps out."""
+    found = {}
+    for species in case.species:
+        energies, is_kept_out = np.zeros(domain.local_cells), np.zeros(domain.local_cells, dtype=bool)
+        mentioned = False
+        for region in case.regions:
+            cells = _cells_of(region, case, scales, domain)
+            given, keeps_out = region.partition_of(species), region.keeps_out(species.name)
+            if keeps_out is not None:
+                is_kept_out[cells] = keeps_out
+            if given is not None:
+                energies[cells] = _partition_energy(given, species, region, case, scales)
+            mentioned |= given is not None or bool(keeps_out)
+        if mentioned:
+            found[species.name] = np.where(is_kept_out, np.inf, energies)
+    return found
+
+
+def _partition_energy(
+    given: Quantity | str, species: tables.Species, region: tables.Region, case: Case, scales: Scales
+) -> float:
+    """Return a partition energy in kT."""
+    if isinstance(given, Quantity):
+        return scales.in_thermal_energies(given)
+    # Born, Z. Phys. 1, 45 (1920): what it takes to charge a sphere here, less what it takes in the reference medium
+    assert species.born_radius is not None
+    assert region.permittivity is not None
+    field_energy = (species.charge * ELEMENTARY_CHARGE) ** 2 / (
+        8.0 * math.pi * VACUUM_PERMITTIVITY * species.born_radius.value
+    )
+    return field_energy * (1.0 / region.permittivity - 1.0 / case.model.permittivity) / scales.thermal_energy
 
 
 def _sheets(case: Case, scales: Scales, domain: Domain) -> list[ChargedSheet]:
@@ -298,6 +364,60 @@ def _require_inside(
         slack = 1e-6 * (high[axis] - low[axis])
         if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
             raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
+
+
+# ---- reactions ----
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """See `pnp_exclusion.case.reaction_tables.Surroundings`."""
+
+    scales: Scales
+    law: Law
+    species: Sequence[str]
+    contents: Sequence[Mapping[str, float]]
+
+    def least(self, species: str) -> float:
+        largest = max(held.get(species, 0.0) for held in self.contents)
+        return EMPTY_SHARE * (largest or max(max(held.values(), default=0.0) for held in self.contents) or 1.0)
+
+    def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
+        fractions = [max(amounts.get(name, 0.0) / self.scales.concentration, NOTHING) for name in self.species]
+        return dict(zip(self.species, self.law.free_energy.chemical_potentials(fractions), strict=True))
+
+
+def _reactions(
+    case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
+) -> list[Reaction]:
+    """The reactions in the order of the case; without a place they happen wherever all their species are."""
+    means = {one.name: one.mean_fraction or 0.0 for one in (_species(species, scales) for species in case.species)}
+    contents = [means, *fractions_of(case, scales).values()]
+    surroundings, sides = _Solution(scales, law, case.species_names, contents), set(domain.boundary_facets)
+    regions, found = {region.name: region for region in case.regions}, []
+    for table in case.reactions:
+        equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions
+        cells = None
+        if table.where in regions:
+            cells = np.zeros(domain.local_cells)
+            cells[_cells_of(regions[table.where], case, scales, domain)] = 1.0
+        elif not at_boundary and (
+            given := [partition[name] for name in (*equation.reactants, *equation.products) if name in partition]
+        ):
+            cells = np.where(np.isposinf(np.max(given, axis=0)), 0.0, 1.0)
+        found.append(
+            Reaction(
+                table.title,
+                equation.reactants,
+                equation.products,
+                table.kinetics(surroundings, at_boundary),
+                equation.electrons,
+                table.where if at_boundary else None,
+                cells,
+                table.activities,
+            )
+        )
+    return found
 
 
 # ---- imposed fields ----

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.boundary_tables import Boundary, Contents, Reservoir, Wall
+from pnp_exclusion.case.areas import mistakes_of
+from pnp_exclusion.case.boundary_tables import Boundary, Contents, Interface, Reservoir, Wall
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import AVOGADRO, Quantity
+from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
@@ -43,10 +45,12 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_model,
             _check_domain,
             _check_axis,
+            _check_area,
             _check_species,
             _check_fit,
             _check_regions,
             _check_boundaries,
+            check_reactions,
             _check_supply,
             _check_solver,
             _check_packing,
@@ -122,6 +126,8 @@ def _check_species(draft: Draft, model: Model) -> None:
         if species.diffusivity is None and model.si:
             draft.refuse(where, 'the key "diffusivity" is missing, e.g. "1.6e-9 m^2/s"')
         _check_positive(draft, where, "diffusivity", species.diffusivity)
+        if _check_positive(draft, where, "born_radius", species.born_radius) and species.born_radius and not model.si:
+            draft.refuse(where, "born_radius is for cases in SI units; give partition energies in kT")
         if species.field is not None:
             _check_field(draft, model, where, species.field)
         wrong, right = ("mean_fraction", "mean_concentration") if model.si else ("mean_concentration", "mean_fraction")
@@ -206,6 +212,20 @@ def _check_axis(draft: Draft, model: Model) -> None:
         draft.refuse("[domain]", f'coordinates = "axisymmetric" is for two dimensions, but there are {draft.dimension}')
 
 
+def _check_area(draft: Draft, model: Model) -> None:
+    domain = draft.domain
+    if not isinstance(domain, tables.Interval):
+        return
+    if domain.wall_charge is not None:
+        if domain.area is None:
+            draft.refuse("[domain]", 'wall_charge is that of a channel\'s wall; give its section, area = "80 nm^2"')
+        if model.electrostatics == "imposed":
+            draft.refuse("[domain]", 'wall_charge has no effect with electrostatics = "imposed"; remove it')
+    if domain.area is not None and draft.size:
+        for mistake in mistakes_of(domain):
+            draft.refuse("[domain]", mistake)
+
+
 def _check_regions(draft: Draft, model: Model) -> None:
     for region in draft.regions:
         where = f'[[regions]] "{region.name}"'
@@ -220,10 +240,50 @@ def _check_regions(draft: Draft, model: Model) -> None:
         for axis, limits in enumerate(region.ranges):
             if limits is not None:
                 _check_range(draft, where, axis, [limit.value for limit in limits])
+        _check_particles(draft, model, where, region)
         if model.electrostatics == "imposed":
             for key in ("fixed_charge", "permittivity", "surface_charge"):
                 if getattr(region, key) is not None:
                     draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; remove it')
+
+
+def _check_particles(draft: Draft, model: Model, where: str, region: tables.Region) -> None:
+    """What a region says of the species in it."""
+    diffusivities, energies = (
+        given if isinstance(given, dict) else {} for given in (region.diffusivity, region.partition)
+    )
+    for key, names in (("excluded", region.excluded or []), ("diffusivity", diffusivities), ("partition", energies)):
+        _refuse_unknown_species(draft, where, key, names)
+    keeps_out, of_none = region.keeps_out, region.ions is False
+    if model.thermal:
+        for key in ("ions", "excluded", "partition"):
+            if getattr(region, key) is not None:
+                draft.refuse(where, f'{key} does not go with law "{model.law}", which itself has energies')
+    for key, given in (("diffusivity", region.diffusivity), ("partition", region.partition)):
+        if of_none and given is not None:
+            draft.refuse(where, f"{key} has no effect where there are no ions; remove it")
+        elif idle := [name for name in (given if isinstance(given, dict) else ()) if keeps_out(name)]:
+            draft.refuse(where, f"{key} of {listed(idle)} has no effect where it is excluded; remove it")
+    if model.flux_law.equal_diffusivities and len({diffusivities.get(name, 1.0) for name in draft.species}) > 1:
+        draft.refuse(where, f'law "{model.law}" is for equal diffusivities; give one factor for all species')
+    _check_born(draft, model, where, region)
+
+
+def _check_born(draft: Draft, model: Model, where: str, region: tables.Region) -> None:
+    named = region.partition.items() if isinstance(region.partition, dict) else ()
+    wanted = [name for name, given in named if given == "born"]
+    if region.partition != "born" and not wanted:
+        return
+    if not model.si:
+        draft.refuse(where, 'partition = "born" needs lengths and charges in SI units; give energies in kT')
+        return
+    if region.permittivity is None:
+        draft.refuse(where, 'partition = "born" follows from the permittivity of the region, which is missing')
+    lacking = [name for name in wanted if name in draft.species and draft.species[name].born_radius is None]
+    if lacking:
+        draft.refuse(where, f'partition = "born" needs a born_radius of {listed(lacking)}, e.g. "0.2 nm"')
+    if region.partition == "born" and all(species.born_radius is None for species in draft.species.values()):
+        draft.refuse(where, 'partition = "born", but no species has a born_radius, e.g. "0.2 nm"')
 
 
 def _missing_group(groups: MeshGroups, word: str, dimension: int) -> str:
@@ -267,6 +327,8 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if boundary.where in seen:
             draft.refuse(where, "two boundaries are given for one side; keep one of them")
         seen.add(boundary.where)
+        if isinstance(boundary, Interface) and draft.shape in tables.DIMENSIONS:
+            draft.refuse(where, "an interface is a group inside a mesh file; give surface_charge to a region instead")
         if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
         _refuse_unknown_species(draft, where, "flux", boundary.fluxes)
@@ -341,8 +403,12 @@ def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[
 def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary) -> None:
     potential = boundary.dirichlet_potential
     if model.electrostatics == "imposed":
+        # as long as that is known
+        reacts = boundary.where in electrodes_that_react(draft) or not draft.all_reactions_read
+        if reacts and potential is None and draft.all_reactions_read:
+            draft.refuse(where, "electrons react here, at a rate that depends on its potential, which is missing")
         for key in boundary.electrostatic:
-            if getattr(boundary, key, None) is not None:
+            if getattr(boundary, key, None) is not None and not (reacts and key == "potential"):
                 draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; give each species a field')
     if model.electrostatics == "poisson" and potential is None and boundary.needs_potential:
         example = '"50 mV"' if model.si else "2.0"
@@ -386,13 +452,21 @@ def _check_supply(draft: Draft, model: Model) -> None:
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"
         )
+    reacting = {name for reaction in draft.reactions for name in reaction.stoichiometry.species}
+    closed = [name for name in draft.species if not any(name in b.held for b in draft.boundaries)]
+    key = "mean_concentration" if model.si else "mean_fraction"
+    if draft.all_reactions_read:
+        amounts_told_wrong(draft, closed, key, {name: _mean(species) for name, species in draft.species.items()})
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
-        key = "mean_concentration" if model.si else "mean_fraction"
         mean = _mean(species)
-        supplied = any(name in b.held for b in draft.boundaries)
+        supplied = name not in closed
         if supplied and mean is not None:
             draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
+        if name in reacting or not draft.all_reactions_read:
+            if mean is not None and mean < 0.0:
+                draft.refuse(where, f"{key} must be 0 or more")
+            continue
         if not supplied and mean is None:
             draft.refuse(where, f"no boundary supplies it, so its amount is not fixed; give {key} or a reservoir")
         if mean is not None and mean <= 0.0:

@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from pydantic.fields import FieldInfo
 
-from pnp_exclusion.case.base import Table, name_of_number
+from pnp_exclusion.case.base import Table, name_of_entry
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import PnpExclusionError
 
-PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux")
+PER_SPECIES = ("concentration", "fraction", "chemical_potential", "flux", "diffusivity", "partition")
 """Tables whose keys are the names of species."""
 
 _WORD = re.compile(r'"([^"]+)"|([^."]+)')
@@ -157,12 +157,12 @@ def _find(tables: dict[str, Any], key: str) -> _Place:
 
 
 def _name_of(entry: Any) -> str | None:
-    """The name of an entry of an array of tables: what it is called, where it is, or of which two kinds it speaks."""
+    """The name of an entry of an array of tables, or of which two kinds it speaks."""
     if not isinstance(entry, dict):
         return None
     kinds = entry.get("kinds")
     pair = "-".join(map(str, kinds)) if isinstance(kinds, list) else None
-    name = name_of_number(entry.get("name") or entry.get("where") or pair)
+    name = name_of_entry(entry) or pair
     return name if isinstance(name, str) else None
 
 

@@ -71,6 +71,26 @@ class BarrierReservoir(Table):
 AnyLattice = Annotated[KineticTable | BarrierTable, Field(discriminator="kind")]
 
 
+class WholeKineticTable(KineticTable):
+    """``[lattice]`` of kinetic exclusion with its reservoirs."""
+
+    reservoirs: list[KineticReservoir]
+
+
+class WholeBarrierTable(BarrierTable):
+    """``[lattice]`` of barrier exchange with its reservoirs."""
+
+    reservoirs: list[BarrierReservoir]
+
+
+class LatticeCaseTables(Table):
+    """The tables of a whole case file of a lattice whose particles carry energy."""
+
+    title: str = ""
+    lattice: Annotated[WholeKineticTable | WholeBarrierTable, Field(discriminator="kind")]
+    output: Output = Field(default_factory=Output)
+
+
 @dataclass(frozen=True)
 class LatticeCase:
     """A whole case of a lattice whose particles carry energy, without mistakes.

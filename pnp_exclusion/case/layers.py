@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from pnp_exclusion.case.areas import SAMPLES, area_of, fast_changes
 from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import Quantity
+from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import Box, FieldTable, Interval, Rectangle, Region
+from pnp_exclusion.case.tables import AreaTable, Box, FieldTable, Interval, Rectangle, Region
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -85,26 +87,87 @@ def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:
         for species in case.species:
             if isinstance(species.field, FieldTable):
                 yield from (knot.value / scales.length for knot in species.field.x)
+        if isinstance(case.domain, Interval) and isinstance(case.domain.area, AreaTable):
+            yield from (knot.value / scales.length for knot in case.domain.area.x)
 
 
 def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tuple[float, float]]:
     """Yield position and thickness of every layer along an axis."""
     for name, position in zip(SIDES[2 * axis : 2 * axis + 2], (0.0, extent), strict=True):
-        thickness = _side_thickness(case, scales, name)
+        spacer = _spacer(case, scales, axis, position)
+        thickness = _side_thickness(case, scales, name, spacer.capacitance if spacer else None)
         if thickness < math.inf:
-            yield position, thickness
+            yield spacer.end if spacer else position, thickness
     for region in case.regions:
         limits = region.ranges[axis]
         if (
             limits is not None
             and scales.debye_length
-            and (region.fixed_charge or region.permittivity or region.surface_charge)
+            and (region.fixed_charge or region.permittivity or region.surface_charge or _parts_ions(region))
         ):
-            for limit in limits:
-                yield limit.value / scales.length, _edge_layer(case, scales, region)
+            low, high = (limit.value / scales.length for limit in limits)
+            thickness = (
+                _layer_beside_no_ions(case, scales, region, high - low)
+                if region.ions is False
+                else _edge_layer(case, scales, region)
+            )
+            yield from ((position, thickness) for position in (low, high))
+        within = [_reaction_layer(case, scales, one) for one in case.reactions if one.where == region.name]
+        for limit in limits or [] if within else []:
+            yield limit.value / scales.length, min(within)
     if axis == 0:
         for position, strength in _field_knots(case, scales):
             yield position, FIELD_LAYERS / strength
+        if isinstance(case.domain, Interval) and case.domain.area is not None:
+            for share, size in fast_changes(case.domain):
+                yield share * extent, size * extent
+
+
+@dataclass(frozen=True)
+class _Spacer:
+    """A region without ions that lies on a whole side of the domain: where it ends, and its capacitance per area."""
+
+    end: float
+    capacitance: float
+
+
+def _spacer(case: Case, scales: Scales, axis: int, side: float) -> _Spacer | None:
+    for region in case.regions:
+        limits = region.ranges[axis]
+        others = [other for number, other in enumerate(region.ranges) if number != axis]
+        if region.ions is not False or limits is None or any(other is not None for other in others):
+            continue
+        ends = [limit.value / scales.length for limit in limits]
+        if side in ends:
+            return _Spacer(ends[1 - ends.index(side)], _capacitance(case, scales, region, ends[1] - ends[0]))
+    return None
+
+
+def _capacitance(case: Case, scales: Scales, region: Region, width: float) -> float:
+    """Per area, of a region as thick as given."""
+    reference = case.model.permittivity if case.model.si else 1.0
+    return (scales.debye_length or 0.0) ** 2 * (region.permittivity or reference) / (reference * width)
+
+
+def _layer_beside_no_ions(case: Case, scales: Scales, region: Region, width: float) -> float:
+    """The thinnest diffuse layer on either side of a region without ions, with its charges and what it leaves of the
+    voltage."""
+    sizes = _LayerSizes(case, scales)
+    given = (region.fixed_charge, width / scales.concentration), (region.surface_charge, 1.0 / scales.surface_charge)
+    # it may all be screened on one side
+    charge = sum(abs(quantity.value) * unit for quantity, unit in given if quantity is not None)
+    thickness = debye_layer(case, scales)
+    if not case.model.flux_law.crowded:
+        potentials = [b.dirichlet_potential.value for b in case.boundaries if b.dirichlet_potential is not None]
+        half = 0.5 * (max(potentials) - min(potentials)) / scales.potential
+        # half of the region beside each of two layers has twice its capacitance
+        thickness *= sizes.contraction(half, 2.0 * _capacitance(case, scales, region, width))
+    return min(thickness, Charged.layer_of(charge, sizes)) if charge > 0.0 else thickness
+
+
+def _parts_ions(region: Region) -> bool:
+    """Whether a region keeps species out, or gives them another energy."""
+    return region.ions is not None or bool(region.excluded) or region.partition is not None
 
 
 def debye_layer(case: Case, scales: Scales) -> float:
@@ -116,7 +179,7 @@ def debye_layer(case: Case, scales: Scales) -> float:
     strength = max(1.0, valence) ** 2
     if not case.model.flux_law.crowded:
         # the lattice is only a unit of concentration here
-        strength = _ionic_strength(case, scales) or strength
+        strength = math.hypot(_ionic_strength(case, scales), valence * _wall_strength(case, scales)) or strength
     return (scales.debye_length or math.inf) / math.sqrt(strength)
 
 
@@ -136,23 +199,42 @@ def _edge_layer(case: Case, scales: Scales, region: Region) -> float:
     return min(thickness, Charged.layer_of(abs(region.surface_charge.value) / scales.surface_charge, sizes))
 
 
+def _wall_strength(case: Case, scales: Scales) -> float:
+    """Largest charge of a channel's wall over its section."""
+    if not isinstance(case.domain, Interval) or case.domain.area is None or case.domain.wall_charge is None:
+        return 0.0
+    x = np.linspace(0.0, case.domain.length.value, SAMPLES)
+    narrowest = float(area_of(case.domain)(x).min()) ** 0.5 / scales.length
+    return 2.0 * math.sqrt(math.pi) * abs(case.domain.wall_charge.value) / scales.surface_charge / narrowest
+
+
 def _ionic_strength(case: Case, scales: Scales) -> float:
     """Largest ``sum z^2 rho`` of the boundaries' contents and of the mean contents."""
     squares = {species.name: species.charge**2 for species in case.species}
+    of_each = [sum(squares[name] * amount for name, amount in held.items()) for held in _contents(case)]
+    return max(of_each) / scales.concentration
+
+
+def _contents(case: Case) -> list[Mapping[str, float]]:
+    """Return the mean contents of a case and those of its boundaries, SI concentrations or fractions."""
     means = {
         species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
         for species in case.species
     }
-    contents = [means, *(boundary.amounts for boundary in case.boundaries)]
-    return max(sum(squares[name] * amount for name, amount in held.items()) for held in contents) / scales.concentration
+    return [means, *(boundary.amounts for boundary in case.boundaries)]
 
 
 @dataclass(frozen=True)
 class _LayerSizes:
-    """See `pnp_exclusion.case.boundary_tables.LayerSizes`."""
+    """See `pnp_exclusion.case.boundary_tables.LayerSizes`.
+
+    spacer
+        Capacitance per area of a region without ions between the boundary and the solution, if there is one.
+    """
 
     case: Case
     scales: Scales
+    spacer: float | None = None
 
     @property
     def debye_length(self) -> float:
@@ -178,11 +260,16 @@ class _LayerSizes:
         case = self.case
         others = [b.dirichlet_potential.value for b in case.boundaries if b.dirichlet_potential is not None]
         voltage = max(abs(potential.value - other) for other in others) / self.scales.potential
-        valence = max(abs(species.charge) for species in case.species)
         if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
             voltage /= 2.0
-        if stern_capacitance is not None and valence * voltage > 0.0:
-            voltage = self._in_series(voltage, valence, stern_capacitance)
+        in_series = [capacitance for capacitance in (stern_capacitance, self.spacer) if capacitance is not None]
+        return self.contraction(voltage, 1.0 / sum(1.0 / c for c in in_series) if in_series else None)
+
+    def contraction(self, voltage: float, capacitance: float | None) -> float:
+        """Return by what a layer is thinner that takes a voltage (kT/e), less what falls off at a capacitance."""
+        valence = max(abs(species.charge) for species in self.case.species)
+        if capacitance is not None and valence * voltage > 0.0:
+            voltage = self._in_series(voltage, valence, capacitance)
         return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0
 
     def _in_series(self, voltage: float, valence: float, capacitance: float) -> float:
@@ -200,11 +287,44 @@ class _LayerSizes:
         return high
 
 
-def _side_thickness(case: Case, scales: Scales, name: str) -> float:
-    """Thickness of the layer at a boundary; infinite where none is expected."""
+def _side_thickness(case: Case, scales: Scales, name: str, spacer: float | None = None) -> float:
+    """Thickness of the layer at a boundary, or behind a spacer there; infinite where none is expected."""
+    return min(
+        _diffuse_layer(case, scales, name, spacer),
+        *(_reaction_layer(case, scales, one) for one in case.reactions),
+        math.inf,
+    )
+
+
+def _reaction_layer(case: Case, scales: Scales, reaction: Reaction) -> float:
+    """How far a species gets before a reaction in the volume takes it: ``sqrt(D_a/k)``, ``k`` per particle of it.
+
+    By the largest contents that the case gives; of a species without any, by the largest of the others.
+    """
+    if reaction.forward is None:
+        return math.inf
+    given = {
+        name: max([held.get(name, 0.0) for held in _contents(case)]) / scales.concentration
+        for name in reaction.stoichiometry.species
+    }
+    most = max(given.values()) or 1.0
+    diffusivities = {s.name: s.diffusivity.value / scales.diffusivity if s.diffusivity else 1.0 for s in case.species}
+    kinetics, thinnest = reaction.mass_action(scales), math.inf
+    sides = (reaction.stoichiometry.reactants, reaction.stoichiometry.products)
+    for side, log_rate in zip(sides, (kinetics.log_forward, kinetics.log_backward), strict=True):
+        if log_rate is not None:
+            log_one_way = log_rate + sum(count * math.log(given[name] or most) for name, count in side.items())
+            for name in side:
+                taken = log_one_way - math.log(given[name] or most)
+                thinnest = min(thinnest, math.exp(0.5 * (math.log(diffusivities[name]) - taken)))
+    return thinnest
+
+
+def _diffuse_layer(case: Case, scales: Scales, name: str, spacer: float | None) -> float:
+    """Thickness of the layer that potential or fields make at a boundary."""
     if scales.debye_length is not None:
         boundary = next((b for b in case.boundaries if b.where == name), None)
-        return math.inf if boundary is None else boundary.layer(_LayerSizes(case, scales))
+        return math.inf if boundary is None else boundary.layer(_LayerSizes(case, scales, spacer))
     largest = max((largest_field(species.field, scales) for species in case.species), default=0.0)
     return FIELD_LAYERS / largest if largest > 0.0 else math.inf
 

@@ -64,7 +64,7 @@ def _seams(setup: Setup) -> Iterator[str]:
 
 def _inside(setup: Setup) -> Iterator[str]:
     for condition in listed_conditions(setup.case, setup.problem):
-        if inside := inner_facets(setup.problem.domain, condition.where):
+        if not condition.inside and (inside := inner_facets(setup.problem.domain, condition.where)):
             yield (
                 f'boundary "{condition.where}": {facets_in_words(inside)} of it have cells on both sides; what it '
                 "gives is held there, but it blocks nothing: species pass through, and its flux and charge are those "

@@ -14,6 +14,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.parts import Parts
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Exchange, PrescribedFlux, RegulatedWall, Wall
 from pnp_exclusion.physics.cross_sections import AroundAxis
 from pnp_exclusion.physics.problem import Problem
@@ -34,6 +35,7 @@ def require_usable_mesh(case: Case, scales: Scales, problem: Problem) -> None:
     mistakes = [
         *_without_facets(domain, conditions),
         *_ignored_inside(problem, conditions),
+        *_charged_on_surface(problem, conditions),
         *_contradictions(domain, conditions),
         *_undetermined_parts(problem, scales),
     ]
@@ -112,7 +114,7 @@ def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -
         ignored = {
             PrescribedFlux: "no flux can be given",
             Exchange: "nothing is exchanged at a rate",
-            Wall: "nothing is blocked",
+            Wall: 'nothing is blocked (a charge alone is of kind = "interface")',
             RegulatedWall: "nothing is blocked",
         }.get(type(condition))
         if condition.applied_potential != condition.dirichlet_potential:
@@ -124,6 +126,19 @@ def _ignored_inside(problem: Problem, conditions: Sequence[BoundaryCondition]) -
                 f'[[boundaries]] "{condition.where}": {facets_in_words(inside)} of this group have cells on both '
                 f"sides, and inside the domain {ignored}; keep the group to the surface of the mesh (for a wall or "
                 "an electrode inside cut it out of the drawing), or leave out this boundary"
+            )
+
+
+def _charged_on_surface(problem: Problem, conditions: Sequence[BoundaryCondition]) -> Iterator[str]:
+    """Charges between cells on facets that have cells on one side only."""
+    domain = problem.domain
+    for condition in conditions:
+        there = np.intersect1d(domain.owned_facets(condition.where), domain.exterior_facets)
+        if condition.inside and (outside := domain.comm.allreduce(len(there))):
+            yield (
+                f'[[boundaries]] "{condition.where}": an interface is inside the domain, but '
+                f"{facets_in_words(outside)} of this group are on the surface of the mesh; give those as a group of "
+                "their own to a wall"
             )
 
 
@@ -142,10 +157,10 @@ def _contradictions(domain: Domain, conditions: Sequence[BoundaryCondition]) -> 
 # ---- parts ----
 
 
-def part_in_words(domain: Domain, scales: Scales, number: int) -> str:
-    """Return the number of a part, its regions, cells and place; collective."""
+def part_in_words(domain: Domain, scales: Scales, number: int, parts: Parts | None = None) -> str:
+    """Return the number of a part, of the mesh if not of others, its regions, cells and place; collective."""
     owned = domain.mesh.topology.index_map(domain.dimension).size_local
-    inside = domain.parts.of_cells == number
+    inside = (parts or domain.parts).of_cells == number
     names = [
         f'"{name}"' for name, cells in domain.region_cells.items() if domain.comm.allreduce(int(inside[cells].sum()))
     ]

@@ -51,7 +51,12 @@ def check_plans(raw: dict[str, Any], draft: Draft, check_tables: CheckTables, pl
 def _tables_of(draft: Draft) -> dict[str, Any]:
     """Return the tables of a case made of objects as those of a file, without its plans."""
     single = {"model": draft.model, "domain": draft.domain, "solver": draft.solver, "output": draft.output}
-    arrays = {"species": draft.species.values(), "regions": draft.regions, "boundaries": draft.boundaries}
+    arrays = {
+        "species": draft.species.values(),
+        "regions": draft.regions,
+        "boundaries": draft.boundaries,
+        "reactions": draft.reactions,
+    }
     return {
         **{key: as_written(table) for key, table in single.items() if table is not None},
         **{key: [as_written(table) for table in array] for key, array in arrays.items()},

@@ -40,6 +40,8 @@ AVOGADRO = 6.02214076e23
 """1/mol, exact (SI 2019)."""
 VACUUM_PERMITTIVITY = 8.8541878128e-12
 """F/m (CODATA 2018)."""
+THERMAL_ENERGY = "kT"
+"""A unit of energy, at the temperature of the case."""
 FARADAY = ELEMENTARY_CHARGE * AVOGADRO
 """C/mol."""
 
@@ -61,6 +63,7 @@ _COMMON_UNITS: dict[str, tuple[float, str]] = {
     "mmol/L": (1e-3 * _PER_LITRE, "mol/m^3"),
     "C/m^3": (1.0, "C/m^3"),
     "N": (1.0, "N"),
+    "kT": (1.0, "kT"),
     "eV/m": (ELEMENTARY_CHARGE, "N"),
     "mol/m^2/s": (1.0, "mol/m^2/s"),
 }
@@ -230,7 +233,8 @@ class Dimension:
         try:
             quantity = registry.Quantity(number, registry.Unit(unit))
             for target, factor in zip(self.units, self.factors, strict=True):
-                if quantity.is_compatible_with(target):
+                # what pint takes kT for is a thousand tesla
+                if target != THERMAL_ENERGY and quantity.is_compatible_with(target):
                     return float(quantity.to(target).magnitude) * factor
         except pint.errors.UndefinedUnitError:
             raise self._error(f'"{unit}" in "{raw}" is not a known unit') from None
@@ -276,6 +280,8 @@ def _as_written(quantity: Quantity) -> str | float | dict[str, Any]:
 
 
 Length = Annotated[Quantity, Dimension("a length", ("m",), "5 nm")]
+FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
+Area = Annotated[Quantity, Dimension("an area", ("m^2",), "80 nm^2")]
 ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV", in_time=True)
 Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]
@@ -302,8 +308,11 @@ MolarFlux = Annotated[
 ]
 Mass = Annotated[Quantity, Dimension("a mass", ("kg",), "6.6e-27 kg")]
 Energy = Annotated[Quantity, Dimension("an energy", ("J", "J/mol"), "0.05 eV", (1.0, 1.0 / AVOGADRO))]
+PartitionEnergy = Annotated[
+    Quantity, Dimension("an energy", (THERMAL_ENERGY, "J", "J/mol"), "2 kT", (1.0, 1.0, 1.0 / AVOGADRO))
+]
+"""In kT if that is its unit, else in J."""
 TIME = Dimension("a time", ("s",), "1 ns")
-FREQUENCY = Dimension("a frequency", ("1/s",), "1 kHz")
 Time = Annotated[Quantity, TIME]
 LinearDensity = Annotated[Quantity, Dimension("a density on a line", ("1/m",), "0.5 1/nm")]
 

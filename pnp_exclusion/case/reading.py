@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pnp_exclusion.case import tables
-from pnp_exclusion.case.base import Table, as_written, name_of_number
+from pnp_exclusion.case.base import Table, as_written, name_of_entry
 from pnp_exclusion.case.boundary_tables import AnyBoundary
 from pnp_exclusion.case.law_tables import AnyModel, Model
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
+from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.sentences import nearest, sentences
 from pnp_exclusion.case.tables import CaseTables, dimension_of
 from pnp_exclusion.case.time_tables import Initial, Time
@@ -49,6 +50,8 @@ class Draft:
     regions: list[tables.Region] = field(default_factory=list)
     boundaries: list[Any] = field(default_factory=list)
     all_boundaries_read: bool = True
+    reactions: list[Reaction] = field(default_factory=list)
+    all_reactions_read: bool = True
     solver: tables.Solver = field(default_factory=tables.Solver)
     output: tables.Output = field(default_factory=tables.Output)
     sweep: Sweep | None = None
@@ -177,6 +180,12 @@ def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> No
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 
 
+def _read_reactions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
+    reactions = list(reader.array(raw, "reactions", Reaction))
+    draft.reactions = [r for r in reactions if r is not None]
+    draft.all_reactions_read = len(draft.reactions) == len(reactions)
+
+
 _OTHERS: dict[str, type[Table]] = {
     "solver": tables.Solver,
     "output": tables.Output,
@@ -193,6 +202,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
     "species": _read_species,
     "regions": _read_regions,
     "boundaries": _read_boundaries,
+    "reactions": _read_reactions,
 }
 """In the order in which their mistakes are told."""
 
@@ -240,7 +250,7 @@ class Reader:
             self.draft.refuse(where, "there must be at least one")
         for position, entry in enumerate(entries, start=1):
             written = as_written(entry) if isinstance(entry, Table) else entry
-            name = name_of_number(written.get("name") or written.get("where")) if isinstance(written, dict) else None
+            name = name_of_entry(written) if isinstance(written, dict) else None
             named = isinstance(name, str) and name.isprintable() and len(name) <= 100
             yield self._read(entry, kind, f'{where} "{name}"' if named else f"{where} {position}")
 

@@ -14,7 +14,9 @@ from pnp_exclusion.case.quantities import (
     BOLTZMANN,
     ELEMENTARY_CHARGE,
     FARADAY,
+    THERMAL_ENERGY,
     VACUUM_PERMITTIVITY,
+    Quantity,
 )
 from pnp_exclusion.case.tables import GivenMesh, Gmsh, Interval
 
@@ -51,6 +53,10 @@ class Scales:
     def thermal_energy(self) -> float:
         """kT in J."""
         return self.potential * ELEMENTARY_CHARGE if self.si else 1.0
+
+    def in_thermal_energies(self, energy: Quantity) -> float:
+        """Return an energy in kT."""
+        return energy.value if energy.unit in ("", THERMAL_ENERGY) else energy.value / self.thermal_energy
 
     @property
     def force(self) -> float:

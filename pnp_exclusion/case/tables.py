@@ -6,11 +6,14 @@ How tables are read is in ``reading.py``, their consistency with each other in `
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -25,18 +28,24 @@ from pydantic import (
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
 from pnp_exclusion.case.courses import KINDS
+from pnp_exclusion.case.formulas import Formula, FormulaError
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
+    Area,
     Concentration,
     Diffusivity,
     FixedCharge,
     Force,
     ForceInTime,
     Length,
+    PartitionEnergy,
+    Quantity,
     shown,
 )
+from pnp_exclusion.case.reaction_tables import Reaction
+from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
@@ -53,6 +62,15 @@ def _form(written: Any) -> str:
     return "<list>" if isinstance(written, list | tuple) or np.ndim(written) else "<value>"
 
 
+def _table_or_value(written: Any) -> str:
+    """As `_form`, where no list can be meant."""
+    return "<table>" if isinstance(written, dict) else "<value>"
+
+
+def _word_or_quantity(written: Any) -> str:
+    return "<word>" if written == "born" else "<value>"
+
+
 def _single(written: Any) -> Any:
     if not isinstance(written, str | bool | int | float):
         raise refusal(f"{shown(written)} is neither a text nor a number nor true or false")
@@ -62,6 +80,14 @@ def _single(written: Any) -> Any:
 def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
     """Return the dimension of a domain, where it can be known: from its shape or from its mesh file."""
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
+
+
+def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
+    """Refuse knots of a table that do not ascend, or have not one value each."""
+    if len(x) != len(values):
+        raise refusal(f"has {len(x)} positions x but {len(values)} values; give one value for each x")
+    if any(right.value < left.value for left, right in pairwise(x)):
+        raise refusal("x must be in ascending order")
 
 
 class FieldTable(Table):
@@ -74,22 +100,27 @@ class FieldTable(Table):
 
     @model_validator(mode="after")
     def _matching_ascending_knots(self) -> FieldTable:
-        if len(self.x) != len(self.values):
-            raise refusal(f"has {len(self.x)} positions x but {len(self.values)} values; give one value for each x")
-        if any(right.value < left.value for left, right in zip(self.x, self.x[1:], strict=False)):
-            raise refusal("x must be in ascending order")
+        require_matching_knots(self.x, self.values)
         return self
 
 
 class Species(Table):
     """``[[species]]``: a kind of particle."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("charge", "diffusivity", "mean_concentration", "mean_fraction")
+    numbers: ClassVar[tuple[str, ...]] = (
+        "charge",
+        "diffusivity",
+        "mean_concentration",
+        "mean_fraction",
+        "born_radius",
+    )
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
     """Used in results and in the other tables."""
     charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
+    formula: str | None = None
+    """What it is made of, ``"Fe(CN)6"``: reactions among species with formulas must keep their atoms."""
     diffusivity: Diffusivity | None = None
     """D. In SI it must be given; 1 in a dimensionless case."""
     field: (
@@ -106,6 +137,15 @@ class Species(Table):
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
     """Dimensionless: the same as an occupied fraction."""
+    born_radius: Length | None = None
+    """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
+
+    @field_validator("formula")
+    @classmethod
+    def _is_formula(cls, formula: str | None) -> str | None:
+        if formula is not None:
+            atoms_of(formula)
+        return formula
 
 
 class Planar(Table):
@@ -122,13 +162,69 @@ class Planar(Table):
         return 1 if self.axis == "x" else 0
 
 
+class AreaTable(Table):
+    """A cross-section that depends on x: linear between the knots; a knot given twice is a jump."""
+
+    x: Annotated[list[Length], Field(min_length=2)]
+    """Positions of the knots, in ascending order, covering the domain."""
+    values: Annotated[list[Area], Field(min_length=2)]
+    """The section at the knots."""
+
+    @model_validator(mode="after")
+    def _matching_ascending_knots(self) -> AreaTable:
+        require_matching_knots(self.x, self.values)
+        return self
+
+
+class Cone(Table):
+    """A round cross-section whose radius grows evenly from one end to the other."""
+
+    left: Length
+    """The radius at the left end; right is that at the other."""
+    right: Length
+
+
+def _formula(text: str) -> str:
+    try:
+        Formula(text, ("x",))
+    except FormulaError as error:
+        raise refusal(f"{shown(text)} is no section as a function of x: {error}") from None
+    return text
+
+
+AREA_OF_X = re.compile(r"\bx\b")
+"""What a text has in it that is a formula and not a number with a unit."""
+
+
+def _form_of_area(written: Any) -> str:
+    if isinstance(written, dict | Table):
+        return "<table>" if isinstance(written, AreaTable) or "x" in dict(written) else "<cone>"
+    return "<formula>" if isinstance(written, str) and AREA_OF_X.search(written) else "<value>"
+
+
 class Interval(Table):
     """``[domain]`` with ``shape = "interval"``."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("wall_charge",)
 
     shape: Literal["interval"] = "interval"
     length: Length
     cells: Count | None = None
     """Chosen and graded toward the layers of the case if absent."""
+    area: (
+        Annotated[
+            Annotated[AreaTable, Tag("<table>")]
+            | Annotated[Cone, Tag("<cone>")]
+            | Annotated[str, AfterValidator(_formula), Tag("<formula>")]
+            | Annotated[Area, Tag("<value>")],
+            Discriminator(_form_of_area),
+        ]
+        | None
+    ) = None
+    """The cross-section of a channel: a number, a table over x, the radii of a cone, or a formula in x, in which x and
+    the result are in the unit of ``length``. Fluxes and currents are then those of the whole channel."""
+    wall_charge: SurfaceCharge | None = None
+    """Charge per area of the wall of a channel, which is round; needs ``area``."""
 
 
 class Rectangle(Planar):
@@ -211,12 +307,23 @@ class GivenMesh(Planar):
 
 Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
 Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
+BornOr = Annotated[
+    Annotated[Literal["born"], Tag("<word>")] | Annotated[PartitionEnergy, Tag("<value>")],
+    Discriminator(_word_or_quantity),
+]
+"""An energy, or the word for that of Born."""
 
 
 class Region(Table):
     """``[[regions]]``: a part of the domain with its own material, a box or a physical group of the mesh file."""
 
-    numbers: ClassVar[tuple[str, ...]] = ("fixed_charge", "permittivity", "diffusivity", "surface_charge")
+    numbers: ClassVar[tuple[str, ...]] = (
+        "fixed_charge",
+        "permittivity",
+        "diffusivity",
+        "partition",
+        "surface_charge",
+    )
 
     name: Name
     x: Range | None = None
@@ -229,15 +336,58 @@ class Region(Table):
     """Charge density that does not move, with its sign; dimensionless: q, elementary charges a site."""
     permittivity: Positive | None = None
     """Relative permittivity in SI; relative to the reference medium in a dimensionless case."""
-    diffusivity: Positive | None = None
-    """Factor on the diffusivity of every species."""
+    ions: Flag | None = None
+    """false: no species enters, a membrane, glass or lipid; the field goes on through it. true: all do, also where an
+    earlier region keeps them out."""
+    excluded: list[str] | None = None
+    """Instead: the species that do not enter, as within their closest approach to a wall; the others do."""
+    diffusivity: (
+        Annotated[
+            Annotated[dict[str, Positive], Tag("<table>")] | Annotated[Positive, Tag("<value>")],
+            Discriminator(_table_or_value),
+        ]
+        | None
+    ) = None
+    """Factor on the diffusivity of every species, or of some: ``{ Na = 0.5 }``."""
+    partition: (
+        Annotated[
+            Annotated[dict[str, BornOr], Tag("<table>")] | Annotated[Literal["born"], Tag("<value>")],
+            Discriminator(_table_or_value),
+        ]
+        | None
+    ) = None
+    """Energy of a particle of some species above that outside, ``{ Na = "2 kT" }``; "born" for that of Born, which
+    follows from the permittivity of the region and the ``born_radius`` of the species: ``{ Na = "born" }``, or "born"
+    for all that have one."""
     surface_charge: SurfaceCharge | None = None
     """Charge per area on its border with the rest of the domain; dimensionless as that of a wall."""
+
+    @model_validator(mode="after")
+    def _one_word_on_ions(self) -> Region:
+        if self.ions is not None and self.excluded is not None:
+            raise refusal("has both ions and excluded; give one of the two")
+        return self
 
     @property
     def ranges(self) -> list[Range | None]:
         """The ranges along x, y and z."""
         return [self.x, self.y, self.z]
+
+    def keeps_out(self, species: str) -> bool | None:
+        """Whether a species does not enter; None if the region does not say."""
+        if self.excluded is not None:
+            return species in self.excluded
+        return None if self.ions is None else not self.ions
+
+    def partition_of(self, species: Species) -> Quantity | Literal["born"] | None:
+        """The energy of a species, as given."""
+        if isinstance(self.partition, dict):
+            return self.partition.get(species.name)
+        return self.partition if species.born_radius is not None else None
+
+    def diffusivity_of(self, species: str) -> float | None:
+        """The factor on the diffusivity of a species, if one is given."""
+        return self.diffusivity.get(species) if isinstance(self.diffusivity, dict) else self.diffusivity
 
 
 class Solver(Table):
@@ -291,7 +441,7 @@ class Output(Table):
 class CaseTables(Table):
     """The tables of a whole case file; `pnp_exclusion.case.case.Case` once they are checked together."""
 
-    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "solver")
+    can_vary: ClassVar[tuple[str, ...]] = ("model", "species", "domain", "regions", "boundaries", "reactions", "solver")
 
     title: str = ""
     model: AnyModel
@@ -299,6 +449,7 @@ class CaseTables(Table):
     domain: SerializeAsAny[Domain]
     regions: list[Region] = Field(default_factory=list)
     boundaries: list[AnyBoundary]
+    reactions: list[Reaction] = Field(default_factory=list)
     solver: Solver = Field(default_factory=Solver)
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from dolfinx import fem
 
+from pnp_exclusion.discretisation.around_nodes import surrounded
 from pnp_exclusion.discretisation.layout import (
     INVERSE_TEMPERATURE,
     POTENTIAL,
@@ -40,6 +41,11 @@ class Constraints:
         owned and ghost. One shared by two boundaries belongs to the first, so that nothing is counted twice.
     values
         Those that constants give.
+    absent
+        By unknown ``mu_a`` of every species that is excluded anywhere: those at nodes around which there can be none of
+        it. They stand in no equation, and are held at 0.
+    absences
+        The conditions that hold them.
     """
 
     def __init__(self, problem: Problem, layout: Layout, space: fem.FunctionSpace) -> None:
@@ -49,13 +55,22 @@ class Constraints:
         self._wheres = [boundary.where for boundary in problem.boundaries]
         self._nodes: dict[str, np.ndarray] = {}
         self._own: dict[tuple[int, str], np.ndarray] = {}
+        self.absent = self._absent(problem)
         self.claimed = self._claim(problem)
         self.values = list(self._values(problem))
+        zero = fem.Constant(problem.domain.mesh, 0.0)
+        self.absences = [fem.dirichletbc(zero, dofs, self._part(name)) for name, dofs in self.absent.items()]
 
     @property
     def conditions(self) -> list[fem.DirichletBC]:
         """The essential conditions, for assembly."""
-        return [value.condition for value in self.values]
+        return [*(value.condition for value in self.values), *self.absences]
+
+    @property
+    def dofs(self) -> np.ndarray:
+        """The unknowns that they hold, owned and ghost."""
+        held = [*(value.dofs for value in self.values), *self.absent.values(), np.empty(0, dtype=np.int32)]
+        return np.unique(np.concatenate(held)).astype(np.int32)
 
     def values_of(self, name: str) -> list[DirichletValue]:
         """Return those of one unknown."""
@@ -71,6 +86,8 @@ class Constraints:
         """Write the Dirichlet values into the array of a function of the space."""
         for value in self.values:
             values[value.dofs] = value.constant.value
+        for dofs in self.absent.values():
+            values[dofs] = 0.0
 
     def nodes_on(self, where: str) -> np.ndarray:
         """Return the local nodes (owned and ghost) on a boundary; collective the first time."""
@@ -89,8 +106,23 @@ class Constraints:
             self._own[tag, name] = nodes[nodes < self._space.dofmap.index_map.size_local]
         return self._own[tag, name]
 
+    def _absent(self, problem: Problem) -> dict[str, np.ndarray]:
+        if not problem.partition:
+            return {}
+        scalar = fem.functionspace(self._domain.mesh, ("Lagrange", self._space.element.basix_element.degree))
+        absent = {}
+        for species in problem.partition:
+            name = electrochemical_potential(species)
+            absent[name] = self._layout.dofs_at(surrounded(problem.excludes(species), scalar), name).astype(np.int32)
+        return absent
+
+    def _part(self, name: str) -> fem.FunctionSpace:
+        """Return the space of one unknown in the blocked space."""
+        return self._space.sub(self._layout.index(name)) if self._layout.size > 1 else self._space
+
     def _claim(self, problem: Problem) -> dict[tuple[int, str], np.ndarray]:
-        taken = {name: np.empty(0, dtype=np.int32) for name in self._layout.names}
+        nothing = np.empty(0, dtype=np.int32)
+        taken = {name: self.absent.get(name, nothing) for name in self._layout.names}
         claimed = {}
         for tag, boundary in enumerate(problem.boundaries):
             held = [electrochemical_potential(species) for species in boundary.dirichlet_fractions]
@@ -106,14 +138,12 @@ class Constraints:
 
     def _values(self, problem: Problem) -> Iterator[DirichletValue]:
         weak = {(tag, electrochemical_potential(species)) for tag, species, _ in weakly_imposed(problem)}
-        spaces: dict[str, fem.FunctionSpace] = {}
         for (tag, name), dofs in self.claimed.items():
             if (tag, name) in weak:
                 continue
-            if name not in spaces:
-                spaces[name] = self._space.sub(self._layout.index(name)) if self._layout.size > 1 else self._space
             value = fem.Constant(self._domain.mesh, 0.0)
-            yield DirichletValue(tag, name, dofs, fem.dirichletbc(value, dofs.astype(np.int32), spaces[name]), value)
+            condition = fem.dirichletbc(value, dofs.astype(np.int32), self._part(name))
+            yield DirichletValue(tag, name, dofs, condition, value)
 
 
 def _given(problem: Problem, boundary: BoundaryCondition, load_parameter: float) -> dict[str, float]:

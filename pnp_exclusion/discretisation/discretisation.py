@@ -13,6 +13,7 @@ import numpy as np
 import ufl
 from dolfinx import fem, la
 
+from pnp_exclusion.discretisation.around_nodes import least_around_nodes
 from pnp_exclusion.discretisation.constraints import Constraints
 from pnp_exclusion.discretisation.integration import STEEP, CellwiseForm, Integration, changes_within
 from pnp_exclusion.discretisation.layout import (
@@ -22,9 +23,10 @@ from pnp_exclusion.discretisation.layout import (
     electrochemical_potential,
     unknown_of,
 )
-from pnp_exclusion.discretisation.parameters import Parameters
+from pnp_exclusion.discretisation.parameters import EXCLUDED, Parameters
 from pnp_exclusion.discretisation.weak_form import Fields, WeakForm
 from pnp_exclusion.physics.energy import Warmth
+from pnp_exclusion.physics.expressions import Value
 from pnp_exclusion.physics.problem import Problem
 
 
@@ -60,9 +62,10 @@ class NodalValues:
     """A state at the nodes of this rank, owned and ghost; arrays have the shape ``(N, nodes)``.
 
     mu, eta
-        Electrochemical and chemical potentials.
+        Electrochemical potentials, and these without the electric part.
     contents
-        Fractions, and with a temperature the density of energy behind them.
+        Fractions, and with a temperature the density of energy behind them; between cells of unlike partition energy
+        those in the cell of the least.
     potential
         ``(nodes,)``; None with imposed fields.
     """
@@ -99,6 +102,8 @@ class Discretisation:
         The numbers, the equations, the values held at boundaries, the measures, what is compiled.
     steep
         `integration.STEEP`, or more where the solution is a start only.
+    is_absent
+        ``(nodes, N)``: whether there can be none of a species in all cells around a node.
     """
 
     def __init__(self, problem: Problem, degree: int = 2, quadrature_degree: int | None = None) -> None:
@@ -116,6 +121,11 @@ class Discretisation:
         for species in problem.species:
             if species.name in problem.conserved and species.mean_fraction is None:
                 raise ValueError(f"species {species.name} is supplied by no boundary and needs a mean_fraction")
+        for combination in problem.linked:
+            if all(s.mean_fraction is None for s in problem.species if s.name in combination):
+                raise ValueError(
+                    f"the amounts of {', '.join(combination)} together need a mean_fraction of one of them"
+                )
         if problem.law.thermal and not any(boundary.temperature is not None for boundary in problem.boundaries):
             raise ValueError("no boundary holds a temperature, so that the energy is not fixed")
         if problem.law.thermal and problem.fields:
@@ -123,7 +133,8 @@ class Discretisation:
         names = [boundary.where for boundary in problem.boundaries]
         weight = None if problem.cross_section is None else problem.cross_section.weight(problem.domain)
         sheets = [sheet.sides for sheet in problem.sheets]
-        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets)
+        inside = [boundary.where for boundary in problem.boundaries if boundary.inside]
+        self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets, inside)
         self.parameters = Parameters(problem)
         self.weak_form = WeakForm(problem, self.layout, self.unknown, self.reference, self.integration, self.parameters)
         self.constraints = Constraints(problem, self.layout, self.space)
@@ -131,6 +142,10 @@ class Discretisation:
         self.steep = STEEP
         self._rows_of_mu = np.array(self.layout.indices(self.mu))
         self._cells = np.ascontiguousarray(self.space.dofmap.list[: len(self.integration.is_steep)].T)
+        self.is_absent = np.zeros((len(self.values) // self.layout.size, len(self.mu)), dtype=bool)
+        for a, name in enumerate(self.mu):
+            self.is_absent[self.layout.nodes_of(self.constraints.absent.get(name, np.empty(0, dtype=int))), a] = True
+        self._excluded = np.array([problem.excludes(name) for name in problem.names])[:, : self._cells.shape[1]]
         self._shown: State | None = None
         self.set_load_parameter(1.0)
 
@@ -189,7 +204,10 @@ class Discretisation:
         self._shown = None
 
     def potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Split unknowns, ``(nodes, size)`` or flat, into ``mu`` and ``eta`` (species, nodes) and ``phi`` (or None)."""
+        """Split unknowns, ``(nodes, size)`` or flat, into ``mu`` and ``eta`` (species, nodes) and ``phi`` (or None).
+
+        ``eta`` is without what partition energies take off it, which belong to cells.
+        """
         nodes = self.layout.at_nodes(values)
         mu = nodes.T[self._rows_of_mu]
         phi = nodes[:, self.layout.index(POTENTIAL)] if POTENTIAL in self.layout else None
@@ -213,14 +231,23 @@ class Discretisation:
         _, _, phi = self.potentials(values)
         return Warmth(beta, None if phi is None else [z * phi for z in self.problem.charges])
 
-    def contents(self, values: np.ndarray) -> np.ndarray:
-        """Return the density of everything that is conserved for unknowns, as `potentials`; (quantities, nodes)."""
-        _, eta, _ = self.potentials(values)
-        return self._contents(eta, self.inverse_temperature(values))
+    def contents(self, values: np.ndarray, partition: np.ndarray | None = None) -> np.ndarray:
+        """Return the density of everything that is conserved for unknowns, as `potentials`; (quantities, nodes).
 
-    def _contents(self, eta: np.ndarray, beta: np.ndarray | None) -> np.ndarray:
+        partition
+            Partition energies there, as of `partition_of_cells`.
+        """
+        _, eta, _ = self.potentials(values)
+        return self._contents(eta, self.inverse_temperature(values), partition)
+
+    def densities(self, values: np.ndarray, partition: np.ndarray | None = None) -> list[Value]:
+        """Return ``[rho_0, rho_1, .., rho_N]`` for unknowns, as `contents`."""
+        _, eta, _ = self.potentials(values)
+        return self.problem.law.free_energy.densities(list(eta if partition is None else eta - partition))
+
+    def _contents(self, eta: np.ndarray, beta: np.ndarray | None, partition: np.ndarray | None = None) -> np.ndarray:
         law = self.problem.law
-        vacancy, *rho = law.free_energy.densities(list(eta))
+        vacancy, *rho = law.free_energy.densities(list(eta if partition is None else eta - partition))
         if law.energy is None or beta is None:
             return np.array(rho)
         return np.array([*rho, law.energy.density([vacancy, *rho], beta, **law.parameters)])
@@ -228,11 +255,42 @@ class Discretisation:
     def nodal_values(self) -> NodalValues:
         """Return the unknown and its densities at the nodes."""
         mu, eta, potential = self.potentials(self.values)
-        return NodalValues(mu, eta, self._contents(eta, self.inverse_temperature(self.values)), potential)
+        contents = self._contents(eta, self.inverse_temperature(self.values), self.partition_at_nodes())
+        return NodalValues(mu, eta, contents, potential)
 
-    def reported_potentials(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero."""
+    # ---- partition energies ----
+
+    @property
+    def partition_of_cells(self) -> np.ndarray | None:
+        """Partition energies as in the equations, kT, ``(N, cells)``; None if no species has any."""
+        if self.parameters.partition is None:
+            return None
+        zero = np.zeros(self.problem.domain.local_cells)
+        return np.array([zero if isinstance(energy, float) else energy.x.array for energy in self.parameters.partition])
+
+    def partition_at_nodes(self) -> np.ndarray | None:
+        """Return the least partition energies around the nodes, ``(N, nodes)``, or None; collective."""
+        of_cells = self.partition_of_cells
+        if of_cells is None:
+            return None
+        scalar = self.forms.kept("scalar space", self.scalar_space)
+        return np.array([least_around_nodes(energies, scalar) for energies in of_cells])
+
+    def scalar_space(self) -> fem.FunctionSpace:
+        """Return the space of one unknown: its nodes have the same numbers."""
+        return fem.functionspace(self.problem.domain.mesh, ("Lagrange", self.degree))
+
+    def reported_potentials(
+        self, values: np.ndarray, partition: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split unknowns, as `potentials`, into ``mu`` (species, nodes) and ``phi``, counted from the user's zero.
+
+        partition
+            As of `contents`; ``mu_a`` is NaN where there can be none of the species.
+        """
         mu, _, phi = self.potentials(values)
+        if partition is not None:
+            mu = np.where(partition < EXCLUDED, mu, np.nan)
         if phi is None:
             return mu, None
         reference, beta = self.problem.potential_reference, self.inverse_temperature(values)
@@ -256,9 +314,12 @@ class Discretisation:
 
     def changes_within_cells(self) -> np.ndarray:
         """Return how much every ``mu_a``, and every ``eta_a`` where that is another one, changes within each cell of
-        this rank, ``(N or 2 N, cells)`` in kT."""
+        this rank, ``(N or 2 N, cells)`` in kT; 0 where there is none of the species."""
         mu, eta, _ = self.potentials(self.values)
-        return changes_within(mu if eta is mu else np.concatenate([mu, eta]), self._cells)
+        changes = changes_within(mu if eta is mu else np.concatenate([mu, eta]), self._cells)
+        if self.problem.partition:
+            changes.reshape(-1, *self._excluded.shape)[:, self._excluded] = 0.0
+        return changes
 
 
 class Forms:

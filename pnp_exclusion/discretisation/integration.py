@@ -21,6 +21,7 @@ from dolfinx import cpp, fem
 from dolfinx import mesh as dmesh
 
 from pnp_exclusion.mesh.domain import Domain
+from pnp_exclusion.mesh.sizes import one_side_of
 from pnp_exclusion.runtime.compilation import compiled_form
 
 QUADRATURE_PER_DEGREE = 2
@@ -48,6 +49,8 @@ class Integration:
         Of every integral, a UFL expression; None for 1.
     sheets
         Surfaces inside the domain, ``(n, 2)`` cells and numbers of their facets, numbered behind the boundaries.
+    inside
+        Names of those boundaries that are integrated over where they have cells on both sides, and not elsewhere.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Integration:
         quadrature_degree: int | None = None,
         weight: Any = None,
         sheets: Sequence[np.ndarray] = (),
+        inside: Sequence[str] = (),
     ) -> None:
         self.domain = domain
         mesh = domain.mesh
@@ -71,8 +75,8 @@ class Integration:
         self.dx = WeightedMeasure(over_cells, weight)
         self.ds = WeightedMeasure(ufl.Measure("ds", mesh, metadata=usual), weight)
         # a surface inside is integrated over from the cells on one of its sides, on whichever rank these are
-        inside = [(len(boundaries) + k, sides.ravel().astype(np.int32)) for k, sides in enumerate(sheets)]
-        self._facets = [*_integration_facets(domain, boundaries), *inside]
+        behind = [(len(boundaries) + k, sides.ravel().astype(np.int32)) for k, sides in enumerate(sheets)]
+        self._facets = [*_integration_facets(domain, boundaries, inside), *behind]
         self.is_steep = np.zeros(mesh.topology.index_map(domain.dimension).size_local, dtype=bool)
         self.version = 0
         """Grows whenever other cells are marked."""
@@ -190,14 +194,23 @@ def changes_within(potentials: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return changes
 
 
-def _integration_facets(domain: Domain, boundaries: Sequence[str]) -> list[tuple[int, np.ndarray]]:
-    """Return pairs of a cell and the number of its facet for every boundary; what two share belongs to the first."""
+def _integration_facets(
+    domain: Domain, boundaries: Sequence[str], inside: Sequence[str]
+) -> list[tuple[int, np.ndarray]]:
+    """Return pairs of a cell and the number of its facet for every boundary; what two share belongs to the first.
+
+    inside
+        Boundaries whose facets have two cells, of which one is taken.
+    """
     topology, dimension = domain.mesh.topology, domain.dimension
     topology.create_connectivity(dimension - 1, dimension)
     topology.create_connectivity(dimension, dimension - 1)
     free = dmesh.exterior_facet_indices(topology)
     pairs = []
     for tag, name in enumerate(boundaries):
+        if name in inside:
+            pairs.append((tag, one_side_of(domain, name).ravel()))
+            continue
         facets = np.intersect1d(domain.boundary_facets[name], free)
         free = np.setdiff1d(free, facets)
         found = cpp.fem.compute_integration_domains(fem.IntegralType.exterior_facet, topology._cpp_object, facets)

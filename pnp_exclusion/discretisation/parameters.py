@@ -11,7 +11,9 @@ from dolfinx import fem
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.physics.problem import Problem
 
-MATERIALS = ("permittivity", "diffusivity_factor", "fixed_charge")
+MATERIALS = ("permittivity", "fixed_charge")
+EXCLUDED = 1e4
+"""kT: stands for an infinite partition energy. Densities are then exactly zero, and no arithmetic is the worse."""
 
 
 class Parameters:
@@ -23,16 +25,26 @@ class Parameters:
         ``s = 1/dt`` of the storage term; 0 in a steady state.
     reference_share
         By species, and energy, that are stored: what their reference is multiplied by.
+    reference_shift
+        Of every combination that reactions conserve: what its reference lacks.
     least_mobility
         `laws.LEAST_MOBILITY`, from which a solver may deviate on its way to a solution.
     debye_squared
         ``lambda^2``, likewise.
+    wall_charge
+        Per area, of a channel.
     charges, charges_per_volume, diffusivities
         In the order of the species.
     law
         Parameters of the law, by name.
-    permittivity, diffusivity_factor, fixed_charge
+    permittivity, fixed_charge
         Functions that are constant on every cell.
+    local_diffusivities
+        Diffusivities times what every cell multiplies them by, in the order of the species.
+    partition
+        Partition energies in the order of the species, constant on every cell; None if no species has one.
+    reacting_cells
+        Of every reaction the function that is 1 where it happens and 0 elsewhere; None for one that happens everywhere.
     fields
         Imposed forces by species, as UFL vectors.
     """
@@ -45,15 +57,27 @@ class Parameters:
         self.load_parameter = constant(1.0)
         self.storage_rate = constant(0.0)
         self.reference_share = {name: constant(1.0) for name in problem.quantities}
+        self.reference_shift = [constant(0.0) for _ in problem.linked]
         self.least_mobility = constant(LEAST_MOBILITY)
         self.debye_squared = constant(0.0)
+        self.wall_charge = constant(0.0)
         self.charges = [constant(0.0) for _ in problem.species]
         self.charges_per_volume = [constant(0.0) for _ in problem.species]
         self.diffusivities = [constant(0.0) for _ in problem.species]
         self.law = {name: constant(value) for name, value in problem.law.parameters.items()}
-        self.permittivity, self.diffusivity_factor, self.fixed_charge = (
-            fem.Function(domain.cellwise_space, name=name) for name in MATERIALS
-        )
+        cellwise = lambda name: fem.Function(domain.cellwise_space, name=name)  # noqa: E731
+        self.permittivity, self.fixed_charge = (cellwise(name) for name in MATERIALS)
+        # one function for all species unless each has its own
+        own = problem.diffusivity_factor.ndim > 1
+        self._factors = [cellwise("diffusivity_factor") for _ in (problem.species if own else [None])]
+        factors = self._factors if own else self._factors * len(problem.species)
+        self.local_diffusivities = [d * factor for d, factor in zip(self.diffusivities, factors, strict=True)]
+        self._partition = {name: cellwise(f"partition_{name}") for name in problem.partition}
+        self.partition = [self._partition.get(name, 0.0) for name in problem.names] if self._partition else None
+        self.reacting_cells = [
+            None if reaction.cells is None else fem.Function(domain.cellwise_space, name="reacting")
+            for reaction in problem.reactions
+        ]
         self._coefficients = {name: field.coefficient(domain) for name, field in problem.fields.items()}
         self.fields: Mapping[str, Any] = {
             name: field.vector(self._coefficients[name], domain) for name, field in problem.fields.items()
@@ -70,8 +94,16 @@ class Parameters:
         for name, value in problem.law.parameters.items():
             self.law[name].value = value
         self.debye_squared.value = (problem.debye_length or 0.0) ** 2
+        self.wall_charge.value = problem.wall_charge or 0.0
         for name in MATERIALS:
             getattr(self, name).x.array[:] = getattr(problem, name)
+        for factor, values in zip(self._factors, np.atleast_2d(problem.diffusivity_factor), strict=True):
+            factor.x.array[:] = values
+        for name, energy in self._partition.items():
+            energy.x.array[:] = np.minimum(problem.partition[name], EXCLUDED)
+        for region, reaction in zip(self.reacting_cells, problem.reactions, strict=True):
+            if region is not None:
+                region.x.array[:] = reaction.cells
         for name, field in problem.fields.items():
             field.fill(self._coefficients[name], self._domain)
 

@@ -2,7 +2,8 @@
 
 Unknowns are the electrochemical potentials ``mu_1 .. mu_N``, under a law with a temperature its inverse ``beta``, and
 with Poisson the potential ``phi``, all in one blocked space ``P_k``. Densities are a function of ``eta_a = mu_a - z_a
-phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never leave the simplex:
+phi - u_a`` (``u_a``: the partition energy in a cell; with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and
+so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
     R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
@@ -11,14 +12,16 @@ phi`` (with a temperature see `pnp_exclusion.physics.laws.Law.eta`) and so never
 Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
 takes its potential energy ``z_a phi`` with it, so that the heat of an electric current needs no source.
 
-The first term, of rate ``s``, is that of the species whose amounts are conserved; it vanishes in a steady state. All
-integrals carry the weight of `pnp_exclusion.discretisation.integration`.
+The first term, of rate ``s``, is that of the species whose amounts are conserved; it vanishes in a steady state. Those
+that reactions turn into each other share one for every combination that these conserve, in the equation of one species.
+Reactions are in ``R_a``, and those at electrodes in ``g_a``. All integrals carry the weight of
+`pnp_exclusion.discretisation.integration`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ufl
@@ -48,6 +51,7 @@ class LocalState:
     potential: Any | None
     load_parameter: fem.Constant
     numbers: TermNumbers
+    eta: Mapping[str, Any] = field(default_factory=dict)
 
     def number(self, value: float) -> fem.Constant:
         """Return a constant of the form, whose value may change without compiling."""
@@ -65,6 +69,10 @@ class Fields:
     """``G_a = grad mu_a - E_a``, ``G_energy = -grad beta``."""
     fluxes: Mapping[str, Any]
     """``J_a``."""
+    eta: Mapping[str, Any]
+    """Chemical potentials, partition energies included."""
+    mu: Mapping[str, Any]
+    """Electrochemical potentials."""
     warmth: Warmth | None = None
     """Under a law with a temperature."""
     energy: Any = None
@@ -102,10 +110,14 @@ class WeakForm:
         self._layout = layout
         self._integration = integration
         self._parameters = parameters
+        section = problem.cross_section
+        self._wall = None if section is None or problem.wall_charge is None else section.wall(problem.domain)
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
-        self.balance = self.storage(self.fields, self.fields_of(reference), test, problem.conserved)
+        stored = self.fields_of(reference)
+        self.balance = self.storage(self.fields, stored, test, problem.conserved)
+        self.balance += self._linked_storage(self.fields, stored, test)
         """The residual without what holds densities weakly."""
         for name in problem.quantities:
             self.balance += self._conservation(name, test[unknown_of(name)])
@@ -119,7 +131,7 @@ class WeakForm:
         parameters, parts = self._parameters, self._layout.parts(unknown)
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
-        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law)
+        eta = law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
         vacancy, *rho = law.free_energy.densities(eta)
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
@@ -130,19 +142,40 @@ class WeakForm:
             warmth = Warmth(beta, None if potential is None else [z * potential for z in parameters.charges])
             energy = law.energy.density([vacancy, *rho], beta, **parameters.law)
             forces.append(-ufl.grad(beta))
-        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
-        fluxes = law.fluxes([vacancy, *rho], forces, diffusivity, parameters.law, parameters.least_mobility, warmth)
+        fluxes = law.fluxes(
+            [vacancy, *rho],
+            forces,
+            parameters.local_diffusivities,
+            parameters.law,
+            parameters.least_mobility,
+            warmth,
+        )
         by_name = lambda values: dict(zip(self._problem.quantities, values, strict=True))  # noqa: E731
         densities = dict(zip(self._problem.names, rho, strict=True))
-        return Fields(densities, potential, vacancy, by_name(forces), by_name(fluxes), warmth, energy)
+        of_species = lambda values: dict(zip(self._problem.names, values, strict=True))  # noqa: E731
+        # partition energies belong to the affinity, or reactions would run for ever between two regions
+        activities = law.eta(mu, parameters.charges, potential, beta, parameters.law)
+        return Fields(
+            densities,
+            potential,
+            vacancy,
+            by_name(forces),
+            by_name(fluxes),
+            of_species(activities),
+            of_species(mu),
+            warmth,
+            energy,
+        )
 
     def energy_mobility(self) -> Any:
         """Return ``M_ee`` under a law with a temperature: the energy that flows per ``-G_energy`` alone."""
         parameters, fields = self._parameters, self.fields
-        diffusivity = [d * parameters.diffusivity_factor for d in parameters.diffusivities]
         forces = [0.0] * len(self._problem.species) + [1.0]
         rho = [fields.vacancy, *fields.rho.values()]
-        return -self._problem.law.fluxes(rho, forces, diffusivity, parameters.law, warmth=fields.warmth)[-1]
+        fluxes = self._problem.law.fluxes(
+            rho, forces, parameters.local_diffusivities, parameters.law, warmth=fields.warmth
+        )
+        return -fluxes[-1]
 
     def storage(self, now: Fields, reference: Fields, test: Mapping[str, Any], species: Sequence[str]) -> ufl.Form:
         """Return ``s int (rho_a - share_a rho_a^ref) v`` for some species, or energy; its derivative over ``s`` is the
@@ -161,10 +194,24 @@ class WeakForm:
             form += content * test[unknown_of(name)] * self._integration.dx
         return form
 
+    def _linked_storage(self, now: Fields, reference: Fields, test: Mapping[str, Any]) -> ufl.Form:
+        """Return the storage of combinations that reactions conserve, each in the equation of its first species."""
+        parameters, form = self._parameters, ufl.Form([])
+        for combination, shift in zip(self._problem.linked, parameters.reference_shift, strict=True):
+            excess = sum(
+                (factor * (now.rho[name] - reference.rho[name]) for name, factor in combination.items()), start=-shift
+            )
+            first = next(iter(combination))
+            form += parameters.storage_rate * excess * test[unknown_of(first)] * self._integration.dx
+        return form
+
     def _conservation(self, name: str, test: Any) -> ufl.Form:
         form = -ufl.inner(self.fields.fluxes[name], ufl.grad(test)) * self._integration.dx
         if name in self._problem.sources:
             form -= self._problem.sources[name] * test * self._integration.dx
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary is None and reaction.change(name):
+                form -= reaction.change(name) * self.volume_rate(number) * test * self._integration.dx
         for tag in range(len(self._problem.boundaries)):
             outward_flux = self.outward_flux(tag, name)
             if outward_flux is not None:
@@ -192,17 +239,60 @@ class WeakForm:
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
         pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
-        return sum(
-            (z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * self._parameters.fixed_charge
-        )
+        return sum((z * rho_a for z, rho_a in pairs), start=self.immobile_charge())
+
+    def immobile_charge(self) -> Any:
+        """Return the density of charge that does not move, that of walls beside cross-sections included."""
+        immobile = self._parameters.fixed_charge
+        if self._wall is not None:
+            immobile += self._parameters.wall_charge * self._wall
+        return self._parameters.load_parameter * immobile
 
     # ---- boundaries ----
 
     def outward_flux(self, tag: int, name: str) -> Any | None:
         """Return the flux ``J_a . n`` of a species, or of energy, that a boundary imposes, or None."""
-        numbers = self._parameters.of_term(("flux", tag, name))
-        state = LocalState(self.fields.rho, self.fields.potential, self._parameters.load_parameter, numbers)
-        return self._problem.boundaries[tag].outward_flux(name, state)
+        boundary = self._problem.boundaries[tag]
+        flux = boundary.outward_flux(name, self._local_state("flux", tag, name))
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary == boundary.where and reaction.change(name):
+                consumed = -reaction.change(name) * self.electrode_rate(number)
+                flux = consumed if flux is None else flux + consumed
+        return flux
+
+    def _local_state(self, *term: Any) -> LocalState:
+        fields, parameters = self.fields, self._parameters
+        return LocalState(fields.rho, fields.potential, parameters.load_parameter, parameters.of_term(term), fields.eta)
+
+    # ---- reactions ----
+
+    def volume_rate(self, number: int) -> Any:
+        """Return the rate per volume of a reaction, 0 outside its region."""
+        forth, back = self.volume_directions(number)
+        return forth - back
+
+    def volume_directions(self, number: int) -> tuple[Any, Any]:
+        """Return the rates per volume of the two directions of a reaction."""
+        forth, back = self._problem.reactions[number].directions(self._local_state("reaction", number))
+        region = self._parameters.reacting_cells[number]
+        return (forth, back) if region is None else (region * forth, region * back)
+
+    def electrode_rate(self, number: int) -> Any:
+        """Return the rate per area of a reaction at its boundary."""
+        return self._rate_and_drop(number)[0]
+
+    def electrode_slope(self, number: int) -> Any:
+        """Return the derivative of the rate of a reaction at a boundary by the potential behind it."""
+        return ufl.diff(*self._rate_and_drop(number))
+
+    def _rate_and_drop(self, number: int) -> tuple[Any, Any]:
+        """Return the rate of a reaction at a boundary, and the drop of the potential there, of which it is a
+        function."""
+        reaction, state = self._problem.reactions[number], self._local_state("reaction", number)
+        boundary = next(one for one in self._problem.boundaries if one.where == reaction.boundary)
+        metal = boundary.metal_potential(state)
+        drop = ufl.variable(metal if state.potential is None else metal - state.potential)
+        return reaction.rate(state, drop), drop
 
     def surface_charge(self, tag: int, rho: Mapping[str, Any], potential: Any) -> Any | None:
         """Return the charge per area that a boundary carries at given densities and potential, or None."""
@@ -230,6 +320,9 @@ class WeakForm:
                 self.surface_energy(tag)
             for name in self._problem.quantities:
                 self.outward_flux(tag, name)
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary is None:
+                self.volume_rate(number)
         for number in range(len(self._problem.sheets)):
             self.sheet_charge(number)
         self._penalised_densities()

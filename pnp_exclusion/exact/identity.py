@@ -6,7 +6,8 @@ integrating gives, for any law, with any imposed or self-consistent field and an
     F = (int M^-1 dx) J,      F_a = int E_a dx - [mu_a(R) - mu_a(L)].
 
 The currents follow from the profile alone, so that a computed profile is tested against its
-computed currents without a reference solution. Lengths are in the domain length, energies in kT,
+computed currents without a reference solution. In a channel of section `A(x)`, through which `A J` is constant, `A M`
+takes the place of `M`. Lengths are in the domain length, energies in kT,
 currents positive to the right.
 """
 
@@ -82,10 +83,13 @@ def force(
     return work + drop
 
 
-def resistances(law: Law, density: ArrayLike, weights: ArrayLike, *, diffusivity: ArrayLike = 1.0) -> Resistances:
+def resistances(
+    law: Law, density: ArrayLike, weights: ArrayLike, *, diffusivity: ArrayLike = 1.0, area: ArrayLike = 1.0
+) -> Resistances:
     """Resistances from densities (N, n) at quadrature points with weights (n,) over the channel.
 
     diffusivity: a number or (n,) common to all species; for laws but shdl also (N, n) or (N, 1).
+    area: of the section of a channel, a number or (n,).
     Raises ValueError for densities outside the open simplex or a diffusivity the law cannot have.
     """
     _check_law(law)
@@ -93,7 +97,7 @@ def resistances(law: Law, density: ArrayLike, weights: ArrayLike, *, diffusivity
     factor = np.asarray(diffusivity, dtype=np.float64)
     if law == "shdl" and factor.ndim > 1:
         raise ValueError("diffusivity: shdl needs one factor common to all species")
-    measure = weights / factor
+    measure = weights / (factor * np.asarray(area, dtype=np.float64))
     vacancy = 1.0 - density.sum(axis=0)
     inverse = 1.0 / (vacancy * density) if law == "vacancy" else 1.0 / density
     species = (measure * inverse).sum(axis=1)

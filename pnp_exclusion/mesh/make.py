@@ -7,6 +7,7 @@ import contextlib
 import os
 import runpy
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,12 @@ def gmsh_library() -> Any:
     return gmsh
 
 
-def write_mesh(script: Path, target: Path) -> int:
-    """Run a script and write its mesh (complete or not at all); return the number of cells."""
+def write_mesh(script: Path, target: Path, changes: Sequence[str] = ()) -> int:
+    """Run a script and write its mesh (complete or not at all); return the number of cells.
+
+    changes
+        ``NAME=VALUE``: other values of numbers, or of true and false, that the script has at its top.
+    """
     if not script.is_file():
         raise UsageError(f"there is no mesh script {script}")
     if target.suffix != ".msh":
@@ -47,7 +52,7 @@ def write_mesh(script: Path, target: Path) -> int:
     gmsh.initialize(["-noenv"], interruptible=False)
     try:
         gmsh.option.setNumber("General.Terminal", 0)
-        cells = _make(gmsh, script)
+        cells = _make(gmsh, script, changes)
         _write(gmsh, unfinished, target)
     finally:
         if gmsh.isInitialized():
@@ -57,11 +62,13 @@ def write_mesh(script: Path, target: Path) -> int:
     return cells
 
 
-def _make(gmsh: Any, script: Path) -> int:
+def _make(gmsh: Any, script: Path, changes: Sequence[str]) -> int:
     """Build and mesh; whatever a script raises is told with the line where it did."""
     try:
         _require_build(script)
         names = runpy.run_path(str(script), run_name=script.stem)
+        for change in changes:
+            _set(names["build"].__globals__, change, script)
         names["build"](gmsh)
         if not gmsh.isInitialized():
             raise UsageError(f"{script}: build(gmsh) is given gmsh as it must leave it; take gmsh.finalize() out")
@@ -75,6 +82,25 @@ def _make(gmsh: Any, script: Path) -> int:
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == script.resolve()]
         where = f", line {lines[-1]}" if lines else ""
         raise UsageError(f"{script}{where}: {type(error).__name__}: {error}") from None
+
+
+def _set(names: dict[str, Any], change: str, script: Path) -> None:
+    """Give a name of a script another value of its kind."""
+    name, _, text = (part.strip() for part in change.partition("="))
+    old = names.get(name)
+    if name not in names or not isinstance(old, bool | int | float):
+        known = [key for key, value in names.items() if isinstance(value, bool | int | float)]
+        raise UsageError(f'{script} has no number "{name}" at its top; there is {", ".join(known)}')
+    if isinstance(old, bool):
+        values = {"true": True, "false": False}
+        if text.lower() not in values:
+            raise UsageError(f'{name} is true or false, but not "{text}"')
+        names[name] = values[text.lower()]
+        return
+    try:
+        names[name] = type(old)(text)
+    except ValueError:
+        raise UsageError(f'{name} is a number like {old}, but not "{text}"') from None
 
 
 def _require_build(script: Path) -> None:

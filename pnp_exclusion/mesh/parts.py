@@ -18,7 +18,7 @@ class Parts:
     count
         How many there are.
     of_cells
-        The number of the part of every local cell (owned and ghost).
+        The number of the part of every local cell (owned and ghost); negative for cells that are in none.
     """
 
     count: int
@@ -38,21 +38,31 @@ def original_cells(mesh: dmesh.Mesh) -> np.ndarray:
     return found
 
 
-def connected_parts(mesh: dmesh.Mesh) -> Parts:
-    """Return the parts of a mesh; collective. What travels is one number for every facet between ranks."""
-    # not for every run: it takes longer to import than a case in one dimension to solve, and only mesh files come here
+def connected_parts(mesh: dmesh.Mesh, chosen: np.ndarray | None = None) -> Parts:
+    """Return the parts of a mesh; collective. What travels is one number for every facet between ranks.
+
+    chosen
+        Whether a local cell (owned and ghost) is in any; all are if not given.
+    """
+    # not for every run: it takes longer to import than a case in one dimension to solve, and only mesh files come here,
+    # and regions that some species do not enter
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     topology, dimension, comm = mesh.topology, mesh.topology.dim, mesh.comm
     topology.create_connectivity(dimension, dimension - 1)
     facets_of_cells = topology.connectivity(dimension, dimension - 1)
+    inside = np.ones(facets_of_cells.num_nodes, dtype=bool) if chosen is None else chosen
     cells = np.repeat(np.arange(facets_of_cells.num_nodes), np.diff(facets_of_cells.offsets))
+    joins = inside[cells]
     facet_map = topology.index_map(dimension - 1)
     facets = facet_map.size_local + facet_map.num_ghosts
     size = facets_of_cells.num_nodes + facets
     links = coo_array(
-        (np.ones(len(cells), dtype=np.int8), (cells, facets_of_cells.num_nodes + facets_of_cells.array)),
+        (
+            np.ones(joins.sum(), dtype=np.int8),
+            (cells[joins], facets_of_cells.num_nodes + facets_of_cells.array[joins]),
+        ),
         shape=(size, size),
     )
     count, labels = connected_components(links, directed=False)
@@ -68,8 +78,9 @@ def connected_parts(mesh: dmesh.Mesh) -> Parts:
     joined = coo_array((ones, (same[:, 0], same[:, 1])), shape=(sum(counts), sum(counts)))
     number, renumbered = connected_components(joined, directed=False)
     parts = renumbered[labels[: facets_of_cells.num_nodes]]
-    # in the order of their first cells in the file, on any number of ranks
-    first = np.full(number, np.iinfo(np.int64).max)
-    np.minimum.at(first, parts, original_cells(mesh))
+    # in the order of their first cells in the file, on any number of ranks; facets of no such cell are parts of nothing
+    never = np.iinfo(np.int64).max
+    first = np.full(number, never)
+    np.minimum.at(first, parts[inside], original_cells(mesh)[inside])
     comm.Allreduce(MPI.IN_PLACE, first, op=MPI.MIN)
-    return Parts(number, first.argsort().argsort()[parts])
+    return Parts(int((first < never).sum()), np.where(inside, first.argsort().argsort()[parts], -1))

@@ -68,6 +68,18 @@ def border_of(domain: Domain, cells: np.ndarray) -> np.ndarray:
     return np.column_stack([beside, sides])
 
 
+def one_side_of(domain: Domain, name: str) -> np.ndarray:
+    """Return a cell and the number of its facet, ``(n, 2)``, at every facet of a boundary that has cells on both sides.
+
+    Whichever cell is on the rank that owns the facet: the ranks together have each facet once.
+    """
+    facets = np.setdiff1d(domain.owned_facets(name), domain.exterior_facets)
+    of_facets = domain.mesh.topology.connectivity(domain.dimension - 1, domain.dimension)
+    cells = np.array([of_facets.links(facet)[0] for facet in facets], dtype=np.int32)
+    _, sides = np.nonzero(facets_of_cells(domain)[cells] == facets[:, None])
+    return np.column_stack([cells, sides]).astype(np.int32)
+
+
 def _pairs(domain: Domain, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     facets = facets_of_cells(domain)[: domain.mesh.topology.index_map(domain.dimension).size_local]
     cells, sides = np.nonzero(wanted[facets])

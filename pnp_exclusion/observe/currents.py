@@ -8,7 +8,7 @@ round-off (docs/numerics.md#currents). Differentiating the solution at the wall 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation, NodalVal
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.mesh.sizes import cells_at, heights
+from pnp_exclusion.observe.reactions import NO_PRODUCTION, Production, production_of
 
 DISTINCT = 10.0
 """Times its uncertainty: what a current must be to count as one."""
@@ -39,11 +40,14 @@ class BoundaryTotals:
     rounding
         What rounding leaves of every flux: a share of what neighbouring nodes exchange there, so that a species which
         is scarce at one boundary and plenty at another has a flux of many digits at the former only.
+    production
+        Per species, what reactions in the volume make of it; nothing for those that none changes.
     """
 
     flux: dict[str, dict[str, float]]
     charge: dict[str, float]
     rounding: dict[str, dict[str, float]]
+    production: dict[str, Production] = field(default_factory=dict)
 
     def through(self, species: str, first: str, second: str) -> float:
         """Return the flux of a species from one boundary to the other, averaged.
@@ -57,24 +61,32 @@ class BoundaryTotals:
         return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
 
     def net(self, species: str) -> float:
-        """Return what flows out of the domain in sum, without its sign: what rounding and the last step leave."""
-        return abs(sum(flux[species] for flux in self.flux.values()))
+        """Return what flows out of the domain and is not made in it, without its sign: what rounding and the last step
+        leave."""
+        made = self.production.get(species, NO_PRODUCTION).net
+        return abs(sum(flux[species] for flux in self.flux.values()) - made)
 
     def gross(self, species: str) -> float:
-        """Return what passes the boundaries either way."""
-        return sum(abs(flux[species]) for flux in self.flux.values())
+        """Return what passes the boundaries, and is made and taken by reactions, either way."""
+        turned_over = self.production.get(species, NO_PRODUCTION).gross
+        return sum(abs(flux[species]) for flux in self.flux.values()) + turned_over
 
     def is_rounding(self, species: str) -> bool:
-        """Return whether the imbalance of a species is no more than rounding leaves at some boundary."""
-        return self.net(species) <= DISTINCT * max(rounding[species] for rounding in self.rounding.values())
+        """Return whether the imbalance of a species is no more than rounding leaves at some boundary, or of what
+        reactions turn over."""
+        left = max(rounding[species] for rounding in self.rounding.values())
+        return self.net(species) <= DISTINCT * max(left, self._rounding_of_production(species))
+
+    def _rounding_of_production(self, species: str) -> float:
+        return float(ROUNDING * self.production.get(species, NO_PRODUCTION).one_way)
 
     def uncertainty(self, species: str) -> float:
         """Return how far the current of a species may be off: by the fluxes' imbalance, or if that is rounding at one
-        boundary, by what rounding leaves at the one where it leaves least."""
+        boundary, by what rounding leaves at the one where it leaves least, and of what reactions turn over."""
         if not self.is_rounding(species):
             return self.net(species)
         held = [rounding[species] for rounding in self.rounding.values() if rounding[species] > 0.0]
-        return min(held, default=0.0)
+        return max(min(held, default=0.0), self._rounding_of_production(species))
 
     def passes(self, species: str) -> bool:
         """Return whether there is a current of a species that can be told from its uncertainty."""
@@ -105,7 +117,7 @@ def boundary_totals(discrete: Discretisation, nodal: NodalValues, stored: np.nda
         if problem.coupled:
             natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
             charge[boundary.where] = integral_over(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
-    return BoundaryTotals(flux, charge, rounding)
+    return BoundaryTotals(flux, charge, rounding, production_of(discrete))
 
 
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
@@ -126,7 +138,7 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
     ``int D_a rho_a |mu| eps / h`` over the boundary, ``h`` being the height of the cells there.
     """
     problem, tags = discrete.problem, range(len(discrete.problem.boundaries))
-    conductances, most = np.zeros(len(tags)), np.zeros((len(tags), len(problem.quantities)))
+    conductances, most = (np.zeros((len(tags), len(problem.quantities))) for _ in range(2))
     # a potential of its own size carries rounding, also where mu is nearly zero
     sizes = 1.0 + np.abs(nodal.mu) + np.abs(nodal.eta)
     weighted, warmth = nodal.rho * sizes, discrete.warmth(discrete.values)
@@ -136,7 +148,8 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
         weighted = np.vstack([weighted, mobility[:, -1, -1] * warmth.beta * sizes.max(axis=0)])
     for tag in tags:
         cells, shares = discrete.forms.kept(f"area over height at {tag}", partial(_area_over_height, discrete, tag))
-        conductances[tag] = shares @ problem.diffusivity_factor[cells]
+        of_species = problem.diffusivity_factors[:, cells] @ shares
+        conductances[tag, : len(of_species)], conductances[tag, len(of_species) :] = of_species, of_species.max()
         own = discrete.constraints.own_nodes(tag, discrete.layout.names[0])
         most[tag] = weighted[:, own].max(axis=1, initial=0.0)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, conductances, op=MPI.SUM)
@@ -145,7 +158,7 @@ def _rounding(discrete: Discretisation, nodal: NodalValues) -> dict[str, dict[st
     diffusivities = {species.name: species.diffusivity for species in problem.species}
     return {
         boundary.where: {
-            name: ROUNDING * float(conductances[tag] * most[tag, a]) * diffusivities.get(name, 1.0)
+            name: ROUNDING * float(conductances[tag, a] * most[tag, a]) * diffusivities.get(name, 1.0)
             if (tag, discrete.entropic[a]) in claimed
             else 0.0
             for a, name in enumerate(problem.quantities)

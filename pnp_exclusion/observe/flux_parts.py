@@ -36,7 +36,7 @@ def flux_part_densities(discrete: Discretisation, axis: int) -> list[ufl.core.ex
     problem, parameters, fields = discrete.problem, discrete.parameters, discrete.fields
     found = []
     for a, species in enumerate(problem.species):
-        diffusivity = parameters.diffusivities[a] * parameters.diffusivity_factor
+        diffusivity = parameters.local_diffusivities[a]
         rho = fields.rho[species.name]
         diffusion = -diffusivity * ufl.grad(rho)
         drift = 0.0 * diffusion

@@ -25,7 +25,8 @@ class End:
     rho
         Densities of everything that is conserved.
     mu
-        ``mu_a`` minus the work of imposed fields (kT), and ``-1/T`` for energy: what falls along a force.
+        ``mu_a`` minus the work of imposed fields (kT), and ``-1/T`` for energy: what falls along a force. NaN for a
+        species of which there can be none at the end.
     temperature
         None under a law without one.
     """
@@ -61,7 +62,10 @@ def end_tags(discrete: Discretisation) -> tuple[int, int] | None:
     if problem.domain.dimension == 1:
         tags = discrete.forms.kept(
             "boundaries from left to right",
-            lambda: sorted(range(len(problem.boundaries)), key=lambda tag: _position(discrete, tag)),
+            lambda: sorted(
+                (tag for tag, boundary in enumerate(problem.boundaries) if not boundary.inside),
+                key=lambda tag: _position(discrete, tag),
+            ),
         )
     else:
         tags = [tag for tag, b in enumerate(problem.boundaries) if any(b.supplies(name) for name in problem.names)]
@@ -136,6 +140,8 @@ def _end(discrete: Discretisation, nodal: NodalValues, tag: int) -> End:
     sums = np.zeros((2 * len(problem.quantities) + 1, 2))
     for a, (name, unknown) in enumerate(zip(problem.quantities, discrete.entropic, strict=True)):
         nodes = discrete.constraints.own_nodes(tag, unknown)
+        if unknown in discrete.constraints.absent:
+            nodes = nodes[~discrete.is_absent[nodes, a]]
         field = problem.fields.get(name)
         work = load_parameter * field.work(positions[nodes].T) if field else 0.0
         level = -values[nodes, discrete.layout.index(unknown)] if name == ENERGY else nodal.mu[a, nodes] - work
@@ -145,7 +151,11 @@ def _end(discrete: Discretisation, nodal: NodalValues, tag: int) -> End:
         nodes = discrete.constraints.own_nodes(tag, POTENTIAL)
         sums[-1] = nodal.potential[nodes].sum(), len(nodes)
     problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
-    means = (sums[:, 0] / np.maximum(sums[:, 1], 1.0)).tolist()
+    means = sums[:, 0] / np.maximum(sums[:, 1], 1.0)
+    # a species of which there can be none at an end has no potential there
+    levels = means[1:-1:2]
+    levels[sums[1:-1:2, 1] == 0.0] = np.nan
+    means = means.tolist()
     held = problem.boundaries[tag].dirichlet_fractions
     densities = {name: held.get(name, mean) for name, mean in zip(problem.quantities, means[:-1:2], strict=True)}
     mu = dict(zip(problem.quantities, means[1:-1:2], strict=True))

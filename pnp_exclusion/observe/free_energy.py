@@ -40,16 +40,15 @@ def free_energy(discrete: Discretisation) -> float:
 
 def _functional(discrete: Discretisation) -> ufl.Form:
     problem, fields, parameters = discrete.problem, discrete.fields, discrete.parameters
-    parts = discrete.layout.parts(discrete.unknown)
-    mu = [parts[name] for name in discrete.mu]
-    eta = problem.law.eta(mu, parameters.charges, fields.potential, None, parameters.law)
+    mu = list(fields.mu.values())
+    eta = problem.law.eta(mu, parameters.charges, fields.potential, None, parameters.law, parameters.partition)
     density = sum(rho * mu_a for rho, mu_a in zip(fields.rho.values(), mu, strict=True))
     assert isinstance(problem.law.free_energy, HasPressure)
     density -= problem.law.free_energy.pressure(eta)
     form = ufl.Form([])
     if fields.potential is not None:
         field = ufl.grad(fields.potential)
-        density += parameters.load_parameter * parameters.fixed_charge * fields.potential
+        density += discrete.weak_form.immobile_charge() * fields.potential
         density -= 0.5 * parameters.debye_squared * parameters.permittivity * ufl.inner(field, field)
         for tag in range(len(problem.boundaries)):
             energy = discrete.weak_form.surface_energy(tag)
@@ -72,7 +71,14 @@ def powers(discrete: Discretisation) -> tuple[float, float]:
             for name, flux in fields.fluxes.items()
             if name in parameters.fields
         ]
-        return [entropy_production_density(discrete), sum(driven, start=zero)]
+        reacting = [
+            -reaction.change(name) * mu * discrete.weak_form.volume_rate(number)
+            for number, reaction in enumerate(discrete.problem.reactions)
+            if reaction.boundary is None
+            for name, mu in fields.mu.items()
+            if reaction.change(name)
+        ]
+        return [entropy_production_density(discrete) + sum(reacting, start=zero), sum(driven, start=zero)]
 
     dissipated, driven = discrete.forms.integrals("powers", integrands)
     return float(dissipated), float(driven)
@@ -82,13 +88,8 @@ def work_through(discrete: Discretisation, tag: int) -> float:
     """Return ``int sum_a mu_a g_a`` over a boundary, the free energy that given fluxes take with them; collective."""
 
     def form() -> CellwiseForm | None:
-        parts = discrete.layout.parts(discrete.unknown)
         fluxes = {name: discrete.weak_form.outward_flux(tag, name) for name in discrete.problem.names}
-        terms = [
-            parts[mu] * fluxes[name]
-            for mu, name in zip(discrete.mu, discrete.problem.names, strict=True)
-            if fluxes[name] is not None
-        ]
+        terms = [discrete.fields.mu[name] * flux for name, flux in fluxes.items() if flux is not None]
         if not terms:
             return None
         return discrete.integration.form(sum(terms[1:], start=terms[0]) * discrete.integration.ds(tag))

@@ -1,4 +1,4 @@
-"""The master identity of one-dimensional steady states, ``F = <M^-1> J`` (docs/theory.md#master-identity).
+"""The master identity of one-dimensional steady states, ``F = <1/(A M)> J`` (docs/theory.md#master-identity).
 
 It checks a computed profile against its computed currents without any reference solution, for every law.
 """
@@ -71,7 +71,7 @@ def one_way_fluxes(resistance: np.ndarray, mean_fluxes: dict[str, float]) -> dic
 
 
 def mean_resistance(discrete: Discretisation, nodal: NodalValues, currents: Sequence[float]) -> np.ndarray:
-    """Return ``int M^-1 dx`` over the interval, shape ``(N, N)``; collective.
+    """Return ``int (A M)^-1 dx`` over the interval, shape ``(N, N)``, A the section of a channel; collective.
 
     nodal
         Of the solution in the unknown.
@@ -100,8 +100,10 @@ def _by_unknown(discrete: Discretisation, nodal: NodalValues, cells: np.ndarray)
         _, eta, _ = discrete.potentials(at_points)
         warmth = discrete.warmth(at_points)
     else:
-        eta = (nodal.eta[:, nodes] @ basis.T).reshape(len(nodal.eta), -1)
-    return np.tensordot(measure, _inverse(_mobility(discrete, cells, eta, warmth)), 1)
+        eta = nodal.eta[:, nodes] @ basis.T
+        energies = discrete.partition_of_cells
+        eta = (eta if energies is None else eta - energies[:, cells, None]).reshape(len(nodal.eta), -1)
+    return np.tensordot(measure, _inverse(_mobility(discrete, cells, points.ravel(), eta, warmth)), 1)
 
 
 def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np.ndarray, rule: _Rule) -> np.ndarray:
@@ -124,7 +126,9 @@ def _by_steady_profile(discrete: Discretisation, cells: np.ndarray, currents: np
         # what is left at an end may be rounded to less than nothing
         activity = np.maximum((first * behind + last * before) / (before + behind), LEAST_ACTIVITY)
         eta = highest + np.log(activity) - energy
-        inverse = _inverse(_mobility(discrete, cells, eta.reshape(count, -1))).reshape(len(cells), -1, count, count)
+        inverse = _inverse(_mobility(discrete, cells, rule.points, eta.reshape(count, -1))).reshape(
+            len(cells), -1, count, count
+        )
         drops = np.einsum("cpab,b->acp", inverse, currents)
         new = activity * drops
         # a species without a current of its own has none of the others' signs everywhere
@@ -158,19 +162,20 @@ def _ends_and_energies(
     nodes = discrete.space.dofmap.list[cells]
     at_nodes, _, phi = discrete.potentials(discrete.values)
     mu = at_nodes[:, nodes[:, :2]]
+    energies = discrete.partition_of_cells
+    own = np.zeros((count, len(cells), 1)) if energies is None else energies[:, cells, None]
     if phi is not None:
         potential = phi[nodes] @ _basis(discrete, points[:, None]).T
-        return mu, np.array([species.charge * potential for species in problem.species])
-    x = discrete.space.mesh.geometry.x[discrete.space.mesh.geometry.dofmaps[0][cells], 0]
+        return mu, own + np.array([species.charge * potential for species in problem.species])
     shares = np.concatenate([[0.0, 1.0], points])
     positions = np.zeros((3, len(cells) * len(shares)))
-    positions[0] = (x[:, :1] + (x[:, 1:] - x[:, :1]) * shares).ravel()
+    positions[0] = _positions(discrete, cells, shares).ravel()
     works = [
         problem.fields[name].work(positions) if name in problem.fields else np.zeros(positions.shape[1])
         for name in problem.names
     ]
     energy = -float(discrete.parameters.load_parameter.value) * np.array(works).reshape(count, len(cells), -1)
-    return mu + energy[:, :, :2], energy[:, :, 2:]
+    return mu + energy[:, :, :2], own + energy[:, :, 2:]
 
 
 def _basis(discrete: Discretisation, points: np.ndarray) -> np.ndarray:
@@ -230,12 +235,32 @@ def _rule_on_panels(*panels: float) -> _Rule:
     )
 
 
-def _mobility(discrete: Discretisation, cells: np.ndarray, eta: np.ndarray, warmth: Warmth | None = None) -> np.ndarray:
-    """Return ``M`` at the points of cells, ``(cells * points, N, N)``; ``eta`` is ``(N, cells * points)``."""
+def _mobility(
+    discrete: Discretisation, cells: np.ndarray, shares: np.ndarray, eta: np.ndarray, warmth: Warmth | None = None
+) -> np.ndarray:
+    """Return ``M`` at points of cells, times the section of a channel there, ``(cells * points, N, N)``.
+
+    eta
+        ``(N, cells * points)``.
+    shares
+        Of a cell at the points, from its first end, ``(points,)``.
+    """
     problem = discrete.problem
     rho = problem.law.free_energy.densities(list(eta))
-    factor = np.repeat(problem.diffusivity_factor[cells], eta.shape[1] // max(1, len(cells)))
-    return problem.law.mobility(rho, [species.diffusivity * factor for species in problem.species], warmth)
+    factors = np.repeat(problem.diffusivity_factors[:, cells], len(shares), axis=1)
+    diffusivities = [species.diffusivity * factor for species, factor in zip(problem.species, factors, strict=True)]
+    mobility = problem.law.mobility(rho, diffusivities, warmth)
+    if problem.cross_section is not None:
+        along = _positions(discrete, cells, shares).ravel()
+        mobility *= problem.cross_section.at(np.column_stack([along, 0.0 * along, 0.0 * along]))[:, None, None]
+    return mobility
+
+
+def _positions(discrete: Discretisation, cells: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return where points are that have gone a share of every cell from its first end, ``(cells, points)``."""
+    x = discrete.space.mesh.geometry.x[discrete.space.mesh.geometry.dofmaps[0][cells], 0]
+    positions: np.ndarray = x[:, :1] + (x[:, 1:] - x[:, :1]) * shares
+    return positions
 
 
 def _inverse(mobility: np.ndarray) -> np.ndarray:

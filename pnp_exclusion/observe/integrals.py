@@ -42,8 +42,8 @@ def integrals_of(discrete: Discretisation) -> Integrals:
     def integrands() -> list[Any]:
         parameters = discrete.parameters
         mobile = [
-            diffusivity * parameters.diffusivity_factor * rho
-            for diffusivity, rho in zip(parameters.diffusivities, fields.rho.values(), strict=True)
+            diffusivity * rho
+            for diffusivity, rho in zip(parameters.local_diffusivities, fields.rho.values(), strict=True)
         ]
         if fields.warmth is not None:
             mobile.append(discrete.weak_form.energy_mobility() * fields.warmth.beta)

@@ -20,6 +20,7 @@ class NodalFields:
         ``(nodes, dimension)``.
     rho, mu
         ``(N, nodes)``: fractions, and electrochemical potentials in kT (with imposed fields: chemical potentials).
+        Between cells of unlike partition energy the fraction is that in the cell of the least.
     potential
         ``(nodes,)``, from the user's zero; None with imposed fields.
     flux
@@ -51,20 +52,22 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     )
     flux = fem.Function(fem.functionspace(problem.domain.mesh, element))
     flux.interpolate(averaged)
-    owned = space.dofmap.index_map.size_local
+    owned, energies = space.dofmap.index_map.size_local, discrete.partition_at_nodes()
     parts = (
         space.tabulate_dof_coordinates()[:owned, :dimension],
         layout.at_nodes(discrete.values)[:owned],
         flux.x.array.reshape(-1, count * dimension)[:owned],
+        *([] if energies is None else [energies.T[:owned]]),
     )
     gathered = problem.domain.comm.gather(parts, root=0)
     if gathered is None:
         return None
-    points, values, fluxes = (np.concatenate(part) for part in zip(*gathered, strict=True))
+    points, values, fluxes, *more = (np.concatenate(part) for part in zip(*gathered, strict=True))
     order = np.argsort(points[:, 0]) if dimension == 1 else np.arange(len(points))
     points, values, fluxes = points[order], values[order], fluxes[order]
-    mu, potential = discrete.reported_potentials(values)
-    contents, beta = discrete.contents(values), discrete.inverse_temperature(values)
+    partition = more[0][order].T if more else None
+    mu, potential = discrete.reported_potentials(values, partition)
+    contents, beta = discrete.contents(values, partition), discrete.inverse_temperature(values)
     rho, energy = contents[: len(problem.species)], None if beta is None else contents[-1]
     temperature = None if beta is None else 1.0 / beta
     flux_at_nodes = fluxes.T.reshape(count, dimension, -1)

@@ -39,8 +39,10 @@ def coarsest_cells(discrete: Discretisation, nodal: NodalValues) -> list[CoarseC
     if not problem.coupled:
         return []
     beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
-    fixed = float(discrete.parameters.load_parameter.value) * problem.fixed_charge[beside.cells]
-    charge = np.abs(problem.charge_density([*nodal.rho[:, beside.nodes]], fixed))
+    fixed = float(discrete.parameters.load_parameter.value) * problem.immobile_charge[beside.cells]
+    eta, energies = nodal.eta[:, beside.nodes], discrete.partition_of_cells
+    eta = eta if energies is None else eta - energies[:, beside.cells]
+    charge = np.abs(problem.charge_density(problem.law.free_energy.densities(list(eta))[1:], fixed))
     ratios = beside.sizes * np.sqrt(charge / problem.permittivity[beside.cells]) / (problem.debye_length or 1.0)
     worst = [(float(ratios[part].max(initial=0.0)), part) for part in beside.parts]
     here = [(ratio, float(beside.sizes[part][ratios[part].argmax()]) if ratio else 0.0) for ratio, part in worst]

@@ -22,6 +22,8 @@ GRID = 181
 class Profile:
     """A one-dimensional solution at its nodes, ascending in ``x``; arrays over species come first.
 
+    A node between cells of unlike partition energy, where densities jump, comes twice.
+
     rho, mu
         ``(N, nodes)``: fractions, and electrochemical potentials in kT (with imposed fields: chemical potentials).
     vacancy, potential, fixed_charge
@@ -42,21 +44,46 @@ class Profile:
 
 def profile(discrete: Discretisation) -> Profile | None:
     """Return the profile on rank 0, None on the others; collective. One dimension only."""
-    problem, layout = discrete.problem, discrete.layout
-    owned = discrete.space.dofmap.index_map.size_local
-    positions = discrete.space.tabulate_dof_coordinates()[:owned, 0]
-    values = layout.at_nodes(discrete.values)[:owned]
-    charge = np.zeros(len(discrete.values) // layout.size)
-    charge[discrete.space.dofmap.list] = problem.fixed_charge[:, None]
-    gathered = problem.domain.comm.gather(np.column_stack([positions, charge[:owned], values]), root=0)
+    problem, layout, size = discrete.problem, discrete.layout, discrete.layout.size
+    nodes, cells = _at_nodes(discrete)
+    columns = [
+        discrete.space.tabulate_dof_coordinates()[nodes, 0],
+        problem.immobile_charge[cells],
+        layout.at_nodes(discrete.values)[nodes],
+    ]
+    energies = discrete.partition_of_cells
+    if energies is not None:
+        columns += [energies[:, cells].T, problem.domain.cell_midpoints()[cells, 0]]
+    gathered = problem.domain.comm.gather(np.column_stack(columns), root=0)
     if gathered is None:
         return None
     table = np.concatenate(gathered)
-    table = table[np.argsort(table[:, 0])]
-    vacancy, rho, mu, potential = _fields(discrete, table[:, 2:])
-    beta = discrete.inverse_temperature(table[:, 2:])
-    warm = () if beta is None else (1.0 / beta, discrete.contents(table[:, 2:])[-1])
+    partition = None
+    if energies is None:
+        table = table[np.argsort(table[:, 0])]
+    else:
+        table = table[np.lexsort((table[:, -1], table[:, 0]))]
+        # the same node of two cells is one row, unless they differ
+        told_apart = np.delete(table, np.s_[1 : 2 + size], axis=1)[:, :-1]
+        table = table[np.append((np.diff(told_apart, axis=0) != 0.0).any(axis=1), True)]
+        partition = table[:, 2 + size : -1].T
+    values = table[:, 2 : 2 + size]
+    vacancy, rho, mu, potential = _fields(discrete, values, partition)
+    beta = discrete.inverse_temperature(values)
+    warm = () if beta is None else (1.0 / beta, discrete.contents(values)[-1])
     return Profile(table[:, 0], rho, mu, vacancy, potential, table[:, 1], *warm)
+
+
+def _at_nodes(discrete: Discretisation) -> tuple[np.ndarray, np.ndarray]:
+    """Return the owned nodes, each with a cell beside it; with partition energies all nodes of all owned cells."""
+    cell_nodes = discrete.space.dofmap.list
+    if discrete.problem.partition:
+        owned = len(discrete.integration.is_steep)
+        return cell_nodes[:owned].ravel(), np.repeat(np.arange(owned), cell_nodes.shape[1])
+    owned = discrete.space.dofmap.index_map.size_local
+    cells = np.zeros(len(discrete.is_absent), dtype=int)
+    cells[cell_nodes] = np.arange(len(cell_nodes))[:, None]
+    return np.arange(owned), cells[:owned]
 
 
 @dataclass(frozen=True)
@@ -118,11 +145,11 @@ def central_plane(domain: Domain, axis: int) -> Plane:
 def central_slice(discrete: Discretisation, axis: int) -> Slice | None:
     """Return the slice that contains ``axis`` on rank 0, None on the others; collective. Two or three dimensions."""
     problem, plane = discrete.problem, central_plane(discrete.problem.domain, axis)
-    unknown, flux = values_at(plane.points, [discrete.unknown, flux_fields(discrete)])
+    unknown, flux, *more = values_at(plane.points, [discrete.unknown, flux_fields(discrete), *energies_of(discrete)])
     if problem.domain.comm.rank != 0:
         return None
     shape = plane.shape
-    vacancy, rho, _, potential = _fields(discrete, unknown)
+    vacancy, rho, _, potential = _fields(discrete, unknown, at_points(more))
     count, beta = len(problem.quantities), discrete.inverse_temperature(unknown)
     components = flux.reshape(len(flux), count, problem.domain.dimension)[:, :, list(plane.axes)]
     return Slice(
@@ -158,11 +185,25 @@ def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndar
     return result
 
 
+def energies_of(discrete: Discretisation) -> list[fem.Function]:
+    """Return the partition energies as one function for `values_at`, or nothing if there are none."""
+    energies, domain = discrete.partition_of_cells, discrete.problem.domain
+    if energies is None:
+        return []
+    function = fem.Function(fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 0, (len(energies),))))
+    function.x.array[:] = energies.T.ravel()
+    return [function]
+
+
+def at_points(energies: list[np.ndarray]) -> np.ndarray | None:
+    """Return what `values_at` has found of `energies_of` as `Discretisation.contents` takes it."""
+    return energies[0].T if energies else None
+
+
 def _fields(
-    discrete: Discretisation, nodes: np.ndarray
+    discrete: Discretisation, nodes: np.ndarray, partition: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Return vacancy, ``rho``, ``mu`` and ``phi`` of unknowns ``(n, size)``, potentials from the user's zero."""
-    _, eta, _ = discrete.potentials(nodes)
-    mu, potential = discrete.reported_potentials(nodes)
-    vacancy, *rho = discrete.problem.law.free_energy.densities(list(eta))
+    mu, potential = discrete.reported_potentials(nodes, partition)
+    vacancy, *rho = discrete.densities(nodes, partition)
     return np.broadcast_to(vacancy, nodes.shape[0]), np.array(rho), mu, potential

@@ -60,6 +60,5 @@ def _sampled(solution: Solution, axis: int) -> np.ndarray:
         points[:, 0] = np.linspace(low[0], high[0], POINTS)
     else:
         points = sample.central_plane(domain, axis).points
-    (values,) = sample.values_at(points, [discrete.unknown])
-    _, eta, _ = discrete.potentials(values)
-    return np.array(discrete.problem.law.free_energy.densities(list(eta))[1:])
+    values, *more = sample.values_at(points, [discrete.unknown, *sample.energies_of(discrete)])
+    return np.array(discrete.densities(values, sample.at_points(more))[1:])

@@ -33,6 +33,12 @@ def run_table(solution: Solution) -> list[str]:
             for name, flux in fluxes.items()
         ]
         lines += columns([["boundary", "species", "outward flux", ""], *rows])
+    if "reactions" in summary:
+        rows = [
+            [one["where"], name, f"{one['rate']['value']:.6g}", one["rate"]["unit"]]
+            for name, one in summary["reactions"].items()
+        ]
+        lines += columns([["where", "reaction", "rate", ""], *rows])
     identity = summary["identity_residual"]
     checks = [f"balance {summary['balance']:.1e}"] + ([f"identity {identity:.1e}"] if identity is not None else [])
     lines.append(

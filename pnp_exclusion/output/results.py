@@ -352,10 +352,15 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
     problem = discrete.problem
     mesh, dimension = problem.domain.mesh, problem.domain.dimension
 
+    # densities jump between cells of unlike partition energy
+    jumps = discrete.partition_of_cells is not None
+
     def evenly(components: int) -> fem.Function:
         shape = (components,) if components > 1 else None
         variant = basix.LagrangeVariant.equispaced
-        element = basix.ufl.element("Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape)
+        element = basix.ufl.element(
+            "Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape, discontinuous=jumps
+        )
         return fem.Function(fem.functionspace(mesh, element))
 
     unknown = evenly(discrete.layout.size)
@@ -375,9 +380,12 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
         """Write the fields of the state in the unknown into the functions."""
         unknown.interpolate(discrete.unknown)
         nodes = discrete.layout.at_nodes(unknown.x.array)
-        _, eta, _ = discrete.potentials(nodes)
-        mu, potential = discrete.reported_potentials(nodes)
-        rho = problem.law.free_energy.densities(list(eta))[1:]
+        partition = None
+        if discrete.partition_of_cells is not None:
+            partition = np.empty((len(problem.species), len(nodes)))
+            partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
+        mu, potential = discrete.reported_potentials(nodes, partition)
+        rho = discrete.densities(nodes, partition)[1:]
         if potential is not None:
             add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
         for a, name in enumerate(problem.names):
@@ -399,7 +407,7 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
         if problem.coupled:
             header = _header("fixed_charge", "mol/L" if scales.si else "")
             fixed = named(header, problem.domain.cellwise_space)
-            fixed.x.array[:] = discrete.problem.fixed_charge * scales.displayed_concentration
+            fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
 
     def show_and_fill(state: State) -> None:
         discrete.show(state)

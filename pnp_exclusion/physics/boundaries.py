@@ -25,6 +25,11 @@ class BoundaryState(Protocol):
         ...
 
     @property
+    def eta(self) -> Mapping[str, Any]:
+        """Logarithm of the activity of every species; empty where only charges are asked for."""
+        ...
+
+    @property
     def potential(self) -> Any:
         """The potential, or None with imposed fields."""
         ...
@@ -53,6 +58,11 @@ class BoundaryCondition:
     temperature: float | None = field(default=None, kw_only=True)
 
     @property
+    def inside(self) -> bool:
+        """Whether it is given between cells, and not on the surface of the domain."""
+        return False
+
+    @property
     def dirichlet_fractions(self) -> Mapping[str, float]:
         """Occupied fraction of every species whose density is held here."""
         return _NOTHING
@@ -66,6 +76,10 @@ class BoundaryCondition:
     def applied_potential(self) -> float | None:
         """The potential given here (kT/e), whether it is held where the electrolyte begins or behind a layer."""
         return self.dirichlet_potential
+
+    def metal_potential(self, state: BoundaryState) -> Any:
+        """Return the potential on the other side of the boundary, which drives what reacts there."""
+        return state.load_parameter * state.number(self.applied_potential or 0.0)
 
     @property
     def exchanged_fractions(self) -> Mapping[str, float]:
@@ -112,6 +126,22 @@ class Wall(BoundaryCondition):
     @override
     def surface_energy(self, state: BoundaryState) -> Any | None:
         return _energy_of_given_charge(self.charge, state)
+
+
+@dataclass(frozen=True)
+class Interface(BoundaryCondition):
+    """A surface inside the domain that carries a charge ``-lambda^2 [eps dphi/dn]`` per area and blocks nothing."""
+
+    charge: float
+
+    @property
+    @override
+    def inside(self) -> bool:
+        return True
+
+    @override
+    def surface_charge(self, state: BoundaryState) -> Any | None:
+        return _given_charge(self.charge, state)
 
 
 @dataclass(frozen=True)

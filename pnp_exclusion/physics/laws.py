@@ -158,13 +158,17 @@ class Law:
         potential: Value | None = None,
         beta: Value | None = None,
         parameters: Mapping[str, Value] | None = None,
+        partition: Sequence[Value] | np.ndarray | None = None,
     ) -> list[Value]:
-        """Return ``eta_a``, on which the densities depend: ``mu_a`` without the electric part, and with a temperature
-        ``mu_a - z_a beta phi + log z_a(beta)``; what lies between the two if all ``mu_a`` are 0."""
+        """Return ``eta_a``, on which the densities depend: ``mu_a`` without the electric part and the partition energy,
+        and with a temperature ``mu_a - z_a beta phi + log z_a(beta)``; what lies between the two if all ``mu_a`` are
+        0."""
         eta = list(mu)
+        if partition is not None:
+            eta = [mu_a - energy for mu_a, energy in zip(eta, partition, strict=True)]
         if potential is not None:
             reduced = potential if beta is None else beta * potential
-            eta = [mu_a - z * reduced for mu_a, z in zip(mu, charges, strict=True)]
+            eta = [eta_a - z * reduced for eta_a, z in zip(eta, charges, strict=True)]
         if self.energy is not None:
             given = self.parameters if parameters is None else parameters
             eta = [eta_a + self.energy.log_weight(a, beta, **given) for a, eta_a in enumerate(eta, start=1)]

@@ -6,6 +6,7 @@ Limits are constants with their reasons. A new check is one more function in `CH
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from mpi4py import MPI
@@ -65,9 +66,10 @@ def balance(steady: SteadyState) -> Iterator[str]:
     for name, mean_flux in steady.mean_fluxes.items():
         share = currents.balance(steady.totals, {name: mean_flux})
         limit = BALANCE if steady.totals.passes(name) else STILL
+        and_reactions = ", nor does a reaction take it" if name in steady.totals.production else ""
         if not share <= limit:
             yield (
-                f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out "
+                f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out{and_reactions} "
                 f"(limit {limit:g}); its current has no more digits than that"
             )
 
@@ -110,9 +112,9 @@ def entropy(steady: SteadyState) -> Iterator[str]:
         return
     if not any(steady.totals.passes(name) for name in steady.currents):
         return
-    powers = [steady.currents[name] * steady.forces[name] for name in steady.currents]
+    powers = list(steady.powers.values())
     scale = sum(map(abs, powers)) + NO_DISSIPATION * sum(steady.mean_fluxes.values())
-    difference = abs(steady.entropy_production - sum(powers)) / scale
+    difference = abs(steady.entropy_production + steady.released_free_energy - sum(powers)) / scale
     if not difference <= ENTROPY:
         yield (
             f"the entropy production differs from sum J F by {difference:.1e} of it (limit {ENTROPY:g}): "
@@ -123,11 +125,17 @@ def entropy(steady: SteadyState) -> Iterator[str]:
 def _forces_are_all(steady: SteadyState) -> bool:
     """Whether all that flows flows between two ends, each with one electrochemical potential.
 
+    Where something reacts, a force that is imposed on it is no difference of potentials, and it has none at all.
     Above one dimension potentials vary along a boundary through which fluxes are given or at which some species of a
-    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet.
+    crowded law are held, where a wall gives or takes heat, and where two boundaries that hold different values meet. A
+    species that cannot be at an end has no potential there.
     """
     discrete = steady.discretisation
     problem = discrete.problem
+    if any(math.isnan(force) for force in (steady.forces or {}).values()):
+        return False
+    if any(name in problem.fields for reaction in problem.reactions for name in reaction.species):
+        return False
     if problem.domain.dimension == 1:
         return True
     tags = range(len(problem.boundaries))

@@ -21,6 +21,8 @@ from pnp_exclusion.observe.sample import Profile, Slice
 SPECIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 TITLE_WIDTH = 70
 """Characters to a line: what the narrowest picture holds."""
+TALL = 1.8
+"""Times its width: the height of a slice from which on its panels stand side by side."""
 ROUNDING_OF_POTENTIALS = 1e-9
 """kT/e; no picture of a potential that stays below it can show anything else than errors of the solver."""
 STYLE: dict[str, Any] = {
@@ -164,12 +166,14 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
     across, up = (drawn_grid(grid * scales.length_in_unit) for grid in cut.grid)
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         height, width = np.ptp(up), np.ptp(across)
-        columns = 2 if height > 0.45 * width else 1
+        if height > TALL * width:
+            columns, panel_width, panel_height = len(panels), 3.4, 5.5
+        else:
+            columns = 2 if height > 0.45 * width else 1
+            panel_width = 4.6 if columns == 2 else 7.0
+            panel_height = (panel_width - 1.0) * min(1.1, height / width)
         rows = -(-len(panels) // columns)
-        panel_width = 4.6 if columns == 2 else 7.0
-        figure = Picture(
-            figsize=(panel_width * columns + 0.8, ((panel_width - 1.0) * min(1.1, height / width) + 0.7) * rows + 0.5)
-        )
+        figure = Picture(figsize=(panel_width * columns + 0.8, (panel_height + 0.7) * rows + 0.5))
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axis, (label, values, flux) in zip(axes.ravel(), panels, strict=False):
             _draw_panel(figure, axis, across, up, label, values, flux)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mpi4py import MPI
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import Setup
@@ -23,6 +24,8 @@ from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
+from pnp_exclusion.solution.noise import Noise, noise_of
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
 
@@ -176,9 +179,10 @@ class Solution:
             ``potential (node)``
                 Electric potential in V; not there with imposed fields.
             ``concentration (species, node)``
-                mol/m^3; in a dimensionless case occupied fractions.
+                mol/m^3; in a dimensionless case occupied fractions. On the border of a region with partition energies
+                that on the side of the least.
             ``electrochemical_potential (species, node)``
-                kT; with imposed fields chemical potentials.
+                kT; with imposed fields chemical potentials. NaN where a species does not enter.
             ``packing (node)``
                 Occupied fraction of all species together.
             ``flux (species, axis, node)``
@@ -241,6 +245,31 @@ class Solution:
         if along is not None:
             return profiles_picture(self.case, self.setup.scales, along)
         return None if cut is None else slice_picture(self.case, self.setup.scales, cut)
+
+    def noise(self, frequencies: ArrayLike | None = None) -> Noise:
+        """Return the spectra of the currents, at frequency zero and others; collective.
+
+        Parameters
+        ----------
+        frequencies : array_like, optional
+            Above zero, in Hz for a case in SI units, else angular in D/L^2. Six decades from 0.1 D/L^2, or up to the
+            highest that the mesh resolves, if absent.
+
+        Returns
+        -------
+        pnp_exclusion.solution.noise.Noise
+            On every rank.
+
+        Raises
+        ------
+        CaseError
+            The theory does not have the noise of this case, see docs/noise.md.
+        ConvergenceError
+            The solve has not converged, or the linear systems of the noise could not be solved.
+        """
+        if not self.converged:
+            raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no noise")
+        return noise_of(self.steady, frequencies, settings_of(self.case))
 
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
@@ -393,6 +422,15 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.reactions:
+            summary["reactions"] = {
+                reaction.name: {
+                    "where": reaction.boundary or "volume",
+                    "rate": value(turnover.rate, scales.flux, flux_unit),
+                }
+                | ({"current": value(turnover.current, scales.current, f"A{per}")} if reaction.electrons else {})
+                for reaction, turnover in zip(problem.reactions, self.steady.turnovers.values(), strict=True)
+            }
         if problem.law.thermal:
             held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
             summary["temperature"] = {where: t for where, t in held.items() if t is not None}

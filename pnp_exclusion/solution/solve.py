@@ -18,22 +18,10 @@ from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
-
-
-def settings_of(case: Case) -> SolverSettings:
-    """Return the solver's settings from ``[solver]`` of a case."""
-    solver = case.solver
-    return SolverSettings(
-        tolerance=solver.tolerance,
-        max_newton_steps=solver.max_newton_steps,
-        always_ramp=solver.strategy == "ramp",
-        linear=solver.linear,
-        petsc=solver.petsc,
-    )
-
 
 type CaseLike = Case | Solution | str | Path | Mapping[str, Any]
 """What stands for a case: itself, a file of it, its tables, or a solution of it."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from pnp_exclusion.case.build import EMPTY_SHARE, Setup
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.observe import currents, forces, identity, uphill
+from pnp_exclusion.observe import currents, forces, identity, reactions, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.observe.flux_parts import FluxParts, flux_part_densities
 from pnp_exclusion.observe.integrals import Integrals, integrals_of
@@ -72,8 +72,11 @@ class SteadyState:
 
     @cached_property
     def resistance(self) -> np.ndarray | None:
-        """``int M^-1 dx``, shape ``(N, N)``; None above one dimension."""
+        """``int M^-1 dx``, shape ``(N, N)``; None above one dimension, and where a species is excluded from some cell,
+        through which it has no way."""
         if self.discretisation.problem.domain.dimension > 1 or self.currents is None:
+            return None
+        if self.discretisation.problem.excludes_any:
             return None
         return identity.mean_resistance(self.discretisation, self.nodal, list(self.currents.values()))
 
@@ -110,6 +113,39 @@ class SteadyState:
     def forces(self) -> dict[str, float] | None:
         """``F_a`` in kT from the first end to the second, that on energy in ``1/T``; None without two ends."""
         return None if self.ends is None else forces.forces(self.ends)
+
+    @cached_property
+    def powers(self) -> dict[str, float]:
+        """What every flux brings of free energy into the domain: ``J_a F_a``, or by the fluxes at either end where
+        reactions make them differ; nothing without two ends."""
+        if self.ends is None or self.currents is None or self.forces is None:
+            return {}
+        first, second = self.ends
+        powers = {name: current * self.forces[name] for name, current in self.currents.items()}
+        for name in self.totals.production:
+            flux = self.totals.flux
+            powers[name] = -flux[first.name][name] * first.mu[name] - flux[second.name][name] * second.mu[name]
+        return powers
+
+    @cached_property
+    def released_free_energy(self) -> float:
+        """What reactions in the volume take of it, see `pnp_exclusion.observe.reactions`."""
+        return reactions.released_free_energy(self.discretisation)
+
+    @cached_property
+    def turnovers(self) -> dict[str, reactions.Turnover]:
+        """What every reaction turns over."""
+        return reactions.turnovers(self.discretisation)
+
+    @property
+    def has_moving_currents(self) -> bool:
+        """Whether fluxes change from place to place, by reactions or by what is stored."""
+        return self.stored is not None or self.reacts_in_volume
+
+    @property
+    def reacts_in_volume(self) -> bool:
+        """Whether fluxes change from place to place."""
+        return any(one.boundary is None for one in self.discretisation.problem.reactions)
 
     @cached_property
     def regimes(self) -> dict[str, str | None]:
@@ -163,16 +199,18 @@ class SteadyState:
 
     @cached_property
     def currents_of_profile(self) -> dict[str, float] | None:
-        """The currents that the master identity asks of the computed profile; None where there is no `resistance`."""
-        if self.resistance is None or self.forces is None or self.stored is not None:
+        """The currents that the master identity asks of the computed profile; None where there is no `resistance`, or
+        where reactions, or a motion, make currents differ from place to place."""
+        if self.resistance is None or self.forces is None or self.has_moving_currents:
             return None
         predicted = identity.predicted_currents(self.resistance, list(self.forces.values()))
         return dict(zip(self.forces, predicted.tolist(), strict=True))
 
     @cached_property
     def identity_residual(self) -> float | None:
-        """How far the currents are from the master identity, relative; None above one dimension, or in motion."""
-        if self.resistance is None or self.currents is None or self.forces is None or self.stored is not None:
+        """How far the currents are from the master identity, relative; None above one dimension, with reactions in the
+        volume, and in motion."""
+        if self.resistance is None or self.currents is None or self.forces is None or self.has_moving_currents:
             return None
         return identity.identity_residual(self.resistance, self.currents, self.forces, self.one_way)
 

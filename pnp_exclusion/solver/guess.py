@@ -13,7 +13,8 @@ See docs/numerics.md#first-guess:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from petsc4py import PETSc
 
@@ -24,9 +25,11 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solver.depletion import depletion_rates
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
 
@@ -40,6 +43,8 @@ POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
 """Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
+EMPTY = 1e-16
+"""Of a species that reactions use up: what is left of it far from where it is supplied."""
 AMOUNT_ROUNDS = 30
 """Rounds of shifting the level of closed species; what is left is Newton's work."""
 
@@ -49,10 +54,10 @@ class FirstGuess:
 
     def __init__(self, discrete: Discretisation) -> None:
         self.discrete = discrete
-        self.scalar_space = fem.functionspace(self.problem.domain.mesh, ("Lagrange", discrete.degree))
+        self.scalar_space = discrete.scalar_space()
         self.species = len(self.problem.species)
         self._poisson = _NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
-        self._extensions: dict[tuple[int, ...], _HarmonicExtension] = {}
+        self._extensions: dict[tuple[tuple[int, ...], str], _HarmonicExtension] = {}
 
     @property
     def problem(self) -> Problem:
@@ -71,6 +76,8 @@ class FirstGuess:
             values[:, mu[a]] = self._harmonic(a, values)
         if straight:
             self._straighten_densities(values, straight)
+        for a in range(self.species):
+            values[:, mu[a]] += self._log_depletion(a)
         discrete.values[:] = values.ravel()
         if self.problem.coupled:
             if not straight or self.has_fixed_charge:
@@ -118,6 +125,17 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
         return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
 
+    def linked_lacks(self) -> list[float]:
+        """Return what every combination that reactions conserve lacks of its mean over the domain."""
+        problem = self.problem
+        linked = problem.linked
+        if not linked:
+            return []
+        one, rho = fem.Constant(problem.domain.mesh, 1.0), self.discrete.fields.rho
+        totals = lambda: [sum(factor * rho[name] for name, factor in pairs.items()) for pairs in linked]  # noqa: E731
+        volume, *amounts = self.discrete.forms.integrals("linked amounts", lambda: [one, *totals()])
+        return [problem.mean_of(pairs) - float(amount / volume) for pairs, amount in zip(linked, amounts, strict=True)]
+
     def inverse_temperature(self) -> np.ndarray:
         """Return ``beta`` of a temperature that is harmonic between the boundaries that hold one."""
         held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
@@ -138,6 +156,27 @@ class FirstGuess:
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
 
+    def _log_depletion(self, a: int) -> np.ndarray | float:
+        """Return by what reactions that use a species up lower its potential, at all nodes."""
+        discrete, problem, name = self.discrete, self.problem, self.problem.names[a]
+        rates = depletion_rates(problem, name)
+        claimed, unknown = discrete.constraints.claimed, discrete.mu[a]
+        tags = [tag for tag, held in claimed if held == unknown]
+        if not rates or not tags:
+            return 0.0
+        parameters, space = discrete.parameters, self.scalar_space
+        numbers = parameters.of_term(("depletion", name))
+        taken = sum(numbers.number(rate) * (parameters.reacting_cells[number] or 1.0) for number, rate in rates.items())
+        u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+        form = (
+            parameters.local_diffusivities[a] * ufl.inner(ufl.grad(u), ufl.grad(v)) + taken * u * v
+        ) * discrete.integration.dx
+        nodes = [discrete.layout.nodes_of(claimed[tag, unknown]) for tag in tags]
+        extension = _HarmonicExtension(discrete.integration.form(form).now, space, nodes)
+        left = extension.of([1.0] * len(tags))
+        extension.close()
+        return np.log(np.clip(left, EMPTY, 1.0))
+
     def _mean_exchanged(self, species: str) -> float:
         """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""
         contents = [b.exchanged_fractions for b in self.problem.boundaries if species in b.exchanged_fractions]
@@ -152,14 +191,16 @@ class FirstGuess:
         """Return the harmonic function with a level at every boundary that holds an unknown; ``(1,)`` if constant."""
         if len(set(levels.values())) == 1:
             return np.full(1, next(iter(levels.values())))
-        # which boundaries hold an unknown says which nodes are held, on every rank alike
-        boundaries = tuple(levels)
-        if boundaries not in self._extensions:
-            laplacian = self.discrete.forms.kept("laplacian", self._laplacian)
-            claimed, layout = self.discrete.constraints.claimed, self.discrete.layout
-            nodes = [layout.nodes_of(claimed[tag, unknown]) for tag in boundaries]
-            self._extensions[boundaries] = _HarmonicExtension(laplacian, self.scalar_space, nodes)
-        return self._extensions[boundaries].of(list(levels.values()))
+        # which boundaries hold an unknown says which nodes are held, on every rank alike; where a species may not be
+        # there is no way for it
+        constraints, layout = self.discrete.constraints, self.discrete.layout
+        boundaries, part = tuple(levels), unknown if unknown in constraints.absent else ""
+        if (boundaries, part) not in self._extensions:
+            laplacian = self.discrete.forms.kept(f"laplacian {part}", partial(self._laplacian, part))
+            nodes = [layout.nodes_of(constraints.claimed[tag, unknown]) for tag in boundaries]
+            absent = layout.nodes_of(constraints.absent[part]) if part else np.empty(0, dtype=np.int32)
+            self._extensions[boundaries, part] = _HarmonicExtension(laplacian, self.scalar_space, [*nodes, absent])
+        return self._extensions[boundaries, part].of([*levels.values(), 0.0])
 
     @property
     def passing(self) -> list[int]:
@@ -176,7 +217,7 @@ class FirstGuess:
         """Whether there is any, on any rank."""
         return (
             self.problem.coupled
-            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.fixed_charge)) > 0.0
+            and largest_over_ranks(self.problem.domain.comm, np.abs(self.problem.immobile_charge)) > 0.0
         )
 
     def _straighten_densities(self, values: np.ndarray, passing: Sequence[int]) -> None:
@@ -211,9 +252,16 @@ class FirstGuess:
         for a, rho in densities.items():
             values[:, mu[a]] = np.log(rho / vacancy) - offsets[a]
 
-    def _laplacian(self) -> fem.Form:
+    def _laplacian(self, part: str) -> fem.Form:
+        """Return the Laplacian over the whole domain, or over where the species of an unknown may be."""
         u, v = ufl.TrialFunction(self.scalar_space), ufl.TestFunction(self.scalar_space)
-        return self.discrete.integration.form(ufl.inner(ufl.grad(u), ufl.grad(v)) * self.discrete.integration.dx).now
+        there: Any = 1.0
+        if part:
+            energies = self.discrete.parameters.partition or []
+            energy = energies[self.discrete.mu.index(part)]
+            there = ufl.conditional(ufl.lt(energy, EXCLUDED), 1.0, 0.0)
+        form = there * ufl.inner(ufl.grad(u), ufl.grad(v)) * self.discrete.integration.dx
+        return self.discrete.integration.form(form).now
 
     def _make_electroneutral(self) -> None:
         """Choose ``phi`` node by node so that ``sum z_a rho_a + q`` vanishes, or comes as near as saturation allows."""
@@ -225,10 +273,14 @@ class FirstGuess:
         fixed = float(self.discrete.parameters.load_parameter.value) * self._nodal_fixed_charge()
         densities = problem.law.free_energy.densities
 
-        beta = self.discrete.inverse_temperature(self.discrete.unknown.x.array)
+        beta, partition = (
+            self.discrete.inverse_temperature(self.discrete.unknown.x.array),
+            self.discrete.partition_at_nodes(),
+        )
 
         def charge(phi: np.ndarray, q: np.ndarray, *mu: np.ndarray) -> np.ndarray:
-            total: np.ndarray = problem.charge_density(densities(problem.law.eta(mu, charges, phi, beta))[1:], q)
+            eta = problem.law.eta(mu, charges, phi, beta, partition=partition)
+            total: np.ndarray = problem.charge_density(densities(eta)[1:], q)
             return total
 
         # charge falls with phi; halving the bracket to a tenth of kT/e is enough for Poisson to start from
@@ -248,7 +300,7 @@ class FirstGuess:
 
     def _nodal_fixed_charge(self) -> np.ndarray:
         """Return the mean fixed charge of the cells around every node, the same on every rank."""
-        return _nodal_mean(self.problem.fixed_charge, self.scalar_space)
+        return _nodal_mean(self.problem.immobile_charge, self.scalar_space)
 
 
 def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
@@ -335,7 +387,8 @@ class _NonlinearPoisson:
         self.step = fem.Function(space, name="step")
         frozen = discrete.layout.parts(self.frozen)
         mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
-        eta = law.eta(mu, parameters.charges, self.potential, frozen.get(INVERSE_TEMPERATURE), parameters.law)
+        beta = frozen.get(INVERSE_TEMPERATURE)
+        eta = law.eta(mu, parameters.charges, self.potential, beta, parameters.law, parameters.partition)
         rho = law.free_energy.densities(eta)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.residual_form = discrete.integration.form(residual)
@@ -346,6 +399,8 @@ class _NonlinearPoisson:
         self.increment = self.matrix.createVecRight()
         self.residual = la.vector(space.dofmap.index_map, 1)
         self.solver = scalar_solver(self.matrix, "poisson_")
+        charged = discrete.problem.charges != 0.0
+        self.is_ion_free = discrete.is_absent[:, charged].all(axis=1) & charged.any()
 
     @property
     def largest_charge(self) -> float:
@@ -372,7 +427,9 @@ class _NonlinearPoisson:
             condition.set(potential.x.array)
         for _ in range(POISSON_STEPS):
             step = self._newton_step()
-            potential.x.array[:] += damped_both_ways(self.largest_charge * step) / self.largest_charge
+            # where there are no ions the equation is linear
+            limited = damped_both_ways(self.largest_charge * step) / self.largest_charge
+            potential.x.array[:] += np.where(self.is_ion_free, step, limited)
             largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(step))
             if not np.isfinite(largest):
                 return False

@@ -115,6 +115,7 @@ class NewtonSolver:
         self._residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
+        self._is_absent = discrete.is_absent[: self._owned // discrete.layout.size]
         self._solution = self._matrix.createVecRight()
         self._function = self._matrix.createVecLeft()
         self._largest_cell = discrete.problem.domain.largest_cell()
@@ -161,9 +162,8 @@ class NewtonSolver:
 
     def _owned_held_dofs(self) -> np.ndarray:
         owned = self.discrete.space.dofmap.index_map.size_local * self.discrete.layout.size
-        dofs = [held.dofs for held in self.discrete.constraints.values]
-        joined = np.unique(np.concatenate([*dofs, np.empty(0, dtype=np.int32)])).astype(np.int32)
-        return joined[joined < owned]
+        dofs = self.discrete.constraints.dofs
+        return dofs[dofs < owned]
 
     def solve(self, limiter: Limiter) -> NewtonReport:
         """Run Newton with one way of limiting the step; held values must be in the unknown already."""
@@ -343,11 +343,12 @@ class NewtonSolver:
         limit = damped if self._limiter == "damp" else clipped
         electric = full[:, [layout.index(POTENTIAL)]] * self._charges if POTENTIAL in layout else 0.0
         mu = layout.indices(self.discrete.mu)
-        step = full[:, mu] - electric
+        # where there are no particles there is no density to be spared
+        step = np.where(self._is_absent, 0.0, full[:, mu] - electric)
         limited = limit(step)
         is_limited = self._any(not np.array_equal(step, limited))
         if is_limited:
-            layout.at_nodes(y.array_w)[:, mu] = -(limited + electric)
+            layout.at_nodes(y.array_w)[:, mu] = np.where(self._is_absent, 0.0, -(limited + electric))
         self._shortened |= is_limited
         return self._shortened
 

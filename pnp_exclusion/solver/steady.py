@@ -215,7 +215,8 @@ class SteadySolver:
         """Newton at the load parameter in force; repeated until storage terms have no effect left."""
         discrete = self.discrete
         start = discrete.values.copy()
-        for _ in range(CONSERVED_ROUNDS if discrete.problem.conserved else 1):
+        closed = bool(discrete.problem.combinations)
+        for _ in range(CONSERVED_ROUNDS if closed else 1):
             before = discrete.values.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
@@ -224,7 +225,7 @@ class SteadySolver:
             if not result.converged:
                 discrete.values[:] = start
                 return result
-            if not discrete.problem.conserved or self._change(before) < self.settings.tolerance:
+            if not closed or self._change(before) < self.settings.tolerance:
                 return result
         discrete.values[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
@@ -260,12 +261,14 @@ class SteadySolver:
     def _store_amounts(self) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
         discrete = self.discrete
-        if not discrete.problem.conserved:
+        if not discrete.problem.combinations:
             return
         discrete.parameters.storage_rate.value = CONSERVED_STORAGE_RATE
         discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
+        for shift, lack in zip(discrete.parameters.reference_shift, self.guess.linked_lacks(), strict=True):
+            shift.value = lack
 
     def _change(self, before: np.ndarray) -> float:
         now = self.discrete.values

@@ -70,7 +70,9 @@ class TangentSolver:
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         # nothing is held between two electrodes behind layers, with all species closed
-        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *discrete.constraints.claimed.values()]))
+        constraints = discrete.constraints
+        dofs = [*constraints.claimed.values(), *constraints.absent.values()]
+        held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *dofs]))
         self._held = held[held < self._owned]
         self._jacobian_form, self._conditions = _of_balance(discrete)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
@@ -120,7 +122,7 @@ class TangentSolver:
         try:
             rate.value = 0.0
             _assemble_into(self._jacobian, self._jacobian_form, [])
-            rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.conserved else 0.0
+            rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.combinations else 0.0
             _assemble_into(self._operator, self._jacobian_form, self._conditions)
             self._preconditioning.renew()
         finally:
@@ -147,13 +149,51 @@ class TangentSolver:
         discrete, owned = self.discrete, self._owned
         problem = discrete.problem
         start = np.zeros(owned)
-        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, problem.charges.tolist(), strict=True))}
+        # without Poisson it only drives what reacts there
+        charges = problem.charges.tolist() if problem.coupled else [0.0] * len(discrete.mu)
+        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, charges, strict=True))}
         for name, amount in moved.items():
             dofs = discrete.constraints.claimed.get((tag, name), np.empty(0, dtype=np.int32))
             start[dofs[dofs < owned]] = amount
         column, given = self._by_number(tag)
+        reacting, consumed = self._by_reactions(tag)
+        column += reacting
         fluxes = self._solve(start, column)
+        fluxes[tag] += consumed
         return fluxes, given + self._charges(column)
+
+    def _by_reactions(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the potential of a boundary changes of residual and fluxes at a state that stays, because
+        something reacts there."""
+        discrete, problem = self.discrete, self.discrete.problem
+        column, fluxes = np.zeros(self._owned), np.zeros(len(problem.quantities))
+
+        def forms() -> tuple[CellwiseForm, dict[str, CellwiseForm]] | None:
+            weak_form, integration = discrete.weak_form, discrete.integration
+            slopes: dict[str, Any] = {}
+            for number, reaction in enumerate(problem.reactions):
+                if reaction.boundary == problem.boundaries[tag].where and reaction.electrons:
+                    for name in filter(reaction.change, reaction.species):
+                        slopes[name] = slopes.get(name, 0.0) - reaction.change(name) * weak_form.electrode_slope(number)
+            if not slopes:
+                return None
+            test = discrete.layout.parts(ufl.TestFunction(discrete.space))
+            ds = integration.ds(tag)
+            of_nodes = sum(
+                (slope * test[electrochemical_potential(a)] * ds for a, slope in slopes.items()), ufl.Form([])
+            )
+            return integration.form(of_nodes), {a: integration.form(slope * ds) for a, slope in slopes.items()}
+
+        found = discrete.forms.kept(f"slopes of reactions at {tag}", forms)
+        if found is not None:
+            of_nodes, totals = found
+            residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+            of_nodes.add_to(residual.array)
+            residual.scatter_reverse(la.InsertMode.add)
+            column += residual.array[: self._owned]
+            for name, total in totals.items():
+                fluxes[problem.quantities.index(name)] = discrete.forms.total(total)
+        return column, fluxes
 
     def _by_number(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what the potential of a boundary changes of residual and charges at a state that stays.
@@ -164,7 +204,7 @@ class TangentSolver:
         discrete, problem = self.discrete, self.discrete.problem
         column, charges = np.zeros(self._owned), np.zeros(len(problem.boundaries))
         boundary = problem.boundaries[tag]
-        if boundary.dirichlet_potential is None:
+        if boundary.dirichlet_potential is None and problem.coupled:
             raised = replace(boundary, potential=(boundary.applied_potential or 0.0) + 1.0)  # type: ignore[call-arg]
             changed = [raised if number == tag else one for number, one in enumerate(problem.boundaries)]
             for numbers, sign in ((problem, -1.0), (replace(problem, boundaries=changed), 1.0)):
@@ -176,6 +216,8 @@ class TangentSolver:
                 for number, (charge, _) in self._natural(POTENTIAL).items():
                     charges[number] += sign * discrete.forms.total(charge)
             discrete.weak_form.take_numbers(problem)
+            # of reactions, which are not linear to it, see `_by_reactions`
+            discrete.layout.at_nodes(column)[:, discrete.layout.indices(discrete.entropic)] = 0.0
         return column, charges
 
     def _natural(self, unknown: str) -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
@@ -253,7 +295,7 @@ class TangentSolver:
         It takes out the steady states' own answer to other amounts, to which the operator hardly objects: most of the
         error of a solve is that.
         """
-        closed = self.discrete.problem.conserved
+        closed = [next(iter(pairs)) for pairs in self.discrete.problem.combinations]
         if not closed:
             return lambda change: change
         slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
@@ -320,7 +362,7 @@ class _FieldColumn:
         fluxes = problem.law.fluxes(
             [fields.vacancy, *fields.rho.values()],
             [-force for force in self.forces],
-            [d * parameters.diffusivity_factor for d in parameters.diffusivities],
+            parameters.local_diffusivities,
             parameters.law,
         )
         test = discrete.layout.parts(ufl.TestFunction(discrete.space))
@@ -350,7 +392,7 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
         return [
             fem.dirichletbc(zero, dofs.astype(np.int32), discrete.space.sub(discrete.layout.index(unknown)))
             for (_, unknown), dofs in discrete.constraints.claimed.items()
-        ]
+        ] + discrete.constraints.absences
 
     def form() -> CellwiseForm:
         return discrete.integration.form(ufl.derivative(discrete.weak_form.balance, discrete.unknown))
@@ -360,10 +402,14 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
 
 
 def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
-    """Return the derivative of the amount of every closed species by the unknown, ghosts included; collective."""
+    """Return the derivatives by the unknown of amounts that are conserved, ghosts included; collective."""
 
     def forms() -> list[CellwiseForm]:
-        amounts = (discrete.fields.rho[name] * discrete.integration.dx for name in discrete.problem.conserved)
+        rho = discrete.fields.rho
+        amounts = (
+            sum(factor * rho[name] for name, factor in pairs.items()) * discrete.integration.dx
+            for pairs in discrete.problem.combinations
+        )
         return [discrete.integration.form(ufl.derivative(one, discrete.unknown)) for one in amounts]
 
     changes = []

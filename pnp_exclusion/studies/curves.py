@@ -20,8 +20,9 @@ from pydantic_core import PydanticCustomError
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Quantity
 from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of
+from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.workbench import Workbench
@@ -395,7 +396,8 @@ def _point(solution: Solution, boundary: str, potential: float, tangents: Tangen
             name: -z * steady.totals.flux[boundary][name] * current if steady.totals.passes(name) else 0.0
             for name, z in charges_of.items()
         },
-        steady.totals.charge[boundary] * charge,
+        # without Poisson none is known
+        steady.totals.charge.get(boundary, 0.0) * charge,
         {name: float(-slope * current / scales.potential) for name, slope in slopes.items()},
         float(charges[tag] * charge / scales.potential),
         solution.report.newton_iterations,

@@ -17,8 +17,8 @@ from pnp_exclusion.observe import flux_parts, sample
 from pnp_exclusion.physics.laws import OF_IONS
 from pnp_exclusion.runtime.compilation import cache_folder
 from pnp_exclusion.runtime.parallel import on_rank_zero
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import settings_of
 from pnp_exclusion.solver.assembly.assembly import BatchedAssembly
 from pnp_exclusion.solver.assembly.vectorise import NoKernel
 from pnp_exclusion.solver.linear.levels import degrees_below

@@ -15,23 +15,27 @@ from pnp_exclusion.case.boundary_tables import KINDS
 from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.law_tables import TABLES, Model
+from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import CaseTables, GivenMesh, Region, Species
+from pnp_exclusion.case.tables import CaseTables, GivenMesh, Interval, Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import settings_of, with_petsc
+from pnp_exclusion.solution.solve import with_petsc
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
 NUMBERS: dict[str, frozenset[str]] = {
     "model": frozenset(key for table in TABLES.values() for key in table.numbers),
     "species": frozenset(Species.numbers),
+    "domain": frozenset(Interval.numbers),
     "regions": frozenset(Region.numbers),
     "boundaries": frozenset(key for kind in KINDS for key in kind.numbers),
+    "reactions": frozenset(Reaction.numbers),
 }
 """Keys of a case whose values a compiled weak form takes as numbers; whether they are given at all is structure."""
 PARAMETERS = frozenset(key for table in TABLES.values() for key in table.parameters)

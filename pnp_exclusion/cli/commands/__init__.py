@@ -14,6 +14,7 @@ NAMES = (
     "gas",
     "iv",
     "capacitance",
+    "noise",
     "couple",
     "engine",
     "diagram",

@@ -15,6 +15,14 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     parser.add_argument("script", type=Path, help="a Python script with a function build(gmsh)")
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="changes",
+        help="another value of a number at the top of the script, e.g. RADIUS=5; can be given several times",
+    )
+    parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the file to write (default: beside the script)"
     )
 
@@ -28,7 +36,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.runtime.parallel import on_rank_zero
 
     target = arguments.output or arguments.script.with_suffix(".msh")
-    cells = on_rank_zero(MPI.COMM_WORLD, lambda: write_mesh(arguments.script, target))
+    cells = on_rank_zero(MPI.COMM_WORLD, lambda: write_mesh(arguments.script, target, arguments.changes))
     if MPI.COMM_WORLD.rank == 0:
         print(f"{target}: {cells} cells")
     return 0

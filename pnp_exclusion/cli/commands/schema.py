@@ -7,18 +7,30 @@ import json
 from collections.abc import Sequence
 
 HELP = "print the JSON Schema of case files, for editors"
+ELECTROLYTE, GAS, LATTICE = "electrolyte", "gas", "lattice"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Add no words."""
+    """Add the words of this command to its parser."""
+    parser.add_argument(
+        "sort",
+        nargs="?",
+        choices=(ELECTROLYTE, GAS, LATTICE),
+        default=ELECTROLYTE,
+        help="of case files: those with [model] (the default), those with [gas], those with [lattice]",
+    )
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print it."""
     from mpi4py import MPI
 
+    from pnp_exclusion.case.base import Table
     from pnp_exclusion.case.case import Case
+    from pnp_exclusion.case.gas_tables import GasCaseTables
+    from pnp_exclusion.case.lattice_tables import LatticeCaseTables
 
+    sorts: dict[str, type[Table]] = {ELECTROLYTE: Case, GAS: GasCaseTables, LATTICE: LatticeCaseTables}
     if MPI.COMM_WORLD.rank == 0:
-        print(json.dumps(Case.model_json_schema(), indent=2))
+        print(json.dumps(sorts[arguments.sort].model_json_schema(), indent=2))
     return 0

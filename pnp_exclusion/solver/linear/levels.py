@@ -8,9 +8,9 @@ The matrices of all levels are Galerkin's, ``P^T A P``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from petsc4py import PETSc
 
@@ -18,6 +18,7 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 
+from pnp_exclusion.discretisation.around_nodes import surrounded
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.solver.linear.coarser_grids import grid_interpolations
 
@@ -38,7 +39,7 @@ class Levels:
 
     def __init__(self, discrete: Discretisation) -> None:
         self.discrete = discrete
-        self._interpolations: dict[tuple[int, ...], list[PETSc.Mat]] = {}
+        self._interpolations: dict[_Holding, list[PETSc.Mat]] = {}
 
     @property
     def any(self) -> bool:
@@ -47,13 +48,15 @@ class Levels:
 
     def attach(self, multigrid: PETSc.PC, unknown: str) -> None:
         """Give the levels to the multigrid of one unknown; collective."""
-        tags = tuple(held.tag for held in self.discrete.constraints.values_of(unknown))
-        if tags not in self._interpolations:
-            self._interpolations[tags] = [
-                *self._between_grids(tags),
-                *(self._between_degrees(*pair, tags) for pair in pairwise(self._spaces)),
+        constraints = self.discrete.constraints
+        tags = tuple(held.tag for held in constraints.values_of(unknown))
+        holding = _Holding(tags, unknown if unknown in constraints.absent else "")
+        if holding not in self._interpolations:
+            self._interpolations[holding] = [
+                *self._between_grids(holding),
+                *(self._between_degrees(*pair, holding) for pair in pairwise(self._spaces)),
             ]
-        interpolations = self._interpolations[tags]
+        interpolations = self._interpolations[holding]
         most = PETSc.Options(multigrid.getOptionsPrefix()).getInt("pc_mg_levels", len(interpolations) + 1)
         interpolations = interpolations[max(0, len(interpolations) + 1 - most) :]
         multigrid.setMGLevels(len(interpolations) + 1)
@@ -75,21 +78,21 @@ class Levels:
             degrees.remove(1)
         return [fem.functionspace(domain.mesh, ("Lagrange", degree)) for degree in degrees]
 
-    def _between_grids(self, tags: Sequence[int]) -> list[PETSc.Mat]:
+    def _between_grids(self, holding: _Holding) -> list[PETSc.Mat]:
         """Interpolation from every coarser grid to the next finer one, the coarsest first."""
         domain, finest = self.discrete.problem.domain, self._spaces[0]
         if domain.grid is None:
             return []
         grid = domain.grid if finest.ufl_element().degree == 1 else domain.grid.halved()
         own = grid.numbers(finest.tabulate_dof_coordinates()[: finest.dofmap.index_map.size_local])
-        return grid_interpolations(domain.comm, grid, own, self._is_held(finest, tags))
+        return grid_interpolations(domain.comm, grid, own, self._is_held(finest, holding))
 
-    def _between_degrees(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, tags: Sequence[int]) -> PETSc.Mat:
+    def _between_degrees(self, coarse: fem.FunctionSpace, fine: fem.FunctionSpace, holding: _Holding) -> PETSc.Mat:
         whole = fem_petsc.interpolation_matrix(coarse, fine)
         whole.assemble()
         held = whole.copy()
         of_coarse, of_fine = whole.createVecs()
-        of_coarse.array_w[:], of_fine.array_w[:] = self._is_held(coarse, tags), self._is_held(fine, tags)
+        of_coarse.array_w[:], of_fine.array_w[:] = self._is_held(coarse, holding), self._is_held(fine, holding)
         held.diagonalScale(of_fine, of_coarse)
         for mask in (of_coarse, of_fine):
             mask.array_w[:] = 1.0 - mask.array_r
@@ -99,12 +102,28 @@ class Levels:
             thing.destroy()
         return whole
 
-    def _is_held(self, space: fem.FunctionSpace, tags: Sequence[int]) -> np.ndarray:
-        """Return whether each owned node is on the boundaries of these numbers."""
-        domain = self.discrete.problem.domain
+    def _is_held(self, space: fem.FunctionSpace, holding: _Holding) -> np.ndarray:
+        """Return whether an unknown is held at each owned node."""
+        problem = self.discrete.problem
         flags = np.zeros(space.dofmap.index_map.size_local, dtype=bool)
-        for tag in tags:
-            facets = domain.boundary_facets[self.discrete.problem.boundaries[tag].where]
-            nodes = fem.locate_dofs_topological(space, domain.dimension - 1, facets)
+        held = [
+            fem.locate_dofs_topological(
+                space, problem.domain.dimension - 1, problem.domain.boundary_facets[problem.boundaries[tag].where]
+            )
+            for tag in holding.tags
+        ]
+        if holding.absent:
+            species = problem.names[self.discrete.mu.index(holding.absent)]
+            held.append(surrounded(problem.excludes(species), space))
+        for nodes in held:
             flags[nodes[nodes < len(flags)]] = True
         return flags
+
+
+class _Holding(NamedTuple):
+    """What says at which nodes an unknown is held."""
+
+    tags: tuple[int, ...]
+    """Numbers of the boundaries that hold it."""
+    absent: str
+    """The unknown, if its species is excluded anywhere; else empty."""

@@ -45,9 +45,8 @@ class Equations:
         self.is_potential = np.zeros(self.owned, dtype=bool)
         if POTENTIAL in layout:
             self.is_potential[layout.index(POTENTIAL) :: layout.size] = True
-        held = [value.dofs for value in discrete.constraints.values]
-        joined = np.unique(np.concatenate([*held, np.empty(0, dtype=np.int32)])).astype(np.int32)
-        self.held = joined[joined < self.owned]
+        dofs = discrete.constraints.dofs
+        self.held = dofs[dofs < self.owned]
         self._assembly = assembly_of(discrete, repeated=True)
         # a copy of a matrix has the places that have been filled once
         self._assembly.fill_jacobian()

@@ -177,6 +177,7 @@ class TransientSolver:
         self.stages = StageSolver(self.equations, database, settings or SolverSettings(), self._numbers_at)
         self.report.effort = self.stages.effort
         self._consistent = ConsistentPotential(discrete)
+        self._partition = discrete.partition_at_nodes()
         self._progress = progress
         self._scheme = self.settings.scheme
         self._past: _Past | None = None
@@ -407,7 +408,7 @@ class TransientSolver:
         and in potentials, relative to the largest."""
         discrete = self.discrete
         with np.errstate(over="ignore", invalid="ignore"):
-            one, other = discrete.contents(values), discrete.contents(others)
+            one, other = (discrete.contents(state, self._partition) for state in (values, others))
             scale = self._typical[:, None] + np.maximum(np.abs(one), np.abs(other))
             apart = float(np.max(np.abs(other - one) / scale, initial=0.0))
         if POTENTIAL in discrete.layout:

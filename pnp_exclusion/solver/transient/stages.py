@@ -331,11 +331,11 @@ class StageSolver:
                 shortened |= not np.array_equal(limited, nodes[:, position])
                 nodes[:, position] = limited
             electric = nodes[:, [layout.index(POTENTIAL)]] * charges if POTENTIAL in layout else 0.0
-            eta = nodes[:, mu] - electric
+            eta = np.where(discrete.is_absent, 0.0, nodes[:, mu] - electric)
             if np.abs(eta).max(initial=0.0) > UNDISTURBED_STEP:
                 limited = damped(eta)
                 shortened |= not np.array_equal(limited, eta)
-                nodes[:, mu] = limited + electric
+                nodes[:, mu] = np.where(discrete.is_absent, 0.0, limited + electric)
         return self.equations.any(shortened)
 
     def _relative(self, states: np.ndarray, change: np.ndarray) -> float:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.forces import SAME
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import CaseLike, as_solution, settings_of
+from pnp_exclusion.solution.solve import CaseLike, as_solution
 from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, steady_of
 from pnp_exclusion.studies.coupled.conversion import Conversion, greatest

@@ -38,6 +38,10 @@ def _centre(discrete: Discretisation, tag: int) -> np.ndarray:
 def why_not(discrete: Discretisation) -> str:
     """Return a sentence that says why the currents of a state do not run between two reservoirs; empty if they do."""
     problem = discrete.problem
+    if problem.reactions:
+        return (
+            "coupled transport is that of what passes from end to end, and the case has reactions that make and take it"
+        )
     tags = end_tags(discrete)
     if tags is None:
         return "coupled transport is that between two boundaries that hold densities, and there are not just two"

@@ -45,6 +45,6 @@ def _applies(case: Case) -> bool:
     stirring = case.model.flux_law.lattice_exchange == 1.0
     constant = not any(isinstance(species.field, FieldTable) for species in case.species)
     uniform = all(region.diffusivity is None for region in case.regions)
-    plain = constant and uniform and isinstance(case.domain, Interval)
+    plain = constant and uniform and isinstance(case.domain, Interval) and case.domain.area is None
     open_ = len(passing(case)) == len(case.species)
     return stirring and plain and open_ and case.model.electrostatics == "imposed"

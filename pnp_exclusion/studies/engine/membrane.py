@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import settings_of
 from pnp_exclusion.solver.tangents import TangentSolver
 from pnp_exclusion.studies.coupled.channel import Channel, Steady, drive_of, parameter_of
 from pnp_exclusion.studies.coupled.directions import SALINITY, VOLTAGE, Drive, in_directions

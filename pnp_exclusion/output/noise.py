@@ -1,0 +1,141 @@
+"""What is written and drawn of noise."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from pnp_exclusion.output.text import columns
+from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.solution.noise import Noise
+
+
+def noise_csv(noise: Noise) -> str:
+    """Return ``noise.csv``: a row a frequency, units in the header.
+
+    For every terminal the spectrum of the total electric current, its admittance and what the noise is over thermal
+    noise; with imposed fields none of these. Then the spectra of the species' currents through it.
+    """
+    head, values = [_header("frequency", noise.frequency_unit)], [noise.frequencies]
+    for t, where in enumerate(noise.terminals):
+        if noise.electric is not None and noise.admittance is not None and noise.thermal is not None:
+            head += [
+                _header(f"noise_{where}", noise.unit),
+                _header(f"admittance_real_{where}", noise.admittance_unit),
+                _header(f"admittance_imaginary_{where}", noise.admittance_unit),
+                f"over_thermal_noise_{where}",
+            ]
+            values += [noise.electric[:, t, t].real, noise.admittance[:, t, t].real, noise.admittance[:, t, t].imag]
+            values.append(noise.thermal[:, t])
+        for a, name in enumerate(noise.quantities):
+            head.append(_header(f"noise_{where}_{name}", noise.particle_unit))
+            values.append(noise.particle[:, t, a, t, a].real)
+    rows = [",".join(repr(float(value)) for value in row) for row in zip(*values, strict=True)]
+    return "\n".join([",".join(head), *rows]) + "\n"
+
+
+def noise_json(noise: Noise) -> dict[str, Any]:
+    """Return ``noise.json``: what is known at frequency zero, and how far it reaches."""
+    names = noise.quantities
+    return {
+        "terminals": list(noise.terminals),
+        "species": list(names),
+        "sides": 1 if noise.unit else 2,
+        "units": {
+            "particle_noise": noise.particle_unit,
+            "electric_noise": noise.unit,
+            "admittance": noise.admittance_unit,
+            "frequency": noise.frequency_unit,
+        },
+        "particle_noise_at_zero": noise.at_zero.tolist(),
+        "electric_noise_at_zero": noise.electric_at_zero.tolist(),
+        "fano": {
+            where: {name: _number(noise.fano[t, a]) for a, name in enumerate(names)}
+            for t, where in enumerate(noise.terminals)
+        },
+        "electric_fano": {where: _number(noise.electric_fano[t]) for t, where in enumerate(noise.terminals)},
+        "correlation": {
+            where: {
+                f"{one}, {other}": _number(noise.correlation(where, one, other))
+                for a, one in enumerate(names)
+                for other in names[a + 1 :]
+            }
+            for where in noise.terminals
+        },
+        "resolved_up_to": noise.band,
+        "accuracy": noise.accuracy,
+        "eps": noise.eps,
+        "warnings": noise.warnings,
+    }
+
+
+def noise_table(noise: Noise) -> list[str]:
+    """Return lines for the terminal: noise at frequency zero by terminals, Fano factors and correlations."""
+    head = ["at frequency zero", *noise.terminals]
+    rows = []
+    if np.any(noise.electric_at_zero):
+        sided = "one-sided" if noise.unit else "two-sided, over eps"
+        own = np.diag(noise.electric_at_zero)
+        rows.append([_header(f"noise of the electric current, {sided}", noise.unit), *(f"{s:.6g}" for s in own)])
+        rows.append(["its Fano factor", *(_word(factor) for factor in noise.electric_fano)])
+    for a, name in enumerate(noise.quantities):
+        rows.append([f"Fano factor of {name}", *(_word(factor) for factor in noise.fano[:, a])])
+    for a, one in enumerate(noise.quantities):
+        for other in noise.quantities[a + 1 :]:
+            found = [noise.correlation(where, one, other) for where in noise.terminals]
+            rows.append([f"correlation of {one} and {other}", *(_word(value) for value in found)])
+    return columns([head, *rows])
+
+
+def draw_noise(path: Path, title: str, noise: Noise) -> None:
+    """Draw the spectrum of the electric current with that of thermal noise, or of every species, over frequency."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2))
+        axis = figure.subplots()
+        terminals = list(noise.terminals)
+        if noise.electric is not None and len(terminals) == 2:
+            # what enters at one leaves at the other
+            terminals = [" and ".join(terminals)]
+        for t, where in enumerate(terminals):
+            if noise.electric is None or noise.thermal is None:
+                for a, name in enumerate(noise.quantities):
+                    line = "-" if t == 0 else ":"
+                    own = noise.particle[:, t, a, t, a].real
+                    axis.loglog(noise.frequencies, own, line, color=species_colour(a), label=f"{name}, {plain(where)}")
+            else:
+                own = noise.electric[:, t, t].real
+                axis.loglog(noise.frequencies, own, color=species_colour(t), label=plain(where))
+                thermal = own / noise.thermal[:, t]
+                axis.loglog(
+                    noise.frequencies,
+                    thermal,
+                    ":",
+                    color=species_colour(t),
+                    label=f"{plain(where)}: thermal, 4 kT Re Y",
+                )
+        electric = noise.electric is not None
+        name = "noise of the electric current" if electric else "noise of the currents"
+        unit = noise.unit if electric else noise.particle_unit
+        axis.set_ylabel(f"{name} [{unit_in_picture(unit)}]" if unit else f"{name}, two-sided, over eps")
+        axis.set_xlabel(f"frequency [{noise.frequency_unit}]" if noise.unit else "angular frequency [D/L²]")
+        axis.legend(fontsize=8)
+        if title:
+            axis.set_title(plain(title))
+        save(figure, path)
+
+
+def _header(name: str, unit: str) -> str:
+    return f"{name} [{unit}]" if unit else name
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _word(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else "-"

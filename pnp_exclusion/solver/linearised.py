@@ -1,0 +1,281 @@
+"""The equations linearised about a steady state, transposed: how a current answers to what happens anywhere.
+
+With the total derivative ``A = dR/dU`` of the balance, the storage ``B`` of ``d/dt int rho_a v``, and for every
+terminal and unknown ``e`` that is 1 at the nodes where the terminal holds the unknown, the rows of the balance there
+are what flows in. Their answer to a disturbance at angular frequency ``omega`` is given by one adjoint
+
+    w = e on held rows,    (A + i omega B)^T w = 0 on free columns ,
+
+for particles and for the charge of the terminal alike. What flows at held unknowns is then ``w^T`` times the
+disturbance of the equations, at any node (docs/theory.md#noise).
+
+Adjoints are solved at real frequencies ``s = i omega``: their answers span those at the imaginary ones
+(`pnp_exclusion.solver.noise`), and need no complex numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+import numpy as np
+import ufl
+from dolfinx.fem import petsc as fem_petsc
+
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.integration import CellwiseForm
+from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.runtime.parallel import leaves_together
+from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
+from pnp_exclusion.solver.linear.levels import Levels
+from pnp_exclusion.solver.linear.presets import OptionsDatabase, preset, refusals_as_usage_errors, with_pivots
+from pnp_exclusion.solver.steady import SolverSettings
+
+REFINEMENTS = 30
+"""Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
+SETTLED = 1e-13
+"""Relative: a correction below it ends the refinement."""
+ACCEPTABLE = 1e-6
+"""Relative: corrections that stop shrinking above this are a failure."""
+
+type Terminal = tuple[int, str]
+"""Number of a boundary and name of an unknown that it holds."""
+
+
+class LinearisedEquations:
+    """Matrices of the steady state in the unknown of a discretisation, and adjoints at real frequencies.
+
+    A context that frees PETSc's objects. All methods are collective; vectors are arrays of the owned unknowns.
+
+    terminals
+        Boundaries and the unknowns that they hold, in the order of every array over them.
+    weights
+        ``(terminals, owned)``: ``e``.
+    """
+
+    def __init__(
+        self, discrete: Discretisation, settings: SolverSettings | None = None, petsc_options: Sequence[str] = ()
+    ) -> None:
+        self.discrete = discrete
+        settings = settings or SolverSettings()
+        self._comm = discrete.problem.domain.comm
+        self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
+        self.terminals: list[Terminal] = list(discrete.constraints.claimed)
+        self.weights = np.zeros((len(self.terminals), self._owned))
+        for row, dofs in zip(self.weights, discrete.constraints.claimed.values(), strict=True):
+            row[dofs[dofs < self._owned]] = 1.0
+        self.is_free = ~self.weights.any(axis=0)
+        for dofs in discrete.constraints.absent.values():
+            self.is_free[dofs[dofs < self._owned]] = False
+        self._first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
+        answer, storage, mobility = discrete.forms.kept("linearised equations", lambda: _forms(discrete))
+        self._answer, self._storage = _transposed(answer), _transposed(storage)
+        self._mobility = _assembled(mobility)
+        self._diagonals = self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
+        self._operator = self._answer.copy()
+        self._solution, self._right = self._operator.createVecRight(), self._operator.createVecLeft()
+        self._levels = Levels(discrete)
+        with OptionsDatabase(petsc_options) as database:
+            linear = with_pivots(settings.linear, size_of(discrete))
+            database.merge(preset(linear, size_of(discrete), discrete.layout.names), settings.petsc)
+            self._solver = PETSc.KSP().create(self._comm)
+            with refusals_as_usage_errors():
+                self._solver.setFromOptions()
+            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, database)
+            # set up while the options are in the database, which a fieldsplit reads late
+            self._shift(1.0)
+            with held_back(), refusals_as_usage_errors():
+                self._solver.setUp()
+                self._solver.getPC().setUpOnBlocks()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if leaves_together(kind, self._comm):
+            self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        matrices = (self._operator, self._answer, self._storage, self._mobility)
+        for thing in (self._solver, *matrices, self._solution, self._right):
+            thing.destroy()
+        self._preconditioning.close()
+        self._levels.close()
+
+    @property
+    def is_potential(self) -> np.ndarray:
+        """Which of the owned unknowns are electric potentials."""
+        layout = self.discrete.layout
+        found = np.zeros(self._owned, dtype=bool)
+        if POTENTIAL in layout:
+            found[layout.index(POTENTIAL) :: layout.size] = True
+        return found
+
+    def answered(self, vectors: np.ndarray) -> np.ndarray:
+        """Return ``A^T v`` for the rows of an array."""
+        return np.array([self._times(self._answer, vector) for vector in vectors])
+
+    def stored(self, vectors: np.ndarray) -> np.ndarray:
+        """Return ``B^T v`` for the rows of an array."""
+        return np.array([self._times(self._storage, vector) for vector in vectors])
+
+    def moved(self, vectors: np.ndarray) -> np.ndarray:
+        """Return ``K v`` for the rows of an array: ``int M grad v`` against all test functions, potentials left out."""
+        return np.array([self._times(self._mobility, vector) for vector in vectors])
+
+    def products(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return the scalar products of the rows of two arrays over all ranks."""
+        return np.asarray(self._comm.allreduce(one @ other.T, op=MPI.SUM))
+
+    def sum(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the sums of arrays over all ranks."""
+        return np.asarray(self._comm.allreduce(numbers, op=MPI.SUM))
+
+    def size_at(self, frequency: float) -> np.ndarray:
+        """Return the size of the diagonal of the pencil, Poisson's rows times the frequency; 0 where it is held."""
+        flow, store = self._diagonals
+        potential = self.is_potential
+        size = np.abs(np.where(potential, 0.0, flow)) + frequency * np.abs(np.where(potential, flow, store))
+        return np.where(self.is_free, size, 0.0)
+
+    def adjoints(self, frequency: float) -> np.ndarray:
+        """Return the adjoint of every terminal, ``(terminals, owned)``, at a real frequency ``s = i omega``.
+
+        At zero closed species keep their amounts. Raises `ConvergenceError` if the linear system cannot be solved.
+        """
+        closed = self.discrete.problem.conserved if frequency == 0.0 else []
+        pinned = self._pinned(closed)
+        self._shift(frequency, pinned)
+        columns = -self._at(frequency, self.weights)
+        columns[:, ~self.is_free] = 0.0
+        found = np.array([self._solve(frequency, column, pinned) for column in columns])
+        found = found.reshape(len(self.terminals), self._owned)
+        if closed:
+            found -= self._amounts_kept(frequency, closed, pinned, columns, found)
+        return found + self.weights
+
+    # ---- closed species ----
+
+    def _pinned(self, closed: Sequence[str]) -> np.ndarray:
+        """Return one unknown for each closed species, by its number on the rank that owns it.
+
+        The adjoint of a closed species is free by a constant, which nothing depends on.
+        """
+        layout, pinned = self.discrete.layout, []
+        for name in closed:
+            own = layout.index(unknown_of(name)) + layout.size * np.arange(self._owned // layout.size)
+            own = own[self.is_free[own]]
+            owner = self._comm.allreduce(self._comm.rank if len(own) else self._comm.size, op=MPI.MIN)
+            if self._comm.rank == owner:
+                pinned.append(own[0])
+        return np.array(pinned, dtype=np.int64)
+
+    def _amounts_kept(
+        self, frequency: float, closed: Sequence[str], pinned: np.ndarray, columns: np.ndarray, found: np.ndarray
+    ) -> np.ndarray:
+        """Return what must be taken from adjoints so that their currents do not count what changes the amounts.
+
+        A disturbance never does, so that ``B^T`` of the closed species' constants may be added to the equations: by
+        as much as makes those hold that were left out for the pinned unknowns.
+        """
+        constants = np.zeros((len(closed), self._owned))
+        for row, name in zip(constants, closed, strict=True):
+            row[self.discrete.layout.index(unknown_of(name)) :: self.discrete.layout.size] = 1.0
+        amounts = self.stored(constants)
+        amounts[:, ~self.is_free] = 0.0
+        answers = np.array([self._solve(frequency, amount, pinned) for amount in amounts])
+
+        def missed(solutions: np.ndarray, rights: np.ndarray) -> np.ndarray:
+            gaps = (self._at(frequency, solutions) - rights)[:, pinned]
+            return np.concatenate(self._comm.allgather(gaps), axis=1)
+
+        shares = np.linalg.solve(missed(answers, amounts).T, missed(found, columns).T).T
+        return np.asarray(shares @ answers)
+
+    # ---- one linear solve ----
+
+    def _at(self, frequency: float, vectors: np.ndarray) -> np.ndarray:
+        return self.answered(vectors) + (frequency * self.stored(vectors) if frequency else 0.0)
+
+    def _shift(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
+        """Let the linear solver be of ``(A + s B)^T`` on the free unknowns, some of them pinned."""
+        fixed = np.union1d(np.flatnonzero(~self.is_free), np.asarray(pinned, dtype=np.int64))
+        held = (self._first + fixed).astype(PETSc.IntType)
+        self._answer.copy(self._operator, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        if frequency:
+            self._operator.axpy(frequency, self._storage, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        self._operator.zeroRowsColumns(held, diag=1.0)
+        self._preconditioning.renew()
+
+    def _solve(self, frequency: float, right: np.ndarray, pinned: np.ndarray) -> np.ndarray:
+        """Solve on the free unknowns, refining by the residual."""
+        solution, last = np.zeros(self._owned), np.inf
+        fixed = ~self.is_free
+        fixed[pinned] = True
+        for _ in range(REFINEMENTS):
+            residual = right - self._at(frequency, solution[None])[0]
+            residual[fixed] = 0.0
+            self._right.array_w[:] = residual
+            with held_back(), refusals_as_usage_errors():
+                self._solver.solve(self._right, self._solution)
+            correction = self._solution.array_r.copy()
+            correction[fixed] = 0.0
+            solution += correction
+            size = self._largest(correction) / max(self._largest(solution), 1e-300)
+            if not np.isfinite(size):
+                break
+            if size < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
+                return solution
+            last = size
+        raise ConvergenceError('a linear system of the noise could not be solved; try [solver] linear = "direct"')
+
+    def _largest(self, vector: np.ndarray) -> float:
+        return float(self._comm.allreduce(np.abs(vector).max(initial=0.0), op=MPI.MAX))
+
+    def _times(self, matrix: PETSc.Mat, vector: np.ndarray) -> np.ndarray:
+        self._solution.array_w[:] = vector
+        matrix.mult(self._solution, self._right)
+        return self._right.array_r.copy()
+
+
+def _forms(discrete: Discretisation) -> tuple[CellwiseForm, CellwiseForm, CellwiseForm]:
+    """Return the forms of ``A``, ``B`` and ``K``."""
+    problem, parameters, fields, layout = discrete.problem, discrete.parameters, discrete.fields, discrete.layout
+    test, trial = (layout.parts(argument(discrete.space)) for argument in (ufl.TestFunction, ufl.TrialFunction))
+    dx = discrete.integration.dx
+    stored = sum((fields.contents[name] * test[unknown_of(name)] * dx for name in problem.quantities), ufl.Form([]))
+    fluxes = problem.law.fluxes(
+        [fields.vacancy, *fields.rho.values()],
+        [ufl.grad(trial[unknown]) for unknown in discrete.entropic],
+        parameters.local_diffusivities,
+        parameters.law,
+        parameters.least_mobility,
+        fields.warmth,
+    )
+    moved = ufl.Form([])
+    for unknown, flux in zip(discrete.entropic, fluxes, strict=True):
+        moved += -ufl.inner(flux, ufl.grad(test[unknown])) * dx
+    of: Callable[[Any], CellwiseForm] = discrete.integration.form
+    by_unknown = (ufl.derivative(form, discrete.unknown) for form in (discrete.weak_form.balance, stored))
+    answer, storage = map(of, by_unknown)
+    return answer, storage, of(moved)
+
+
+def _assembled(form: CellwiseForm) -> PETSc.Mat:
+    matrix = fem_petsc.create_matrix(form.now)
+    fem_petsc.assemble_matrix(matrix, form.now)
+    matrix.assemble()
+    return matrix
+
+
+def _transposed(form: CellwiseForm) -> PETSc.Mat:
+    matrix = _assembled(form)
+    found = matrix.transpose(PETSc.Mat())
+    matrix.destroy()
+    return found

@@ -1,0 +1,191 @@
+"""Noise of steady states: closed forms of fluctuating hydrodynamics, theorems that hold on any mesh, bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, dimensionless_case, run_command
+
+import pnp_exclusion as pnp
+from pnp_exclusion.errors import CaseError
+from pnp_exclusion.solution.noise import Noise
+
+FREQUENCIES = np.geomspace(0.1, 1e3, 9)
+
+
+def between(left: list[float], right: list[float], fields: list[float] | None = None, **others: object) -> dict:
+    """Species A, B, .. between two reservoirs, in imposed fields."""
+    tables = dimensionless_case(**others)
+    names = "ABCD"[: len(left)]
+    tables["species"] = [{"name": name, "field": f} for name, f in zip(names, fields or [0.0] * len(left), strict=True)]
+    for boundary, contents in zip(tables["boundaries"], (left, right), strict=True):
+        boundary["fraction"] = dict(zip(names, map(float, contents), strict=True))
+    tables["domain"] = {"shape": "interval", "length": 1.0, "cells": 80}
+    return tables
+
+
+def charged(law: str, left: float, right: float, voltage: float) -> dict:
+    """A salt across a fixed charge."""
+    tables = between([left, left], [right, right], law=law, electrostatics="poisson", debye_length=0.1)
+    tables["species"] = [{"name": "A", "charge": 1}, {"name": "B", "charge": -1}]
+    for boundary, potential in zip(tables["boundaries"], (voltage, 0.0), strict=True):
+        boundary["potential"] = potential
+    tables["regions"] = [{"name": "membrane", "x": [0.3, 0.7], "fixed_charge": 0.15}]
+    return tables
+
+
+def noise(tables: dict, frequencies: object = FREQUENCIES) -> Noise:
+    return pnp.solve(pnp.make_case(tables)).noise(frequencies)
+
+
+def at_left(found: Noise) -> np.ndarray:
+    """S(0) of the species' currents through the left end, which is that through the right end too."""
+    np.testing.assert_allclose(found.at_zero[0, :, 0], found.at_zero[1, :, 1], rtol=1e-9)
+    np.testing.assert_allclose(found.at_zero[0, :, 0], -found.at_zero[0, :, 1], rtol=1e-9)
+    return found.at_zero[0, :, 0]
+
+
+def test_noise_of_stirred_particles_without_fields_is_that_of_fluctuating_hydrodynamics():
+    """docs/noise.md: S_ab = delta_ab (l_a + r_a) - l_a r_b - l_b r_a - (2/3) d_a d_b, exact."""
+    left, right = np.array([0.5, 0.2]), np.array([0.1, 0.35])
+    apart = right - left
+    exact = np.diag(left + right) - np.outer(left, right) - np.outer(right, left) - 2.0 / 3.0 * np.outer(apart, apart)
+    np.testing.assert_allclose(at_left(noise(between(list(left), list(right), law="shdl"))), exact, rtol=1e-8)
+
+
+@pytest.mark.parametrize("field", [-6.0, 1.0, 20.0])
+def test_noise_of_point_particles_in_a_field_is_the_sum_of_both_one_way_currents(field: float):
+    """Independent particles: S = k+ + k-, J = k+ - k-, k+ = l E/(1 - e^-E), k- = r E/(e^E - 1)."""
+    left, right = 0.05, 0.02
+    forth, back = left * field / -np.expm1(-field), right * field / np.expm1(field)
+    found = noise(between([left], [right], [field], law="pnp"))
+    assert at_left(found)[0, 0] == pytest.approx(forth + back, rel=1e-7)
+    assert found.fano[0, 0] == pytest.approx((forth + back) / abs(forth - back), rel=1e-7)
+
+
+def test_noise_of_all_species_in_equal_fields_is_that_of_one_with_the_whole_density():
+    """Colours do not matter to the stirring process: the sum of the currents is that of one species."""
+    several = at_left(noise(between([0.3, 0.2], [0.1, 0.15], [4.0, 4.0], law="shdl")))
+    one = at_left(noise(between([0.5], [0.25], [4.0], law="shdl")))
+    assert several.sum() == pytest.approx(one[0, 0], rel=1e-9)
+
+
+def test_noise_in_a_field_between_equal_reservoirs_is_that_of_the_weakly_asymmetric_exclusion_process():
+    """A flat state: S = 2 M int w'^2 of the adjoint w'' + c w' = 0, c = (1 - 2 rho) E; 2 M at half filling only."""
+    for rho, field in ((0.2, 8.0), (0.5, 8.0)):
+        speed = (1.0 - 2.0 * rho) * field
+        exact = 2.0 * rho * (1.0 - rho) * (0.5 * speed / np.tanh(0.5 * speed) if speed else 1.0)
+        assert at_left(noise(between([rho], [rho], [field], law="shdl")))[0, 0] == pytest.approx(exact, rel=1e-8)
+
+
+@pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
+def test_noise_at_equilibrium_is_thermal_at_every_frequency(law: str):
+    """Johnson and Nyquist: S = 2 Re Y, to rounding on any mesh."""
+    found = noise(charged(law, 0.1, 0.1, 0.0))
+    np.testing.assert_allclose(found.thermal, 1.0, rtol=1e-10)
+
+
+def test_admittance_between_blocking_electrodes_is_that_of_a_gap():
+    """docs/noise.md: two blocking electrodes at no bias, a salt between them, closed."""
+    debye_length, bulk = 0.05, 0.1
+    tables = charged("mpnp", bulk, bulk, 0.0)
+    tables["model"]["debye_length"] = debye_length
+    tables["boundaries"] = [{"where": where, "kind": "electrode", "potential": 0.0} for where in ("left", "right")]
+    for species in tables["species"]:
+        species["mean_fraction"] = bulk
+    del tables["regions"]
+    found = noise(tables, FREQUENCIES)
+    assert found.admittance is not None
+    screening = 2.0 * bulk / debye_length**2
+    k = np.sqrt(screening + 1j * FREQUENCIES)
+    exact = (1.0 + 2.0 * screening * np.tanh(0.5 * k) / (1j * FREQUENCIES * k)) / (debye_length**2 * k**2)
+    np.testing.assert_allclose(1.0 / found.admittance[:, 0, 0], exact, rtol=1e-5)
+    # a capacitor at low frequencies: Re Y is a hundredth of the rest, whose rounding is in it
+    assert found.electric is not None
+    gap = found.electric[:, 0, 0] - 2.0 * found.admittance[:, 0, 0].real
+    assert np.abs(gap).max() < 1e-12
+
+
+@pytest.mark.parametrize("law", ["pnp", "mpnp", "shdl", "vacancy"])
+def test_driven_noise_is_conserved_and_leaves_the_currents_no_more_certain_than_their_entropy_allows(law: str):
+    """One electric spectrum at both ends at every frequency; J S^-1 J <= sigma/2 is one of the warnings."""
+    found = noise(charged(law, 0.25, 0.05, 3.0))
+    assert found.warnings == []
+    assert found.electric is not None
+    np.testing.assert_allclose(found.electric[:, 0, 0].real, found.electric[:, 1, 1].real, rtol=1e-8)
+    np.testing.assert_allclose(found.electric[:, 0, 0], -found.electric[:, 0, 1], rtol=1e-7)
+    # towards zero frequency the total current is that of the particles
+    slow = noise(charged(law, 0.25, 0.05, 3.0), [0.01, 0.1])
+    assert slow.electric is not None
+    assert slow.electric[0, 0, 0].real == pytest.approx(slow.electric_at_zero[0, 0], rel=1e-5)
+
+
+def test_noise_converges_with_the_fourth_power_of_the_cells():
+    """Quadratic elements: a functional of the solution and of an adjoint. Against 160 cells."""
+
+    def at(cells: int) -> float:
+        tables = between([0.4, 0.1], [0.1, 0.5], [3.0, -2.0], law="mpnp")
+        tables["domain"]["cells"] = cells
+        return float(at_left(noise(tables))[0, 0])
+
+    exact = at(160)
+    errors = [abs(at(cells) - exact) for cells in (5, 10)]
+    assert np.log2(errors[0] / errors[1]) > 3.5
+
+
+def test_noise_in_two_dimensions_is_that_of_one_times_the_width():
+    rows = between([0.4, 0.1], [0.1, 0.5], law="shdl")
+    expected = at_left(noise(rows))
+    rows["domain"] = {"shape": "rectangle", "size": [1.0, 0.5], "cells": [40, 2]}
+    np.testing.assert_allclose(at_left(noise(rows)), 0.5 * expected, rtol=1e-7)
+
+
+def test_noise_of_si_cases_is_one_sided_in_the_units_of_instruments(tmp_path: Path):
+    """Thermal noise of a membrane at equilibrium: 4 kT Re Y; two ranks agree with one."""
+    case = EXAMPLES / "membrane_at_rest.toml"
+    words = ("--from", "10 MHz", "--to", "1 GHz", "--count", "3", "--quiet")
+    for ranks in (1, 2):
+        finished = run_command("noise", str(case), *words, "-o", str(tmp_path / str(ranks)), ranks=ranks)
+        assert finished.returncode == 0, finished.stderr
+    one, two = (list(csv.DictReader((tmp_path / str(ranks) / "noise.csv").open())) for ranks in (1, 2))
+    for row, other in zip(one, two, strict=True):
+        thermal = 4 * 1.380649e-23 * 298.15 * float(row["admittance_real_left [S/m^2]"])
+        assert float(row["noise_left [A^2/Hz/m^2]"]) == pytest.approx(thermal, rel=1e-9)
+        assert float(other["noise_left [A^2/Hz/m^2]"]) == pytest.approx(thermal, rel=1e-6)
+    assert [float(row["frequency [Hz]"]) for row in one] == pytest.approx([1e7, 1e8, 1e9])
+    whole = json.loads((tmp_path / "1" / "noise.json").read_text())
+    assert whole["sides"] == 1 and whole["warnings"] == []
+
+
+def test_frequencies_beyond_the_mesh_have_no_spectrum_but_a_reason():
+    found = noise(between([0.4], [0.1], law="shdl"), [1.0, 1e9])
+    assert np.isfinite(found.particle[0]).all() and np.isnan(found.particle[1]).all()
+    assert "1 of 2 frequencies lie beyond" in found.warnings[0]
+
+
+def refusals() -> dict[str, dict]:
+    """Cases without noise, by what they are told."""
+    empty = between([0.4, 0.1], [0.0, 0.5], law="shdl")
+    exchange = between([0.4], [0.1], law="shdl")
+    exchange["boundaries"][1] |= {"kind": "exchange", "rate": {"A": 1.0}}
+    return {"holds no A": empty, "shot noise of its own": exchange}
+
+
+@pytest.mark.parametrize("told", refusals())
+def test_noise_that_the_theory_does_not_have_is_refused(told: str):
+    solution = pnp.solve(pnp.make_case(refusals()[told]))
+    with pytest.raises(CaseError, match=told):
+        solution.noise()
+
+
+@pytest.mark.parametrize(
+    "words", [["--from", "1 rad/s", "--to", "1 kHz"], ["--from", "1 kHz"], ["--from", "1", "--to", "0"]]
+)
+def test_bands_that_are_none_are_refused_before_anything_runs(words: list[str], tmp_path: Path):
+    finished = run_command("noise", str(EXAMPLES / "membrane.toml"), *words, "-o", str(tmp_path / "out"))
+    assert finished.returncode == 2
+    assert not (tmp_path / "out").exists()
