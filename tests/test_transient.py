@@ -6,7 +6,7 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import mistakes, run_command, summary_of, write_toml
+from conftest import example, mistakes, run_command, summary_of, write_toml
 from scipy.optimize import brentq
 
 import pnp_exclusion as pnp
@@ -102,14 +102,14 @@ def test_slowest_relaxation_is_that_of_the_linear_cell(debye_length, share):
 def test_diffusion_is_the_fourier_series():
     """Crank, The Mathematics of Diffusion (1975), 2.4: a plane sheet whose faces are held from t = 0 on."""
     end, low, high = 0.03, 0.1, 0.4
-    solution = pnp.run(neutral("shdl", high, high, low, end=end, tolerance=1e-5))
+    solution = pnp.run(neutral("shdl", high, high, low, end=end, tolerance=1e-4))
     profile = solution.profile()
     n = np.arange(1, 200, 2)
     modes = (
         np.sin(np.pi * n[:, None] * profile.x.values) * (4.0 / (np.pi * n) * np.exp(-((np.pi * n) ** 2) * end))[:, None]
     )
     exact = high + (low - high) * modes.sum(axis=0)
-    assert np.abs(profile.concentration.values[0] - exact).max() < 2e-5
+    assert np.abs(profile.concentration.values[0] - exact).max() < 1e-4
 
 
 def test_flux_into_a_sink_is_cottrells():
@@ -216,8 +216,8 @@ def test_three_dimensions_move_as_one_does():
 
 def test_run_writes_a_series_and_two_ranks_write_the_same(tmp_path):
     """The contract: ``time`` first, currents, charges and amounts by name, a row a step, fields in time."""
-    tables = between_electrodes("shdl", 1.0, -1.0, 0.2, end=0.1, fields={"count": 2})
-    tables["domain"]["cells"] = 40
+    tables = between_electrodes("shdl", 1.0, -1.0, 0.2, end=0.01, fields={"count": 2})
+    tables["domain"]["cells"] = 20
     case = write_toml(tables, tmp_path / "case.toml")
     rows = {}
     for ranks in (1, 2):
@@ -228,7 +228,7 @@ def test_run_writes_a_series_and_two_ranks_write_the_same(tmp_path):
             rows[ranks] = list(csv.DictReader(stream))
         assert {"series.png", "strip.png", "profiles.png", "fields.bp"} <= {entry.name for entry in folder.iterdir()}
         summary = summary_of(folder)
-        assert summary["time"] == {"value": 0.1, "unit": ""}
+        assert summary["time"] == {"value": 0.01, "unit": ""}
         assert summary["steps"] == len(rows[ranks])
     assert list(rows[1][0])[:2] == ["time", "current_left"]
     assert {"displacement_left", "charge_left", "amount_anion", "free_energy"} <= rows[1][0].keys()
@@ -283,3 +283,14 @@ def test_table_of_potentials_with_units_is_followed(tmp_path):
         charges.append(solution.series.charge_left.values[-1])
     assert charges[0] == pytest.approx(charges[1], rel=1e-9)
     assert charges[0] > 0.0
+
+
+def test_example_charges_as_the_steady_state_does():
+    """At 1e6 V/s the layers lag by the RC time, lambda_D L/(2 D) = 3 ns, so 3 mV of 300 mV behind equilibrium."""
+    tables = example("cycled_electrodes")
+    tables["time"] = {"end": "0.3 us"}
+    charge = pnp.run(tables).series.charge_left.values[-1]
+    del tables["time"]
+    tables["boundaries"][0]["potential"] = "0.3 V"
+    still = pnp.solve(tables).summary()["charge"]["left"]["value"]
+    assert 0.97 * still < charge < still
