@@ -35,10 +35,8 @@ for first, second in ((1, 2), (2, 1)):
 cells = np.arange(square.topology.index_map(2).size_local, dtype=np.int32)
 inside = (np.abs(mesh.compute_midpoints(square, 2, cells)[:, :2] - 0.5) < 0.25).all(axis=1)
 cells_of = square.topology.connectivity(1, 2)
-interface = np.array(
-    [facet for facet in range(cells_of.num_nodes) if inside[cells_of.links(facet)].sum() == 1 < len(cells_of.links(facet))],
-    dtype=np.int32,
-)
+facets = [facet for facet in range(cells_of.num_nodes) if len(cells_of.links(facet)) == 2]
+interface = np.array([facet for facet in facets if inside[cells_of.links(facet)].sum() == 1], dtype=np.int32)
 tags = mesh.meshtags(square, 1, interface, np.ones(len(interface), dtype=np.int32))
 over = ufl.Measure("dS", square, subdomain_data=tags)(1)
 hole, between, *_ = mesh.create_submesh(square, 2, cells[inside])

@@ -27,7 +27,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pnp_exclusion.case.boundary_tables import Electrode, Exchange, Flux, Interface, Reservoir, Stern, Wall
+    from pnp_exclusion.case.boundary_tables import (
+        Electrode,
+        Exchange,
+        Floating,
+        Flux,
+        Interface,
+        Reservoir,
+        Stern,
+        Wall,
+    )
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
@@ -77,6 +86,7 @@ __all__ = [
     "Energy",
     "Exchange",
     "FieldTable",
+    "Floating",
     "Flux",
     "FreeEnergy",
     "GasSettings",
@@ -125,7 +135,7 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        ("Electrode", "Exchange", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
+        ("Electrode", "Exchange", "Floating", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
     ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),

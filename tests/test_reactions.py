@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import change, mistakes, run_command, summary_of, write_toml
 from scipy.optimize import brentq
 
 import pnp_exclusion as pnp
+from pnp_exclusion.physics.reactions import ButlerVolmer, Linear, Marcus, Reaction
 from pnp_exclusion.physics.stoichiometry import conserved_combinations
 
 LAWS = ("pnp", "mpnp", "shdl", "vacancy")
@@ -281,6 +283,38 @@ def test_current_between_two_electrodes_is_that_of_reactions_and_diffusion_in_se
     assert current_of(tables) == pytest.approx(at_right - oxidised_at_left(at_right), rel=1e-6)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A solution beside an electrode, in numbers."""
+
+    eta: dict
+    rho: dict
+    load_parameter: float = 1.0
+
+    def number(self, value: float) -> float:
+        return value
+
+
+@pytest.mark.parametrize(
+    "kinetics",
+    [ButlerVolmer(-1.0, -1.0, 2.0, 0.3), Marcus(-1.0, -1.0, 2.0, 15.0), Linear(0.4, 0.0, 2.0)],
+    ids=["butler-volmer", "marcus", "linear"],
+)
+def test_reaction_written_backwards_is_the_same_and_rests_at_the_potential_of_nernst(kinetics):
+    """O + 2 e- <-> 2 R: D = E + (eta_O - 2 eta_R)/2; alpha is that of the reduction either way."""
+    eta = {"O": -1.5, "R": -2.2}
+    beside = Beside(eta, {name: float(np.exp(value)) for name, value in eta.items()})
+    reduction = Reaction("r", {"O": 1}, {"R": 2}, kinetics, electrons=2)
+    oxidation = Reaction("o", {"R": 2}, {"O": 1}, kinetics, electrons=-2)
+    nernst = 2.0 + (eta["O"] - 2.0 * eta["R"]) / 2.0
+    assert reduction.rate(beside, nernst) == pytest.approx(0.0, abs=1e-15)
+    for drop in (nernst - 3.0, nernst + 3.0):
+        assert (nernst - drop) * reduction.rate(beside, drop) > 0.0
+        assert oxidation.rate(beside, drop) == pytest.approx(-reduction.rate(beside, drop), rel=1e-14)
+    with np.errstate(over="raise", invalid="raise"):
+        assert all(np.isfinite(reduction.rate(beside, drop)) for drop in (-1e6, 1e6))
+
+
 @pytest.mark.parametrize("key", ["butler_volmer", "marcus", "linear"])
 def test_small_current_meets_the_resistances_of_charge_transfer_and_diffusion(key: str):
     """V = (RT/F) [2/i_0 + (L/(F D)) (1/c_O + 1/c_R)] i: RT/(F i_0) at each electrode, with i_0 of the contents."""
@@ -545,6 +579,16 @@ def test_amounts_that_nothing_fixes_are_refused():
     assert any("its amount follows from reactions and boundaries; remove" in mistake for mistake in mistakes(followed))
 
 
+def test_flux_of_what_nothing_supplies_is_refused():
+    """O flows in, the electrode makes R of it, and nothing takes R out."""
+    flux = {"where": "right", "kind": "flux", "flux": {"O": -0.02}}
+    tables = change(redox({"butler_volmer": {"k0": 1.0}}, 1.0, where=("left",)), "boundaries", 1, to=flux)
+    told = mistakes(tables)
+    assert any("R + O flows through a boundary" in mistake and "no steady state" in mistake for mistake in told), told
+    flux["flux"]["R"] = 0.02
+    assert abs(pnp.solve(tables).summary()["reactions"]["left"]["rate"]["value"] - 0.02) < 1e-9
+
+
 def test_electrode_that_reacts_needs_a_potential_also_without_poisson():
     tables = redox({"butler_volmer": {"k0": 1.0}}, 1.0)
     del tables["boundaries"][0]["potential"]
@@ -597,3 +641,15 @@ def test_objects_of_python_mirror_the_tables():
 def test_coupled_transport_with_reactions_is_refused():
     with pytest.raises(pnp.CaseError, match="reactions that make and take it"):
         pnp.couple(VOLUME)
+
+
+@pytest.mark.parametrize("voltage", [-1.0, 2.0, 6.0])
+def test_current_given_of_a_reaction_behind_a_stern_layer_finds_the_potential_that_drives_it(voltage: float):
+    """The inverse of a given potential, under a crowded law."""
+    tables = plating("mpnp", voltage, {"butler_volmer": {"k0": 1.0}})
+    left = tables["boundaries"][0]
+    current = pnp.solve(tables).summary()["current"]["left"]["value"]
+    del left["potential"]
+    left["total_current"] = current
+    found = pnp.solve(tables).summary()["found_potential"]["left"]["value"]
+    assert found == pytest.approx(voltage, rel=1e-8)

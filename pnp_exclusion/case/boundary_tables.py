@@ -42,6 +42,11 @@ class Scales(Protocol):
         ...
 
     @property
+    def current(self) -> float:
+        """Density of electric current."""
+        ...
+
+    @property
     def capacitance(self) -> float:
         """Capacitance per area."""
         ...
@@ -83,6 +88,11 @@ class Surroundings(Protocol):
         """A permittivity relative to that of the reference medium."""
         ...
 
+    @property
+    def total(self) -> float:
+        """The unit of what totals over a boundary are integrals over: 1, L or L^2."""
+        ...
+
     def potential(self, given: Quantity | None) -> float | None:
         """A potential relative to the middle of those that the case holds, kT/e."""
         ...
@@ -112,6 +122,11 @@ class LayerSizes(Protocol):
 
     def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
         """Of that at one which holds a potential and lets ions pile up, behind a layer without ions or not."""
+        ...
+
+    @property
+    def total(self) -> float:
+        """The unit of what totals over a boundary are integrals over: 1, L or L^2."""
         ...
 
     def permittivity(self, given: float) -> float:
@@ -169,10 +184,26 @@ class Boundary(Table):
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
         """Return what the weak form takes."""
 
+    def given_total(self, surroundings: Surroundings) -> boundaries.GivenTotal | None:
+        """Return what is given over the whole boundary in place of its potential, which is then found."""
+        return None
+
+    @property
+    def floats(self) -> bool:
+        """Whether its potential is found."""
+        return False
+
     def layer(self, sizes: LayerSizes) -> float:
         """Return the thickness of the layer that the boundary makes, for the mesh."""
         return math.inf
 
+
+BLOCKED_CURRENT = (
+    "an electrode that holds no species, and at which none reacts, passes no current; give a total_charge to one of "
+    'kind = "floating"'
+)
+TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0))
+TOTAL_CURRENT = Dimension("an electric current", ("A", "A/m", "A/m^2"), "20 A/m^2", (1.0, 1.0, 1.0))
 
 Capacitance = Annotated[Quantity, Dimension("a capacitance per area", ("F/m^2",), "0.2 F/m^2")]
 
@@ -225,15 +256,38 @@ class Contents(Boundary):
     """Instead of these, under a law with a temperature: ``mu_a/T`` per species, of which forces are differences."""
     potential: Potential | None = None
     """Needed with ``electrostatics = "poisson"``, refused with "imposed"."""
+    total_current: Annotated[Quantity, TOTAL_CURRENT] | None = None
+    """Instead of the potential, which is then found: the electric current out of the domain through this boundary, as
+    ``current`` in results: A/m^2 in 1D, A/m in 2D, A in 3D and around an axis."""
 
     numbers: ClassVar[tuple[str, ...]] = (
         "potential",
+        "total_current",
         "concentration",
         "fraction",
         "chemical_potential",
         *Boundary.numbers,
     )
     needs_potential: ClassVar[bool] = True
+    electrostatic: ClassVar[tuple[str, ...]] = ("potential", "total_current")
+
+    @model_validator(mode="after")
+    def _potential_or_current(self) -> Contents:
+        if self.potential is not None and self.total_current is not None:
+            raise refusal("has both a potential and a total_current, of which one follows from the other; give one")
+        return self
+
+    @property
+    @override
+    def floats(self) -> bool:
+        return self.total_current is not None
+
+    @override
+    def given_total(self, surroundings: Surroundings) -> boundaries.GivenTotal | None:
+        if self.total_current is None:
+            return None
+        scales = surroundings.scales
+        return boundaries.GivenTotal("current", self.total_current.value / (scales.current * surroundings.total))
 
     @property
     @override
@@ -263,7 +317,7 @@ class Reservoir(Contents):
 
     @override
     def layer(self, sizes: LayerSizes) -> float:
-        return math.inf if self.potential is None else sizes.at_potential()
+        return sizes.at_potential() if self.potential is not None or self.floats else math.inf
 
 
 class Electrode(Contents):
@@ -274,7 +328,7 @@ class Electrode(Contents):
     """A layer without ions on the metal, in series with the diffuse layer; blocks every species."""
 
     numbers: ClassVar[tuple[str, ...]] = (*Contents.numbers, "stern")
-    electrostatic: ClassVar[tuple[str, ...]] = ("potential", "stern")
+    electrostatic: ClassVar[tuple[str, ...]] = (*Contents.electrostatic, "stern")
 
     @model_validator(mode="after")
     def _blocks_behind_a_layer(self) -> Electrode:
@@ -291,7 +345,52 @@ class Electrode(Contents):
     @override
     def layer(self, sizes: LayerSizes) -> float:
         stern = None if self.stern is None else self.stern.dimensionless(sizes)
+        if self.floats:
+            return sizes.at_potential()
         return math.inf if self.potential is None else sizes.at_blocking(self.potential, stern)
+
+
+class Floating(Electrode):
+    """``kind = "floating"``: an electrode whose potential is found, from its total charge or from its total current."""
+
+    kind: Literal["floating"] = "floating"  # type: ignore[assignment]
+    total_charge: Annotated[Quantity, TOTAL_CHARGE] | None = None
+    """The charge that sits on it, which then blocks every species: C/m^2 in 1D, C/m in 2D, C in 3D and around an
+    axis; dimensionless: a site's charge, times L in the power that this is of its density."""
+
+    numbers: ClassVar[tuple[str, ...]] = (*Electrode.numbers, "total_charge")
+    needs_potential: ClassVar[bool] = False
+    electrostatic: ClassVar[tuple[str, ...]] = (*Electrode.electrostatic, "total_charge")
+
+    @model_validator(mode="after")
+    def _determined_once(self) -> Floating:
+        if self.potential is not None:
+            raise refusal('the potential of a floating electrode is found; remove it, or take kind = "electrode"')
+        if (self.total_charge is None) == (self.total_current is None):
+            raise refusal("give either total_charge, or total_current and what the electrode holds")
+        if self.total_charge is not None and self.held:
+            raise refusal("an electrode of given charge blocks every species; remove what it holds, or total_charge")
+        return self
+
+    @property
+    @override
+    def floats(self) -> bool:
+        return True
+
+    @override
+    def given_total(self, surroundings: Surroundings) -> boundaries.GivenTotal | None:
+        if self.total_charge is None:
+            return super().given_total(surroundings)
+        scales = surroundings.scales
+        return boundaries.GivenTotal("charge", self.total_charge.value / (scales.surface_charge * surroundings.total))
+
+    @override
+    def layer(self, sizes: LayerSizes) -> float:
+        if self.total_charge is None:
+            return sizes.at_potential()
+        # as if it were spread over L
+        charge = abs(self.total_charge.value) / (sizes.scales.surface_charge * sizes.total)
+        return min(sizes.at_potential(), Charged.layer_of(charge, sizes))
 
 
 class Exchange(Contents):
@@ -485,5 +584,7 @@ class Flux(Charged):
         return super().layer(sizes) if self.potential is None else sizes.at_blocking(self.potential)
 
 
-KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Exchange, Wall, Flux, Interface)
-AnyBoundary = Annotated[Reservoir | Electrode | Exchange | Wall | Flux | Interface, Field(discriminator="kind")]
+KINDS: tuple[type[Boundary], ...] = (Reservoir, Electrode, Floating, Exchange, Wall, Flux, Interface)
+AnyBoundary = Annotated[
+    Reservoir | Electrode | Floating | Exchange | Wall | Flux | Interface, Field(discriminator="kind")
+]

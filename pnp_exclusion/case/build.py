@@ -14,13 +14,15 @@ import numpy as np
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.contents import amounts_of
+from pnp_exclusion.case.closed_cells import require_contents
+from pnp_exclusion.case.contents import amounts_of, mean_of
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
 from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.tables import FieldTable
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
@@ -80,7 +82,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     problem = Problem(
         domain=domain,
         law=law,
-        species=[_species(species, scales) for species in case.species],
+        species=_all_species(case, scales, domain),
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
@@ -97,6 +99,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     require_axis(case, problem)
     if domain.grid is None:
         require_usable_mesh(case, scales, problem)
+    require_contents(case, scales, problem)
     require_usable_regions(case, scales, problem)
     return Setup(case, scales, problem)
 
@@ -185,10 +188,20 @@ def _wall_charge(case: Case, scales: Scales) -> float | None:
     return None if given is None else given.value / scales.surface_charge
 
 
-def _species(species: tables.Species, scales: Scales) -> Species:
-    mean = species.mean_fraction
-    if species.mean_concentration is not None:
-        mean = species.mean_concentration.value / scales.concentration
+def _all_species(case: Case, scales: Scales, domain: Domain) -> list[Species]:
+    """Return the species, amounts spread over the domain."""
+    volume = None
+    if any(species.amount is not None for species in case.species):
+        section = cross_section_of(case, scales)
+        volume = integral(domain, None if section is None else section.weight(domain))
+        volume *= scales.length**case.dimension_of_totals
+    return [_species(species, scales, volume) for species in case.species]
+
+
+def _species(species: tables.Species, scales: Scales, volume: float | None) -> Species:
+    mean = mean_of(species, volume)
+    if mean is not None:
+        mean /= scales.concentration
     diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
     return Species(species.name, species.charge, diffusivity, mean)
 
@@ -214,6 +227,7 @@ class _Surroundings:
     reference: float
     reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
+    total: float
 
     def fractions(self, where: str) -> Mapping[str, float]:
         return self.held[where]
@@ -227,10 +241,16 @@ class _Surroundings:
 
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
-    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales))
+    total = scales.length ** (case.dimension_of_totals - 1)
+    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales), total)
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
+    for position, boundary in enumerate(case.boundaries):
+        given = boundary.given_total(surroundings)
+        if given is not None:
+            # where the search begins: in the middle of the potentials that are held
+            listed[position] = replace(listed[position], given_total=given, potential=0.0)  # type: ignore[call-arg]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
 
@@ -391,7 +411,7 @@ def _reactions(
     case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
 ) -> list[Reaction]:
     """The reactions in the order of the case; without a place they happen wherever all their species are."""
-    means = {one.name: one.mean_fraction or 0.0 for one in (_species(species, scales) for species in case.species)}
+    means = {one.name: one.mean_fraction or 0.0 for one in _all_species(case, scales, domain)}
     contents = [means, *fractions_of(case, scales).values()]
     surroundings, sides = _Solution(scales, law, case.species_names, contents), set(domain.boundary_facets)
     regions, found = {region.name: region for region in case.regions}, []

@@ -8,10 +8,20 @@ from typing import Any
 
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.areas import mistakes_of
-from pnp_exclusion.case.boundary_tables import Boundary, Contents, Interface, Reservoir, Wall
+from pnp_exclusion.case.boundary_tables import (
+    BLOCKED_CURRENT,
+    TOTAL_CHARGE,
+    TOTAL_CURRENT,
+    Boundary,
+    Contents,
+    Interface,
+    Reservoir,
+    Wall,
+)
+from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
-from pnp_exclusion.case.quantities import AVOGADRO, Quantity
+from pnp_exclusion.case.quantities import AVOGADRO, Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
@@ -52,6 +62,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_boundaries,
             check_reactions,
             _check_supply,
+            _check_totals,
             _check_solver,
             _check_packing,
             _check_motion,
@@ -79,6 +90,23 @@ def check_law(case: CaseTables, law: str) -> Model:
     if draft.mistakes or model is None:
         raise CaseError(case.path, [f'with law "{law}": {mistake}' for mistake in draft.mistakes])
     return model
+
+
+def _check_totals(draft: Draft, model: Model) -> None:
+    """Totals are over the whole body, or over a unit of the directions that its domain lacks."""
+    if not model.si or not draft.dimension or draft.domain is None:
+        return
+    lacking = 3 - draft.dimension - tables.unseen_dimensions(draft.domain)
+    per = ("", "/m", "/m^2")[lacking]
+    totals = [(f'[[species]] "{s.name}"', "amount", tables.TOTAL_AMOUNT, s) for s in draft.species.values()]
+    for boundary in draft.boundaries:
+        where = f'[[boundaries]] "{boundary.where}"'
+        totals += [(where, "total_charge", TOTAL_CHARGE, boundary), (where, "total_current", TOTAL_CURRENT, boundary)]
+    for where, key, dimension, table in totals:
+        given: Quantity | None = getattr(table, key, None)
+        right = f"{dimension.units[0]}{per}"
+        if given is not None and not is_compatible(given.unit, right):
+            draft.refuse(where, f'{key} = "{given.text}" is no total of this domain, whose totals are in {right}')
 
 
 def _check_model(draft: Draft, model: Model) -> None:
@@ -349,7 +377,7 @@ def _check_contents(draft: Draft, model: Model, where: str, boundary: Contents) 
     _refuse_unknown_species(draft, where, right, boundary.amounts)
     _refuse_unknown_species(draft, where, "chemical_potential", boundary.chemical_potential)
     if isinstance(boundary, Reservoir) and draft.all_species_read:
-        missing = [name for name, s in draft.species.items() if name not in boundary.held and _mean(s) is None]
+        missing = [name for name, s in draft.species.items() if name not in boundary.held and not _closing(s)]
         if missing:
             lacking = "chemical_potential" if boundary.chemical_potential else right
             draft.refuse(where, f"a reservoir gives every species, but {lacking} lacks {listed(missing)}")
@@ -375,14 +403,16 @@ def _check_packing(draft: Draft, model: Model) -> None:
                 f'[[boundaries]] "{boundary.where}"',
                 f"the species fill {packing:.4g} of the space (packing; it must be below 1): {cure}",
             )
-    packing = sum(_mean(species) or 0.0 for species in draft.species.values()) * _site_volume(model)
+    volume = volume_of(draft.domain)
+    packing = sum(mean_of(species, volume) or 0.0 for species in draft.species.values()) * _site_volume(model)
     if packing >= 1.0:
         draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
 
 
-def _mean(species: tables.Species) -> float | None:
-    """What is conserved of a species that no boundary supplies."""
-    return species.mean_concentration.value if species.mean_concentration else species.mean_fraction
+def _closing(species: tables.Species) -> dict[str, Quantity | float]:
+    """What is given of a species that no boundary supplies, by its key."""
+    given = {key: getattr(species, key) for key in ("mean_concentration", "mean_fraction", "amount")}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _site_volume(model: Model) -> float:
@@ -406,11 +436,12 @@ def _check_potential(draft: Draft, model: Model, where: str, boundary: Boundary)
         # as long as that is known
         reacts = boundary.where in electrodes_that_react(draft) or not draft.all_reactions_read
         if reacts and potential is None and draft.all_reactions_read:
-            draft.refuse(where, "electrons react here, at a rate that depends on its potential, which is missing")
+            which = "must be given, not found" if boundary.floats else "is missing"
+            draft.refuse(where, f"electrons react here, at a rate that depends on its potential, which {which}")
         for key in boundary.electrostatic:
             if getattr(boundary, key, None) is not None and not (reacts and key == "potential"):
                 draft.refuse(where, f'{key} has no effect with electrostatics = "imposed"; give each species a field')
-    if model.electrostatics == "poisson" and potential is None and boundary.needs_potential:
+    if model.electrostatics == "poisson" and potential is None and boundary.needs_potential and not boundary.floats:
         example = '"50 mV"' if model.si else "2.0"
         draft.refuse(where, f"the potential of this {boundary.kind} is missing, e.g. potential = {example}")
 
@@ -442,12 +473,16 @@ def _check_supply(draft: Draft, model: Model) -> None:
     """Every unknown must be fixed somewhere, or the steady problem is singular."""
     if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
         return
-    held = any(b.dirichlet_potential is not None or b.needs_potential for b in draft.boundaries)
-    if model.electrostatics == "poisson" and not held:
+    held = any(b.dirichlet_potential is not None or (b.needs_potential and not b.floats) for b in draft.boundaries)
+    if model.electrostatics == "poisson" and not held and not _is_closed_cell(draft):
+        floating = [f'"{b.where}"' for b in draft.boundaries if b.floats]
+        of_whom = f": {' and '.join(floating)} float beside nothing that fixes a potential" if floating else ""
         draft.refuse(
             "[[boundaries]]",
-            "no boundary gives a potential, so it is fixed only up to a constant; add a reservoir or an electrode",
+            f"no boundary gives a potential, so it is fixed only up to a constant{of_whom}; add a reservoir or an "
+            "electrode",
         )
+    _check_current(draft)
     if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"
@@ -456,23 +491,55 @@ def _check_supply(draft: Draft, model: Model) -> None:
     closed = [name for name in draft.species if not any(name in b.held for b in draft.boundaries)]
     key = "mean_concentration" if model.si else "mean_fraction"
     if draft.all_reactions_read:
-        amounts_told_wrong(draft, closed, key, {name: _mean(species) for name, species in draft.species.items()})
+        first = {name: next(iter(_closing(species).values()), None) for name, species in draft.species.items()}
+        told = {name: None if value is None else float(value) for name, value in first.items()}
+        amounts_told_wrong(draft, closed, key, told)
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
-        mean = _mean(species)
+        closing = _closing(species)
         supplied = name not in closed
-        if supplied and mean is not None:
-            draft.refuse(where, f"{key} is for a species that no boundary supplies; remove it")
+        if len(closing) > 1:
+            draft.refuse(where, f"has both {' and '.join(closing)}; give one of the two")
+        if supplied and closing:
+            draft.refuse(where, f"{' and '.join(closing)} is for a species that no boundary supplies; remove it")
         if name in reacting or not draft.all_reactions_read:
-            if mean is not None and mean < 0.0:
-                draft.refuse(where, f"{key} must be 0 or more")
+            for given_key, given in closing.items():
+                if float(given) < 0.0:
+                    draft.refuse(where, f"{given_key} must be 0 or more")
             continue
-        if not supplied and mean is None:
+        if not supplied and not closing:
             draft.refuse(where, f"no boundary supplies it, so its amount is not fixed; give {key} or a reservoir")
-        if mean is not None and mean <= 0.0:
-            draft.refuse(where, f"{key} must be positive")
+        for given_key, given in closing.items():
+            if float(given) <= 0.0:
+                draft.refuse(where, f"{given_key} must be positive")
         if not supplied and draft.time is None:
             _check_closed_fluxes(draft, name, where)
+
+
+def _is_closed_cell(draft: Draft) -> bool:
+    """Whether all that can be charged is given, so that a potential up to a constant is all that there is to know."""
+    adjusts = any(b.floats or b.held or (isinstance(b, Wall) and b.regulation is not None) for b in draft.boundaries)
+    return not adjusts and all(_closing(species) for species in draft.species.values())
+
+
+def _check_current(draft: Draft) -> None:
+    """What enters must leave: one of the boundaries that let charge through must have its potential given."""
+    charged = {name for name, species in draft.species.items() if species.charge}
+    reacting = electrodes_that_react(draft)
+    passing = [b for b in draft.boundaries if charged & {*b.held, *b.fluxes} or b.where in reacting]
+    given = [b for b in draft.boundaries if isinstance(b, Contents) and b.total_current is not None]
+    blocked = [boundary for boundary in given if boundary not in passing]
+    for boundary in blocked:
+        lacking = "total_current has no carrier: it holds nothing charged" if boundary.held else BLOCKED_CURRENT
+        draft.refuse(f'[[boundaries]] "{boundary.where}"', lacking)
+    if blocked or not draft.all_reactions_read:
+        return
+    if given and all(boundary in given or boundary.fluxes for boundary in passing):
+        draft.refuse(
+            f'[[boundaries]] "{given[-1].where}"',
+            "total_current is given wherever charge can pass, but what enters must leave; give one of these boundaries "
+            "a potential instead",
+        )
 
 
 def _check_closed_fluxes(draft: Draft, name: str, where: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pnp_exclusion.case.boundary_tables import Boundary, Contents
 from pnp_exclusion.case.law_tables import Model
-from pnp_exclusion.case.tables import Species
+from pnp_exclusion.case.tables import Box, Interval, Rectangle, Species
 from pnp_exclusion.case.time_tables import Initial
 
 
@@ -26,7 +26,9 @@ def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapp
     return {name: float(x) for name, x in zip(species, rho, strict=True) if name in given}
 
 
-def contents_at_first(species: Species, initial: Initial | None, boundaries: Sequence[Boundary]) -> float | None:
+def contents_at_first(
+    species: Species, initial: Initial | None, boundaries: Sequence[Boundary], volume: float | None
+) -> float | None:
     """Return what there is of a species everywhere as a motion begins, in the units of the case: what is said, its
     mean, or what all boundaries hold; None if these are silent, or differ."""
     if initial is not None:
@@ -34,9 +36,36 @@ def contents_at_first(species: Species, initial: Initial | None, boundaries: Seq
             return initial.fraction[species.name]
         if species.name in initial.concentration:
             return initial.concentration[species.name].value
-    if species.mean_fraction is not None:
-        return species.mean_fraction
-    if species.mean_concentration is not None:
-        return species.mean_concentration.value
+    mean = mean_of(species, volume)
+    if mean is not None:
+        return mean
     held = {float(boundary.amounts[species.name]) for boundary in boundaries if species.name in boundary.amounts}
     return held.pop() if len(held) == 1 else None
+
+
+def mean_of(species: Species, volume: float | None) -> float | None:
+    """Return the mean content of a closed species, in mol/m^3 or as an occupied fraction.
+
+    volume
+        Of the domain, over which an amount is spread.
+
+    None for a species that is not closed, or if the volume that is needed is not known.
+    """
+    if species.mean_concentration is not None:
+        return species.mean_concentration.value
+    if species.amount is not None:
+        return species.amount.value / volume if volume else None
+    return species.mean_fraction
+
+
+def volume_of(domain: object) -> float | None:
+    """Return the volume of a domain, area of a rectangle or length of an interval; None where a mesh says it."""
+    match domain:
+        case Interval(length=length, area=None):
+            return length.value
+        case Rectangle(size=size) if domain.coordinates == "axisymmetric":
+            radius, height = size[domain.radial].value, size[1 - domain.radial].value
+            return math.pi * radius**2 * height
+        case Rectangle(size=size) | Box(size=size):
+            return math.prod(side.value for side in size)
+    return None

@@ -12,6 +12,7 @@ import numpy as np
 from pnp_exclusion.case.areas import SAMPLES, area_of, fast_changes
 from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
@@ -217,10 +218,8 @@ def _ionic_strength(case: Case, scales: Scales) -> float:
 
 def _contents(case: Case) -> list[Mapping[str, float]]:
     """Return the mean contents of a case and those of its boundaries, SI concentrations or fractions."""
-    means = {
-        species.name: species.mean_concentration.value if species.mean_concentration else species.mean_fraction or 0.0
-        for species in case.species
-    }
+    volume = volume_of(case.domain)
+    means = {species.name: mean_of(species, volume) or 0.0 for species in case.species}
     return [means, *(boundary.amounts for boundary in case.boundaries)]
 
 
@@ -243,6 +242,10 @@ class _LayerSizes:
     @property
     def largest_valence(self) -> float:
         return max([1.0, *(abs(species.charge) for species in self.case.species)])
+
+    @property
+    def total(self) -> float:
+        return self.scales.length ** (self.case.dimension_of_totals - 1)
 
     def at_potential(self) -> float:
         return debye_layer(self.case, self.scales)

@@ -48,6 +48,8 @@ def jump_between(problem: Problem, first: BoundaryCondition, second: BoundaryCon
     """
     volts = [boundary.dirichlet_potential for boundary in (first, second)]
     potentials = problem.coupled and None not in volts and abs(volts[0] - volts[1]) > SAME  # type: ignore[operator]
+    # one that is found is hardly that of a neighbour
+    potentials |= None not in volts and (first.given_total, second.given_total) != (None, None)
     both = [name for name in problem.names if name in first.dirichlet_fractions and name in second.dirichlet_fractions]
     contents = [
         name for name in both if abs(np.log(first.dirichlet_fractions[name] / second.dirichlet_fractions[name])) > SAME
@@ -124,4 +126,4 @@ def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
 def _potential(setup: Setup, where: str) -> str:
     boundary = next(boundary for boundary in setup.case.boundaries if boundary.where == where)
     potential = getattr(boundary, "potential", None)
-    return potential.text if potential else ""
+    return potential.text if potential else "found"

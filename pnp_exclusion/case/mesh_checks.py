@@ -191,7 +191,7 @@ def _undetermined_parts(problem: Problem, scales: Scales) -> Iterator[str]:
     held = {unknown: np.zeros(domain.parts.count, dtype=np.int32) for unknown in unknowns}
     for boundary in problem.boundaries:
         holds = [name for name in problem.names if boundary.supplies(name)]
-        if problem.coupled and boundary.applied_potential is not None:
+        if problem.coupled and boundary.applied_potential is not None and boundary.given_total is None:
             holds.append("potential")
         for unknown in holds:
             held[unknown][_parts_at(domain, boundary.where)] = 1

@@ -273,6 +273,11 @@ class Dimension:
         }
 
 
+def is_compatible(unit: str, other: str) -> bool:
+    """Return whether two units, of which the first has been read before, are of one kind."""
+    return unit == other or unit_registry().Unit(unit).is_compatible_with(other)
+
+
 def _as_written(quantity: Quantity) -> str | float | dict[str, Any]:
     if quantity.course is not None:
         return quantity.course.written

@@ -108,10 +108,17 @@ def amounts_told_wrong(draft: Draft, closed: Sequence[str], key: str, means: Map
     combinations = conserved_combinations(closed, changes)
     kept = {name for combination in combinations for name in combination}
     for combination in combinations:
-        if all(means.get(name) is None for name in combination):
-            together = " + ".join(
-                name if factor == 1.0 else f"{factor:g} {name}" for name, factor in combination.items()
+        together = " + ".join(name if factor == 1.0 else f"{factor:g} {name}" for name, factor in combination.items())
+        flows = [
+            factor * b.fluxes[a].value for a, factor in combination.items() for b in draft.boundaries if a in b.fluxes
+        ]
+        if any(flows) and (draft.dimension != 1 or abs(sum(flows)) > 1e-12 * max(map(abs, flows))):
+            draft.refuse(
+                "[[reactions]]",
+                f"{together} flows through a boundary, but no boundary supplies it and no reaction changes it, so "
+                "there is no steady state",
             )
+        if all(means.get(name) is None for name in combination):
             draft.refuse(
                 "[[reactions]]",
                 f"no boundary supplies {together} and no reaction changes it, so its amount is not fixed; "

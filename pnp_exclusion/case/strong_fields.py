@@ -70,7 +70,11 @@ def _between_boundaries(problem: Problem) -> tuple[float, str, str]:
 
     Their distance is that of the boxes around them, side by side: also of two rings, one within the other.
     """
-    held = {b.where: b.dirichlet_potential for b in problem.boundaries if b.dirichlet_potential is not None}
+    held = {
+        b.where: b.dirichlet_potential
+        for b in problem.boundaries
+        if b.dirichlet_potential is not None and b.given_total is None
+    }
     boxes = {where: _box(problem.domain, where) for where in held} if problem.coupled else {}
     apart = {(a, b): float(np.abs(boxes[a] - boxes[b]).max()) for a, b in combinations(boxes, 2)}
     fields = [(abs(held[a] - held[b]) / d, a, b) for (a, b), d in apart.items() if d > LEAST_DISTANCE]
@@ -104,7 +108,10 @@ def _in_layers(problem: Problem) -> tuple[float, str]:
     facing = {
         b.where: b.dirichlet_potential
         for b in problem.boundaries
-        if isinstance(b, Electrode) and b.dirichlet_potential is not None and not b.dirichlet_fractions
+        if isinstance(b, Electrode)
+        and b.dirichlet_potential is not None
+        and b.given_total is None
+        and not b.dirichlet_fractions
     }
     if solutions:
         contents, potential = max(solutions, key=lambda solution: float(charges**2 @ solution[0]))

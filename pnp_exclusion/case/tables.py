@@ -36,6 +36,7 @@ from pnp_exclusion.case.quantities import (
     Area,
     Concentration,
     Diffusivity,
+    Dimension,
     FixedCharge,
     Force,
     ForceInTime,
@@ -49,6 +50,7 @@ from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
+TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
 
@@ -82,6 +84,13 @@ def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
     return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
 
 
+def unseen_dimensions(domain: Any) -> int:
+    """Return how many directions a body has that its domain lacks and totals are integrals over."""
+    if getattr(domain, "area", None) is not None:
+        return 2
+    return int(getattr(domain, "coordinates", "cartesian") == "axisymmetric")
+
+
 def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
     """Refuse knots of a table that do not ascend, or have not one value each."""
     if len(x) != len(values):
@@ -112,6 +121,7 @@ class Species(Table):
         "diffusivity",
         "mean_concentration",
         "mean_fraction",
+        "amount",
         "born_radius",
     )
 
@@ -137,6 +147,9 @@ class Species(Table):
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
     """Dimensionless: the same as an occupied fraction."""
+    amount: Annotated[Quantity, TOTAL_AMOUNT] | None = None
+    """Instead of a mean: how much of it there is in the domain, mol/m^2 in 1D, mol/m in 2D, mol in 3D and around an
+    axis; dimensionless: the integral of the occupied fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
 
@@ -471,6 +484,11 @@ class CaseTables(Table):
         if dimension is None:
             raise TypeError("a case is made by read_case or make_case, which look into its mesh file")
         return dimension
+
+    @property
+    def dimension_of_totals(self) -> int:
+        """Dimension of what totals over the domain are integrals over; over a boundary it is one less."""
+        return self.dimension + unseen_dimensions(self.domain)
 
     @property
     def mesh_path(self) -> Path:

@@ -29,6 +29,12 @@ def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
         return
     if draft.sweep is not None or draft.diagram is not None:
         draft.refuse("[time]", "a sweep or diagram is of steady states; remove it, or [time]")
+    for boundary in draft.boundaries:
+        if boundary.kind == "floating" or getattr(boundary, "total_current", None) is not None:
+            where = f'[[boundaries]] "{boundary.where}"'
+            draft.refuse(
+                where, "potentials that are found are computed in steady states only; give one, or remove [time]"
+            )
     _check_beginning(draft, model)
     end = draft.time.end.value
     for where, before in {moment for course in courses for moment in course.extremes(end)}:
@@ -61,7 +67,7 @@ def _check_beginning(draft: Draft, model: Model) -> None:
     if not draft.all_boundaries_read:
         return
     for name in draft.species:
-        if contents_at_first(draft.species[name], draft.initial, draft.boundaries) is None:
+        if contents_at_first(draft.species[name], draft.initial, draft.boundaries, 1.0) is None:
             draft.refuse("[initial]", f"what there is of {name} at first is not known; give its {content_key(model)}")
 
 

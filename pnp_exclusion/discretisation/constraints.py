@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from dolfinx import fem
@@ -19,13 +19,16 @@ from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.boundaries import BoundaryCondition
 from pnp_exclusion.physics.problem import Problem
 
+NOWHERE = -1
+"""In place of the number of a boundary: at a single node, where the potential of a problem that is adrift is zero."""
+
 
 @dataclass(frozen=True)
 class DirichletValue:
     """Nodes of a boundary at which one unknown is given, and the constant that gives it."""
 
     tag: int
-    """Number of the boundary in the problem."""
+    """Number of the boundary in the problem, or `NOWHERE`."""
     name: str
     """Of the unknown."""
     dofs: np.ndarray
@@ -80,7 +83,15 @@ class Constraints:
         """Give the constants the values of a problem at a load parameter."""
         given = [_given(problem, boundary, load_parameter) for boundary in problem.boundaries]
         for value in self.values:
-            value.constant.value = given[value.tag][value.name]
+            if value.tag != NOWHERE:
+                value.constant.value = given[value.tag][value.name]
+
+    def by_potential(self, problem: Problem, tag: int) -> list[tuple[np.ndarray, float]]:
+        """Return the held unknowns that follow the potential of a boundary, and by how much each."""
+        boundary = replace(problem.boundaries[tag], given_total=None)
+        raised = replace(boundary, potential=(boundary.dirichlet_potential or 0.0) + 1.0)  # type: ignore[call-arg]
+        low, high = (_given(problem, one, 1.0) for one in (boundary, raised))
+        return [(value.dofs, high[value.name] - low[value.name]) for value in self.values if value.tag == tag]
 
     def impose(self, values: np.ndarray) -> None:
         """Write the Dirichlet values into the array of a function of the space."""
@@ -144,11 +155,20 @@ class Constraints:
             value = fem.Constant(self._domain.mesh, 0.0)
             condition = fem.dirichletbc(value, dofs.astype(np.int32), self._part(name))
             yield DirichletValue(tag, name, dofs, condition, value)
+        if problem.is_adrift:
+            # the sum of all rows of Poisson's equation is the net charge, so that one of them says nothing new
+            nodes = self._space.dofmap.index_map
+            first = np.flatnonzero(nodes.local_to_global(np.arange(nodes.size_local + nodes.num_ghosts)) == 0)
+            dofs = self._layout.dofs_at(first, POTENTIAL).astype(np.int32)
+            space, value = self._space.sub(self._layout.index(POTENTIAL)), fem.Constant(self._domain.mesh, 0.0)
+            yield DirichletValue(NOWHERE, POTENTIAL, dofs, fem.dirichletbc(value, dofs, space), value)
 
 
 def _given(problem: Problem, boundary: BoundaryCondition, load_parameter: float) -> dict[str, float]:
     """Return what a boundary holds unknowns at, by their names."""
-    potential = load_parameter * (boundary.dirichlet_potential or 0.0)
+    potential = boundary.dirichlet_potential or 0.0
+    if boundary.given_total is None:
+        potential *= load_parameter
     given = {POTENTIAL: potential}
     beta = None if boundary.temperature is None else 1.0 / boundary.temperature
     if beta is not None:

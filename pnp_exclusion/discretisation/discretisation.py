@@ -173,6 +173,13 @@ class Discretisation:
         self.constraints.write(self.problem, load_parameter)
         self.impose_dirichlet_values()
 
+    def set_potentials(self, potentials: Sequence[float]) -> None:
+        """Say where the potentials are that are found, in the order of `Problem.floating`; the unknown stays."""
+        self._shown = None
+        self.problem = self.problem.at_potentials(potentials)
+        self.constraints.write(self.problem, float(self.parameters.load_parameter.value))
+        self.weak_form.take_numbers(self.problem)
+
     def set_debye_length(self, debye_length: float) -> None:
         """Replace lambda, which a solver may do on its way to a solution."""
         self.parameters.debye_squared.value = debye_length**2

@@ -14,6 +14,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from mpi4py import MPI
+
 import basix
 import numpy as np
 import ufl
@@ -167,6 +169,17 @@ class CellwiseForm:
                 self._constants,
             )
         return self._form
+
+
+def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:
+    """Return the integral over a domain of a UFL expression that is linear within a cell, or of 1; collective.
+
+    weight
+        As for `Integration`.
+    """
+    integration = Integration(domain, [], 1, None, weight)
+    one = integration.form(fem.Constant(domain.mesh, 1.0) * of * integration.dx)
+    return float(domain.comm.allreduce(fem.assemble_scalar(one.now), op=MPI.SUM))
 
 
 @functools.cache

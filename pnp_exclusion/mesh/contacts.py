@@ -20,7 +20,7 @@ def meeting_boundaries(domain: Domain, names: Sequence[str]) -> list[tuple[str, 
     The facets on either side of a corner or edge may belong to different ranks. Surfaces in space that touch in single
     points do not meet: what flows from one to the other there is bounded.
     """
-    if domain.dimension == 1:
+    if domain.dimension == 1 or len(names) < 2:
         return []
     pairs = _sharing(domain, names, 0)
     if domain.dimension == 3 and pairs:

@@ -7,19 +7,15 @@ round-off (docs/numerics.md#currents). Differentiating the solution at the wall 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
-from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
-from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.mesh.sizes import cells_at, heights
 from pnp_exclusion.observe.reactions import NO_PRODUCTION, Production, production_of
 
@@ -101,23 +97,15 @@ def boundary_totals(discrete: Discretisation, nodal: NodalValues, stored: np.nda
     stored
         What is stored per time at every owned unknown; None in a steady state.
     """
-    problem, weak_form = discrete.problem, discrete.weak_form
-    balance = _balance(discrete)
-    if stored is not None:
-        balance[: len(stored)] += stored
-    held = sums_over_claimed(discrete, balance)
-    flux: dict[str, dict[str, float]] = {}
-    charge: dict[str, float] = {}
-    rounding = _rounding(discrete, nodal)
-    for tag, boundary in enumerate(problem.boundaries):
-        flux[boundary.where] = {}
-        for name in problem.quantities:
-            imposed = integral_over(discrete, tag, f"flux of {name}", partial(weak_form.outward_flux, tag, name))
-            flux[boundary.where][name] = imposed - held.get((tag, unknown_of(name)), 0.0)
-        if problem.coupled:
-            natural = partial(weak_form.surface_charge, tag, discrete.fields.rho, discrete.fields.potential)
-            charge[boundary.where] = integral_over(discrete, tag, "charge", natural) + held.get((tag, POTENTIAL), 0.0)
-    return BoundaryTotals(flux, charge, rounding, production_of(discrete))
+    problem = discrete.problem
+    totals = boundary_integrals(discrete).now(stored)
+    wheres = [boundary.where for boundary in problem.boundaries]
+    flux = {
+        where: dict(zip(problem.quantities, of_boundary.tolist(), strict=True))
+        for where, of_boundary in zip(wheres, totals.fluxes, strict=True)
+    }
+    charge = dict(zip(wheres, totals.charges.tolist(), strict=True)) if problem.coupled else {}
+    return BoundaryTotals(flux, charge, _rounding(discrete, nodal), production_of(discrete))
 
 
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:
@@ -172,32 +160,3 @@ def _area_over_height(discrete: Discretisation, tag: int) -> tuple[np.ndarray, n
     domain = discrete.problem.domain
     facets, cells = cells_at(domain, domain.boundary_facets[discrete.problem.boundaries[tag].where])
     return cells, discrete.degree**2 * discrete.problem.facet_areas(facets) / heights(domain, facets, cells)
-
-
-def _balance(discrete: Discretisation) -> np.ndarray:
-    dofmap = discrete.space.dofmap
-    residual = discrete.forms.kept("balance at nodes", lambda: la.vector(dofmap.index_map, dofmap.index_map_bs))
-    residual.array[:] = 0.0
-    discrete.forms.balance.add_to(residual.array)
-    residual.scatter_reverse(la.InsertMode.add)
-    return residual.array
-
-
-def sums_over_claimed(discrete: Discretisation, at_nodes: np.ndarray) -> dict[tuple[int, str], float]:
-    """Return the sums over the nodes that every boundary holds of every unknown, over all ranks."""
-    claimed = discrete.constraints.claimed
-    owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-    sums = np.array([at_nodes[dofs[dofs < owned]].sum() for dofs in claimed.values()])
-    discrete.problem.domain.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
-    return dict(zip(claimed, sums.tolist(), strict=True))
-
-
-def integral_over(discrete: Discretisation, tag: int, what: str, density: Callable[[], Any | None]) -> float:
-    """Integrate over a boundary; zero where there is nothing to integrate."""
-
-    def form() -> CellwiseForm | None:
-        integrand = density()
-        return None if integrand is None else discrete.integration.form(integrand * discrete.integration.ds(tag))
-
-    compiled = discrete.forms.kept(f"{what} at boundary {tag}", form)
-    return 0.0 if compiled is None else discrete.forms.total(compiled)

@@ -7,15 +7,14 @@ there counts. Over a step with the weights of its stages they sum up to what amo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
+from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
-from pnp_exclusion.observe.currents import integral_over, sums_over_claimed
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
 from pnp_exclusion.solver.transient.solver import Step, TransientSolver
 
@@ -86,6 +85,7 @@ class MotionReader:
     def __init__(self, solver: TransientSolver) -> None:
         self._solver = solver
         self._discrete = solver.discrete
+        self._boundaries = boundary_integrals(solver.discrete)
         problem = self._discrete.problem
         self._names = [boundary.where for boundary in problem.boundaries]
         self._sums = _Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
@@ -108,8 +108,9 @@ class MotionReader:
             step.show(point)
             rows = equations.balance() if self._is_weak else solved.flowing[point]
             balance.append(rows)
-            natural.append(self._natural_fluxes())
-            charges.append(self._charges(rows))
+            let_through = self._boundaries.natural()
+            natural.append(let_through.fluxes)
+            charges.append((let_through + self._boundaries.held(rows)).charges)
             if self._has_energy and (weight != 0.0 or point == len(scheme.points) - 1):
                 end_dissipation, driven = powers(discrete)
                 through = sum(work_through(discrete, tag) for tag in range(len(self._names)))
@@ -125,7 +126,7 @@ class MotionReader:
             - scheme.start[:, None] * step.begin
         )
         natural_at = np.einsum("iq,qkb->ikb", scheme.flowing, np.array(natural))
-        fluxes = [natural_at[i] + self._held_fluxes(-rows / step.length) for i, rows in enumerate(stages)]
+        fluxes = [natural_at[i] + self._boundaries.held(rows / step.length).fluxes for i, rows in enumerate(stages)]
         mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
         self._add_outflow(step.length * np.asarray(mean))
         at_points = np.array(charges)
@@ -163,7 +164,8 @@ class MotionReader:
         """Read the state at the beginning of a step that follows a jump, or nothing."""
         step.show_begin()
         rows = self._solver.equations.balance()
-        self._sums.charge = dict(zip(self._names, self._charges(rows).tolist(), strict=True))
+        charges = (self._boundaries.natural() + self._boundaries.held(rows)).charges
+        self._sums.charge = dict(zip(self._names, charges.tolist(), strict=True))
         if not self._has_energy:
             return
         energy = free_energy(self._discrete)
@@ -181,45 +183,6 @@ class MotionReader:
             where: dict(zip(quantities, row.tolist(), strict=True))
             for where, row in zip(self._names, fluxes, strict=True)
         }
-
-    def _natural_fluxes(self) -> np.ndarray:
-        """Return what terms of boundaries let out, ``(boundaries, quantities)``."""
-        discrete, form = self._discrete, self._discrete.weak_form
-        return np.array(
-            [
-                [
-                    integral_over(discrete, tag, f"flux of {name}", partial(form.outward_flux, tag, name))
-                    for name in discrete.problem.quantities
-                ]
-                for tag in range(len(self._names))
-            ]
-        )
-
-    def _held_fluxes(self, rows: np.ndarray) -> np.ndarray:
-        sums = sums_over_claimed(self._discrete, rows)
-        return np.array(
-            [
-                [sums.get((tag, unknown_of(name)), 0.0) for name in self._discrete.problem.quantities]
-                for tag in range(len(self._names))
-            ]
-        )
-
-    def _charges(self, rows: np.ndarray) -> np.ndarray:
-        """Return the charge of every boundary at the state in the unknown, ``(boundaries,)``; 0 without Poisson."""
-        discrete, fields = self._discrete, self._discrete.fields
-        if not discrete.problem.coupled:
-            return np.zeros(len(self._names))
-        sums = sums_over_claimed(discrete, rows)
-        natural = [
-            integral_over(
-                discrete,
-                tag,
-                "charge",
-                partial(discrete.weak_form.surface_charge, tag, fields.rho, fields.potential),
-            )
-            for tag in range(len(self._names))
-        ]
-        return np.array([given + sums.get((tag, POTENTIAL), 0.0) for tag, given in enumerate(natural)])
 
     def _add_outflow(self, out: np.ndarray) -> None:
         for where, row in self._by_name(out).items():
@@ -246,8 +209,6 @@ class MotionReader:
             energies.append(free_energy(discrete))
             held = discrete.constraints.values_of(POTENTIAL)
             potentials.append({value.tag: float(value.constant.value) for value in held})
-        sums = sums_over_claimed(discrete, rows)
-        moved = sum(
-            sums.get((tag, POTENTIAL), 0.0) * (potentials[1][tag] - potentials[0][tag]) for tag in potentials[0]
-        )
+        charges = self._boundaries.held(rows).charges
+        moved = sum(float(charges[tag]) * (potentials[1][tag] - potentials[0][tag]) for tag in potentials[0])
         return (moved - (energies[1] - energies[0])) / ((late - early) * step.length)

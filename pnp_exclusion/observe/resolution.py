@@ -36,7 +36,7 @@ def coarsest_cells(discrete: Discretisation, nodal: NodalValues) -> list[CoarseC
     contents, is held there or constant across the layer. Without charge there is no layer: it is infinitely thick.
     """
     problem = discrete.problem
-    if not problem.coupled:
+    if not problem.coupled or problem.is_adrift:
         return []
     beside = discrete.forms.kept("cells beside the boundaries", lambda: _cells_beside(discrete))
     fixed = float(discrete.parameters.load_parameter.value) * problem.immobile_charge[beside.cells]

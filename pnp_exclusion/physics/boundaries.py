@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol, override
+from typing import Any, Literal, Protocol, override
 
 from pnp_exclusion.physics.energy import ENERGY
 
@@ -45,6 +45,20 @@ class BoundaryState(Protocol):
 
 
 @dataclass(frozen=True)
+class GivenTotal:
+    """What is given of a boundary in place of its potential, which is found.
+
+    quantity
+        The charge that sits on it, or the electric current out of the domain through it.
+    total
+        Over the whole boundary; scaled by the load parameter.
+    """
+
+    quantity: Literal["charge", "current"]
+    total: float
+
+
+@dataclass(frozen=True)
 class BoundaryCondition:
     """A boundary that holds nothing and lets nothing through; the others refine it.
 
@@ -52,10 +66,14 @@ class BoundaryCondition:
         Name of the boundary in the domain.
     temperature
         Held here, under a law with a temperature; None lets no heat through but with what passes.
+    given_total
+        Determines the potential of the boundary, one and the same all over it; its number is then where it stands, and
+        no driving force.
     """
 
     where: str
     temperature: float | None = field(default=None, kw_only=True)
+    given_total: GivenTotal | None = field(default=None, kw_only=True)
 
     @property
     def inside(self) -> bool:
@@ -79,7 +97,8 @@ class BoundaryCondition:
 
     def metal_potential(self, state: BoundaryState) -> Any:
         """Return the potential on the other side of the boundary, which drives what reacts there."""
-        return state.load_parameter * state.number(self.applied_potential or 0.0)
+        own = state.number(self.applied_potential or 0.0)
+        return state.load_parameter * own if self.given_total is None else own
 
     @property
     def exchanged_fractions(self) -> Mapping[str, float]:
@@ -248,7 +267,8 @@ class Electrode(BoundaryCondition):
     def surface_charge(self, state: BoundaryState) -> Any | None:
         if self.stern_capacitance is None or self.potential is None:
             return None
-        drop = state.load_parameter * state.number(self.potential) - state.potential
+        own = state.number(self.potential)
+        drop = (state.load_parameter * own if self.given_total is None else own) - state.potential
         return state.number(self.stern_capacitance) * drop
 
     @override

@@ -7,7 +7,7 @@ which differ in numbers only share one discrete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -193,6 +193,23 @@ class Problem:
     @property
     def _closed(self) -> list[str]:
         return [name for name in self.names if not any(b.supplies(name) for b in self.boundaries)]
+
+    @property
+    def is_adrift(self) -> bool:
+        """Whether nothing ties the potential to a value, so that it is determined up to a constant only."""
+        return self.coupled and all(boundary.applied_potential is None for boundary in self.boundaries)
+
+    @property
+    def floating(self) -> list[int]:
+        """Numbers of the boundaries whose potentials are found."""
+        return [tag for tag, boundary in enumerate(self.boundaries) if boundary.given_total is not None]
+
+    def at_potentials(self, potentials: Sequence[float]) -> Problem:
+        """Return the problem with the boundaries of `floating` at other potentials (kT/e)."""
+        changed = list(self.boundaries)
+        for tag, potential in zip(self.floating, potentials, strict=True):
+            changed[tag] = replace(changed[tag], potential=float(potential))  # type: ignore[call-arg]
+        return replace(self, boundaries=changed)
 
     def mean_of(self, combination: Mapping[str, float]) -> float:
         """Return the mean of a combination over the domain that is conserved."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from pnp_exclusion.case.build import Setup, setup_on
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -132,6 +133,7 @@ class CoarserStart:
             fine.unknown.x.scatter_forward()
         else:
             _prolong(coarse, fine)
+        follow_potentials(fine)
         fine.impose_dirichlet_values()
         return True
 

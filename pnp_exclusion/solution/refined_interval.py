@@ -12,6 +12,7 @@ import numpy as np
 from pnp_exclusion.case.build import Setup, setup_on
 from pnp_exclusion.case.tables import Interval
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.mesh.domain import tensor_domain
 from pnp_exclusion.solution.steady_state import SteadyState
 
@@ -66,4 +67,5 @@ def transfer(coarse: Discretisation, fine: Discretisation) -> None:
     nodes = fine.layout.at_nodes(fine.values)
     for position in range(fine.layout.size):
         nodes[:, position] = np.interp(x, table[:, 0], table[:, 1 + position])
+    follow_potentials(fine)
     fine.impose_dirichlet_values()

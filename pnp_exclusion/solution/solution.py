@@ -451,6 +451,11 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.floating:
+            summary["found_potential"] = {
+                problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}
+                for tag, potential in self.steady.found_potentials.items()
+            }
         if problem.reactions:
             summary["reactions"] = {
                 reaction.name: {

@@ -10,6 +10,7 @@ from typing import Any
 
 from mpi4py import MPI
 
+from pnp_exclusion.case.boundary_tables import Contents
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.discretisation.discretisation import Discretisation
@@ -207,19 +208,25 @@ def _on_finer_cells(
 
 
 def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
-    """Return a sentence for every flux that a case gives, if its solve has failed: between what it is limited.
+    """Return a sentence for every flux and current that a case gives, if its solve has failed: its limits.
 
     The ramp has raised given fluxes together with all other driving forces.
     """
     if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
         return []
-    return [
-        f'the flux of {name} through "{boundary.where}" can be carried up to '
-        f"{report.load_parameter * flux.number:.5g} of the {flux.text} given; "
-        f"at {report.failed_load_parameter * flux.number:.5g} no steady state was found"
+    given = [
+        (f"flux of {name}", boundary.where, flux)
         for boundary in case.boundaries
         for name, flux in boundary.fluxes.items()
-        if flux.number
+    ]
+    currents = [(b.where, b.total_current) for b in case.boundaries if isinstance(b, Contents)]
+    given += [("electric current", where, current) for where, current in currents if current is not None]
+    return [
+        f'the {what} through "{where}" can be carried up to '
+        f"{report.load_parameter * quantity.number:.5g} of the {quantity.text} given; "
+        f"at {report.failed_load_parameter * quantity.number:.5g} no steady state was found"
+        for what, where, quantity in given
+        if quantity.number
     ]
 
 

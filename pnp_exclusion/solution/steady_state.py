@@ -60,6 +60,14 @@ class SteadyState:
         """Fluxes and charges at the boundaries."""
         return currents.boundary_totals(self.discretisation, self.nodal, self.stored)
 
+    @property
+    def found_potentials(self) -> dict[int, float]:
+        """Potentials of the boundaries of which a charge or a current is given, by their numbers, from the user's zero;
+        V in an SI case."""
+        problem, unit = self.state.problem, self.setup.scales.potential
+        found = {tag: problem.boundaries[tag].applied_potential or 0.0 for tag in problem.floating}
+        return {tag: (potential + problem.potential_reference) * unit for tag, potential in found.items()}
+
     @cached_property
     def integrals(self) -> Integrals:
         """Integrals over the domain."""

@@ -27,6 +27,7 @@ from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import CaseError, DiskError, UsageError
 from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_of
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain, too_many_ranks
@@ -196,6 +197,7 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
     discrete.set_load_parameter(heading.load_parameter)
     _fill(path, discrete, arrays)
+    follow_potentials(discrete)
     return setup, discrete, heading.outcome
 
 

@@ -203,6 +203,8 @@ def run(
     if case.time is None:
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
     setup = build(case, comm, law, also=extremes(case))
+    if setup.problem.floating:
+        raise CaseError(case.path, ["[time]: potentials that are found are computed in steady states only"])
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
     settings = settings_of(case)
     scales, drive = setup.scales, CaseDrive(setup)
@@ -300,9 +302,12 @@ def _begin_uniformly(
 ) -> None:
     case, law, layout = setup.case, setup.problem.law, discrete.layout
     first = case_at(case, 0.0, before=True)
-    amounts = [contents_at_first(species, case.initial, first.boundaries) for species in case.species]
-    assert all(amount is not None for amount in amounts), "checked as the case was read"
-    rho = [float(amount or 0.0) / setup.scales.concentration for amount in amounts]
+    rho = []
+    for species, dimensionless in zip(case.species, setup.problem.species, strict=True):
+        content = contents_at_first(species, case.initial, first.boundaries, None)
+        # an amount is a mean once the mesh is there; what is not known was refused as the case was read
+        mean = dimensionless.mean_fraction or 0.0
+        rho.append(mean if content is None else content / setup.scales.concentration)
     packing = sum(rho)
     if law.crowded and packing >= 1.0:
         raise CaseError(case.path, [f"[initial]: the species fill {packing:.4g} of the space; it must be below 1"])

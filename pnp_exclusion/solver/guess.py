@@ -7,7 +7,7 @@ See docs/numerics.md#first-guess:
    which pass are; constant where one boundary holds it;
 2. ``phi`` that makes every node electroneutral;
 3. the nonlinear Poisson problem at these ``mu``, whose Jacobian is symmetric positive definite;
-4. for closed species, ``mu_a`` shifted until the amount is right, and 3 again.
+4. for closed species, ``mu_a`` shifted until the amount is right, together with 3.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL, electrochemical_potential
 from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
@@ -32,6 +33,7 @@ from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.depletion import depletion_rates
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
 from pnp_exclusion.solver.newton import damped
+from pnp_exclusion.solver.poisson_border import PoissonBorder
 
 Start = Literal["densities", "potentials"]
 """What is harmonic between boundaries that hold different values. Densities are nearly so where particles pass,
@@ -67,6 +69,8 @@ class FirstGuess:
     def fill(self, start: Start) -> None:
         """Write the guess for the load parameter in force into the unknown."""
         discrete = self.discrete
+        if self.problem.floating:
+            discrete.set_potentials([0.0] * len(self.problem.floating))
         values = np.zeros_like(discrete.layout.at_nodes(discrete.values))
         mu = discrete.layout.indices(discrete.mu)
         if INVERSE_TEMPERATURE in discrete.layout:
@@ -106,6 +110,8 @@ class FirstGuess:
 
     def restore_amounts(self) -> None:
         """Shift ``mu`` of closed species until their amounts are right, the potential following."""
+        if not self.problem.conserved or (self._poisson is not None and self._poisson.solve(with_amounts=True)):
+            return
         unknowns = self.discrete.layout.split(self.discrete.values)
         for _ in range(AMOUNT_ROUNDS):
             ratios = self.amount_ratios()
@@ -391,6 +397,7 @@ class _NonlinearPoisson:
         eta = law.eta(mu, parameters.charges, self.potential, beta, parameters.law, parameters.partition)
         rho = law.free_energy.densities(eta)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
+        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
         self.conditions = _scalar_conditions(discrete, space, POTENTIAL)
@@ -417,8 +424,12 @@ class _NonlinearPoisson:
         for thing in (self.solver, self.matrix, self.right, self.increment):
             thing.destroy()
 
-    def solve(self) -> bool:
-        """Write the potential into the unknown if the iteration converges; otherwise leave it as it was."""
+    def solve(self, with_amounts: bool = False) -> bool:
+        """Write the potential into the unknown if the iteration converges; otherwise leave it as it was.
+
+        with_amounts
+            Shift ``mu`` of closed species too, so that their amounts are right.
+        """
         discrete, potential = self.discrete, self.potential
         of_unknown = discrete.layout.split(discrete.values)[POTENTIAL]
         self.frozen.x.array[:] = discrete.values
@@ -426,36 +437,48 @@ class _NonlinearPoisson:
         for condition in self.conditions:
             condition.set(potential.x.array)
         for _ in range(POISSON_STEPS):
-            step = self._newton_step()
+            step, of_scalars = self._newton_step(with_amounts)
             # where there are no ions the equation is linear
-            limited = damped_both_ways(self.largest_charge * step) / self.largest_charge
-            potential.x.array[:] += np.where(self.is_ion_free, step, limited)
-            largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(step))
+            potential.x.array[:] += np.where(self.is_ion_free, step, self._damped(step))
+            self.border.move(self._damped(of_scalars))
+            largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(np.append(step, of_scalars)))
             if not np.isfinite(largest):
-                return False
+                break
             if largest < POISSON_TOLERANCE:
+                discrete.values[:] = self.frozen.x.array
                 of_unknown[:] = potential.x.array
-                return True
-        return False
+                break
+        follow_potentials(discrete)
+        return largest < POISSON_TOLERANCE
 
-    def _newton_step(self) -> np.ndarray:
-        """Return the Newton step at every node, owned and ghost; NaN where the linear solver failed."""
+    def _damped(self, step: np.ndarray) -> np.ndarray:
+        return damped_both_ways(self.largest_charge * step) / self.largest_charge
+
+    def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
         self.matrix.zeroEntries()
         fem_petsc.assemble_matrix(self.matrix, self.jacobian_form.now, bcs=self.conditions)
         self.matrix.assemble()
         self.residual.array[:] = 0.0
         self.residual_form.add_to(self.residual.array)
         self.residual.scatter_reverse(la.InsertMode.add)
-        for condition in self.conditions:
-            self.residual.array[condition.dof_indices()[0]] = 0.0
         owned = self.right.getLocalSize()
-        self.right.array_w[:] = -self.residual.array[:owned]
+        fixed = -self._solved(self.residual.array[:owned])
+        self.step.x.array[:owned], of_scalars = self.border.correct(fixed, self._solved, with_amounts)
+        self.step.x.scatter_forward()
+        return self.step.x.array, of_scalars
+
+    def _solved(self, right: np.ndarray) -> np.ndarray:
+        """Solve with the matrix for a right-hand side at the owned nodes, taken as 0 where the potential is held."""
+        owned = self.right.getLocalSize()
+        self.right.array_w[:] = right
+        for condition in self.conditions:
+            nodes = condition.dof_indices()[0]
+            self.right.array_w[nodes[nodes < owned]] = 0.0
         with refusals_as_usage_errors():
             self.solver.solve(self.right, self.increment)
         failed = self.solver.getConvergedReason() < 0
-        self.step.x.array[:owned] = np.nan if failed else self.increment.array_r
-        self.step.x.scatter_forward()
-        return self.step.x.array
+        return np.full(owned, np.nan) if failed else self.increment.array_r.copy()
 
 
 def damped_both_ways(step: np.ndarray) -> np.ndarray:

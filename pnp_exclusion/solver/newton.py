@@ -13,9 +13,11 @@ import numpy as np
 from dolfinx import la
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly.assembly import assembly_of
+from pnp_exclusion.solver.border import Border
 from pnp_exclusion.solver.callbacks import Callbacks
 from pnp_exclusion.solver.linear.fields import Preconditioning
 from pnp_exclusion.solver.linear.levels import Levels
@@ -112,12 +114,14 @@ class NewtonSolver:
         self._assembly = assembly_of(discrete, progress, repeated)
         self._matrix = self._assembly.matrix
         self._levels = Levels(discrete)
+        self._border = Border(discrete) if discrete.problem.floating else None
         self._residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
         self._held_dofs = self._owned_held_dofs()
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         self._is_absent = discrete.is_absent[: self._owned // discrete.layout.size]
         self._solution = self._matrix.createVecRight()
         self._function = self._matrix.createVecLeft()
+        self._solution_beside, self._function_beside = self._solution.duplicate(), self._function.duplicate()
         self._largest_cell = discrete.problem.domain.largest_cell()
         self._line_search_is_users = database.gives("snes_linesearch_type")
         self._snes: PETSc.SNES | None = None
@@ -203,6 +207,7 @@ class NewtonSolver:
         )
         if failure:
             unknown[:] = before
+        follow_potentials(self.discrete)
         if failure or self._is_outgrown:
             # a factorisation that met a NaN is not to be reused, nor levels that suit the states no more
             self.forget()
@@ -255,7 +260,7 @@ class NewtonSolver:
         self.forget()
         self._assembly.close()
         self._levels.close()
-        for thing in (self._solution, self._function):
+        for thing in (self._solution, self._function, self._solution_beside, self._function_beside):
             thing.destroy()
 
     # ---- callbacks of SNES ----
@@ -266,6 +271,7 @@ class NewtonSolver:
 
     def _assemble_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
         self._write_unknown(x)
+        follow_potentials(self.discrete, in_terms_only=True)
         if not self._is_settled:
             self.discrete.mark_steep_cells()
         f.array_w[:] = self._evaluate_residual()
@@ -286,6 +292,8 @@ class NewtonSolver:
         self._reused = snes.getIterationNumber() > 0 and self._elimination_serves()
         if not self._reused:
             self._jacobians += 1
+            if self._border is not None:
+                self._border.renew()
             self._write_unknown(x)
             self._assembly.fill_jacobian()
             if self._row_weights is not None:
@@ -325,6 +333,7 @@ class NewtonSolver:
     def _limit_step(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Measure the full step and shorten it; SNES subtracts ``y`` from ``x``."""
         layout = self.discrete.layout
+        restrained = self._border is not None and self._border.correct(y, self._snes_solve)
         full = -layout.at_nodes(y.array_r)
         change = self.largest(full)
         self._contraction = change / self._largest_change if self._largest_change > 0.0 else 0.0
@@ -336,7 +345,7 @@ class NewtonSolver:
             self._smallest_step, self._steps_without_progress = change, 0
         else:
             self._steps_without_progress += 1
-        self._shortened = self._limit_temperature(x, y)
+        self._shortened = self._limit_temperature(x, y) or restrained
         is_small = change * (1.0 + np.abs(self._charges).max()) <= UNDISTURBED_STEP
         if self._limiter == "line search" or is_small or not np.isfinite(change):
             return self._shortened
@@ -351,6 +360,14 @@ class NewtonSolver:
             layout.at_nodes(y.array_w)[:, mu] = np.where(self._is_absent, 0.0, -(limited + electric))
         self._shortened |= is_limited
         return self._shortened
+
+    def _snes_solve(self, right: np.ndarray) -> np.ndarray:
+        """Solve with the Jacobian of this step for another right-hand side of the owned unknowns."""
+        assert self._snes is not None
+        self._function_beside.array_w[:] = right if self._row_weights is None else right * self._row_weights
+        self._snes.getKSP().solve(self._function_beside, self._solution_beside)
+        failed = self._snes.getKSP().getConvergedReason() < 0
+        return np.full(self._owned, np.nan) if failed else self._solution_beside.array_r.copy()
 
     def _limit_temperature(self, x: PETSc.Vec, y: PETSc.Vec) -> bool:
         """Shorten steps of the inverse temperature, which must stay positive; return whether any is."""

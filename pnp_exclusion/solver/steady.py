@@ -11,7 +11,9 @@ from typing import Self
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.boundaries import Exchange, PrescribedFlux
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -28,7 +30,11 @@ QUICK_STEPS = 6
 """A ramp step of so many Jacobians or fewer lets the next one be twice as large."""
 CONSERVED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
+STORAGE_RATE_AT_REST = 1e-2
+"""The same where nothing flows: the first guess has the amounts already, and depleted species need not be resolved."""
 CONSERVED_ROUNDS = 12
+AMOUNTS_KEPT = 1e-13
+"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round."""
 LONG_DEBYE_LENGTH = 0.3
 """Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
@@ -169,6 +175,7 @@ class SteadySolver:
     def _continue(self) -> bool:
         discrete, unknown = self.discrete, self.discrete.values
         before = unknown.copy()
+        follow_potentials(discrete)
         discrete.impose_dirichlet_values()
         if discrete.problem.coupled and self.newton.largest(unknown - before) > FAR:
             self.guess.solve_poisson()
@@ -216,7 +223,7 @@ class SteadySolver:
         discrete = self.discrete
         start = discrete.values.copy()
         closed = bool(discrete.problem.combinations)
-        for _ in range(CONSERVED_ROUNDS if closed else 1):
+        for rounds_left in reversed(range(CONSERVED_ROUNDS if closed else 1)):
             before = discrete.values.copy()
             self._store_amounts()
             result = self._newton_with_fallback(limiter)
@@ -225,7 +232,8 @@ class SteadySolver:
             if not result.converged:
                 discrete.values[:] = start
                 return result
-            if not closed or self._change(before) < self.settings.tolerance:
+            has_settled = not closed or self._change(before) < self.settings.tolerance
+            if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
                 return result
         discrete.values[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
@@ -263,12 +271,25 @@ class SteadySolver:
         discrete = self.discrete
         if not discrete.problem.combinations:
             return
-        discrete.parameters.storage_rate.value = CONSERVED_STORAGE_RATE
+        rate = STORAGE_RATE_AT_REST if self._is_at_rest() else CONSERVED_STORAGE_RATE
+        discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
         for shift, lack in zip(discrete.parameters.reference_shift, self.guess.linked_lacks(), strict=True):
             shift.value = lack
+
+    def _amounts_are_kept(self) -> bool:
+        ratios = self.guess.amount_ratios() if self.discrete.problem.conserved else {}
+        return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
+
+    def _is_at_rest(self) -> bool:
+        """Whether no boundary lets anything flow, and no field or temperature drives it."""
+        problem = self.discrete.problem
+        currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
+        fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
+        driven = currents or fluxes or problem.fields or problem.law.thermal or problem.reactions
+        return not (driven or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:
         now = self.discrete.values
@@ -369,6 +390,7 @@ class SteadySolver:
         if len(known) == 2:
             earlier, previous = known[0]
             unknown[:] += (solution - previous) * (target - at) / (at - earlier)
+        follow_potentials(self.discrete)
         self.discrete.impose_dirichlet_values()
         if self.discrete.problem.coupled:
             self.guess.solve_poisson()
@@ -379,6 +401,7 @@ class SteadySolver:
             self.report.load_parameter, state = known[-1]
             self.discrete.values[:] = state
             self.discrete.set_load_parameter(self.report.load_parameter)
+            follow_potentials(self.discrete)
             found = f"the last good state is at {self.report.load_parameter:.4g} of the driving forces"
         else:
             found = "not even at a small part of the driving forces"

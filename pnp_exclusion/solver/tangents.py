@@ -18,8 +18,7 @@ themselves all the same, because it is forces that it answers to, whatever exert
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -32,6 +31,7 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.totals import Totals, boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
@@ -80,6 +80,8 @@ class TangentSolver:
         self._operator = fem_petsc.create_matrix(discrete.forms.jacobian.now)
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
+        self._integrals = boundary_integrals(discrete)
+        self._by_found: list[Totals] | None = None
         self._levels = Levels(discrete)
         with OptionsDatabase(petsc_options) as database:
             # one elimination serves a handful of solves: digits count here, not its time
@@ -119,6 +121,7 @@ class TangentSolver:
     def renew(self) -> None:
         """Take the tangents at the state that is in the unknown now."""
         rate = self.discrete.parameters.storage_rate
+        self._by_found = None
         try:
             rate.value = 0.0
             _assemble_into(self._jacobian, self._jacobian_form, [])
@@ -133,133 +136,53 @@ class TangentSolver:
         start = np.zeros(self._owned)
         dofs = self.discrete.constraints.claimed[tag, unknown]
         start[dofs[dofs < self._owned]] = 1.0
-        return self._solve(start, np.zeros(self._owned))
+        return self._with_found_potentials(self._solve(start, np.zeros(self._owned))).fluxes
 
     def by_field(self, species: str, direction: np.ndarray) -> np.ndarray:
         """Return the derivatives by the strength of a uniform force ``direction`` ``(dimension,)`` on a species."""
         column = self.discrete.forms.kept("residual by field", lambda: _FieldColumn(self.discrete))
         values = column.assemble(self.discrete, species, direction)
-        return self._solve(np.zeros(self._owned), values[: self._owned])
+        return self._with_found_potentials(self._solve(np.zeros(self._owned), values[: self._owned])).fluxes
 
     def by_potential(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives by the potential given at a boundary, densities held there staying as they are.
 
         Of the fluxes, and of the charges of the boundaries ``(boundaries,)``.
         """
+        changes = self._with_found_potentials(self._by_potential_alone(tag))
+        return changes.fluxes, changes.charges
+
+    def _by_potential_alone(self, tag: int) -> Totals:
+        """Return the derivatives by the potential of a boundary, all others staying as they are."""
         discrete, owned = self.discrete, self._owned
-        problem = discrete.problem
         start = np.zeros(owned)
-        # without Poisson it only drives what reacts there
-        charges = problem.charges.tolist() if problem.coupled else [0.0] * len(discrete.mu)
-        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, charges, strict=True))}
+        problem = discrete.problem
+        # under a law with a temperature the unknown is mu/T; without Poisson it only drives what reacts there
+        charges = problem.charges * problem.coupled / (problem.boundaries[tag].temperature or 1.0)
+        moved = {POTENTIAL: 1.0, **dict(zip(discrete.mu, charges.tolist(), strict=True))}
         for name, amount in moved.items():
             dofs = discrete.constraints.claimed.get((tag, name), np.empty(0, dtype=np.int32))
             start[dofs[dofs < owned]] = amount
-        column, given = self._by_number(tag)
-        reacting, consumed = self._by_reactions(tag)
-        column += reacting
-        fluxes = self._solve(start, column)
-        fluxes[tag] += consumed
-        return fluxes, given + self._charges(column)
+        column, at_boundaries = self._integrals.by_number(tag)
+        return self._solve(start, column) + at_boundaries
 
-    def _by_reactions(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the potential of a boundary changes of residual and fluxes at a state that stays, because
-        something reacts there."""
-        discrete, problem = self.discrete, self.discrete.problem
-        column, fluxes = np.zeros(self._owned), np.zeros(len(problem.quantities))
-
-        def forms() -> tuple[CellwiseForm, dict[str, CellwiseForm]] | None:
-            weak_form, integration = discrete.weak_form, discrete.integration
-            slopes: dict[str, Any] = {}
-            for number, reaction in enumerate(problem.reactions):
-                if reaction.boundary == problem.boundaries[tag].where and reaction.electrons:
-                    for name in filter(reaction.change, reaction.species):
-                        slopes[name] = slopes.get(name, 0.0) - reaction.change(name) * weak_form.electrode_slope(number)
-            if not slopes:
-                return None
-            test = discrete.layout.parts(ufl.TestFunction(discrete.space))
-            ds = integration.ds(tag)
-            of_nodes = sum(
-                (slope * test[electrochemical_potential(a)] * ds for a, slope in slopes.items()), ufl.Form([])
-            )
-            return integration.form(of_nodes), {a: integration.form(slope * ds) for a, slope in slopes.items()}
-
-        found = discrete.forms.kept(f"slopes of reactions at {tag}", forms)
-        if found is not None:
-            of_nodes, totals = found
-            residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-            of_nodes.add_to(residual.array)
-            residual.scatter_reverse(la.InsertMode.add)
-            column += residual.array[: self._owned]
-            for name, total in totals.items():
-                fluxes[problem.quantities.index(name)] = discrete.forms.total(total)
-        return column, fluxes
-
-    def _by_number(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the potential of a boundary changes of residual and charges at a state that stays.
-
-        Where it is held that is nothing; behind a Stern layer it stands in a term, to which both are linear, so that a
-        difference is the derivative.
-        """
-        discrete, problem = self.discrete, self.discrete.problem
-        column, charges = np.zeros(self._owned), np.zeros(len(problem.boundaries))
-        boundary = problem.boundaries[tag]
-        if boundary.dirichlet_potential is None and problem.coupled:
-            raised = replace(boundary, potential=(boundary.applied_potential or 0.0) + 1.0)  # type: ignore[call-arg]
-            changed = [raised if number == tag else one for number, one in enumerate(problem.boundaries)]
-            for numbers, sign in ((problem, -1.0), (replace(problem, boundaries=changed), 1.0)):
-                discrete.weak_form.take_numbers(numbers)
-                residual = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-                discrete.forms.balance.add_to(residual.array)
-                residual.scatter_reverse(la.InsertMode.add)
-                column += sign * residual.array[: self._owned]
-                for number, (charge, _) in self._natural(POTENTIAL).items():
-                    charges[number] += sign * discrete.forms.total(charge)
-            discrete.weak_form.take_numbers(problem)
-            # of reactions, which are not linear to it, see `_by_reactions`
-            discrete.layout.at_nodes(column)[:, discrete.layout.indices(discrete.entropic)] = 0.0
-        return column, charges
-
-    def _natural(self, unknown: str) -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
-        """Return what a term of the equation of an unknown gives at every boundary, its charge or the flux out of it.
-
-        Each with its derivative by the unknowns.
-        """
-        discrete = self.discrete
-        fields, weak_form = discrete.fields, discrete.weak_form
-
-        def term(tag: int) -> Any | None:
-            if unknown == POTENTIAL:
-                return weak_form.surface_charge(tag, fields.rho, fields.potential)
-            return weak_form.outward_flux(tag, discrete.problem.quantities[discrete.entropic.index(unknown)])
-
-        def forms() -> dict[int, tuple[CellwiseForm, CellwiseForm]]:
-            found = {}
-            for tag in range(len(discrete.problem.boundaries)):
-                density = term(tag)
-                if density is not None:
-                    total = density * discrete.integration.ds(tag)
-                    slope = ufl.derivative(total, discrete.unknown)
-                    found[tag] = discrete.integration.form(total), discrete.integration.form(slope)
-            return found
-
-        kept: dict[int, tuple[CellwiseForm, CellwiseForm]] = discrete.forms.kept(f"natural terms of {unknown}", forms)
-        return kept
-
-    def _natural_changes(self, unknown: str) -> dict[int, float]:
-        """Differentiate along the tangent what terms of the equation of an unknown give at boundaries, on this rank."""
-        discrete, changes = self.discrete, {}
-        for tag, (_, slope) in self._natural(unknown).items():
-            by_unknown = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
-            slope.add_to(by_unknown.array)
-            by_unknown.scatter_reverse(la.InsertMode.add)
-            changes[tag] = float(by_unknown.array[: self._owned] @ self._tangent.array_r)
+    def _with_found_potentials(self, changes: Totals) -> Totals:
+        """Add what follows from the potentials that are found, which keep the totals given for their boundaries."""
+        found = self.discrete.problem.floating
+        if not found:
+            return changes
+        if self._by_found is None:
+            self._by_found = [self._by_potential_alone(tag) for tag in found]
+        matrix = np.column_stack([by_one.of_floating(self.discrete) for by_one in self._by_found])
+        answers = np.linalg.solve(matrix, -changes.of_floating(self.discrete))
+        for answer, by_one in zip(answers, self._by_found, strict=True):
+            changes = Totals(changes.fluxes + answer * by_one.fluxes, changes.charges + answer * by_one.charges)
         return changes
 
     # ---- one tangent ----
 
-    def _solve(self, start: np.ndarray, column: np.ndarray) -> np.ndarray:
-        """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the fluxes off it.
+    def _solve(self, start: np.ndarray, column: np.ndarray) -> Totals:
+        """Solve ``(dR/dU) dU = -column`` from ``start``, which has the held values, and read the totals off it.
 
         Refining by the residual also takes out what the operator has too much: the storage term of closed species,
         without which it would be singular. Exact corrections would keep their amounts; what is solved in finite digits,
@@ -280,7 +203,7 @@ class TangentSolver:
             if not np.isfinite(size):
                 break
             if size < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
-                return self._fluxes(column)
+                return self._totals(column)
             last = size
         if self._solver.getType() == PETSc.KSP.Type.PREONLY:
             why = "densities of some species may be too small beside others"
@@ -326,31 +249,10 @@ class TangentSolver:
         with held_back(), refusals_as_usage_errors():
             self._solver.solve(self._residual, self._correction)
 
-    def _fluxes(self, column: np.ndarray) -> np.ndarray:
-        """Differentiate the fluxes out of the domain, as `pnp_exclusion.observe.currents` takes them."""
+    def _totals(self, column: np.ndarray) -> Totals:
+        """Differentiate what passes the boundaries and sits on them."""
         self._jacobian.mult(self._tangent, self._residual)
-        change = self._residual.array_r + column
-        problem = self.discrete.problem
-        fluxes = np.zeros((len(problem.boundaries), len(problem.quantities)))
-        for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
-            if unknown in self.discrete.entropic:
-                fluxes[tag, self.discrete.entropic.index(unknown)] = -change[dofs[dofs < self._owned]].sum()
-        for position, unknown in enumerate(self.discrete.entropic):
-            for tag, imposed in self._natural_changes(unknown).items():
-                fluxes[tag, position] += imposed
-        return np.asarray(self._comm.allreduce(fluxes, op=MPI.SUM))
-
-    def _charges(self, column: np.ndarray) -> np.ndarray:
-        """Differentiate the charges of the boundaries, as `pnp_exclusion.observe.currents` takes them."""
-        self._jacobian.mult(self._tangent, self._residual)
-        change, discrete = self._residual.array_r + column, self.discrete
-        charges = np.zeros(len(discrete.problem.boundaries))
-        for (tag, unknown), dofs in discrete.constraints.claimed.items():
-            if unknown == POTENTIAL:
-                charges[tag] = change[dofs[dofs < self._owned]].sum()
-        for tag, own in self._natural_changes(POTENTIAL).items():
-            charges[tag] += own
-        return np.asarray(self._comm.allreduce(charges, op=MPI.SUM))
+        return self._integrals.along(self._residual.array_r + column, self._tangent.array_r.copy())
 
 
 class _FieldColumn:

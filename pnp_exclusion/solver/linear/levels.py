@@ -19,6 +19,7 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.around_nodes import surrounded
+from pnp_exclusion.discretisation.constraints import NOWHERE
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.solver.linear.coarser_grids import grid_interpolations
 
@@ -49,7 +50,7 @@ class Levels:
     def attach(self, multigrid: PETSc.PC, unknown: str) -> None:
         """Give the levels to the multigrid of one unknown; collective."""
         constraints = self.discrete.constraints
-        tags = tuple(held.tag for held in constraints.values_of(unknown))
+        tags = tuple(held.tag for held in constraints.values_of(unknown) if held.tag != NOWHERE)
         holding = _Holding(tags, unknown if unknown in constraints.absent else "")
         if holding not in self._interpolations:
             self._interpolations[holding] = [

@@ -45,6 +45,12 @@ def why_not(discrete: Discretisation) -> str:
     tags = end_tags(discrete)
     if tags is None:
         return "coupled transport is that between two boundaries that hold densities, and there are not just two"
+    for boundary in (problem.boundaries[tag] for tag in tags):
+        if boundary.given_total is not None:
+            return (
+                f'[[boundaries]] "{boundary.where}" gives an electric current; for coupled transport forces are given: '
+                "let it give a potential"
+            )
     open_species = passing(discrete)
     if not set(open_species) - {ENERGY}:
         return "no species can pass: no boundary holds any of them"

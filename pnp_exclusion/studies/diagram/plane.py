@@ -95,6 +95,9 @@ def _require_two_reservoirs(case: Case, path: Path) -> None:
     if len(reservoirs(case)) != 2:
         raise CaseError(path, ["[diagram]: species must flow between two boundaries that hold all of them"])
     for boundary in case.boundaries:
+        if boundary.floats and boundary.held:
+            mistake = f'[diagram]: "{boundary.where}" gives an electric current; in a plane of forces give potentials'
+            raise CaseError(path, [mistake])
         partly = 0 < len(boundary.held) < len(passing(case))
         heats = boundary.held_temperature is not None and not boundary.held
         if partly or heats or boundary.fluxes:

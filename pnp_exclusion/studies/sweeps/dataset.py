@@ -27,6 +27,7 @@ LONG_NAMES = {
     "density": "density at the ends",
     "flux": "outward particle flux through the boundary",
     "charge": "charge on the boundary",
+    "found_potential": "potential of the boundary, found from a charge or a current",
     "entropy_production": "free energy dissipated per time",
     "balance": "largest net flux of a species over its gross flux",
     "identity_residual": "distance of the currents from the master identity, relative",
@@ -39,6 +40,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "density": ("end", "species"),
     "flux": ("boundary", "species"),
     "charge": ("boundary",),
+    "found_potential": ("boundary",),
 } | coupling.DIMENSIONS
 """Beyond those of the points."""
 REGIME_LENGTH = 16
@@ -47,7 +49,7 @@ REGIME_LENGTH = 16
 
 def units_of(case: Case) -> dict[str, str]:
     """Return the unit of every variable of a sweep's results; empty strings in a dimensionless case."""
-    per = ["/m^2", "/m", ""][case.dimension - 1]
+    per = ["/m^2", "/m", ""][case.dimension_of_totals - 1]
     flux = f"mol{per}/s"
     units = {
         "current": flux,
@@ -56,6 +58,7 @@ def units_of(case: Case) -> dict[str, str]:
         "electric_current": f"A{per}",
         "density": "mol/L",
         "charge": f"C{per}",
+        "found_potential": "V",
         "entropy_production": f"kT {flux}",
     }
     return units if case.model.si else dict.fromkeys(units, "")

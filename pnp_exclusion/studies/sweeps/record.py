@@ -35,8 +35,8 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
     """Return what is kept of a converged point; collective over the ranks of the solution.
 
     ``current`` of every species and ``electric_current`` run from the first of the ``ends`` to the second; ``density``
-    is that at the ends; ``flux`` and ``charge`` are those of every boundary, outward. Units are those of the summary,
-    see `pnp_exclusion.studies.sweeps.dataset.units_of`.
+    is that at the ends; ``flux`` and ``charge`` are those of every boundary, outward, ``found_potential`` of those
+    where it is found. Units are those of the summary, see `pnp_exclusion.studies.sweeps.dataset.units_of`.
     """
     summary = solution.readings()
     record = _begin(point, drivings) | {"converged": True}
@@ -60,6 +60,8 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
         "charge": _values(summary["charge"]),
         "entropy_production": summary["entropy_production"]["value"],
     }
+    if "found_potential" in summary:
+        record["found_potential"] = _values(summary["found_potential"])
     return record | {name: summary[name] for name in ("balance", "identity_residual", "newton_iterations")}
 
 
