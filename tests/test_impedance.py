@@ -51,13 +51,14 @@ def test_two_blocking_electrodes_have_the_closed_form(law, diffusivity):
 
 
 def test_a_small_sine_in_time_shows_the_same():
-    """The transient solver knows nothing of the linearised equations; third harmonics are 1e-6 at this amplitude."""
+    """The transient solver knows nothing of the linearised equations; third harmonics are 1e-6 at this amplitude, and
+    a derivative at the end of a step is of order 2."""
     frequency, amplitude = 2.0, 0.01
     tables = cell("mpnp", 0.2, {"sine": amplitude, "frequency": frequency})
     still = pnp.solve(cell("mpnp", 0.2)).impedance([frequency]).values[0]
-    tables["time"] = {"end": 2.0, "tolerance": 1e-4, "largest_step": 0.0125}
+    tables["time"] = {"end": 1.5, "tolerance": 1e-4, "largest_step": 0.006}
     series = pnp.run(tables).series
-    late = series.time.values > 1.5
+    late = series.time.values > 1.0
     phase = 2.0 * np.pi * frequency * series.time.values[late]
     basis = np.column_stack([np.sin(phase), np.cos(phase)])
     # what flows in at the terminal is less what leaves there

@@ -37,9 +37,9 @@ def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
             )
     _check_beginning(draft, model)
     end = draft.time.end.value
-    for where, before in {moment for course in courses for moment in course.extremes(end)}:
-        moved = replace(draft, mistakes=[], boundaries=at_time(draft.boundaries, where, before=before))
-        _check_contents(moved, where)
+    for time, before in {moment for course in courses for moment in course.extremes(end)}:
+        moved = replace(draft, mistakes=[], boundaries=at_time(draft.boundaries, time, before=before))
+        _check_contents(moved, time)
         check_packing(moved, model)
         draft.mistakes += [mistake for mistake in moved.mistakes if mistake not in draft.mistakes]
 
