@@ -254,6 +254,8 @@ def test_mistakes_in_time_are_told(tmp_path):
     tables = neutral("shdl", 0.2, 0.3, 0.2)
     del tables["initial"]
     assert any("what there is of A at first is not known" in mistake for mistake in mistakes(tables))
+    tables = {**between_electrodes("mpnp", 0.0, 0.0), "initial": {"fraction": {"anion": 0.3}}}
+    assert any("anion has a mean" in mistake for mistake in mistakes(tables))
     (tmp_path / "drive.csv").write_text("time,potential\n1,0\n0,1\n")
     tables = between_electrodes("mpnp", {"table": "drive.csv"}, 0.0)
     assert any("ascend" in mistake for mistake in mistakes(tables, tmp_path))
@@ -294,3 +296,18 @@ def test_example_charges_as_the_steady_state_does():
     tables["boundaries"][0]["potential"] = "0.3 V"
     still = pnp.solve(tables).summary()["charge"]["left"]["value"]
     assert 0.97 * still < charge < still
+
+
+def test_particles_that_carry_heat_and_half_held_electrodes_end_in_their_steady_states():
+    """What is stored is energy too; what is held weakly supplies what flows."""
+    hot = example("bullets_and_rods")
+    salt = between_electrodes("mpnp", 1.0, 0.0)
+    salt["boundaries"][0]["fraction"] = {"cation": 0.2}
+    salt["boundaries"][1] |= {"kind": "reservoir", "fraction": {"cation": BULK, "anion": BULK}}
+    salt["species"] = [{"name": "cation", "charge": 1}, {"name": "anion", "charge": -1}]
+    for tables, first in ((hot, {"bullets": 0.3}), (salt, {"cation": BULK, "anion": BULK})):
+        tables["domain"]["cells"] = 40
+        still = pnp.solve({key: value for key, value in tables.items() if key != "time"}).summary()["flux"]["left"]
+        moved = pnp.run({**tables, "initial": {"fraction": first}, "time": {"end": 1e3, "stop": "steady"}})
+        for name, flux in moved.summary()["flux"]["left"].items():
+            assert flux["value"] == pytest.approx(still[name]["value"], rel=1e-5, abs=1e-9)

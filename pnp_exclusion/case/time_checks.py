@@ -60,6 +60,10 @@ def _check_beginning(draft: Draft, model: Model) -> None:
         for name, amount in {**initial.fraction, **{n: c.value for n, c in initial.concentration.items()}}.items():
             if draft.all_species_read and name not in draft.species:
                 draft.refuse("[initial]", f'{right} names an unknown species "{name}"; {nearest(name, draft.species)}')
+            species = draft.species.get(name)
+            mean = None if species is None else species.mean_concentration or species.mean_fraction
+            if mean is not None and float(mean) != amount:
+                draft.refuse("[initial]", f"{name} has a mean, of which there is as much at first; remove its {right}")
             if not amount > 0.0:
                 draft.refuse("[initial]", f"the content of {name} must be positive")
         if initial.state != "uniform":

@@ -214,6 +214,8 @@ class TransientSolver:
         self.equations.show(values)
         self.discrete.unknown_changes()
         self._consistent.restore()
+        # its storage term counts from there, at the rate 0: any state will do that is one
+        self.discrete.reference.x.array[:] = self.discrete.values
 
     # ---- steps ----
 
@@ -226,10 +228,12 @@ class TransientSolver:
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
         discrete, equations = self.discrete, self.equations
-        self.make_consistent(begin)
         discrete.mark_steep_cells()
+        before = equations.stored()
+        self.make_consistent(begin)
         values = discrete.values.copy()
-        stored, flowing = equations.stored(), equations.flowing()
+        # what is stored beside held densities is what was there before these were held
+        stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
         kinks = set(self.drive.kinks(begin, end))
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
         time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
