@@ -39,6 +39,9 @@ from pnp_exclusion.solution.solution import Solution
 
 LOG = "log.txt"
 _STAGING = ".unfinished"
+SERIES = "series.csv"
+LEFT = {LOG: LOG, SERIES: "series_unfinished.csv"}
+"""What a command that ends early leaves in its folder, and under which name; no results."""
 
 
 class ResultFolder:
@@ -88,7 +91,8 @@ class ResultFolder:
     def _results(self) -> list[str]:
         if not self.path.is_dir():
             return []
-        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in (LOG, _STAGING))
+        unfinished = (*LEFT.values(), _STAGING)
+        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in unfinished)
 
     def make(self, prefix: str) -> None:
         """Make a sub-folder for results whose names begin with ``prefix``."""
@@ -161,13 +165,14 @@ class ResultFolder:
             too_late.clear()
 
     def abandon(self) -> None:
-        """Remove what was staged but for the log; any rank, without talking to the others.
+        """Remove what was staged but for the log and a series; any rank, without talking to the others.
 
         Used after errors: a rank that meets one alone ends rank 0, which can do it no more.
         """
         # another rank may be at it too
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(self.staging / LOG, self.path / LOG)
+        for name, left in LEFT.items():
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.staging / name, self.path / left)
         shutil.rmtree(self.staging, ignore_errors=True)
 
     def on_disk(self, work: Callable[[], None]) -> None:
@@ -183,7 +188,8 @@ class ResultFolder:
 class SeriesFile:
     """``series.csv``, a row a step from the first one on; a context.
 
-    Every row is on the disk as soon as it is there: a run that is killed leaves those it had, in the hidden folder.
+    Every row is on the disk as soon as it is there: a run that ends early leaves those it had as
+    ``series_unfinished.csv``, one that is killed in the hidden folder.
     """
 
     def __init__(self, folder: ResultFolder) -> None:
@@ -203,7 +209,7 @@ class SeriesFile:
 
     def _add(self, row: Row) -> None:
         if self._stream is None:
-            self._stream = (self._folder.staging / "series.csv").open("w", encoding="utf-8")
+            self._stream = (self._folder.staging / SERIES).open("w", encoding="utf-8")
             print(",".join(_header(name, unit) for name, (_, unit) in row.items()), file=self._stream)
         print(",".join(f"{value:.15g}" for value, _ in row.values()), file=self._stream, flush=True)
 
