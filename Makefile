@@ -29,7 +29,7 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-meshes: meshes/slit.msh meshes/sphere.msh
+meshes: meshes/slit.msh meshes/sphere.msh meshes/nanopore.msh meshes/nanopore_3d.msh
 
 meshes/%.msh: meshes/%.py | $(STAMP)
 	$(BIN)/pnp-exclusion mesh $<

@@ -26,7 +26,7 @@ def currents_of(tables: dict, cells: int | None) -> tuple[np.ndarray, pnp.Soluti
     """Return the currents of a case, on so many equal cells or on the automatic mesh, and the solution."""
     domain = tables["domain"] | ({"cells": cells} if cells else {})
     solution = pnp.solve(pnp.make_case(tables | {"domain": domain}))
-    return np.array(list(solution.steady.currents.values())), solution
+    return np.array(list((solution.steady.currents or {}).values())), solution
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
             if solution.report.newton_iterations > LONG:
                 left_out += 1
                 continue
-            if not any(solution.steady.totals.passes(name) for name in solution.steady.currents):
+            if not any(solution.steady.totals.passes(name) for name in solution.steady.currents or {}):
                 # blocked by an electrode: there is no current to be wrong
                 continue
             right, _ = currents_of(tables, arguments.cells)

@@ -58,7 +58,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
+    from pnp_exclusion.physics.hard_spheres import HardSpheres
     from pnp_exclusion.physics.laws import Law, register_law
+    from pnp_exclusion.physics.unequal_sizes import MoleFractions, VolumeFractions
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
     from pnp_exclusion.solution.transient import TransientSolution, run
@@ -91,6 +93,7 @@ __all__ = [
     "FreeEnergy",
     "GasSettings",
     "Gmsh",
+    "HardSpheres",
     "IdealGas",
     "Initial",
     "Interface",
@@ -102,6 +105,7 @@ __all__ = [
     "Marcus",
     "Mesh",
     "Model",
+    "MoleFractions",
     "Output",
     "Reaction",
     "Records",
@@ -116,6 +120,7 @@ __all__ = [
     "Time",
     "TransientSolution",
     "UsageError",
+    "VolumeFractions",
     "Wall",
     "Workbench",
     "capacitance",
@@ -162,6 +167,8 @@ _HOME = {
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
     **dict.fromkeys(("Initial", "Records", "Time"), "case.time_tables"),
     **dict.fromkeys(("TransientSolution", "run"), "solution.transient"),
+    **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
+    "HardSpheres": "physics.hard_spheres",
     "Energy": "physics.energy",
     "GasSettings": "studies.gas.run.Settings",
     "Mesh": "case.tables.GivenMesh",

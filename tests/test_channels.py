@@ -155,3 +155,12 @@ def test_formulas_compute_what_they_write_and_nothing_else():
     for text in ("x if x else 1", "[x]", "lambda: x", "x[0]", "'a'", "True", "1j", "f'{x}'", "(" * 400, "min(x, *x)"):
         with pytest.raises(FormulaError):
             Formula(text, ("x",))
+
+
+def test_sweep_reaches_the_radii_of_a_cone_and_the_charge_of_its_wall():
+    """A cone of twice the radii has four times the current; the wall is neutral."""
+    tables = channel(CONE, coupled=True, wall_charge=0.1)
+    axes = {"area.left": [NARROW, 2 * NARROW], "area.right": [WIDE, 2 * WIDE], "wall_charge": [0.0]}
+    tables["sweep"] = {"axes": [{"key": f"domain.{key}", "values": values} for key, values in axes.items()]}
+    flux = pnp.sweep(tables).flux.sel(species="cation", boundary="right").values.ravel()
+    assert flux[3] == pytest.approx(4.0 * flux[0], rel=1e-6)

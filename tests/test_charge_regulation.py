@@ -51,6 +51,33 @@ def test_charge_is_that_of_the_groups_in_the_layer_that_it_makes(pk: float | lis
     assert solution.report.newton_iterations <= 12
 
 
+@pytest.mark.parametrize(("pk", "group"), [(7.0, "acid"), (6.0, "base"), ([4.0, 8.0], "acid"), ([6.0, 6.5], "acid")])
+@pytest.mark.parametrize(
+    ("protons", "sites", "capacitance"), [(1e-8, 0.05, 5e-3), (1e-3, 0.05, 0.02), (1e-5, 1.0, 2e-3)]
+)
+def test_groups_behind_a_stern_layer_have_the_protons_that_its_voltage_leaves_them(
+    pk: float | list[float], group: str, protons: float, sites: float, capacitance: float
+):
+    """sigma = Gamma share(h exp(-psi - sigma/C)), sigma(psi) of Gouy and Chapman: the basic Stern model, Westall and
+    Hohl, Adv. Colloid Interface Sci. 12, 265 (1980); the layer takes up to 500 kT/e if every group were charged."""
+    diffuse = PointIonLayer(BULK, DEBYE_LENGTH).surface_charge
+
+    def excess(psi: float) -> float:
+        at_groups = protons * np.exp(np.clip(-psi - float(diffuse(psi)) / capacitance, -300.0, 300.0))
+        return float(diffuse(psi)) - sites * share(at_groups, pk, group)
+
+    right = float(diffuse(brentq(excess, -20.0, 20.0, xtol=1e-14)))
+    tables = regulated(protons, {"sites": sites, "pK": pk, "group": group})
+    tables["boundaries"][0]["stern"] = {"capacitance": capacitance}
+    assert pnp.solve(tables).summary()["charge"]["left"]["value"] == pytest.approx(right, rel=1e-5, abs=1e-12)
+
+
+def test_stern_layer_on_a_given_charge_is_refused_with_what_it_would_do():
+    tables = regulated(1e-6, {"sites": 1.0, "pK": 7.0})
+    tables["boundaries"][0] = {"where": "left", "kind": "wall", "surface_charge": 0.1, "stern": {"capacitance": 1.0}}
+    assert any("only the potential of the wall itself differs" in mistake for mistake in mistakes(tables))
+
+
 def test_silica_in_si_units_has_the_charge_of_its_sites():
     """In an acid far below the pK nothing is dissociated but 10^(pH - pK); far above it everything is."""
     tables = {

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import blocking_electrode, dimensionless_case, example, run_command, summary_of, write_toml
 from dolfinx import mesh as dmesh
+from scipy.optimize import brentq
 
 import pnp_exclusion as pnp
 from pnp_exclusion.case.advice import advice
@@ -200,6 +201,29 @@ def test_field_in_the_layer_of_an_electrode_is_asked_about(membrane: dict):
     weaker = copy.deepcopy(membrane)
     weaker["boundaries"][0]["potential"] = "0.5 V"
     assert advice(build(make_case(weaker))) == []
+
+
+def test_field_behind_a_stern_layer_is_that_of_what_it_leaves_to_the_diffuse_layer(membrane: dict):
+    """Bikerman's closed form in series with the layer: C_S (V - V_D) = sigma(V_D), solved by scipy's brentq."""
+    membrane |= {"domain": {"shape": "interval", "length": "1 um"}, "regions": []}
+    stern = {"capacitance": "0.5 F/m^2"}
+    membrane["boundaries"][0] = {"where": "left", "kind": "electrode", "potential": "15 V", "stern": stern}
+    setup = build(make_case(membrane))
+    scales = setup.scales
+    layer = CrowdedLayer(0.5 / scales.displayed_concentration, scales.debye_length)
+    total, capacitance = 15.0 / scales.potential, 0.5 / scales.capacitance
+    diffuse = brentq(lambda v: float(layer.surface_charge(v)) - capacitance * (total - v), 1.0, total)
+    field = float(layer.surface_charge(diffuse)) / scales.debye_length**2 * scales.potential / 1e-6
+    assert f"makes a field of {field * 1e-9:.3g} V/nm in the layer beside it" in advice(setup)[0]
+
+
+def test_surface_charge_beyond_what_close_packing_can_screen_is_told_with_the_number(membrane: dict):
+    """A full lattice of 0.7 nm over 5 nm holds 5/0.343 elementary charges a square nanometre, 2.335 C/m^2."""
+    membrane["boundaries"][0] = {"where": "left", "kind": "wall", "surface_charge": "-4.67 C/m^2"}
+    told = advice(build(make_case(membrane)))
+    assert any("close-packed counter-ions would fill 2 times the domain" in sentence for sentence in told)
+    membrane["boundaries"][0]["surface_charge"] = "-2.3 C/m^2"
+    assert not any("counter-ions" in sentence for sentence in advice(build(make_case(membrane))))
 
 
 def test_imposed_field_is_asked_about(membrane: dict):

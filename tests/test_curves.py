@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +187,42 @@ def test_capacitance_of_the_first_tutorial_goes_to_half_a_volt():
     case = EXAMPLES / "two_electrodes.toml"
     before, middle, after = pnp.capacitance(case, "left", "0.499 V", "0.501 V", points=3).points
     assert middle.capacitance == pytest.approx((after.charge - before.charge) / 2e-3, rel=1e-4)
+
+
+def donnan_calcium(sodium: float, calcium: float, fixed: float) -> float:
+    """Calcium in a membrane in equilibrium with a solution of both chlorides: r Na + 2 r^2 Ca + X = Cl/r."""
+    chloride = sodium + 2.0 * calcium
+    r = max(root.real for root in np.roots([2.0 * calcium, sodium, fixed, -chloride]) if abs(root.imag) < 1e-9)
+    return float(r**2 * calcium)
+
+
+@pytest.mark.parametrize(
+    ("layers", "potential", "uphill"),
+    [((-0.2,), -51.254, True), ((0.2, -0.2), -29.762, True), ((-0.2, 0.2), 76.305, False), ((0.2,), 87.103, False)],
+    ids=["negative", "positive then negative", "negative then positive", "positive"],
+)
+def test_calcium_goes_uphill_by_the_layer_that_faces_the_dilute_side(
+    layers: tuple[float, ...], potential: float, uphill: bool
+):
+    """Higa, Tanioka and Miyasaka, J. Membrane Sci. 37, 251 (1988); the sign is that of Donnan's equilibria: more
+    calcium in the layer at the dilute side than in one at the concentrated side, or less than in its solution."""
+    tables = tomllib.loads((EXAMPLES / "uphill_calcium.toml").read_text())
+    width = 40.0 / len(layers)
+    tables["regions"] = [
+        {
+            "name": f"layer {number}",
+            "x": [f"{10.0 + number * width} nm", f"{10.0 + (number + 1) * width} nm"],
+            "fixed_charge": f"{charge} mol/L",
+            "diffusivity": 0.1,
+        }
+        for number, charge in enumerate(layers)
+    ]
+    tables["boundaries"][0]["potential"] = f"{potential} mV"
+    solution = pnp.solve(tables)
+    currents = solution.steady.currents
+    electric = [charge * currents[name] for name, charge in (("Na", 1), ("Ca", 2), ("Cl", -1))]
+    assert abs(sum(electric)) < 2e-3 * sum(map(abs, electric))
+    assert currents["Na"] > 0.0
+    # from 1 mmol/L on the right to 2 mmol/L on the left
+    assert (currents["Ca"] < 0.0) is uphill
+    assert (donnan_calcium(0.002, 0.001, layers[-1]) > donnan_calcium(0.2, 0.002, -0.2)) is uphill

@@ -84,6 +84,21 @@ def test_sphere_conserves_ions_in_three_dimensions(tmp_path: Path):
     assert summary["current"]["right"]["value"] == pytest.approx(current, rel=1e-9, abs=0.0)
 
 
+def test_conical_nanopore_carries_the_current_of_the_whole_pore(tmp_path: Path):
+    """Forces are those of the reservoirs, z e V/kT; what dissipates is sum J F; the charged cone prefers cations."""
+    summary, folder = run_example("conical_nanopore", tmp_path)
+    flux, force = ({n: found[n] for n in ("K", "Cl")} for found in (summary["flux"]["top"], summary["force"]))
+    for name, valence in (("K", 1), ("Cl", -1)):
+        assert force[name] == pytest.approx(valence * 0.5 / 0.0256926, rel=1e-5)
+        assert flux[name]["unit"] == "mol/s"
+    assert summary["balance"] < 1e-10
+    dissipated = sum(flux[name]["value"] * force[name] for name in force)
+    assert summary["entropy_production"]["value"] == pytest.approx(dissipated, rel=1e-6, abs=0.0)
+    assert flux["K"]["value"] > 1.5 * -flux["Cl"]["value"] > 0.0
+    assert summary["current"]["top"]["unit"] == "A"
+    assert (folder / "slice.png").stat().st_size > 10_000
+
+
 def test_own_law_runs_from_a_script_and_lies_between_vacancy_hopping_and_stirring(tmp_path: Path):
     """Exchange at half the rate is `vacancy` at kappa = 1/2 (docs/theory.md#laws), which a case may name."""
     finished = subprocess.run(

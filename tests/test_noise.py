@@ -167,12 +167,31 @@ def test_frequencies_beyond_the_mesh_have_no_spectrum_but_a_reason():
     assert "1 of 2 frequencies lie beyond" in found.warnings[0]
 
 
+def test_species_that_only_one_boundary_holds_have_no_noise_and_nothing_is_told_of_it():
+    tables = charged("mpnp", 0.1, 0.1, 0.0)
+    tables["regions"][0]["excluded"] = ["A"]
+    found = noise(tables, [1.0])
+    a, b = 0, 1
+    assert found.warnings == []
+    assert not found.at_zero[:, a].any() and (found.at_zero[[0, 1], b, [0, 1], b] > 0.0).all()
+    assert np.isnan(found.correlation("left", "A", "B"))
+
+
 def refusals() -> dict[str, dict]:
     """Cases without noise, by what they are told."""
     empty = between([0.4, 0.1], [0.0, 0.5], law="shdl")
     exchange = between([0.4], [0.1], law="shdl")
     exchange["boundaries"][1] |= {"kind": "exchange", "rate": {"A": 1.0}}
-    return {"holds no A": empty, "shot noise of its own": exchange}
+    found, some = (charged("mpnp", 0.1, 0.2, 1.0) for _ in range(2))
+    del found["boundaries"][0]["potential"]
+    found["boundaries"][0]["total_current"] = 0.1
+    some["boundaries"][0] |= {"kind": "electrode", "fraction": {"A": 0.1}}
+    return {
+        "holds no A": empty,
+        "shot noise of its own": exchange,
+        "its potential is found": found,
+        "holds A but not all species": some,
+    }
 
 
 @pytest.mark.parametrize("told", refusals())

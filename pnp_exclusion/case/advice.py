@@ -33,6 +33,7 @@ def advice(setup: Setup) -> list[str]:
         *meeting_with_a_jump(setup),
         *_charged_reservoirs(setup),
         *_packing(setup),
+        *_unscreened_charge(setup),
         *_unresolved(setup),
         *mesh_advice(setup),
     ]
@@ -45,6 +46,27 @@ def _charged_reservoirs(setup: Setup) -> Iterator[str]:
                 f'boundary "{where}": the charge of its ions ({_concentration(setup, mobile)}) does not balance '
                 f"the fixed charge beside it ({_concentration(setup, fixed)}); a diffuse layer will form there"
             )
+
+
+def _unscreened_charge(setup: Setup) -> Iterator[str]:
+    """A wall's charge for which there is no room in the domain for counter-ions, even close-packed ones."""
+    problem = setup.problem
+    if not problem.coupled or not problem.law.crowded or problem.cross_section is not None or problem.excludes_any:
+        return
+    low, high = problem.domain.bounding_box()
+    volume = float(np.prod((high - low)[: problem.domain.dimension]))
+    for boundary in problem.boundaries:
+        charge = getattr(boundary, "charge", None)
+        if not charge:
+            continue
+        facets, _ = cells_at(problem.domain, problem.domain.boundary_facets[boundary.where])
+        area = problem.domain.comm.allreduce(float(problem.facet_areas(facets).sum()), op=MPI.SUM)
+        packed = max((-np.sign(charge) * one.charge / one.volume for one in problem.species), default=0.0)
+        needed = abs(charge) * area / packed if packed > 0.0 else np.inf
+        if needed > volume:
+            counter = "there are no counter-ions" if packed <= 0.0 else f"{needed / volume:.3g} times the domain"
+            what = counter if packed <= 0.0 else f"close-packed counter-ions would fill {counter}"
+            yield f'boundary "{boundary.where}": its surface charge cannot be screened in the domain: {what}'
 
 
 def _reservoir_charges(setup: Setup) -> dict[str, tuple[float, float]]:
@@ -85,18 +107,19 @@ def _packing(setup: Setup) -> Iterator[str]:
     if not problem.law.crowded:
         return
     for boundary in problem.boundaries:
-        packing = sum(boundary.dirichlet_fractions.values())
+        held = boundary.dirichlet_fractions
+        packing = problem.packing([held.get(name, 0.0) for name in problem.names])
         if packing > NEARLY_FULL:
             yield f'boundary "{boundary.where}": the species fill {packing:.4g} of the space'
-    valence = max((abs(species.charge) for species in problem.species), default=0.0)
+    limit = problem.largest_charge
     if not problem.coupled:
         return
     among_ions = np.abs(problem.immobile_charge[~problem.is_ion_free])
     fixed = problem.domain.comm.allreduce(float(among_ions.max(initial=0.0)), op=MPI.MAX)
-    if fixed > NEARLY_FULL * valence:
+    if fixed > NEARLY_FULL * limit:
         yield (
-            f"a fixed charge of {fixed:.4g} elementary charges a site is more than ions of valence {valence:g} "
-            "can comfortably compensate: one a site is the limit"
+            f"a fixed charge of {fixed:.4g} elementary charges a site is more than the ions can comfortably "
+            f"compensate: where they fill all space they have {limit:.4g}"
         )
 
 
@@ -171,10 +194,11 @@ def _debye_lengths(setup: Setup, cells: np.ndarray) -> np.ndarray:
     contents.append({species.name: species.mean_fraction or 0.0 for species in problem.species})
     salt = max(sum(squares[name] * rho for name, rho in held.items()) for held in contents)
     largest = max(squares.values())
+    densest = max(species.charge**2 / species.volume for species in problem.species)
     # Donnan: in a salt of two species of valence z, sum z^2 rho = sqrt((z q)^2 + salt^2)
     strength = np.hypot(salt, largest**0.5 * problem.immobile_charge[cells])
     if problem.law.crowded:
-        strength = np.minimum(strength, largest)
+        strength = np.minimum(strength, densest)
     with np.errstate(divide="ignore"):
         return (problem.debye_length or 0.0) * np.sqrt(problem.permittivity[cells] / strength)
 

@@ -84,6 +84,10 @@ class Surroundings(Protocol):
         """Occupied fractions that a boundary holds, or exchanges with, above zero."""
         ...
 
+    def content(self, species: str) -> float:
+        """What one particle a site of a species is in mol/L, or as a fraction in a dimensionless case."""
+        ...
+
     def permittivity(self, given: float) -> float:
         """A permittivity relative to that of the reference medium."""
         ...
@@ -491,15 +495,20 @@ class Regulation(Table):
             raise refusal('group goes with a single pK; with two the group is amphoteric, remove group = "base"')
         return self
 
-    def condition(self, where: str, surroundings: Surroundings) -> boundaries.BoundaryCondition:
-        """Return the regulated wall."""
+    def condition(self, where: str, stern: Stern | None, surroundings: Surroundings) -> boundaries.BoundaryCondition:
+        """Return the regulated wall, behind a layer without ions if there is one."""
         scales = surroundings.scales
         # 1 mol/L is where the logarithm is zero
-        unit = 1.0 / scales.displayed_concentration
+        unit = 1.0 / surroundings.content(self.protons)
         constants = tuple(10.0**-pk * unit for pk in self.pK)
         charge = self.sites.value * (ELEMENTARY_CHARGE if self.sites.unit else 1.0)
         return boundaries.RegulatedWall(
-            where, self.protons, charge / scales.surface_charge, constants, self.group == "base"
+            where,
+            self.protons,
+            charge / scales.surface_charge,
+            constants,
+            self.group == "base",
+            None if stern is None else stern.dimensionless(surroundings),
         )
 
 
@@ -509,9 +518,20 @@ class Wall(Charged):
     kind: Literal["wall"] = "wall"
     regulation: Regulation | None = None
     """Groups that exchange protons, instead of a given charge."""
+    stern: Stern | None = None
+    """With ``regulation``: a layer without ions on the groups."""
 
-    numbers: ClassVar[tuple[str, ...]] = (*Charged.numbers, "regulation")
-    electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge", "regulation")
+    numbers: ClassVar[tuple[str, ...]] = (*Charged.numbers, "regulation", "stern")
+    electrostatic: ClassVar[tuple[str, ...]] = ("surface_charge", "regulation", "stern")
+
+    @model_validator(mode="after")
+    def _groups_behind_a_layer(self) -> Wall:
+        if self.stern is not None and self.regulation is None:
+            raise refusal(
+                "behind a layer without ions a given charge is the same to the solution, and only the potential of the "
+                "wall itself differs, by charge over capacitance; remove stern, or give a regulation"
+            )
+        return self
 
     @model_validator(mode="after")
     def _charged_once(self) -> Wall:
@@ -522,7 +542,7 @@ class Wall(Charged):
     @override
     def condition(self, surroundings: Surroundings) -> boundaries.BoundaryCondition:
         if self.regulation is not None:
-            return self.regulation.condition(self.where, surroundings)
+            return self.regulation.condition(self.where, self.stern, surroundings)
         return boundaries.Wall(self.where, self.charge(surroundings))
 
     @override

@@ -21,6 +21,7 @@ from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
 from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
+from pnp_exclusion.case.sizes import law_of
 from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
@@ -73,8 +74,9 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
     if law is None:
         # checked when the case was read
-        law = case.model.flux_law
+        law = law_of(case.model, case.species)
     else:
+        law = law_of(case.model, case.species, law)
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
     partition = _partition(case, scales, domain)
@@ -195,15 +197,13 @@ def _all_species(case: Case, scales: Scales, domain: Domain) -> list[Species]:
         section = cross_section_of(case, scales)
         volume = integral(domain, None if section is None else section.weight(domain))
         volume *= scales.length**case.dimension_of_totals
-    return [_species(species, scales, volume) for species in case.species]
+    of_each = zip(case.species, scales.sizes, scales.contents.tolist(), strict=True)
+    return [_species(species, size, mean_of(species, volume), content, scales) for species, size, content in of_each]
 
 
-def _species(species: tables.Species, scales: Scales, volume: float | None) -> Species:
-    mean = mean_of(species, volume)
-    if mean is not None:
-        mean /= scales.concentration
+def _species(species: tables.Species, size: float, mean: float | None, content: float, scales: Scales) -> Species:
     diffusivity = species.diffusivity.value / scales.diffusivity if species.diffusivity else 1.0
-    return Species(species.name, species.charge, diffusivity, mean)
+    return Species(species.name, species.charge, diffusivity, None if mean is None else float(mean / content), size)
 
 
 # ---- boundaries ----
@@ -228,6 +228,10 @@ class _Surroundings:
     reference_permittivity: float
     held: Mapping[str, Mapping[str, float]]
     total: float
+    contents: Mapping[str, float]
+
+    def content(self, species: str) -> float:
+        return self.contents[species]
 
     def fractions(self, where: str) -> Mapping[str, float]:
         return self.held[where]
@@ -242,7 +246,10 @@ class _Surroundings:
 def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) -> list[BoundaryCondition]:
     """The conditions in the order of the case, then a wall for every boundary that it does not name."""
     total = scales.length ** (case.dimension_of_totals - 1)
-    surroundings = _Surroundings(scales, reference, _reference_permittivity(case), fractions_of(case, scales), total)
+    contents = dict(zip(case.species_names, scales.displayed_contents.tolist(), strict=True))
+    surroundings = _Surroundings(
+        scales, reference, _reference_permittivity(case), fractions_of(case, scales), total, contents
+    )
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
     ]
@@ -261,14 +268,15 @@ def _reference_permittivity(case: Case) -> float:
 
 
 def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
-    """Return the occupied fraction of every species that each boundary of a case holds or exchanges, above zero.
+    """Return the density of every species that each boundary of a case holds or exchanges, above zero, a site.
 
     Zero becomes `EMPTY_SHARE` of the most that any boundary holds of the species, and no content is less than
     `LEAST_SHARE` of the most that any holds of any.
     """
+    contents = dict(zip(case.species_names, scales.contents.tolist(), strict=True))
     given = {
         boundary.where: {
-            name: amount / scales.concentration
+            name: amount / contents[name]
             for name, amount in amounts_of(boundary, case.model, case.species_names).items()
         }
         for boundary in case.boundaries
@@ -403,8 +411,9 @@ class _Solution:
         return EMPTY_SHARE * (largest or max(max(held.values(), default=0.0) for held in self.contents) or 1.0)
 
     def log_activities(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
-        fractions = [max(amounts.get(name, 0.0) / self.scales.concentration, NOTHING) for name in self.species]
-        return dict(zip(self.species, self.law.free_energy.chemical_potentials(fractions), strict=True))
+        units = zip(self.species, self.scales.contents.tolist(), strict=True)
+        rho = [max(amounts.get(name, 0.0) / unit, NOTHING) for name, unit in units]
+        return dict(zip(self.species, self.law.free_energy.chemical_potentials(rho), strict=True))
 
 
 def _reactions(

@@ -21,17 +21,18 @@ from pnp_exclusion.case.boundary_tables import (
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
-from pnp_exclusion.case.quantities import AVOGADRO, Quantity, is_compatible
+from pnp_exclusion.case.quantities import Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
+from pnp_exclusion.case.sizes import check_sizes, fill, law_of
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.case.time_checks import check_motion
 from pnp_exclusion.errors import CaseError, LawError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups
 from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
 from pnp_exclusion.physics.energy import ENERGY
-from pnp_exclusion.physics.laws import LAWS
+from pnp_exclusion.physics.laws import LAWS, Law
 
 RESERVED = ("x", "phi", "potential", "packing", "fixed_charge", ENERGY, "temperature")
 """Columns and fields of the results; no species can have such a name."""
@@ -53,6 +54,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
     if draft.model is not None:
         for check in (
             _check_model,
+            check_sizes,
             _check_domain,
             _check_axis,
             _check_area,
@@ -85,7 +87,7 @@ def check_law(case: CaseTables, law: str) -> Model:
     without_parameters_of_others(written)
     model: Model | None = Reader(draft, case.model.units).table({"model": written}, "model", AnyModel)
     if model is not None:
-        for check in (_check_model, _check_fit, _check_packing):
+        for check in (_check_model, check_sizes, _check_fit, _check_packing):
             check(draft, model)
     if draft.mistakes or model is None:
         raise CaseError(case.path, [f'with law "{law}": {mistake}' for mistake in draft.mistakes])
@@ -114,7 +116,7 @@ def _check_model(draft: Draft, model: Model) -> None:
     if model.si and model.thermal:
         draft.refuse("[model]", f'law "{model.law}" has a temperature, and its cases are in units = "dimensionless"')
     if model.si:
-        if model.lattice_spacing is None and model.flux_law.crowded:
+        if model.lattice_spacing is None and model.flux_law.crowded and model.sizes is None:
             draft.refuse(
                 "[model]", f'lattice_spacing is missing: law "{model.law}" needs the size of a particle, e.g. "0.7 nm"'
             )
@@ -168,16 +170,21 @@ def _check_fit(draft: Draft, model: Model) -> None:
     if not draft.species or not draft.all_species_read or min(diffusivities) <= 0.0:
         return
     known = draft.misfits
-    pair = (model.law, *model.flux_law.parameters.values(), *diffusivities)
+    try:
+        law = law_of(model, list(draft.species.values()))
+    except LawError:
+        # said by `check_sizes`
+        return
+    pair = (law.name, law.free_energy, *law.parameters.values(), *diffusivities)
     if pair not in known:
-        known[pair] = _misfit(model, diffusivities)
+        known[pair] = _misfit(law, diffusivities)
     if known[pair]:
         draft.refuse("[model]", known[pair])
 
 
-def _misfit(model: Model, diffusivities: list[float]) -> str:
+def _misfit(law: Law, diffusivities: list[float]) -> str:
     try:
-        model.flux_law.require_fit(diffusivities)
+        law.require_fit(diffusivities)
     except LawError as error:
         return str(error)
     return ""
@@ -390,21 +397,19 @@ def _check_packing(draft: Draft, model: Model) -> None:
     """Particles that take space must leave some."""
     if not model.flux_law.crowded:
         return
+    filled = dict(zip(draft.species, fill(model, list(draft.species.values())), strict=True))
     for boundary in draft.boundaries:
-        amounts = boundary.amounts.values()
-        packing = sum(amounts) * _site_volume(model)
-        if packing >= 1.0 and min(amounts) >= 0.0:
-            cure = (
-                "lower the concentrations or the lattice spacing"
-                if model.si
-                else "the fractions must add up to less than 1"
-            )
+        amounts = boundary.amounts
+        packing = sum(amount * filled.get(name, 0.0) for name, amount in amounts.items())
+        if packing >= 1.0 and min(amounts.values()) >= 0.0:
+            size = "lattice spacing" if model.sizes is None else "volumes"
+            cure = f"lower the concentrations or the {size}" if model.si else "the fractions must add up to less than 1"
             draft.refuse(
                 f'[[boundaries]] "{boundary.where}"',
                 f"the species fill {packing:.4g} of the space (packing; it must be below 1): {cure}",
             )
     volume = volume_of(draft.domain)
-    packing = sum(mean_of(species, volume) or 0.0 for species in draft.species.values()) * _site_volume(model)
+    packing = sum((mean_of(species, volume) or 0.0) * filled[name] for name, species in draft.species.items())
     if packing >= 1.0:
         draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
 
@@ -413,13 +418,6 @@ def _closing(species: tables.Species) -> dict[str, Quantity | float]:
     """What is given of a species that no boundary supplies, by its key."""
     given = {key: getattr(species, key) for key in ("mean_concentration", "mean_fraction", "amount")}
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _site_volume(model: Model) -> float:
-    """Factor from an amount of `Contents` to an occupied fraction."""
-    if not model.si:
-        return 1.0
-    return AVOGADRO * model.lattice_spacing.value**3 if model.lattice_spacing else 0.0
 
 
 def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[str]) -> None:

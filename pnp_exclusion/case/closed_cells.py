@@ -22,10 +22,11 @@ NEUTRAL = 1e-9
 def require_contents(case: Case, scales: Scales, problem: Problem) -> None:
     """Raise `CaseError` if amounts overfill the domain, or leave it charged where nothing can answer; collective."""
     means = [species.mean_fraction or 0.0 for species in problem.species]
-    if problem.law.crowded and sum(means) >= 1.0:
+    packing = problem.packing(means)
+    if problem.law.crowded and packing >= 1.0:
         raise CaseError(
             case.path,
-            [f"[[species]]: the amounts fill {sum(means):.4g} of the space (packing; it must be below 1)"],
+            [f"[[species]]: the amounts fill {packing:.4g} of the space (packing; it must be below 1)"],
         )
     if problem.is_adrift:
         _require_neutral(case, scales, problem)
@@ -38,7 +39,7 @@ def _require_neutral(case: Case, scales: Scales, problem: Problem) -> None:
     fixed = fem.Function(domain.cellwise_space)
     fixed.x.array[:] = problem.fixed_charge
     charges = {
-        "the ions": volume * sum(s.charge_per_volume * (s.mean_fraction or 0.0) for s in problem.species),
+        "the ions": volume * sum(s.charge * (s.mean_fraction or 0.0) for s in problem.species),
         "fixed charge": integral(domain, weight, fixed),
         "boundaries": sum(
             (boundary.charge or 0.0) * _area(problem, domain.owned_facets(boundary.where))
@@ -54,7 +55,7 @@ def _require_neutral(case: Case, scales: Scales, problem: Problem) -> None:
         ),
     }
     net, gross = sum(charges.values()), sum(abs(charge) for charge in charges.values())
-    gross += volume * sum(abs(s.charge_per_volume) * (s.mean_fraction or 0.0) for s in problem.species)
+    gross += volume * sum(abs(s.charge) * (s.mean_fraction or 0.0) for s in problem.species)
     if abs(net) <= NEUTRAL * gross:
         return
     total = scales.surface_charge * scales.length ** (case.dimension_of_totals - 1)

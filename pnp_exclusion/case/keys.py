@@ -226,10 +226,10 @@ def _table_meant(kinds: Sequence[Any], node: Any) -> type[Table] | None:
 
 
 def _is_meant(table: type[Table], node: dict[str, Any]) -> bool:
-    """Whether a node is this of several tables, which differ in their ``shape``, ``kind`` or ``law``."""
+    """Whether a node is this of several tables, which differ in ``shape``, ``kind`` or ``law``, or in all keys."""
     for word in ("shape", "kind", "law"):
         if word in table.model_fields:
             annotation = table.model_fields[word].annotation
             # any other word is that of a law that Python has registered, whose table comes last
             return get_origin(annotation) is not Literal or node.get(word) in get_args(annotation)
-    return True
+    return not node or not node.keys().isdisjoint(_keys_of(table))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, create_model, field_validator
 
 from pnp_exclusion.case.base import Positive, Table, refusal
-from pnp_exclusion.case.quantities import Length, Quantity, Temperature
+from pnp_exclusion.case.quantities import Length, Quantity, Temperature, Volume
 from pnp_exclusion.physics.laws import BUILT_IN, LAWS, Law, Parameter, find_law, register_law
 
 
@@ -32,7 +32,11 @@ class Model(Table):
     permittivity: Positive = 78.5
     """Relative permittivity of the reference medium. SI only."""
     lattice_spacing: Length | None = None
-    """SI only: a; one particle blocks the volume a^3. Needed by every law but ``pnp``."""
+    """SI only: a; one particle blocks the volume a^3. Needed by every law but ``pnp``, unless there are sizes."""
+    sizes: Literal["volume-fractions", "mole-fractions", "carnahan-starling"] | None = None
+    """Species of unlike ``volume``: which free energy they have. With "mpnp", the lattice gases with "vacancy" too."""
+    solvent_volume: Volume | None = None
+    """SI, with sizes: of a solvent molecule, e.g. "0.03 nm^3", or of a mole of them. It is the unit of volume."""
     debye_length: Positive | None = None
     """Dimensionless with ``poisson`` only: lambda, with lambda^2 = eps kT v/(e^2 L^2)."""
 

@@ -174,12 +174,14 @@ def _parts_ions(region: Region) -> bool:
 def debye_layer(case: Case, scales: Scales) -> float:
     """The thinnest diffuse layer in the reference medium, in units of L.
 
-    That of a full lattice, or for point ions that of the strongest solution in the case.
+    That of space full of the ions that have most charge in it, or for point ions that of the strongest solution in the
+    case.
     """
-    valence = max((abs(species.charge) for species in case.species), default=0.0)
-    strength = max(1.0, valence) ** 2
+    sizes = zip(case.species, scales.sizes, strict=True)
+    strength = max((max(1.0, abs(species.charge)) ** 2 / size for species, size in sizes), default=1.0)
     if not case.model.flux_law.crowded:
         # the lattice is only a unit of concentration here
+        valence = max((abs(species.charge) for species in case.species), default=0.0)
         strength = math.hypot(_ionic_strength(case, scales), valence * _wall_strength(case, scales)) or strength
     return (scales.debye_length or math.inf) / math.sqrt(strength)
 
@@ -212,8 +214,8 @@ def _wall_strength(case: Case, scales: Scales) -> float:
 def _ionic_strength(case: Case, scales: Scales) -> float:
     """Largest ``sum z^2 rho`` of the boundaries' contents and of the mean contents."""
     squares = {species.name: species.charge**2 for species in case.species}
-    of_each = [sum(squares[name] * amount for name, amount in held.items()) for held in _contents(case)]
-    return max(of_each) / scales.concentration
+    units = dict(zip(case.species_names, scales.contents.tolist(), strict=True))
+    return max(sum(squares[name] * amount / units[name] for name, amount in held.items()) for held in _contents(case))
 
 
 def _contents(case: Case) -> list[Mapping[str, float]]:
@@ -306,8 +308,9 @@ def _reaction_layer(case: Case, scales: Scales, reaction: Reaction) -> float:
     """
     if reaction.forward is None:
         return math.inf
+    units = dict(zip(case.species_names, scales.contents.tolist(), strict=True))
     given = {
-        name: max([held.get(name, 0.0) for held in _contents(case)]) / scales.concentration
+        name: max([held.get(name, 0.0) for held in _contents(case)]) / units[name]
         for name in reaction.stoichiometry.species
     }
     most = max(given.values()) or 1.0

@@ -1,12 +1,15 @@
 """The units in which a case is computed, and the way back to SI.
 
-Everything behind this file is dimensionless (docs/theory.md#scales): lengths in L, potentials in kT/e, densities as
-occupied fractions, diffusivities in the largest one, times in L^2/D. A dimensionless case has all scales equal to one.
+Everything behind this file is dimensionless (docs/theory.md#scales): lengths in L, potentials in kT/e, densities in
+particles a site (occupied fractions where a particle fills one), diffusivities in the largest one, times in L^2/D. A
+dimensionless case has all scales equal to one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import (
@@ -18,6 +21,7 @@ from pnp_exclusion.case.quantities import (
     VACUUM_PERMITTIVITY,
     Quantity,
 )
+from pnp_exclusion.case.sizes import site_volume, sizes_of
 from pnp_exclusion.case.tables import GivenMesh, Gmsh, Interval
 
 POINT_ION_REFERENCE = 1000.0
@@ -39,7 +43,7 @@ class Scales:
     potential: float
     """kT/e in V."""
     concentration: float
-    """Of a full lattice, mol/m^3."""
+    """Of one particle a site, mol/m^3."""
     diffusivity: float
     """m^2/s."""
     debye_length: float | None
@@ -48,6 +52,23 @@ class Scales:
     """The unit of lengths in results: that of the case's domain, or a handier one (`READABLE`)."""
     length_in_unit: float = 1.0
     """``length`` in ``length_unit``."""
+    sizes: tuple[float, ...] = ()
+    """How many sites a particle of every species fills."""
+
+    @property
+    def contents(self) -> np.ndarray:
+        """What one particle a site of every species is, ``(N,)``: in mol/m^3, or a fraction without dimensions."""
+        return np.full(len(self.sizes), self.concentration) if self.si else np.array(self.sizes)
+
+    @property
+    def displayed_contents(self) -> np.ndarray:
+        """The same in the unit of profiles and fields, mol/L."""
+        return self.contents / 1000.0 if self.si else self.contents
+
+    @property
+    def is_one_size(self) -> bool:
+        """Whether every particle fills one site, so that all contents are the same fraction of a full lattice."""
+        return set(self.sizes) <= {1.0}
 
     @property
     def thermal_energy(self) -> float:
@@ -95,7 +116,7 @@ class Scales:
 
     @property
     def displayed_concentration(self) -> float:
-        """Of a full lattice in the unit of profiles and fields, mol/L."""
+        """Of one particle a site in the unit of profiles and fields, mol/L."""
         return self.concentration / 1000.0 if self.si else 1.0
 
 
@@ -116,13 +137,11 @@ def scales_of(case: Case, length: float) -> Scales:
     """Return the scales of a case whose domain has the extent ``length`` (m; 1 for a dimensionless case)."""
     model = case.model
     if not model.si:
-        return Scales(False, 1.0, 1.0, 1.0, 1.0, model.debye_length)
+        return Scales(False, 1.0, 1.0, 1.0, 1.0, model.debye_length, sizes=sizes_of(model, case.species))
     temperature = model.temperature.value
     thermal_energy = BOLTZMANN * temperature
-    if model.lattice_spacing is not None:
-        concentration = 1.0 / (AVOGADRO * model.lattice_spacing.value**3)
-    else:
-        concentration = POINT_ION_REFERENCE
+    site = site_volume(model, case.species)
+    concentration = POINT_ION_REFERENCE if site is None else 1.0 / (AVOGADRO * site)
     permittivity = VACUUM_PERMITTIVITY * model.permittivity
     lambda_squared = permittivity * thermal_energy / (ELEMENTARY_CHARGE**2 * AVOGADRO * concentration * length**2)
     unit, unit_in_metres = _length_unit(case, length)
@@ -135,6 +154,7 @@ def scales_of(case: Case, length: float) -> Scales:
         debye_length=lambda_squared**0.5 if model.electrostatics == "poisson" else None,
         length_unit=unit,
         length_in_unit=length / unit_in_metres,
+        sizes=sizes_of(model, case.species),
     )
 
 

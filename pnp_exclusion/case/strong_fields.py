@@ -66,14 +66,14 @@ def _question(unit: str) -> str:
 
 
 def _between_boundaries(problem: Problem) -> tuple[float, str, str]:
-    """The strongest mean field between two boundaries that hold potentials, kT/(e L), and which.
+    """The strongest mean field between two boundaries with potentials, kT/(e L), and which.
 
     Their distance is that of the boxes around them, side by side: also of two rings, one within the other.
     """
     held = {
-        b.where: b.dirichlet_potential
+        b.where: b.applied_potential
         for b in problem.boundaries
-        if b.dirichlet_potential is not None and b.given_total is None
+        if b.applied_potential is not None and b.given_total is None
     }
     boxes = {where: _box(problem.domain, where) for where in held} if problem.coupled else {}
     apart = {(a, b): float(np.abs(boxes[a] - boxes[b]).max()) for a, b in combinations(boxes, 2)}
@@ -93,9 +93,8 @@ def _box(domain: Domain, where: str) -> np.ndarray:
 def _in_layers(problem: Problem) -> tuple[float, str]:
     """The strongest field at a blocking electrode, kT/(e L), and at which; 0 where there is no solution to face it.
 
-    The osmotic pressure of its ions balances the field's: ``lambda^2 E^2/2 = sum rho_a (exp(-z_a V) - 1)`` for point
-    ions, the logarithm of one plus that for crowded ones (Kilic, Bazant, Ajdari 2007), ``V`` against the saltiest
-    solution at a boundary, or half the voltage between two electrodes.
+    The osmotic pressure of its ions balances the field's, ``lambda^2 E^2/2 = Pi(eta - z V) - Pi(eta)``; ``V`` is
+    against the saltiest solution at a boundary, or half the voltage between two electrodes.
     """
     if not problem.coupled or problem.debye_length is None:
         return 0.0, ""
@@ -106,13 +105,11 @@ def _in_layers(problem: Problem) -> tuple[float, str]:
         if len(b.dirichlet_fractions) == len(problem.names)
     ]
     facing = {
-        b.where: b.dirichlet_potential
+        b.where: b.potential
         for b in problem.boundaries
-        if isinstance(b, Electrode)
-        and b.dirichlet_potential is not None
-        and b.given_total is None
-        and not b.dirichlet_fractions
+        if isinstance(b, Electrode) and b.potential is not None and b.given_total is None and not b.dirichlet_fractions
     }
+    stern = {b.where: b.stern_capacitance for b in problem.boundaries if isinstance(b, Electrode)}
     if solutions:
         contents, potential = max(solutions, key=lambda solution: float(charges**2 @ solution[0]))
     elif all(species.mean_fraction for species in problem.species) and facing:
@@ -120,15 +117,34 @@ def _in_layers(problem: Problem) -> tuple[float, str]:
         potential = 0.5 * (min(facing.values()) + max(facing.values()))
     else:
         return 0.0, ""
-    fields = [(_wall_field(problem, np.array(contents), charges, v - potential), where) for where, v in facing.items()]
+    fields = [
+        (_behind_stern(problem, np.array(contents), charges, v - potential, stern[where]), where)
+        for where, v in facing.items()
+    ]
     return max(fields, default=(0.0, ""))
 
 
+def _behind_stern(
+    problem: Problem, contents: np.ndarray, charges: np.ndarray, voltage: float, capacitance: float | None
+) -> float:
+    """The field at the wall where a layer without ions takes its part of the voltage: its charge ``C_S (V - V_D)`` is
+    that of the diffuse layer, ``lambda^2 E(V_D)``."""
+    if capacitance is None:
+        return _wall_field(problem, contents, charges, voltage)
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        share = 0.5 * (low + high)
+        field = _wall_field(problem, contents, charges, share * voltage)
+        if (problem.debye_length or 0.0) ** 2 * field > capacitance * (1.0 - share) * abs(voltage):
+            high = share
+        else:
+            low = share
+    return _wall_field(problem, contents, charges, low * voltage)
+
+
 def _wall_field(problem: Problem, contents: np.ndarray, charges: np.ndarray, voltage: float) -> float:
-    exponents = np.clip(-charges * voltage, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-    if problem.law.crowded:
-        vacant = max(1.0 - float(contents.sum()), 0.0)
-        pressure = float(np.log(vacant + contents @ np.exp(exponents)))
-    else:
-        pressure = float(contents @ np.expm1(exponents))
+    energy = problem.law.free_energy
+    eta = np.array(energy.chemical_potentials(contents.tolist()))
+    at_wall = eta + np.clip(-charges * voltage, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+    pressure = float(energy.pressure(at_wall.tolist())) - float(energy.pressure(eta.tolist()))
     return float(np.sqrt(2.0 * max(pressure, 0.0))) / (problem.debye_length or 1.0)

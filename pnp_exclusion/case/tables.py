@@ -43,6 +43,7 @@ from pnp_exclusion.case.quantities import (
     Length,
     PartitionEnergy,
     Quantity,
+    Volume,
     shown,
 )
 from pnp_exclusion.case.reaction_tables import Reaction
@@ -152,6 +153,10 @@ class Species(Table):
     axis; dimensionless: the integral of the occupied fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
+    volume: Volume | None = None
+    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent."""
+    solvation: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False, strict=True)] = 0.0
+    """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
     @field_validator("formula")
     @classmethod

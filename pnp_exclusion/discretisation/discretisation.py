@@ -88,6 +88,8 @@ class Discretisation:
         The problem whose numbers are in force.
     degree
         Of the elements.
+    quadrature_degree
+        Of `Integration`.
     layout, space, unknown
         Names of the unknowns, the blocked space, and the function that holds their current values.
     values
@@ -106,9 +108,16 @@ class Discretisation:
         ``(nodes, N)``: whether there can be none of a species in all cells around a node.
     """
 
-    def __init__(self, problem: Problem, degree: int = 2, quadrature_degree: int | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        degree: int = 2,
+        quadrature_degree: int | None = None,
+        stored: Sequence[str] | None = None,
+    ) -> None:
         self.problem = problem
         self.degree = degree
+        self.quadrature_degree = quadrature_degree
         mesh = problem.domain.mesh
         self.mu = [electrochemical_potential(name) for name in problem.names]
         self.entropic = [unknown_of(name) for name in problem.quantities]
@@ -136,7 +145,10 @@ class Discretisation:
         inside = [boundary.where for boundary in problem.boundaries if boundary.inside]
         self.integration = Integration(problem.domain, names, degree, quadrature_degree, weight, sheets, inside)
         self.parameters = Parameters(problem)
-        self.weak_form = WeakForm(problem, self.layout, self.unknown, self.reference, self.integration, self.parameters)
+        stored = problem.conserved if stored is None else stored
+        self.weak_form = WeakForm(
+            problem, self.layout, self.unknown, self.reference, self.integration, self.parameters, stored
+        )
         self.constraints = Constraints(problem, self.layout, self.space)
         self.forms = Forms(self.integration, self.weak_form, self.unknown)
         self.steep = STEEP

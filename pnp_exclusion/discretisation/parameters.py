@@ -33,10 +33,12 @@ class Parameters:
         ``lambda^2``, likewise.
     wall_charge
         Per area, of a channel.
-    charges, charges_per_volume, diffusivities
+    charges, diffusivities
         In the order of the species.
     law
         Parameters of the law, by name.
+    free_energy
+        That of the law, with symbols for its numbers; those of another problem are the same.
     permittivity, fixed_charge
         Functions that are constant on every cell.
     local_diffusivities
@@ -62,9 +64,9 @@ class Parameters:
         self.debye_squared = constant(0.0)
         self.wall_charge = constant(0.0)
         self.charges = [constant(0.0) for _ in problem.species]
-        self.charges_per_volume = [constant(0.0) for _ in problem.species]
         self.diffusivities = [constant(0.0) for _ in problem.species]
         self.law = {name: constant(value) for name, value in problem.law.parameters.items()}
+        self.free_energy = problem.law.free_energy.with_symbols(constant)
         cellwise = lambda name: fem.Function(domain.cellwise_space, name=name)  # noqa: E731
         self.permittivity, self.fixed_charge = (cellwise(name) for name in MATERIALS)
         # one function for all species unless each has its own
@@ -89,7 +91,6 @@ class Parameters:
         """Take the numbers of a problem that differs in nothing else, but for those of its boundaries."""
         for a, species in enumerate(problem.species):
             self.charges[a].value = species.charge
-            self.charges_per_volume[a].value = species.charge_per_volume
             self.diffusivities[a].value = species.diffusivity
         for name, value in problem.law.parameters.items():
             self.law[name].value = value

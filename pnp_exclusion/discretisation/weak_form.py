@@ -6,16 +6,16 @@ phi - u_a`` (``u_a``: the partition energy in a cell; with a temperature see `pn
 so never leave the simplex:
 
     R_a[v]   = s int (rho_a - rho_a^ref) v  -  int J_a . grad v  -  int R_a v  +  int_Gamma g_a v
-    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a/v_a rho_a + q) p  -  int_Gamma sigma p
+    R_phi[p] = lambda^2 int eps grad phi . grad p  -  int (sum_a z_a rho_a + q) p  -  int_Gamma sigma p
 
 (``Gamma``: the boundaries, and for ``sigma`` charged surfaces inside the domain too.)
 Energy has an equation like that of a species, tested with the component of ``beta``. It is the total energy: what moves
 takes its potential energy ``z_a phi`` with it, so that the heat of an electric current needs no source.
 
-The first term, of rate ``s``, is that of the species whose amounts are conserved; it vanishes in a steady state. Those
-that reactions turn into each other share one for every combination that these conserve, in the equation of one species.
-Reactions are in ``R_a``, and those at electrodes in ``g_a``. All integrals carry the weight of
-`pnp_exclusion.discretisation.integration`.
+The first term, of rate ``s``, is that of the species whose amounts are conserved, or of all on the way to a steady
+state in time; it vanishes there. Those that reactions turn into each other share one for every combination that these
+conserve, in the equation of one species. Reactions are in ``R_a``, and those at electrodes in ``g_a``. All integrals
+carry the weight of `pnp_exclusion.discretisation.integration`.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Fields:
     """UFL expressions of the physical fields for one set of unknowns, by species; forces and fluxes of energy too."""
 
     rho: Mapping[str, Any]
+    gradients: Mapping[str, Any]
+    """Of the densities."""
     potential: Any | None
     vacancy: Any
     forces: Mapping[str, Any]
@@ -95,6 +97,8 @@ class WeakForm:
         Measures over cells and boundaries.
     parameters
         The numbers of the problem.
+    stored
+        Species, and energy, that have a storage term.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class WeakForm:
         reference: fem.Function,
         integration: Integration,
         parameters: Parameters,
+        stored: Sequence[str],
     ) -> None:
         self._problem = problem
         self._layout = layout
@@ -115,9 +120,9 @@ class WeakForm:
         self.fields = self.fields_of(unknown)
         """Of the unknown."""
         test = layout.parts(ufl.TestFunction(unknown.function_space))
-        stored = self.fields_of(reference)
-        self.balance = self.storage(self.fields, stored, test, problem.conserved)
-        self.balance += self._linked_storage(self.fields, stored, test)
+        earlier = self.fields_of(reference)
+        self.balance = self.storage(self.fields, earlier, test, stored)
+        self.balance += self._linked_storage(self.fields, earlier, test)
         """The residual without what holds densities weakly."""
         for name in problem.quantities:
             self.balance += self._conservation(name, test[unknown_of(name)])
@@ -132,7 +137,18 @@ class WeakForm:
         mu = [parts[electrochemical_potential(name)] for name in self._problem.names]
         potential, beta, law = parts.get(POTENTIAL), parts.get(INVERSE_TEMPERATURE), self._problem.law
         eta = law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
-        vacancy, *rho = law.free_energy.densities(eta)
+        # another function with the same values: the derivative of a form passes it by
+        same = self._layout.parts(fem.Function(unknown.function_space, unknown.x, name="same"))
+        same_eta = law.eta(
+            [same[electrochemical_potential(name)] for name in self._problem.names],
+            parameters.charges,
+            same.get(POTENTIAL),
+            same.get(INVERSE_TEMPERATURE),
+            parameters.law,
+            parameters.partition,
+        )
+        vacancy, *rho = parameters.free_energy.densities_near(eta, same_eta)
+        gradients = parameters.free_energy.changes(rho, [ufl.grad(eta_a) for eta_a in eta])
         forces = [ufl.grad(mu_a) for mu_a in mu]
         for a, name in enumerate(self._problem.names):
             if name in parameters.fields:
@@ -157,6 +173,7 @@ class WeakForm:
         activities = law.eta(mu, parameters.charges, potential, beta, parameters.law)
         return Fields(
             densities,
+            of_species(gradients or [ufl.grad(rho_a) for rho_a in rho]),
             potential,
             vacancy,
             by_name(forces),
@@ -237,8 +254,8 @@ class WeakForm:
         return form
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
-        """Return ``sum_a z_a/v_a rho_a + q`` for densities in the order of the species."""
-        pairs = zip(self._parameters.charges_per_volume, rho, strict=True)
+        """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
+        pairs = zip(self._parameters.charges, rho, strict=True)
         return sum((z * rho_a for z, rho_a in pairs), start=self.immobile_charge())
 
     def immobile_charge(self) -> Any:

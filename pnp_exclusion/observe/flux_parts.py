@@ -38,7 +38,7 @@ def flux_part_densities(discrete: Discretisation, axis: int) -> list[ufl.core.ex
     for a, species in enumerate(problem.species):
         diffusivity = parameters.local_diffusivities[a]
         rho = fields.rho[species.name]
-        diffusion = -diffusivity * ufl.grad(rho)
+        diffusion = -diffusivity * fields.gradients[species.name]
         drift = 0.0 * diffusion
         if fields.potential is not None:
             drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)

@@ -31,9 +31,8 @@ def uphill_indicators(discrete: Discretisation) -> list[ufl.core.expr.Expr]:
     """Return for every species 1 where it flows towards more of itself, ``J_a . grad rho_a > 0``, and 0 elsewhere, as
     UFL expressions."""
     found = []
-    for name, rho in discrete.fields.rho.items():
+    for name, gradient in discrete.fields.gradients.items():
         flux = discrete.fields.fluxes[name]
-        gradient = ufl.grad(rho)
         least = ALIGNED * ufl.sqrt(ufl.inner(flux, flux) * ufl.inner(gradient, gradient))
         found.append(ufl.conditional(ufl.gt(ufl.inner(flux, gradient), least), 1.0, 0.0))
     return found

@@ -28,7 +28,7 @@ def distances(solutions: Mapping[str, Solution]) -> list[dict[str, Any]]:
     for (first, one), (second, other) in combinations(solutions.items(), 2):
         scales, names = one.setup.scales, one.discretisation.problem.names
         unit = "mol/L" if scales.si else ""
-        apart = np.sqrt(np.nanmean((sampled[second] - sampled[first]) ** 2, axis=1)) * scales.displayed_concentration
+        apart = np.sqrt(np.nanmean((sampled[second] - sampled[first]) ** 2, axis=1)) * scales.displayed_contents
         found.append(
             {
                 "laws": [first, second],

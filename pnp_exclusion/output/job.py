@@ -19,8 +19,9 @@ from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back, results_are_in_place
+from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import carried_fluxes, solve_quietly
+from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.solution.transient import TransientSolution, run
 
 
@@ -39,7 +40,7 @@ def failure(solution: Solution, folder: Path | None = None) -> str:
     keeps = f"{folder} holds the last good state," if folder else "the last good state (which run would keep) was"
     left = f"{keeps} at {load_parameter:.4g} of the driving forces" if load_parameter else "no state was found"
     attempts = [f"  - {attempt}" for attempt in solution.report.tried]
-    carried = carried_fluxes(solution.setup.case, solution.report)
+    carried = limits(solution.setup, solution.report)
     return "\n".join([f"law {law} did not converge; {left}. Tried:", *attempts, *carried])
 
 

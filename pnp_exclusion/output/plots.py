@@ -107,7 +107,7 @@ def draw_comparison(
 def _draw_densities(axis: Axes, a: int, name: str, scales: Scales, profiles: Mapping[str, Profile]) -> None:
     for style, (law, profile) in zip(LAWSTYLES * len(profiles), profiles.items(), strict=False):
         x = profile.x * scales.length_in_unit
-        axis.plot(x, profile.rho[a] * scales.displayed_concentration, style, color=species_colour(a), label=law)
+        axis.plot(x, profile.rho[a] * scales.displayed_contents[a], style, color=species_colour(a), label=law)
     first = next(iter(profiles.values()))
     shade_fixed_charge(axis, first.x * scales.length_in_unit, first.fixed_charge)
     axis.set_title(name)

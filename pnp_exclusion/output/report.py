@@ -82,12 +82,13 @@ def check_report(setup: Setup) -> list[str]:
     case, scales, problem = setup.case, setup.scales, setup.problem
     # point ions fill nothing: for them the lattice is a unit
     crowded = problem.law.crowded
+    full = "full lattice 1/(N_A v)" if case.model.sizes is None else "solvent 1/(N_A v_0)"
     rows = [["title", case.title or "-"], ["law", problem.law.name], ["electrostatics", case.model.electrostatics]]
     if scales.si:
         rows += [
             ["length L", f"{scales.length * 1e9:.6g} nm"],
             ["thermal voltage kT/e", f"{scales.potential * 1e3:.6g} mV"],
-            *([["full lattice 1/(N_A v)", f"{scales.displayed_concentration:.6g} mol/L"]] if crowded else []),
+            *([[full, f"{scales.displayed_concentration:.6g} mol/L"]] if crowded else []),
             ["diffusivity D", f"{scales.diffusivity:.6g} m^2/s"],
             ["time L^2/D", f"{scales.time:.6g} s"],
             ["flux", f"{scales.flux:.6g} mol/m^2/s"],
@@ -97,7 +98,8 @@ def check_report(setup: Setup) -> list[str]:
     for boundary in problem.boundaries:
         held = boundary.dirichlet_fractions
         if held and crowded:
-            rows.append([f"packing at {boundary.where}", f"{sum(held.values()):.6g}"])
+            packing = problem.packing([held.get(name, 0.0) for name in problem.names])
+            rows.append([f"packing at {boundary.where}", f"{packing:.6g}"])
         if boundary.temperature is not None:
             rows.append([f"temperature at {boundary.where}", f"{boundary.temperature:.6g}"])
         strength = sum(s.charge**2 * held.get(s.name, 0.0) for s in problem.species)

@@ -332,9 +332,9 @@ def profile_csv(solution: Solution, profile: Profile) -> str:
     columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
     if profile.potential is not None:
         columns.append((_header("phi", "V" if scales.si else ""), profile.potential * scales.potential))
-    for name, rho in zip(names, profile.rho, strict=True):
-        columns.append((_header(name, "mol/L" if scales.si else ""), rho * scales.displayed_concentration))
-    columns.append(("packing", profile.rho.sum(axis=0)))
+    for name, rho in zip(names, profile.rho * scales.displayed_contents[:, None], strict=True):
+        columns.append((_header(name, "mol/L" if scales.si else ""), rho))
+    columns.append(("packing", solution.discretisation.problem.packing(profile.rho)))
     if profile.temperature is not None and profile.energy is not None:
         columns += [("temperature", profile.temperature), ("energy", profile.energy)]
     for name, mu in zip(names, profile.mu, strict=True):
@@ -400,9 +400,9 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
             add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
         for a, name in enumerate(problem.names):
             kind = "concentration" if scales.si else "fraction"
-            add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_concentration)
+            add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_contents[a])
             add(f"electrochemical_potential_{name}", "kT", mu[a])
-        add("packing", "", np.sum(rho, axis=0))
+        add("packing", "", problem.packing(rho))
         beta = discrete.inverse_temperature(nodes)
         if beta is not None:
             add("temperature", "", 1.0 / beta)

@@ -6,11 +6,15 @@ surface charge ``lambda^2 eps dphi/dn`` (natural). A new condition is one more c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, override
 
+import ufl
+
+from pnp_exclusion.physics import stern
 from pnp_exclusion.physics.energy import ENERGY
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -180,15 +184,21 @@ class RegulatedWall(BoundaryCondition):
         ``K``, or the two of an amphoteric group, as densities of protons.
     basic
         Whether a single group is positive with its proton and neutral without it.
+    stern_capacitance
+        ``C_S``, per area, of a layer without ions between the groups and where the domain begins: at the groups there
+        are ``h exp(-sigma/C_S)`` protons, ``sigma`` being their charge. None without such a layer.
     """
 
     protons: str
     sites: float
     constants: tuple[float, ...]
     basic: bool = False
+    stern_capacitance: float | None = None
 
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
+        if self.stern_capacitance is not None:
+            return self._charge_behind_layer(self.stern_capacitance, state)
         # over the first constant, so that no square is too small for a number
         first = state.number(self.constants[0])
         h = state.rho[self.protons] / first
@@ -198,6 +208,18 @@ class RegulatedWall(BoundaryCondition):
         else:
             share = h / (1.0 + h) if self.basic else -1.0 / (1.0 + h)
         return state.load_parameter * state.number(self.sites) * share
+
+    def _charge_behind_layer(self, capacitance: float, state: BoundaryState) -> Any:
+        sites = state.load_parameter * state.number(self.sites)
+        # of the potential across the layer if every group were charged
+        most = sites / state.number(capacitance)
+        protons = ufl.ln(state.rho[self.protons] / state.number(self.constants[0]))
+        if len(self.constants) == 1:
+            bare = protons if self.basic else protons + most
+            share = stern.protonated(bare, most)
+            return sites * (share if self.basic else share - 1.0)
+        spread = 0.5 * math.log(self.constants[0] / self.constants[1])
+        return sites * stern.amphoteric(protons + state.number(spread), most, spread, state)
 
 
 def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:

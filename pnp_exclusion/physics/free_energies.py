@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Protocol, override, runtime_checkable
+from typing import Protocol, override
 
 import numpy as np
 
 from pnp_exclusion.errors import LawError
 from pnp_exclusion.physics.expressions import Value, exp, log, maximum
 
+LEAST_VACANCY = 1e-6
+"""What a guess leaves free where the densities that it starts from fill all space, and more."""
+DILUTION, PANELS, POINTS = 200.0, 400, 10
+"""kT below a state, where its mixture is ideal and without pressure; panels on the way, and Gauss points in each."""
+
 
 class FreeEnergy(Protocol):
     """The equilibrium part of a law: densities as functions of the chemical potentials, and back.
 
-    ``eta_a`` is the chemical potential without the electric part, in kT; densities are occupied volume fractions.
+    ``eta_a`` is the chemical potential without the electric part, in kT; densities are numbers of particles a site,
+    which are occupied fractions where a particle fills a site.
     """
 
     def densities(self, eta: Sequence[Value]) -> list[Value]:
@@ -26,14 +32,43 @@ class FreeEnergy(Protocol):
         """Return the ``N`` values of ``eta`` of a state with the ``N`` densities ``rho``."""
         ...
 
-
-@runtime_checkable
-class HasPressure(Protocol):
-    """A free energy of which the pressure is known, and so its value."""
-
     def pressure(self, eta: Sequence[Value]) -> Value:
-        """Return ``Pi = sum_a rho_a eta_a - f``, in kT a site."""
-        ...
+        """Return the osmotic pressure ``Pi = sum_a rho_a eta_a - f``, in kT a site; 0 without particles.
+
+        Where a free energy does not say it, by ``d Pi = sum_a rho_a d eta_a`` from dilution, for numbers and arrays.
+        """
+        points, weights = np.polynomial.legendre.leggauss(POINTS)
+        panel = DILUTION / PANELS
+        below = (panel * (np.arange(PANELS)[:, None] + 0.5 * (1.0 + points))).ravel()
+        rho = self.densities([np.asarray(eta_a)[..., None] - below for eta_a in eta])[1:]
+        return sum(rho) @ np.tile(0.5 * panel * weights, PANELS)
+
+    def chemical_potentials_beside(self, rho: Mapping[int, Value], eta: Mapping[int, Value]) -> dict[int, Value]:
+        """Return ``eta`` of species with densities ``rho`` beside others whose ``eta`` is given, for a first guess.
+
+        Species by their position; together these are all.
+        """
+        count = len(rho) + len(eta)
+        nothing = 0.0 * next(iter(rho.values()))
+        alone = self.chemical_potentials([rho.get(a, nothing + np.finfo(float).tiny) for a in range(count)])
+        all_of_them = self.densities([eta.get(a, alone[a]) for a in range(count)])[1:]
+        found = self.chemical_potentials([rho.get(a, all_of_them[a]) for a in range(count)])
+        return {a: found[a] for a in rho}
+
+    def densities_near(self, eta: Sequence[Value], same: Sequence[Value]) -> list[Value]:
+        """Return `densities` as an expression to be differentiated by ``eta``, not by ``same``, which has its values.
+
+        An inverse that is a long iteration has a short derivative there.
+        """
+        return self.densities(eta)
+
+    def changes(self, rho: Sequence[Value], by: Sequence[Value]) -> list[Value] | None:
+        """Return by what densities change as ``eta`` changes; None where differentiating `densities` is as short."""
+        return None
+
+    def with_symbols(self, symbol: Callable[[float], Value]) -> FreeEnergy:
+        """Return the same with symbols for its numbers, so that others compile nothing anew."""
+        return self
 
 
 class LatticeGas(FreeEnergy):
@@ -55,10 +90,15 @@ class LatticeGas(FreeEnergy):
         vacancy = 1.0 - sum(rho)
         return [float(np.log(rho_a) - np.log(vacancy)) for rho_a in rho]
 
+    @override
     def pressure(self, eta: Sequence[Value]) -> Value:
-        """Return ``-log rho_0``."""
-        largest = reduce(maximum, eta, 0.0)
-        return largest + log(sum((exp(eta_a - largest) for eta_a in eta), start=exp(-largest)))
+        return -log(self.densities(eta)[0])
+
+    @override
+    def chemical_potentials_beside(self, rho: Mapping[int, Value], eta: Mapping[int, Value]) -> dict[int, Value]:
+        others = sum(np.exp(eta_b) for eta_b in eta.values())
+        vacancy = np.maximum(1.0 - sum(rho.values()), LEAST_VACANCY) / (1.0 + others)
+        return {a: np.log(rho_a / vacancy) for a, rho_a in rho.items()}
 
 
 class IdealGas(FreeEnergy):
@@ -72,13 +112,20 @@ class IdealGas(FreeEnergy):
     def chemical_potentials(self, rho: Sequence[float]) -> list[float]:
         return [float(np.log(rho_a)) for rho_a in rho]
 
+    @override
     def pressure(self, eta: Sequence[Value]) -> Value:
-        """Return ``sum_a rho_a``."""
-        return sum((exp(eta_a) for eta_a in eta), start=0.0)
+        return sum(exp(eta_a) for eta_a in eta)
+
+    @override
+    def chemical_potentials_beside(self, rho: Mapping[int, Value], eta: Mapping[int, Value]) -> dict[int, Value]:
+        return {a: np.log(rho_a) for a, rho_a in rho.items()}
 
 
 def require_free_energy(name: str, free_energy: FreeEnergy, eta: np.ndarray) -> None:
-    """Check the Maxwell relations ``d rho_a / d eta_b = d rho_b / d eta_a`` at a state, and that potentials invert."""
+    """Check the Maxwell relations ``d rho_a / d eta_b = d rho_b / d eta_a`` at a state, and that potentials invert.
+
+    Densities are numbers: those of volume fractions are not symmetric where particles are of unlike size.
+    """
     step, count = 1e-5, len(eta)
 
     def densities(at: np.ndarray) -> np.ndarray:
@@ -87,7 +134,9 @@ def require_free_energy(name: str, free_energy: FreeEnergy, eta: np.ndarray) -> 
     jacobian = np.column_stack(
         [(densities(eta + shift) - densities(eta - shift)) / (2 * step) for shift in step * np.eye(count)]
     )
-    if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max():
+    # differences lose the digits of densities that hardly change any more
+    rounding = 10.0 * np.finfo(float).eps / step * densities(eta).max()
+    if np.abs(jacobian - jacobian.T).max() > 1e-7 * np.abs(jacobian).max() + rounding:
         a, b = divmod(int(np.abs(jacobian - jacobian.T).argmax()), count)
         raise LawError(
             f'law "{name}" has no free energy: d rho_{a + 1}/d eta_{b + 1} = {jacobian[a, b]:.4g} but '

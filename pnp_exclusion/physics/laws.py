@@ -24,7 +24,7 @@ import importlib.metadata
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from pnp_exclusion.physics.barrier_exchange import EXPONENTIAL, over_a_barrier
 from pnp_exclusion.physics.energy import STATES_OF_BETA, Energy, Warmth, require_mean_energies
 from pnp_exclusion.physics.expressions import Value
 from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas, require_free_energy
+from pnp_exclusion.physics.hard_spheres import HardSpheres
+from pnp_exclusion.physics.unequal_sizes import MoleFractions, VolumeFractions
 
 LEAST_MOBILITY = 1e-14
 """Of a particle in empty space: what every particle keeps in a layer without a single vacancy.
@@ -41,7 +43,17 @@ Exchanges in such a layer leave the total flux undetermined (vacancies of e^-100
 be singular. The value is the smallest that survives beside exchange coefficients of order one in double precision; it
 adds 1e-14 of a one-way flux per kT, which is less than the rounding of the currents.
 """
+LEAST_DENSITY = 1e-280
+"""With which a particle counts in that where a layer keeps less of it than there are numbers for: large ones within a
+layer of small ones. Its row of a linear system would be zero."""
 
+
+SIZES: Mapping[str, Callable[[tuple[float, ...]], FreeEnergy]] = {
+    "volume-fractions": VolumeFractions,
+    "mole-fractions": MoleFractions,
+    "carnahan-starling": HardSpheres,
+}
+"""Free energies of particles of unlike size, by the names that cases have for them."""
 
 Exchange = Callable[..., Value]
 """``w(a, b, rho, diffusivity, **parameters)`` for a species ``a >= 1`` and a partner ``b`` (0: the vacancy).
@@ -101,6 +113,30 @@ class Law:
     def crowded(self) -> bool:
         """Whether particles exclude each other's volume, so that fractions must add up to less than one."""
         return not isinstance(self.free_energy, IdealGas)
+
+    def with_sizes(self, kind: str, sizes: tuple[float, ...]) -> Law:
+        """Return the law for particles of unlike size, of a free energy of `SIZES`; `LawError` if it knows no such.
+
+        An exchange must conserve volume. ``n_a`` vacancies for a particle do so, with the force on the particle alone;
+        two unlike particles would take vacancies along, and which coefficients that has no lattice says yet.
+        """
+        sized = SIZES[kind](sizes)
+        if self.free_energy == sized:
+            return self
+        only = '; laws with sizes are "mpnp" and, but for "carnahan-starling", "vacancy" (kappa = 0)'
+        if not self.crowded:
+            raise LawError(f'law "{self.name}" is of point particles, which have no sizes{only}')
+        if self.thermal or type(self.free_energy) is not LatticeGas:
+            raise LawError(f'law "{self.name}" has a free energy of its own, and sizes would give it another one{only}')
+        if not self.diagonal_mobility:
+            raise LawError(
+                f'law "{self.name}" lets unlike particles change places one for one, which those of unlike volume '
+                f"cannot: in numbers its coefficients would break Onsager's symmetry{only}"
+            )
+        if kind == "carnahan-starling" and self.lattice_exchange is not None:
+            raise LawError(f'law "{self.name}" counts the vacancies of a lattice, which hard spheres do not have{only}')
+        # the processes that are known have one particle a site
+        return replace(self, free_energy=sized, lattice_exchange=None)
 
     def require_fit(self, diffusivities: Sequence[float]) -> None:
         """Raise `LawError` if the law contradicts itself or does not describe species with these diffusivities."""
@@ -192,7 +228,7 @@ class Law:
         pairs = ((a, b) for a in range(1, len(rho)) for b in range(a))
         found = {(a, b): self.exchange(a, b, rho, rates, **given) for a, b in pairs}
         for a in range(1, len(rho)):
-            found[a, 0] = found[a, 0] + least_mobility * rho[a]
+            found[a, 0] = found[a, 0] + least_mobility * (rho[a] + LEAST_DENSITY)
         return {pair: w for pair, w in found.items() if not (isinstance(w, int | float) and w == 0)}
 
     def fluxes(

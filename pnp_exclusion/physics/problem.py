@@ -38,7 +38,7 @@ class Species:
     mean_fraction
         Mean density over the domain of a species that no boundary supplies; conserved. None for the others.
     volume
-        Of a particle, in that of a lattice site: ``rho / volume`` counts particles.
+        How many sites a particle fills: ``rho`` counts particles, ``volume * rho`` is the fraction that they occupy.
     """
 
     name: str
@@ -46,11 +46,6 @@ class Species:
     diffusivity: float = 1.0
     mean_fraction: float | None = None
     volume: float = 1.0
-
-    @property
-    def charge_per_volume(self) -> float:
-        """Charge of what fills a site."""
-        return self.charge / self.volume
 
 
 @dataclass(frozen=True)
@@ -173,6 +168,15 @@ class Problem:
         return np.array([species.charge for species in self.species])
 
     @property
+    def largest_charge(self) -> float:
+        """Largest charge of a site that is full of one species; 0 without charges."""
+        return max((abs(species.charge) / species.volume for species in self.species), default=0.0)
+
+    def packing(self, rho: Sequence[Any] | np.ndarray) -> Any:
+        """Return the fraction of space that densities in the order of the species occupy."""
+        return sum((species.volume * density for species, density in zip(self.species, rho, strict=True)), start=0.0)
+
+    @property
     def conserved(self) -> list[str]:
         """Species that no boundary holds or exchanges, and no reaction changes, whose amounts are conserved."""
         return [name for name in self._closed if not any(reaction.change(name) for reaction in self.reactions)]
@@ -225,9 +229,9 @@ class Problem:
         return own * self.cross_section.at(middles)
 
     def charge_density(self, rho: Sequence[Any], fixed_charge: Any) -> Any:
-        """Return ``sum_a (z_a/v_a) rho_a + q`` for densities in the order of the species."""
+        """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
         pairs = zip(self.species, rho, strict=True)
-        return sum((species.charge_per_volume * density for species, density in pairs), start=fixed_charge)
+        return sum((species.charge * density for species, density in pairs), start=fixed_charge)
 
 
 def simple_problem(

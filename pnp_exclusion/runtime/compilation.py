@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ UNFINISHED = ".unfinished-"
 """How the names of folders begin in which something is compiled, or was when its process was killed."""
 ABANDONED = 24 * 3600.0
 """Seconds after which such a folder belongs to nobody."""
+DEEPEST = 10_000
+"""Calls within calls: UFL follows an expression from end to end, and an iteration that is written out is long."""
 LEAST_SPACE = 2**20
 """Bytes: with less left the disk is why a compiler fails."""
 
@@ -114,7 +118,8 @@ def _compile(compiled: Any, folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True) as own:
             # a folder within, because others may not read the temporary one
             fresh = Path(own) / "form"
-            jit.ffcx_jit(MPI.COMM_SELF, compiled, _compiler_options(), OPTIONS | {"cache_dir": fresh})
+            with _deep_recursion():
+                jit.ffcx_jit(MPI.COMM_SELF, compiled, _compiler_options(), OPTIONS | {"cache_dir": fresh})
             _move(fresh, folder)
     except OSError as error:
         raise _unwritable(folder.parent, error.strerror or str(error)) from None
@@ -126,6 +131,16 @@ def _compile(compiled: Any, folder: Path) -> None:
             f"forms are compiled at their first use, and the C compiler does not work here: {reason}; install gcc, or "
             "fill the cache where there is one: pnp-exclusion warm CASE"
         ) from None
+
+
+@contextlib.contextmanager
+def _deep_recursion() -> Iterator[None]:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _unwritable(folder: Path, why: str) -> DiskError:

@@ -87,10 +87,11 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)
         densities = axes[0, 0]
         x = profile.x * scales.length_in_unit
-        for position, (name, rho) in enumerate(zip(case.species_names, profile.rho, strict=True)):
-            densities.plot(x, rho * scales.displayed_concentration, color=species_colour(position), label=name)
+        shown = profile.rho * scales.displayed_contents[:, None]
+        for position, (name, rho) in enumerate(zip(case.species_names, shown, strict=True)):
+            densities.plot(x, rho, color=species_colour(position), label=name)
         densities.set_ylabel(density_label(scales))
-        if case.model.flux_law.crowded:
+        if case.model.flux_law.crowded and scales.is_one_size:
             _packing_axis(densities, scales)
         if profile.potential is not None:
             factor, label = potential_in_display(scales)
@@ -158,11 +159,13 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
         panels.append((f"{label}; lines: electric current", _without_rounding(cut.potential) * factor, current))
     if cut.temperature is not None:
         panels.append(("temperature; lines: energy flux", cut.temperature, cut.flux[-1]))
-    for name, rho, flux in zip(case.species_names, cut.rho, cut.flux[: len(cut.rho)], strict=True):
+    shown = cut.rho * scales.displayed_contents[:, None, None]
+    for name, rho, flux in zip(case.species_names, shown, cut.flux[: len(cut.rho)], strict=True):
         unit = "[mol/L]" if scales.si else "(occupied fraction)"
-        panels.append((f"{name} {unit}; lines: flux", rho * scales.displayed_concentration, flux))
+        panels.append((f"{name} {unit}; lines: flux", rho, flux))
     if case.model.flux_law.crowded:
-        panels.append(("packing (occupied fraction)", cut.rho.sum(axis=0), None))
+        packing = np.tensordot(np.array(scales.sizes), cut.rho, 1)
+        panels.append(("packing (occupied fraction)", packing, None))
     across, up = (drawn_grid(grid * scales.length_in_unit) for grid in cut.grid)
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         height, width = np.ptp(up), np.ptp(across)

@@ -17,6 +17,7 @@ from pnp_exclusion.case.quantities import FREQUENCY
 from pnp_exclusion.case.scales import AVOGADRO, ELEMENTARY_CHARGE
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import unknown_of
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.sizes import cells_at, heights
 from pnp_exclusion.physics.boundaries import Exchange, RegulatedWall
@@ -105,10 +106,14 @@ class Noise:
     warnings: list[str] = field(default_factory=list)
 
     def correlation(self, terminal: str, one: str, other: str) -> float:
-        """Return the correlation coefficient of two particle currents through a terminal at frequency zero."""
+        """Return the correlation coefficient of two particle currents through a terminal at frequency zero.
+
+        NaN where one of them has no noise.
+        """
         t, a, b = self.terminals.index(terminal), self.quantities.index(one), self.quantities.index(other)
         block = self.at_zero[t, :, t, :]
-        return float(block[a, b] / np.sqrt(block[a, a] * block[b, b]))
+        own = block[a, a] * block[b, b]
+        return float(block[a, b] / np.sqrt(own)) if own > 0.0 else np.nan
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the spectra with their units; a second axis of terminals or quantities has the name of the first with
@@ -218,6 +223,16 @@ def why_not(setup: Setup, discrete: Discretisation) -> str:
             )
         if getattr(condition, "stern_capacitance", None) is not None:
             return f'[[boundaries]] "{condition.where}": the noise behind a Stern layer is not computed'
+        if condition.given_total is not None:
+            return (
+                f'[[boundaries]] "{condition.where}": its potential is found, and fluctuates; noise is that of '
+                "currents between potentials that are held: give it the one that was found"
+            )
+    for tag, name, _ in weakly_imposed(problem):
+        return (
+            f'[[boundaries]] "{problem.boundaries[tag].where}": holds {name} but not all species of a crowded law; '
+            "noise is that of boundaries that hold all or none"
+        )
     for boundary in boundaries:
         for name, amount in boundary.amounts.items():
             if amount == 0.0:

@@ -10,7 +10,6 @@ from typing import Any
 
 from mpi4py import MPI
 
-from pnp_exclusion.case.boundary_tables import Contents
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.discretisation.discretisation import Discretisation
@@ -18,11 +17,12 @@ from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.coarse_start import coarser_start
+from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
-from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
+from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 
 type CaseLike = Case | Solution | str | Path | Mapping[str, Any]
 """What stands for a case: itself, a file of it, its tables, or a solution of it."""
@@ -175,7 +175,7 @@ def solve_quietly(
             report, converged = solver.solve(near), True
         except ConvergenceError as error:
             if not keep_failure:
-                raise ConvergenceError("\n".join([str(error), *carried_fluxes(case, solver.report)])) from None
+                raise ConvergenceError("\n".join([str(error), *limits(setup, solver.report)])) from None
             report, converged = solver.report, False
         options = database.effective(), database.unused()
     solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
@@ -205,29 +205,6 @@ def _on_finer_cells(
         options = database.effective(), database.unused()
     report.add(coarse.report)
     return Solution(setup, discrete, report, True, coarse.seconds, *options)
-
-
-def carried_fluxes(case: Case, report: SteadyReport) -> list[str]:
-    """Return a sentence for every flux and current that a case gives, if its solve has failed: its limits.
-
-    The ramp has raised given fluxes together with all other driving forces.
-    """
-    if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
-        return []
-    given = [
-        (f"flux of {name}", boundary.where, flux)
-        for boundary in case.boundaries
-        for name, flux in boundary.fluxes.items()
-    ]
-    currents = [(b.where, b.total_current) for b in case.boundaries if isinstance(b, Contents)]
-    given += [("electric current", where, current) for where, current in currents if current is not None]
-    return [
-        f'the {what} through "{where}" can be carried up to '
-        f"{report.load_parameter * quantity.number:.5g} of the {quantity.text} given; "
-        f"at {report.failed_load_parameter * quantity.number:.5g} no steady state was found"
-        for what, where, quantity in given
-        if quantity.number
-    ]
 
 
 class _Clock:

@@ -201,8 +201,9 @@ class SteadyState:
             return 0.0
         if not any(amounts):
             return math.inf
-        species = next(s for s in self.discretisation.problem.species if s.name == name)
-        largest = max(amounts) / self.setup.scales.concentration
+        position = self.discretisation.problem.names.index(name)
+        species = self.discretisation.problem.species[position]
+        largest = max(amounts) / self.setup.scales.contents[position]
         return EMPTY_SHARE * largest * species.diffusivity * (1.0 + abs(self.forces[name]))
 
     @cached_property

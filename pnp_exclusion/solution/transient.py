@@ -303,12 +303,13 @@ def _begin_uniformly(
     case, law, layout = setup.case, setup.problem.law, discrete.layout
     first = case_at(case, 0.0, before=True)
     rho = []
-    for species, dimensionless in zip(case.species, setup.problem.species, strict=True):
+    scales = setup.scales.contents
+    for species, dimensionless, scale in zip(case.species, setup.problem.species, scales, strict=True):
         content = contents_at_first(species, case.initial, first.boundaries, None)
         # an amount is a mean once the mesh is there; what is not known was refused as the case was read
         mean = dimensionless.mean_fraction or 0.0
-        rho.append(mean if content is None else content / setup.scales.concentration)
-    packing = sum(rho)
+        rho.append(mean if content is None else content / scale)
+    packing = float(setup.problem.packing(rho))
     if law.crowded and packing >= 1.0:
         raise CaseError(case.path, [f"[initial]: the species fill {packing:.4g} of the space; it must be below 1"])
     nodes = layout.at_nodes(discrete.values)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from mpi4py import MPI
 from petsc4py import PETSc
 
 import numpy as np
@@ -45,10 +46,21 @@ POISSON_TOLERANCE = 0.03
 """kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
 """Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
+LEVEL_ROUNDS = 60
+"""Of shifting constant ``mu``."""
+LEVEL_PROGRESS, IDLE_ROUNDS = 0.7, 5
+"""Slopes are taken anew after so many rounds without an excess that is so many times the least before."""
+LEVEL_DIFFERENCE = 0.05
+"""kT, by which slopes are taken, with Poisson's equation to `FINE_TOLERANCE`."""
+FINE_TOLERANCE = 1e-6
+FULL = 1e-3
+"""Vacancies that are none."""
+LEVEL_TOLERANCE = 1e-2
+"""Relative, of amounts and contents: what is left is Newton's work."""
+LARGEST_SHIFT = 3.0
+"""kT, in one round."""
 EMPTY = 1e-16
 """Of a species that reactions use up: what is left of it far from where it is supplied."""
-AMOUNT_ROUNDS = 30
-"""Rounds of shifting the level of closed species; what is left is Newton's work."""
 
 
 class FirstGuess:
@@ -88,7 +100,7 @@ class FirstGuess:
                 self._make_electroneutral()
             discrete.impose_dirichlet_values()
             self.solve_poisson()
-        self.restore_amounts()
+        self.restore_levels()
         discrete.impose_dirichlet_values()
 
     def solve_poisson(self) -> bool:
@@ -108,19 +120,78 @@ class FirstGuess:
     def _problems(self) -> list[_NonlinearPoisson | _HarmonicExtension]:
         return [*self._extensions.values(), *([self._poisson] if self._poisson is not None else [])]
 
-    def restore_amounts(self) -> None:
-        """Shift ``mu`` of closed species until their amounts are right, the potential following."""
-        if not self.problem.conserved or (self._poisson is not None and self._poisson.solve(with_amounts=True)):
-            return
-        unknowns = self.discrete.layout.split(self.discrete.values)
-        for _ in range(AMOUNT_ROUNDS):
-            ratios = self.amount_ratios()
-            if all(abs(ratio - 1.0) < 1e-2 for ratio in ratios.values()):
+    def restore_levels(self) -> None:
+        """Shift constant ``mu`` until closed species have their amounts, and others their contents at the one boundary
+        that holds them; the potential follows.
+
+        Closed ones together with Poisson's equation, if that converges; what is left by Broyden's method, from a state
+        in which each amount follows its own ``mu`` alone, and where that makes no progress, with slopes taken by
+        differences.
+        """
+        if self.problem.conserved and self._poisson is not None:
+            self._poisson.solve(with_amounts=True)
+        excesses = self._excesses()
+        answers, least, idle = -np.eye(len(excesses)), np.inf, 0
+        for _ in range(LEVEL_ROUNDS):
+            now = np.array(list(excesses.values()))
+            largest = np.abs(now).max(initial=0.0)
+            if largest < LEVEL_TOLERANCE:
                 return
-            for name, ratio in ratios.items():
-                unknowns[electrochemical_potential(name)] -= np.log(ratio)
-            if self.problem.coupled:
-                self.solve_poisson()
+            least, idle = (largest, 0) if largest < LEVEL_PROGRESS * least else (least, idle + 1)
+            if idle == IDLE_ROUNDS:
+                answers, idle = -np.linalg.pinv(self._slopes(list(excesses), now), rcond=1e-8), 0
+            shifts = np.clip(answers @ now, -LARGEST_SHIFT, LARGEST_SHIFT)
+            self._shift(dict(zip(excesses, shifts, strict=True)), FINE_TOLERANCE)
+            excesses = self._excesses()
+            answered = answers @ (np.array(list(excesses.values())) - now)
+            along = shifts @ answered
+            if abs(along) > 1e-3 * (shifts @ shifts):
+                answers += np.outer(-shifts - answered, shifts @ answers) / along
+
+    def reached_in_full_lattice(self) -> dict[str, float]:
+        """Return the share of what must be there of every species with a constant ``mu``, if `fill` has filled the
+        lattice without having enough of any."""
+        excesses = self._excesses()
+        if not self.problem.law.crowded or len(excesses) < self.species:
+            return {}
+        vacancies = 1.0 - self.discrete.nodal_values().rho.sum(axis=0)
+        is_full = largest_over_ranks(self.problem.domain.comm, vacancies) < FULL
+        if not is_full or not all(excess < -LEVEL_TOLERANCE for excess in excesses.values()):
+            return {}
+        return {name: float(np.exp(excess)) for name, excess in excesses.items()}
+
+    def _slopes(self, names: Sequence[str], now: np.ndarray) -> np.ndarray:
+        """Return the slopes of excesses by constant ``mu``, by differences: a solution of Poisson's equation each."""
+        values = self.discrete.values.copy()
+        slopes = np.zeros((len(names), len(names)))
+        for column, name in enumerate(names):
+            self._shift({name: LEVEL_DIFFERENCE}, FINE_TOLERANCE)
+            slopes[:, column] = (np.array(list(self._excesses().values())) - now) / LEVEL_DIFFERENCE
+            self.discrete.values[:] = values
+        return slopes
+
+    def _shift(self, shifts: Mapping[str, float], tolerance: float) -> None:
+        unknowns = self.discrete.layout.split(self.discrete.values)
+        for name, shift in shifts.items():
+            unknowns[electrochemical_potential(name)] += shift
+        if self._poisson is not None:
+            self._poisson.solve(tolerance=tolerance)
+
+    def _excesses(self) -> dict[str, float]:
+        """Return the logarithm of what there is of every species with a constant ``mu`` over what there must be."""
+        excesses = {name: float(np.log(ratio)) for name, ratio in self.amount_ratios().items()}
+        weakly = weakly_imposed(self.problem)
+        for tag, name, held in weakly:
+            if self.problem.names.index(name) in self.passing or sum(other == name for _, other, _ in weakly) > 1:
+                continue
+            nodes = self.discrete.constraints.nodes_on(self.problem.boundaries[tag].where)
+            own = nodes[nodes < self.discrete.space.dofmap.index_map.size_local]
+            at_nodes = self.discrete.layout.at_nodes(self.discrete.values)[own]
+            there = self.discrete.contents(at_nodes)[self.problem.names.index(name)]
+            comm = self.problem.domain.comm
+            total = comm.allreduce(float(np.log(np.maximum(there, 1e-300) / held).sum()), op=MPI.SUM)
+            excesses[name] = total / comm.allreduce(len(own), op=MPI.SUM)
+        return excesses
 
     def amount_ratios(self) -> dict[str, float]:
         """Return the amount of every closed species relative to what it must be."""
@@ -157,7 +228,8 @@ class FirstGuess:
             means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
             if weakly:
                 means[a] = weakly[0]
-            eta = self.problem.law.free_energy.chemical_potentials(_packable(means))[a]
+            crowding = min(1.0, 0.9 / self.problem.packing(means))
+            eta = self.problem.law.free_energy.chemical_potentials([mean * crowding for mean in means])[a]
             # phi is zero as yet
             return np.full(1, eta) if not self.problem.law.thermal else eta - self._offsets(values)[a]
         return self._extended({h.tag: float(h.constant.value) for h in held}, self.discrete.mu[a])
@@ -249,14 +321,11 @@ class FirstGuess:
             low, high = min(levels.values()), max(levels.values())
             # elements of higher degree and iterative solvers leave the bounds by a little
             densities[a] = np.clip(self._extended(levels, discrete.mu[a]), max(low, LEAST_SHARE * high), high)
-        if not problem.law.crowded:
-            vacancy: np.ndarray | float = 1.0
-        else:
-            _, eta, _ = discrete.potentials(values)
-            others = sum(np.exp(eta[b]) for b in range(self.species) if b not in passing)
-            vacancy = np.maximum(1.0 - sum(densities.values()), LEAST_SHARE) / (1.0 + others)
-        for a, rho in densities.items():
-            values[:, mu[a]] = np.log(rho / vacancy) - offsets[a]
+        _, eta, _ = discrete.potentials(values)
+        others = {b: eta[b] for b in range(self.species) if b not in passing}
+        found = problem.law.free_energy.chemical_potentials_beside(densities, others)
+        for a, eta_a in found.items():
+            values[:, mu[a]] = eta_a - offsets[a]
 
     def _laplacian(self, part: str) -> fem.Form:
         """Return the Laplacian over the whole domain, or over where the species of an unknown may be."""
@@ -320,11 +389,6 @@ def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
         vector.scatter_reverse(la.InsertMode.add)
         vector.scatter_forward()
     return total.array / count.array
-
-
-def _packable(means: list[float]) -> list[float]:
-    """Scale fractions down if together they would fill the lattice."""
-    return [mean * min(1.0, 0.9 / sum(means)) for mean in means]
 
 
 def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
@@ -391,11 +455,16 @@ class _NonlinearPoisson:
         self.frozen = fem.Function(discrete.space, name="frozen")
         self.potential = fem.Function(space, name="phi")
         self.step = fem.Function(space, name="step")
-        frozen = discrete.layout.parts(self.frozen)
-        mu, law, parameters = [frozen[name] for name in discrete.mu], discrete.problem.law, discrete.parameters
-        beta = frozen.get(INVERSE_TEMPERATURE)
-        eta = law.eta(mu, parameters.charges, self.potential, beta, parameters.law, parameters.partition)
-        rho = law.free_energy.densities(eta)[1:]
+        law, parameters = discrete.problem.law, discrete.parameters
+
+        def eta_of(frozen: fem.Function, potential: fem.Function) -> list[Any]:
+            parts = discrete.layout.parts(frozen)
+            mu, beta = [parts[name] for name in discrete.mu], parts.get(INVERSE_TEMPERATURE)
+            return law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
+
+        # the same values, for derivatives to pass by
+        same = eta_of(fem.Function(discrete.space, self.frozen.x), fem.Function(space, self.potential.x))
+        rho = parameters.free_energy.densities_near(eta_of(self.frozen, self.potential), same)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
         self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
         self.residual_form = discrete.integration.form(residual)
@@ -409,10 +478,10 @@ class _NonlinearPoisson:
         charged = discrete.problem.charges != 0.0
         self.is_ion_free = discrete.is_absent[:, charged].all(axis=1) & charged.any()
 
-    @property
-    def largest_charge(self) -> float:
-        """Of the species; 1 if none is charged."""
-        return max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
+    def _damped(self, step: np.ndarray) -> np.ndarray:
+        """Limit a step: it raises the densities of one sign of charge and lowers those of the other."""
+        largest = max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
+        return np.sign(step) * damped(np.abs(largest * step)) / largest
 
     def forget(self) -> None:
         """Start with a new factorisation."""
@@ -424,7 +493,7 @@ class _NonlinearPoisson:
         for thing in (self.solver, self.matrix, self.right, self.increment):
             thing.destroy()
 
-    def solve(self, with_amounts: bool = False) -> bool:
+    def solve(self, with_amounts: bool = False, tolerance: float = POISSON_TOLERANCE) -> bool:
         """Write the potential into the unknown if the iteration converges; otherwise leave it as it was.
 
         with_amounts
@@ -436,23 +505,25 @@ class _NonlinearPoisson:
         potential.x.array[:] = of_unknown
         for condition in self.conditions:
             condition.set(potential.x.array)
+        # particles that exclude each other bound the charge, and full steps settle. Where a large ion would take the
+        # place of a small one they may go too far: then the next one is larger
+        is_bounded, earlier = discrete.problem.law.crowded, np.inf
         for _ in range(POISSON_STEPS):
             step, of_scalars = self._newton_step(with_amounts)
-            # where there are no ions the equation is linear
-            potential.x.array[:] += np.where(self.is_ion_free, step, self._damped(step))
-            self.border.move(self._damped(of_scalars))
             largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(np.append(step, of_scalars)))
             if not np.isfinite(largest):
                 break
-            if largest < POISSON_TOLERANCE:
+            is_bounded = is_bounded and not len(of_scalars) and largest < earlier
+            # where there are no ions the equation is linear
+            potential.x.array[:] += step if is_bounded else np.where(self.is_ion_free, step, self._damped(step))
+            self.border.move(self._damped(of_scalars))
+            earlier = largest
+            if largest < tolerance:
                 discrete.values[:] = self.frozen.x.array
                 of_unknown[:] = potential.x.array
                 break
         follow_potentials(discrete)
-        return largest < POISSON_TOLERANCE
-
-    def _damped(self, step: np.ndarray) -> np.ndarray:
-        return damped_both_ways(self.largest_charge * step) / self.largest_charge
+        return largest < tolerance
 
     def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
@@ -479,8 +550,3 @@ class _NonlinearPoisson:
             self.solver.solve(self.right, self.increment)
         failed = self.solver.getConvergedReason() < 0
         return np.full(owned, np.nan) if failed else self.increment.array_r.copy()
-
-
-def damped_both_ways(step: np.ndarray) -> np.ndarray:
-    """Limit a step of the potential: it raises the densities of one sign of charge and lowers those of the other."""
-    return np.sign(step) * damped(np.abs(step))

@@ -129,6 +129,12 @@ class LinearisedEquations:
         """Return ``K v`` for the rows of an array: ``int M grad v`` against all test functions, potentials left out."""
         return np.array([self._times(self._mobility, vector) for vector in vectors])
 
+    @property
+    def mobility_diagonal(self) -> np.ndarray:
+        """Return the diagonal of ``K``."""
+        diagonal: np.ndarray = self._mobility.getDiagonal().array_r.copy()
+        return diagonal
+
     def products(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return the scalar products of the rows of two arrays over all ranks."""
         return np.asarray(self._comm.allreduce(one @ other.T, op=MPI.SUM))

@@ -71,7 +71,13 @@ def noise_at_zero(equations: LinearisedEquations) -> Real:
     """
     adjoints = equations.adjoints(0.0)
     adjoints[[unknown == POTENTIAL for _, unknown in equations.terminals]] = 0.0
-    return 2.0 * equations.products(adjoints, equations.moved(adjoints))
+    found = 2.0 * equations.products(adjoints, equations.moved(adjoints))
+    # a species that no other terminal lets pass has an adjoint without a gradient, and no noise but what rounding
+    # leaves of the terms that cancel
+    terms = 2.0 * equations.sum(adjoints**2 @ equations.mobility_diagonal)
+    is_silent = found.diagonal() <= np.finfo(float).eps * terms
+    found[is_silent] = found[:, is_silent] = 0.0
+    return found
 
 
 def spectra(equations: LinearisedEquations, frequencies: Real) -> Spectra:

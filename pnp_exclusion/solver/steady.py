@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -21,6 +22,7 @@ from pnp_exclusion.solver.guess import FirstGuess, Start
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved, with_pivots
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
+from pnp_exclusion.solver.relaxation import relaxing
 
 FIRST_RAMP_STEP = 3.0
 """kT/e: what the first ramp step drives."""
@@ -30,6 +32,8 @@ QUICK_STEPS = 6
 """A ramp step of so many Jacobians or fewer lets the next one be twice as large."""
 CONSERVED_STORAGE_RATE = 1e-4
 """D/L^2: one implicit Euler step of this rate, repeated, ties closed species to their amounts."""
+SLOWER, LEAST_STORAGE_RATE = 0.1, 1e-9
+"""From round to round: layers without vacancies take long to let particles through."""
 STORAGE_RATE_AT_REST = 1e-2
 """The same where nothing flows: the first guess has the amounts already, and depleted species need not be resolved."""
 CONSERVED_ROUNDS = 12
@@ -87,6 +91,9 @@ class SteadyReport:
     """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
     failed_load_parameter: float = math.inf
     """After a failure, the share next to it at which the ramp has found no solution."""
+    reached: Mapping[str, float] = field(default_factory=dict)
+    """After a failure, the share of what is given of every closed or held species that there is in a full lattice, if
+    that is less than all of one."""
 
     def add(self, earlier: SteadyReport) -> None:
         """Count what an earlier solve took, from which this one started."""
@@ -223,9 +230,10 @@ class SteadySolver:
         discrete = self.discrete
         start = discrete.values.copy()
         closed = bool(discrete.problem.combinations)
+        slower = 1.0
         for rounds_left in reversed(range(CONSERVED_ROUNDS if closed else 1)):
             before = discrete.values.copy()
-            self._store_amounts()
+            self._store_amounts(slower)
             result = self._newton_with_fallback(limiter)
             self.report.newton_iterations += result.iterations
             self.report.linear_iterations += result.linear_iterations
@@ -235,6 +243,8 @@ class SteadySolver:
             has_settled = not closed or self._change(before) < self.settings.tolerance
             if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
                 return result
+            # the first round has moved the guess
+            slower *= 1.0 if has_settled or rounds_left == CONSERVED_ROUNDS - 1 else SLOWER
         discrete.values[:] = start
         return NewtonReport(False, 0, 0, f"the closed species have not settled after {CONSERVED_ROUNDS} rounds")
 
@@ -266,12 +276,13 @@ class SteadySolver:
         share = needed / comm.size
         return share <= available_per_rank(comm, share)
 
-    def _store_amounts(self) -> None:
+    def _store_amounts(self, slower: float) -> None:
         """Make the present densities, scaled to the right amounts, the reference of the storage term."""
         discrete = self.discrete
         if not discrete.problem.combinations:
             return
-        rate = STORAGE_RATE_AT_REST if self._is_at_rest() else CONSERVED_STORAGE_RATE
+        usual = STORAGE_RATE_AT_REST if self._is_at_rest() else CONSERVED_STORAGE_RATE
+        rate = max(slower * usual, LEAST_STORAGE_RATE)
         discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
         for name, ratio in self.guess.amount_ratios().items():
@@ -309,7 +320,27 @@ class SteadySolver:
                 return
             if path.is_load_parameter:
                 drive_reached = known
-        self._give_up(drive_reached)
+        if not self._relax():
+            self._give_up(drive_reached)
+
+    def _relax(self) -> bool:
+        """Go towards the steady state in time, from one first guess after the other."""
+        problem = self.discrete.problem
+        if problem.domain.dimension > 1 or problem.reactions or any(b.given_total for b in problem.boundaries):
+            # many steps, each of them dear above one dimension; what reacts, or is found as a scalar, has other storage
+            return False
+        self.discrete.set_load_parameter(1.0)
+        for start in self._starts():
+            steps = relaxing(self.discrete, self._database, self.settings.max_newton_steps, start, self.progress)
+            with contextlib.closing(steps):
+                for step, may_be_near in steps:
+                    self.report.newton_iterations += step.iterations
+                    self.report.linear_iterations += step.linear_iterations
+                    self.report.ramp_steps += step.converged
+                    if may_be_near and self._attempt("damp", "from where time has led"):
+                        return True
+            self.report.tried.append(f"in time, from harmonic {start}: no steady state")
+        return False
 
     def _paths(self) -> Iterator[_Path]:
         """Yield the ways from an easy problem, at 0, to the problem itself, at 1."""
@@ -396,6 +427,9 @@ class SteadySolver:
             self.guess.solve_poisson()
 
     def _give_up(self, known: _Known) -> None:
+        self.discrete.set_load_parameter(1.0)
+        self.guess.fill("potentials")
+        self.report.reached = self.guess.reached_in_full_lattice()
         self.report.load_parameter = 0.0
         if known:
             self.report.load_parameter, state = known[-1]

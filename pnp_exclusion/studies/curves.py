@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Quantity
 from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.solution.checks import beyond_limits
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case
@@ -328,7 +329,9 @@ def _follow(
                     accepted, step = steps.after([*points, point], last_step or step)
                 if accepted:
                     states.add([at], solution.state)
-                    warnings += solution.warnings
+                    # what a case is told without solving it is told of the ends, which span what lies between
+                    is_end = at in (0.0, 1.0)
+                    warnings += solution.warnings if is_end else beyond_limits(solution.steady)
                     if steps.is_point(at):
                         points.append(point)
                         progress(f"  {point.potential:.6g}: {point.newton_iterations} Newton steps")

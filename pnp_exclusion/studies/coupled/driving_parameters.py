@@ -118,10 +118,10 @@ def with_state(
 
 
 def _contents(case: Case, scales: Scales, fractions: Mapping[str, float]) -> dict[str, Any]:
+    units = dict(zip(case.species_names, scales.contents.tolist(), strict=True))
     if not case.model.si:
-        return {"fraction": dict(fractions)}
-    amounts = {name: _in_units(rho * scales.concentration, "mol/m^3") for name, rho in fractions.items()}
-    return {"concentration": amounts}
+        return {"fraction": {name: rho * units[name] for name, rho in fractions.items()}}
+    return {"concentration": {name: _in_units(rho * units[name], "mol/m^3") for name, rho in fractions.items()}}
 
 
 def _boundary(case: Case, name: str) -> Any:

@@ -10,6 +10,7 @@ from pnp_exclusion.case.boundary_tables import Boundary
 from pnp_exclusion.case.build import fractions_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
+from pnp_exclusion.case.sizes import law_of
 from pnp_exclusion.case.tables import FieldTable, Interval
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.studies.diagram.samples import Array
@@ -50,7 +51,7 @@ class Ends:
 
 def ends_of(case: Case) -> Ends:
     """Forces and contents between the two reservoirs of a case (docs/theory.md#master-identity)."""
-    scales, law = _scales(case), case.model.flux_law
+    scales, law = _scales(case), law_of(case.model, case.species)
     charges = np.array([species.charge for species in case.species])
     rows = [case.species_names.index(name) for name in passing(case)]
     contents, levels, betas = contents_of(case), [], []
@@ -71,7 +72,7 @@ def ends_of(case: Case) -> Ends:
 
 
 def contents_of(case: Case) -> tuple[Array, Array]:
-    """Occupied fractions (N,) of the two reservoirs, 0 of closed species."""
+    """Densities (N,) of the two reservoirs, 0 of closed species."""
     held = fractions_of(case, _scales(case))
     first, second = (
         np.array([held[reservoir.where].get(name, 0.0) for name in case.species_names])

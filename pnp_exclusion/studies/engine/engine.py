@@ -124,6 +124,8 @@ def _require_leg(solution: Solution) -> None:
         )
     if not reason and problem.law.thermal:
         reason = "[model]: the legs of an engine on salinity are at one temperature"
+    if not reason and solution.setup.case.model.sizes is not None:
+        reason = "[model]: the legs of an engine are of particles of one size; remove sizes"
     if not reason and not problem.coupled:
         reason = '[model]: electrostatics must be "poisson": charges go round the loop of an engine'
     if not reason and len(drive_of(solution).species) < 2:

@@ -42,7 +42,10 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
     record = _begin(point, drivings) | {"converged": True}
     if solution.steady.ends is not None:
         scales, currents = solution.setup.scales, solution.currents or {}
-        charges = {species.name: species.charge for species in solution.discretisation.problem.species}
+        species = solution.discretisation.problem.species
+        charges = {one.name: one.charge for one in species}
+        # energy, with a temperature, is in its own unit
+        shown = {one.name: unit for one, unit in zip(species, scales.displayed_contents.tolist(), strict=True)}
         faraday = scales.current / scales.flux
         record |= {
             "ends": [end.name for end in solution.steady.ends],
@@ -51,7 +54,7 @@ def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> 
             "force": summary["force"],
             "regime": summary["regime"],
             "density": {
-                end.name: {name: rho * scales.displayed_concentration for name, rho in end.rho.items()}
+                end.name: {name: rho * shown.get(name, 1.0) for name, rho in end.rho.items()}
                 for end in solution.steady.ends
             },
         }

@@ -1,0 +1,98 @@
+"""Why a case that was not solved has no solution, or none that numbers can hold: sentences with the number.
+
+They are told after a failure, not before: limits are taken from below, and what is solved needs no reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from pnp_exclusion.case.boundary_tables import Contents
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.layers import FINEST_LAYER, thinnest_layers
+from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.solver.steady import SteadyReport
+
+LARGEST_VOLTAGE = 100.0
+"""kT/e across a layer of what walls are taken to hold: there is no path to more from the states that are solved."""
+BEGINNING = "no solution: "
+
+
+def limits(setup: Setup, report: SteadyReport) -> list[str]:
+    """Return a sentence for every limit that a case is beyond, if its solve has failed."""
+    sentences = [*_closed_charge(setup), *_layers_of_points(setup), *_full_lattice(report.reached)]
+    return [BEGINNING + sentence for sentence in sentences] + _carried_fluxes(setup, report)
+
+
+def _closed_charge(setup: Setup) -> Iterator[str]:
+    """Charge that cannot leave an interval: packed at both ends, as near to its image charges as it gets, the least
+    voltage that it makes is ``Q^2/(8 z lambda^2)``."""
+    problem = setup.problem
+    if problem.domain.dimension > 1 or problem.debye_length is None or not problem.law.crowded:
+        return
+    if set(problem.conserved) != set(problem.names):
+        return
+    charge = sum(species.charge * (species.mean_fraction or 0.0) for species in problem.species) + _mean_fixed(problem)
+    of_sign = [abs(species.charge) for species in problem.species if species.charge * charge > 0.0]
+    if not of_sign:
+        return
+    voltage = charge**2 / (8.0 * max(of_sign) * problem.debye_length**2)
+    if voltage > LARGEST_VOLTAGE:
+        yield (
+            f"closed species and fixed charge leave a mean charge of {charge:.3g} e a site, which even if it is "
+            f"packed at the two ends makes {voltage:.3g} kT/e; balance it"
+        )
+
+
+def _mean_fixed(problem: Problem) -> float:
+    lengths = problem.domain.mesh.h(1, np.arange(problem.domain.local_cells, dtype=np.int32))
+    owned = problem.domain.mesh.topology.index_map(1).size_local
+    total = problem.domain.comm.allreduce(float(problem.fixed_charge[:owned] @ lengths[:owned]))
+    low, high = problem.domain.bounding_box()
+    return total / float(high[0] - low[0])
+
+
+def _layers_of_points(setup: Setup) -> Iterator[str]:
+    """Point ions at a blocking boundary, in a layer that is thinner than differences of coordinates."""
+    problem = setup.problem
+    if not problem.coupled or problem.law.crowded:
+        return
+    low, high = problem.domain.bounding_box()
+    extent = float((high - low).max())
+    for where, thickness in thinnest_layers(setup.case, setup.scales).items():
+        if thickness < FINEST_LAYER * extent:
+            yield (
+                f'point ions at "{where}" would pile up in a layer of {thickness / extent:.2g} of the domain, less '
+                f"than the {FINEST_LAYER:g} that a mesh can hold; use a crowded law, or a lower potential"
+            )
+
+
+def _full_lattice(reached: Mapping[str, float]) -> Iterator[str]:
+    if reached:
+        shares = ", ".join(f"{share:.3g} of {name}" for name, share in reached.items())
+        yield f"with the lattice full there is only {shares}, relative to what is given; lower these contents"
+
+
+def _carried_fluxes(setup: Setup, report: SteadyReport) -> list[str]:
+    """Return a sentence for every flux and current that a case gives, if its solve has failed: its limits.
+
+    The ramp has raised given fluxes together with all other driving forces.
+    """
+    if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
+        return []
+    given = [
+        (f"flux of {name}", boundary.where, flux)
+        for boundary in setup.case.boundaries
+        for name, flux in boundary.fluxes.items()
+    ]
+    currents = [(b.where, b.total_current) for b in setup.case.boundaries if isinstance(b, Contents)]
+    given += [("electric current", where, current) for where, current in currents if current is not None]
+    return [
+        f'the {what} through "{where}" can be carried up to '
+        f"{report.load_parameter * quantity.number:.5g} of the {quantity.text} given; "
+        f"at {report.failed_load_parameter * quantity.number:.5g} no steady state was found"
+        for what, where, quantity in given
+        if quantity.number
+    ]
