@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Species,
     )
     from pnp_exclusion.case.tables import GivenMesh as Mesh
+    from pnp_exclusion.case.time_tables import Initial, Records, Time
     from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.physics.unequal_sizes import MoleFractions, VolumeFractions
     from pnp_exclusion.solution.solution import Solution, load
     from pnp_exclusion.solution.solve import solve
+    from pnp_exclusion.solution.transient import TransientSolution, run
     from pnp_exclusion.studies.coupled.coupling import couple
     from pnp_exclusion.studies.curves import capacitance, iv
     from pnp_exclusion.studies.engine.engine import run_engine
@@ -93,6 +95,7 @@ __all__ = [
     "Gmsh",
     "HardSpheres",
     "IdealGas",
+    "Initial",
     "Interface",
     "Interval",
     "LatticeGas",
@@ -105,6 +108,7 @@ __all__ = [
     "MoleFractions",
     "Output",
     "Reaction",
+    "Records",
     "Rectangle",
     "Region",
     "Reservoir",
@@ -113,6 +117,8 @@ __all__ = [
     "Solver",
     "Species",
     "Stern",
+    "Time",
+    "TransientSolution",
     "UsageError",
     "VolumeFractions",
     "Wall",
@@ -124,6 +130,7 @@ __all__ = [
     "make_case",
     "read_case",
     "register_law",
+    "run",
     "run_engine",
     "run_gas",
     "run_gas_engine",
@@ -158,6 +165,8 @@ _HOME = {
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
+    **dict.fromkeys(("Initial", "Records", "Time"), "case.time_tables"),
+    **dict.fromkeys(("TransientSolution", "run"), "solution.transient"),
     **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
     "HardSpheres": "physics.hard_spheres",
     "Energy": "physics.energy",

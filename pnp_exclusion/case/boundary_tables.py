@@ -16,10 +16,11 @@ from pnp_exclusion.case.base import GroupName, Name, Number, Positive, Table, re
 from pnp_exclusion.case.quantities import (
     AVOGADRO,
     ELEMENTARY_CHARGE,
-    Concentration,
+    ConcentrationInTime,
     Dimension,
     Length,
     MolarFlux,
+    NumberInTime,
     Potential,
     Quantity,
     Temperature,
@@ -251,9 +252,9 @@ class Stern(Table):
 class Contents(Boundary):
     """A boundary that holds species at given amounts."""
 
-    concentration: dict[str, Concentration] = Field(default_factory=dict)
+    concentration: dict[str, ConcentrationInTime] = Field(default_factory=dict)
     """SI: per species."""
-    fraction: dict[str, Number] = Field(default_factory=dict)
+    fraction: dict[str, NumberInTime] = Field(default_factory=dict)
     """Occupied fraction per species, in a dimensionless case."""
     chemical_potential: dict[str, Number] = Field(default_factory=dict)
     """Instead of these, under a law with a temperature: ``mu_a/T`` per species, of which forces are differences."""
@@ -429,7 +430,7 @@ class Exchange(Contents):
         return math.inf if self.potential is None else sizes.at_blocking(self.potential)
 
 
-SurfaceCharge = Annotated[Quantity, Dimension("a charge per area", ("C/m^2",), "-0.05 C/m^2")]
+SurfaceCharge = Annotated[Quantity, Dimension("a charge per area", ("C/m^2",), "-0.05 C/m^2", in_time=True)]
 
 
 class Charged(Boundary):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mpi4py import MPI
@@ -104,6 +104,21 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     require_contents(case, scales, problem)
     require_usable_regions(case, scales, problem)
     return Setup(case, scales, problem)
+
+
+def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundaries", "regions", "species")) -> Problem:
+    """Return the problem of a case that differs from that of a setup in numbers of its boundaries, fixed charge or
+    imposed fields; potentials stay relative to the same one.
+
+    changed
+        The tables that may differ.
+    """
+    problem, scales, domain = setup.problem, setup.scales, setup.problem.domain
+    found = replace(problem, boundaries=_boundaries(case, scales, domain, problem.potential_reference))
+    if "regions" in changed:
+        sheets, (_, fixed_charge) = _sheets(case, scales, domain), _materials(case, scales, domain)
+        found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
+    return replace(found, fields=_fields(case, scales, domain)) if "species" in changed else found
 
 
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales, str]:

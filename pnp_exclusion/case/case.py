@@ -17,7 +17,7 @@ from pnp_exclusion.errors import CaseError
 class Case(CaseTables):
     """A whole case, without mistakes; from objects, as here, or from a file by `read_case`.
 
-    model, species, domain, regions, boundaries, reactions, solver, output, sweep, diagram
+    model, species, domain, regions, boundaries, reactions, solver, output, sweep, diagram, time, initial
         Tables as objects (`pnp_exclusion.Model`, `pnp_exclusion.Species`, ...) or as dictionaries of what a case file
         has. Quantities are texts with units, or numbers in SI units (in a dimensionless case just numbers).
     title
@@ -71,6 +71,8 @@ def checked_case(tables: dict[str, Any], path: Path, draft: Draft | None = None,
         output=draft.output,
         sweep=draft.sweep,
         diagram=draft.diagram,
+        time=draft.time,
+        initial=draft.initial,
     )
     case._path = path
     case._groups = draft.groups

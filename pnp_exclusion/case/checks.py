@@ -27,6 +27,7 @@ from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.sizes import check_sizes, fill, law_of
 from pnp_exclusion.case.tables import CaseTables
+from pnp_exclusion.case.time_checks import check_motion
 from pnp_exclusion.errors import CaseError, LawError
 from pnp_exclusion.mesh.gmsh_file import mesh_groups
 from pnp_exclusion.mesh.physical_names import SIDES, MeshFileError, MeshGroups
@@ -66,12 +67,17 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_totals,
             _check_solver,
             _check_packing,
+            _check_motion,
         ):
             check(draft, draft.model)
     check_plans(raw, draft, check_tables, plain)
     if draft.mistakes:
         raise CaseError(path, list(dict.fromkeys(draft.mistakes)))
     return draft
+
+
+def _check_motion(draft: Draft, model: Model) -> None:
+    check_motion(draft, model, _check_packing)
 
 
 def check_law(case: CaseTables, law: str) -> Model:
@@ -504,7 +510,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
         for given_key, given in closing.items():
             if float(given) <= 0.0:
                 draft.refuse(where, f"{given_key} must be positive")
-        if not supplied:
+        if not supplied and draft.time is None:
             _check_closed_fluxes(draft, name, where)
 
 

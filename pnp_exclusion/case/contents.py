@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pnp_exclusion.case.boundary_tables import Boundary, Contents
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.tables import Box, Interval, Rectangle, Species
+from pnp_exclusion.case.time_tables import Initial
 
 
 def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapping[str, float]:
@@ -23,6 +24,23 @@ def amounts_of(boundary: Boundary, model: Model, species: Sequence[str]) -> Mapp
     eta = law.eta(mu, [0.0] * len(mu), None, None if temperature is None else 1.0 / temperature)
     rho = law.free_energy.densities(eta)[1:]
     return {name: float(x) for name, x in zip(species, rho, strict=True) if name in given}
+
+
+def contents_at_first(
+    species: Species, initial: Initial | None, boundaries: Sequence[Boundary], volume: float | None
+) -> float | None:
+    """Return what there is of a species everywhere as a motion begins, in the units of the case: what is said, its
+    mean, or what all boundaries hold; None if these are silent, or differ."""
+    if initial is not None:
+        if species.name in initial.fraction:
+            return initial.fraction[species.name]
+        if species.name in initial.concentration:
+            return initial.concentration[species.name].value
+    mean = mean_of(species, volume)
+    if mean is not None:
+        return mean
+    held = {float(boundary.amounts[species.name]) for boundary in boundaries if species.name in boundary.amounts}
+    return held.pop() if len(held) == 1 else None
 
 
 def mean_of(species: Species, volume: float | None) -> float | None:

@@ -25,8 +25,8 @@ FIELD_LAYERS = 4.0
 """A field E makes layers of thickness 1/E; the densities in them settle within this many."""
 CELLS_IN_LAYER = {1: 2.0, 2: 2.0, 3: 4 / 3, 4: 1.0}
 """By the degree of the elements: a layer with fewer cells than this across it is not resolved."""
-FINEST_LAYER = 1e-9
-"""Of the domain: below it coordinates have too few digits."""
+FINEST_LAYER = 1e-11
+"""Of the domain: below it coordinates have too few digits. Point ions at 40 kT/e are in a layer of 1e-10."""
 
 
 def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:

@@ -9,14 +9,24 @@ import math
 import re
 import reprlib
 import tokenize
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationInfo,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError, core_schema
 
+from pnp_exclusion.case.courses import Course, CourseError, course_of
 from pnp_exclusion.runtime.imports import without
 
 if TYPE_CHECKING:
@@ -109,6 +119,14 @@ class Quantity:
     text: str
     number: float
     unit: str = ""
+    course: Course | None = None
+    """Of a number in time, which is then what it is at first."""
+
+    def at(self, time: float, *, before: bool = False) -> Quantity:
+        """Return what it is at a time, or just before it, in the units of the case."""
+        if self.course is None:
+            return self
+        return replace(self, value=self.course.value(time, before=before), course=None)
 
     def __float__(self) -> float:
         return self.value
@@ -134,6 +152,31 @@ class Dimension:
     units: tuple[str, ...]
     example: str
     factors: tuple[float, ...] = (1.0,)
+    in_time: bool = False
+    """Whether it may be given as a course in time."""
+
+    def course(self, raw: Mapping[str, Any], context: Mapping[str, Any]) -> Quantity:
+        """Return the quantity that a course in time describes, as it is at first."""
+        units, plain = context["units"], context.get("plain", False)
+
+        def parser(dimension: Dimension) -> Any:
+            return lambda one: dimension.parse(one, units, plain).value
+
+        rate = replace(
+            self,
+            name=f"{self.name} per time",
+            units=tuple(f"{unit}/s" for unit in self.units),
+            example=f"{self.example}/s",
+            in_time=False,
+        )
+        folder = Path(context.get("folder", "."))
+        try:
+            course = course_of(raw, parser(self), parser(TIME), parser(rate), parser(FREQUENCY), folder)
+        except CourseError as error:
+            raise _refusal(str(error)) from None
+        value = course.value(0.0, before=True)
+        unit = self.units[0] if units == "si" else ""
+        return Quantity(value, f"{value:g} {unit}".strip(), value, unit, course)
 
     def parse(self, raw: Any, units: str, plain: bool = False) -> Quantity:
         """Return the checked quantity.
@@ -206,6 +249,12 @@ class Dimension:
         def validate(raw: Any, info: ValidationInfo) -> Quantity:
             if isinstance(raw, Quantity):
                 return raw
+            if self.in_time and isinstance(raw, Mapping):
+                if info.context is None:
+                    # as below: what it means is for the case to say
+                    unread = Course(dict(raw), np.zeros(1), np.full(1, math.nan))
+                    return Quantity(math.nan, "in time", math.nan, course=unread)
+                return self.course(raw, info.context)
             if info.context is None and not isinstance(raw, str):
                 # an object of Python that belongs to no case yet: what the number means is for the case to say
                 return self._parse_pure_number(as_python(raw))
@@ -217,8 +266,9 @@ class Dimension:
         )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        course: list[dict[str, Any]] = [{"type": "object", "description": "in the course of time"}] * self.in_time
         return {
-            "anyOf": [{"type": "string", "examples": [self.example]}, {"type": "number"}],
+            "anyOf": [{"type": "string", "examples": [self.example]}, {"type": "number"}, *course],
             "description": f'{self.name}: a text with its unit, "{self.example}"; a number in a dimensionless case',
         }
 
@@ -228,30 +278,39 @@ def is_compatible(unit: str, other: str) -> bool:
     return unit == other or unit_registry().Unit(unit).is_compatible_with(other)
 
 
-def _as_written(quantity: Quantity) -> str | float:
+def _as_written(quantity: Quantity) -> str | float | dict[str, Any]:
+    if quantity.course is not None:
+        return quantity.course.written
     return quantity.text if quantity.unit else quantity.value
 
 
 Length = Annotated[Quantity, Dimension("a length", ("m",), "5 nm")]
 FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
 Area = Annotated[Quantity, Dimension("an area", ("m^2",), "80 nm^2")]
-ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV")
+ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV", in_time=True)
 Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
 Volume = Annotated[Quantity, Dimension("a volume", ("m^3", "m^3/mol"), "0.03 nm^3", (1.0, 1.0 / AVOGADRO))]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]
 Diffusivity = Annotated[Quantity, Dimension("a diffusivity", ("m^2/s",), "1.6e-9 m^2/s")]
-Concentration = Annotated[
-    Quantity,
-    Dimension("a concentration", ("mol/m^3", "1/m^3"), "0.5 mol/L", (1.0, 1.0 / AVOGADRO)),
-]
+CONCENTRATION = Dimension("a concentration", ("mol/m^3", "1/m^3"), "0.5 mol/L", (1.0, 1.0 / AVOGADRO))
+Concentration = Annotated[Quantity, CONCENTRATION]
+ConcentrationInTime = Annotated[Quantity, replace(CONCENTRATION, in_time=True)]
 FixedCharge = Annotated[
     Quantity,
-    Dimension("a fixed charge density", ("mol/m^3", "C/m^3", "1/m^3"), "1.45 mol/L", (1.0, 1 / FARADAY, 1 / AVOGADRO)),
+    Dimension(
+        "a fixed charge density",
+        ("mol/m^3", "C/m^3", "1/m^3"),
+        "1.45 mol/L",
+        (1.0, 1 / FARADAY, 1 / AVOGADRO),
+        in_time=True,
+    ),
 ]
-Force = Annotated[Quantity, Dimension("a force on a particle", ("N",), "1e7 eV/m")]
+FORCE = Dimension("a force on a particle", ("N",), "1e7 eV/m")
+Force = Annotated[Quantity, FORCE]
+ForceInTime = Annotated[Quantity, replace(FORCE, in_time=True)]
 MolarFlux = Annotated[
     Quantity,
-    Dimension("a flux", ("mol/m^2/s", "1/m^2/s"), "0.1 mol/m^2/s", (1.0, 1.0 / AVOGADRO)),
+    Dimension("a flux", ("mol/m^2/s", "1/m^2/s"), "0.1 mol/m^2/s", (1.0, 1.0 / AVOGADRO), in_time=True),
 ]
 Mass = Annotated[Quantity, Dimension("a mass", ("kg",), "6.6e-27 kg")]
 Energy = Annotated[Quantity, Dimension("an energy", ("J", "J/mol"), "0.05 eV", (1.0, 1.0 / AVOGADRO))]
@@ -259,5 +318,41 @@ PartitionEnergy = Annotated[
     Quantity, Dimension("an energy", (THERMAL_ENERGY, "J", "J/mol"), "2 kT", (1.0, 1.0, 1.0 / AVOGADRO))
 ]
 """In kT if that is its unit, else in J."""
-Time = Annotated[Quantity, Dimension("a time", ("s",), "1 ns")]
+TIME = Dimension("a time", ("s",), "1 ns")
+Time = Annotated[Quantity, TIME]
 LinearDensity = Annotated[Quantity, Dimension("a density on a line", ("1/m",), "0.5 1/nm")]
+
+
+class MovingNumber(float):
+    """A pure number in time, which is what it is at first."""
+
+    course: Course
+
+    def __new__(cls, course: Course) -> MovingNumber:
+        """Make it of its course."""
+        made = super().__new__(cls, course.value(0.0, before=True))
+        made.course = course
+        return made
+
+    def __getnewargs__(self) -> tuple[Course]:  # type: ignore[override]
+        return (self.course,)
+
+
+def _number_or_course(raw: Any, handler: Any, info: ValidationInfo) -> float:
+    if isinstance(raw, MovingNumber):
+        return raw
+    if not isinstance(raw, Mapping):
+        return float(handler(raw))
+    context = info.context or {"units": "dimensionless"}
+    quantity = Dimension("a number", (), "0.1").course(raw, {**context, "units": "dimensionless"})
+    assert quantity.course is not None
+    return MovingNumber(quantity.course)
+
+
+NumberInTime = Annotated[
+    float,
+    Field(allow_inf_nan=False, strict=True),
+    WrapValidator(_number_or_course),
+    PlainSerializer(lambda number: number.course.written if isinstance(number, MovingNumber) else number),
+]
+"""A pure number, or its course in time."""

@@ -20,6 +20,7 @@ from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.sentences import nearest, sentences
 from pnp_exclusion.case.tables import CaseTables, dimension_of
+from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
@@ -55,6 +56,8 @@ class Draft:
     output: tables.Output = field(default_factory=tables.Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
+    time: Time | None = None
+    initial: Initial | None = None
     groups: MeshGroups | None = None
     misfits: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
@@ -188,6 +191,8 @@ _OTHERS: dict[str, type[Table]] = {
     "output": tables.Output,
     "sweep": Sweep,
     "diagram": Diagram,
+    "time": Time,
+    "initial": Initial,
 }
 _READERS: dict[str, Callable[[Mapping[str, Any], Draft, Reader], None]] = {
     "title": lambda raw, draft, reader: read_title(raw, draft),
@@ -223,7 +228,7 @@ class Reader:
     def __init__(self, draft: Draft, units: str, plain: bool = False, within: str = "") -> None:
         self.draft = draft
         self._within = within
-        self._context: dict[str, Any] = {"units": units, "plain": plain}
+        self._context: dict[str, Any] = {"units": units, "plain": plain, "folder": draft.path.parent}
 
     def table(self, raw: Mapping[str, Any], key: str, kind: Any, required: bool = False) -> Any:
         """Return the checked table, or None."""

@@ -27,6 +27,7 @@ from pydantic import (
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
+from pnp_exclusion.case.courses import KINDS
 from pnp_exclusion.case.formulas import Formula, FormulaError
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.petsc_options import why_not
@@ -38,6 +39,7 @@ from pnp_exclusion.case.quantities import (
     Dimension,
     FixedCharge,
     Force,
+    ForceInTime,
     Length,
     PartitionEnergy,
     Quantity,
@@ -46,6 +48,7 @@ from pnp_exclusion.case.quantities import (
 )
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.stoichiometry import atoms_of
+from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
@@ -55,6 +58,8 @@ DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 
 def _form(written: Any) -> str:
     """Which member of a union is meant, so that a mistake in it is told once."""
+    if isinstance(written, dict) and not KINDS.keys().isdisjoint(written):
+        return "<value>"
     if isinstance(written, dict | FieldTable):
         return "<table>"
     return "<list>" if isinstance(written, list | tuple) or np.ndim(written) else "<value>"
@@ -133,7 +138,7 @@ class Species(Table):
         Annotated[
             Annotated[FieldTable, Tag("<table>")]
             | Annotated[list[Force], Tag("<list>")]
-            | Annotated[Force, Tag("<value>")],
+            | Annotated[ForceInTime, Tag("<value>")],
             Discriminator(_form),
         ]
         | None
@@ -467,6 +472,8 @@ class CaseTables(Table):
     output: Output = Field(default_factory=Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
+    time: Time | None = None
+    initial: Initial | None = None
     _path: Path = PrivateAttr(default_factory=lambda: Path("case"))
     _groups: MeshGroups | None = PrivateAttr(default=None)
 

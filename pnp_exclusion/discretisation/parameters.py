@@ -116,6 +116,10 @@ class Parameters:
         """
         return TermNumbers(self._domain.mesh, self._terms.setdefault(term, []))
 
+    def has_term(self, term: Hashable) -> bool:
+        """Return whether a term has been written, so that its numbers must follow the problem."""
+        return term in self._terms
+
 
 class TermNumbers:
     """The constants of one term, handed out in the order in which it asks for them."""

@@ -55,10 +55,23 @@ class BoundaryIntegrals:
         self.discrete = discrete
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
 
-    def now(self) -> Totals:
-        """Return those of the state in the unknown."""
-        natural = {unknown: self._values(unknown) for unknown in self._unknowns}
-        return self._sums(self.balance(), natural)
+    def now(self, stored: np.ndarray | None = None) -> Totals:
+        """Return those of the state in the unknown.
+
+        stored
+            What is stored per time at every owned unknown; None in a steady state.
+        """
+        return self.natural() + self.held(self.balance() if stored is None else self.balance() + stored)
+
+    def natural(self) -> Totals:
+        """Return what terms of the boundaries let through, and carry, at the state in the unknown."""
+        return self._sums(np.zeros(self._owned), {unknown: self._values(unknown) for unknown in self._unknowns})
+
+    def held(self, rows: np.ndarray) -> Totals:
+        """Return what rows of the equations, at the owned unknowns, say where boundaries hold something."""
+        return self._sums(
+            rows, {unknown: np.zeros(len(self.discrete.problem.boundaries)) for unknown in self._unknowns}
+        )
 
     def along(self, change: np.ndarray, direction: np.ndarray) -> Totals:
         """Return the derivatives along a direction of the owned unknowns.

@@ -204,6 +204,13 @@ class WeakForm:
             form += parameters.storage_rate * stored * v * self._integration.dx
         return form
 
+    def contents_against(self, test: Mapping[str, Any]) -> ufl.Form:
+        """Return ``int rho_a v`` for all that is conserved: what is stored, of which a motion in time is the change."""
+        form = ufl.Form([])
+        for name, content in self.fields.contents.items():
+            form += content * test[unknown_of(name)] * self._integration.dx
+        return form
+
     def _linked_storage(self, now: Fields, reference: Fields, test: Mapping[str, Any]) -> ufl.Form:
         """Return the storage of combinations that reactions conserve, each in the equation of its first species."""
         parameters, form = self._parameters, ufl.Form([])
@@ -243,21 +250,20 @@ class WeakForm:
                 form -= charge * test * self._integration.ds(tag)
         for number in range(len(self._problem.sheets)):
             tag = len(self._problem.boundaries) + number
-            form -= self._sheet_charge(number) * test * self._integration.ds(tag)
+            form -= self.sheet_charge(number) * test * self._integration.ds(tag)
         return form
-
-    def _sheet_charge(self, number: int) -> Any:
-        """Return the charge per area of a surface inside the domain."""
-        given = self._parameters.of_term(("sheet", number)).number(self._problem.sheets[number].charge)
-        return self._parameters.load_parameter * given
 
     def charge_density(self, rho: Sequence[Any]) -> Any:
         """Return ``sum_a z_a rho_a + q`` for densities in the order of the species."""
         pairs = zip(self._parameters.charges, rho, strict=True)
+        return sum((z * rho_a for z, rho_a in pairs), start=self.immobile_charge())
+
+    def immobile_charge(self) -> Any:
+        """Return the density of charge that does not move, that of walls beside cross-sections included."""
         immobile = self._parameters.fixed_charge
         if self._wall is not None:
             immobile += self._parameters.wall_charge * self._wall
-        return sum((z * rho_a for z, rho_a in pairs), start=self._parameters.load_parameter * immobile)
+        return self._parameters.load_parameter * immobile
 
     # ---- boundaries ----
 
@@ -310,19 +316,32 @@ class WeakForm:
         state = LocalState(rho, potential, self._parameters.load_parameter, self._parameters.of_term(("charge", tag)))
         return self._problem.boundaries[tag].surface_charge(state)
 
+    def surface_energy(self, tag: int) -> Any | None:
+        """Return the free energy per area of the charge that a boundary carries, or None."""
+        numbers = self._parameters.of_term(("energy", tag))
+        state = LocalState(self.fields.rho, self.fields.potential, self._parameters.load_parameter, numbers)
+        return self._problem.boundaries[tag].surface_energy(state)
+
+    def sheet_charge(self, number: int) -> Any:
+        """Return the charge per area of a surface inside the domain."""
+        given = self._parameters.of_term(("sheet", number)).number(self._problem.sheets[number].charge)
+        return self._parameters.load_parameter * given
+
     def take_numbers(self, problem: Problem) -> None:
         """Give the terms of the boundaries the numbers of a problem that differs in nothing else."""
         self._problem = problem
         # writing a term again gives its constants their new values
         for tag in range(len(self._problem.boundaries)):
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
+            if self._parameters.has_term(("energy", tag)):
+                self.surface_energy(tag)
             for name in self._problem.quantities:
                 self.outward_flux(tag, name)
         for number, reaction in enumerate(self._problem.reactions):
             if reaction.boundary is None:
                 self.volume_rate(number)
         for number in range(len(self._problem.sheets)):
-            self._sheet_charge(number)
+            self.sheet_charge(number)
         self._penalised_densities()
 
     def _penalised_densities(self) -> list[tuple[int, str, fem.Constant]]:

@@ -89,14 +89,16 @@ class BoundaryTotals:
         return self.gross(species) > DISTINCT * self.uncertainty(species)
 
 
-def boundary_totals(discrete: Discretisation, nodal: NodalValues) -> BoundaryTotals:
+def boundary_totals(discrete: Discretisation, nodal: NodalValues, stored: np.ndarray | None = None) -> BoundaryTotals:
     """Evaluate fluxes and charges of the solution in the unknown of a discretisation; collective.
 
     nodal
         Of the same solution.
+    stored
+        What is stored per time at every owned unknown; None in a steady state.
     """
     problem = discrete.problem
-    totals = boundary_integrals(discrete).now()
+    totals = boundary_integrals(discrete).now(stored)
     wheres = [boundary.where for boundary in problem.boundaries]
     flux = {
         where: dict(zip(problem.quantities, of_boundary.tolist(), strict=True))

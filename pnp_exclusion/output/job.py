@@ -14,7 +14,7 @@ from pnp_exclusion.case.case import Case, read_case
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.output.distances import distances
-from pnp_exclusion.output.results import LOG, ResultFolder, manifest, profile_csv, write_fields
+from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, manifest, profile_csv, write_fields
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
@@ -22,6 +22,7 @@ from pnp_exclusion.runtime.signals import held_back, results_are_in_place
 from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
+from pnp_exclusion.solution.transient import TransientSolution, run
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -87,6 +88,20 @@ class Job:
             self.console.warn(warning)
         return solution
 
+    def run(self, case: Case) -> TransientSolution:
+        """Run a case that moves, each row of its series written as soon as it is there, and warn as `solve` does."""
+        with SeriesFile(self.folder) as series:
+            solution = run(
+                case,
+                comm=self.comm,
+                petsc_options=self.petsc_options,
+                progress=lambda progress: self.console.progress("time", progress),
+                on_row=series.add,
+            )
+        for warning in solution.warnings:
+            self.console.warn(warning)
+        return solution
+
     def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
         solution = self.solve(case, comm)
@@ -107,7 +122,8 @@ class Job:
             profile = sample.profile(solution.discretisation)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
         if case.output.fields:
-            write_fields(solution, self.folder.staging / f"{prefix}fields.bp")
+            moments = solution.moments if isinstance(solution, TransientSolution) else []
+            write_fields(solution, self.folder.staging / f"{prefix}fields.bp", moments)
         self.write_manifest(solution, prefix)
         summary["wall_seconds"] = time.perf_counter() - self.started
         self.folder.write_json(f"{prefix}summary.json", lambda: summary)
@@ -121,6 +137,11 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
+        if isinstance(solution, TransientSolution):
+            folder.draw(f"{prefix}series.png", "output.plots.draw_series", case, scales, solution.rows)
+            snapshots = solution.snapshots() if solution.steady.axes == 1 else None
+            if len(solution.moments) > 1 and solution.steady.axes == 1:
+                folder.draw(f"{prefix}strip.png", "output.plots.draw_strip", case, scales, snapshots)
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
             folder.draw(f"{prefix}profiles.png", "output.plots.draw_profiles", case, scales, profile)

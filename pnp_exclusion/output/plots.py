@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.moving import courses_in
 from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.observe.flux_parts import FluxParts
 from pnp_exclusion.observe.sample import Profile, Slice
@@ -18,6 +21,7 @@ from pnp_exclusion.solution.figures import (
     density_label,
     length_label,
     plain,
+    potential_in_display,
     profiles_picture,
     save,
     shade_fixed_charge,
@@ -26,6 +30,7 @@ from pnp_exclusion.solution.figures import (
     title_of,
     unit_in_picture,
 )
+from pnp_exclusion.solution.series import Row
 
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
 LAWSTYLES = ("-", "--", "-.", ":")
@@ -152,3 +157,68 @@ def _draw_currents(
     axis.set_ylabel(f"current {ends[0]} → {ends[1]}{unit}")
     axis.set_title("hatched: against the species' own thermodynamic force", fontsize=9)
     axis.legend(fontsize=8)
+
+
+def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> None:
+    """Total currents and charges over time, and with them the free energy; time on a logarithmic scale if a motion
+    that nothing drives spans decades."""
+    columns = {name: np.array([row[name][0] for row in rows]) for name in rows[0]}
+    units = {name: unit for name, (_, unit) in rows[0].items()}
+    time = columns["time"]
+    names = [boundary.where for boundary in case.boundaries]
+    charged = [name for name in names if f"charge_{name}" in columns]
+    kinds = ["current", *(["charge"] if charged else []), *(["free_energy"] if "free_energy" in columns else [])]
+    moves = next(courses_in([case.boundaries, case.regions, case.species]), None) is not None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 2.4 * len(kinds) + 0.6))
+        axes = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
+        for axis, kind in zip(axes, kinds, strict=True):
+            if kind == "free_energy":
+                axis.plot(time, columns[kind], color="black")
+                axis.set_ylabel(_with_unit("free energy", units[kind]))
+                continue
+            for position, name in enumerate(charged if kind == "charge" else names):
+                values = columns[f"{kind}_{name}"]
+                if kind == "current" and name in charged:
+                    values = values + columns[f"displacement_{name}"]
+                axis.plot(time, values, color=species_colour(position), label=name)
+            words = "current, total" if kind == "current" else kind
+            axis.set_ylabel(_with_unit(words, units[f"{kind}_{names[0]}"]))
+            axis.legend(loc="best")
+        if not moves and time[-1] > 100.0 * time[0]:
+            axes[-1].set_xscale("log")
+        axes[-1].set_xlabel(_with_unit("time", units["time"] or "L²/D"))
+        axes[0].set_title(title_of(case))
+        save(figure, path)
+
+
+def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
+    """Profiles at the times that were kept, one panel a species and one for the potential; later ones are darker."""
+    names = [str(name) for name in snapshots["species"].values]
+    panels = [*names, *(["potential"] if "potential" in snapshots else [])]
+    x = snapshots["x"].values / scales.length * scales.length_in_unit
+    times, unit = snapshots["time"].values, "s" if scales.si else "L²/D"
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 2.2 * len(panels) + 0.6))
+        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        colours = matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1.0, len(times)))
+        for axis, panel in zip(axes, panels, strict=True):
+            for k, colour in enumerate(colours):
+                kept = snapshots.isel(time=k)
+                if panel == "potential":
+                    values = kept["potential"].values / scales.potential * potential_in_display(scales)[0]
+                else:
+                    of_species = kept["concentration"].sel(species=panel).values
+                    values = of_species / scales.concentration * scales.displayed_concentration
+                label = f"{times[k]:.3g} {unit}" if k in (0, len(times) - 1) else None
+                axis.plot(x, values, color=colour, label=label)
+            words = potential_in_display(scales)[1] if panel == "potential" else f"{panel}: {density_label(scales)}"
+            axis.set_ylabel(words)
+        axes[0].legend(loc="best")
+        axes[-1].set_xlabel(length_label("x", scales))
+        axes[0].set_title(title_of(case))
+        save(figure, path)
+
+
+def _with_unit(words: str, unit: str) -> str:
+    return f"{words} [{unit_in_picture(unit)}]" if unit else words

@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TextIO
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -25,6 +25,7 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.io import VTXWriter
 
+from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
@@ -33,10 +34,14 @@ from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solution import Solution
 
 LOG = "log.txt"
 _STAGING = ".unfinished"
+SERIES = "series.csv"
+LEFT = {LOG: LOG, SERIES: "series_unfinished.csv"}
+"""What a command that ends early leaves in its folder, and under which name; no results."""
 
 
 class ResultFolder:
@@ -86,7 +91,8 @@ class ResultFolder:
     def _results(self) -> list[str]:
         if not self.path.is_dir():
             return []
-        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in (LOG, _STAGING))
+        unfinished = (*LEFT.values(), _STAGING)
+        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in unfinished)
 
     def make(self, prefix: str) -> None:
         """Make a sub-folder for results whose names begin with ``prefix``."""
@@ -159,13 +165,14 @@ class ResultFolder:
             too_late.clear()
 
     def abandon(self) -> None:
-        """Remove what was staged but for the log; any rank, without talking to the others.
+        """Remove what was staged but for the log and a series; any rank, without talking to the others.
 
         Used after errors: a rank that meets one alone ends rank 0, which can do it no more.
         """
         # another rank may be at it too
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(self.staging / LOG, self.path / LOG)
+        for name, left in LEFT.items():
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.staging / name, self.path / left)
         shutil.rmtree(self.staging, ignore_errors=True)
 
     def on_disk(self, work: Callable[[], None]) -> None:
@@ -178,10 +185,42 @@ class ResultFolder:
             raise DiskError(f"cannot write to {self.path}: {error.strerror or error}") from None
 
 
+class SeriesFile:
+    """``series.csv``, a row a step from the first one on; a context.
+
+    Every row is on the disk as soon as it is there: a run that ends early leaves those it had as
+    ``series_unfinished.csv``, one that is killed in the hidden folder.
+    """
+
+    def __init__(self, folder: ResultFolder) -> None:
+        self._folder = folder
+        self._stream: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def add(self, row: Row) -> None:
+        """Write a row, and with the first the header; collective."""
+        on_rank_zero(self._folder.comm, lambda: self._folder.on_disk(lambda: self._add(row)))
+
+    def _add(self, row: Row) -> None:
+        if self._stream is None:
+            self._stream = (self._folder.staging / SERIES).open("w", encoding="utf-8")
+            print(",".join(_header(name, unit) for name, (_, unit) in row.items()), file=self._stream)
+        print(",".join(f"{value:.15g}" for value, _ in row.values()), file=self._stream, flush=True)
+
+
 OUR_FILES = {
     "summary.json",
     "manifest.json",
     "profile.csv",
+    "series.csv",
+    "impedance.csv",
+    "impedance.json",
     "fields.bp",
     "lattice.json",
     "gas.json",
@@ -194,6 +233,10 @@ OUR_FILES = {
         f"{picture}.png"
         for picture in (
             "profiles",
+            "series",
+            "strip",
+            "nyquist",
+            "bode",
             "slice",
             "fluxes",
             "comparison",
@@ -305,8 +348,11 @@ def _header(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def write_fields(solution: Solution, path: Path) -> None:
+def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, State]] = ()) -> None:
     """Write every field for ParaView (ADIOS2 VTX), one named quantity with its unit each; collective.
+
+    moments
+        States of a motion with their times, in ascending order; the solution itself, at the time 0, if there are none.
 
     Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are, and nodes that
     are evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on.
@@ -328,52 +374,67 @@ def write_fields(solution: Solution, path: Path) -> None:
         return fem.Function(fem.functionspace(mesh, element))
 
     unknown = evenly(discrete.layout.size)
-    unknown.interpolate(discrete.unknown)
     scalar, vector = evenly(1).function_space, evenly(dimension).function_space
-    nodes = discrete.layout.at_nodes(unknown.x.array)
-    partition = None
-    if discrete.partition_of_cells is not None:
-        partition = np.empty((len(problem.species), len(nodes)))
-        partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
-    mu, potential = discrete.reported_potentials(nodes, partition)
-    rho = discrete.densities(nodes, partition)[1:]
-    functions = []
+    functions: dict[str, fem.Function] = {}
+
+    def named(name: str, space: fem.FunctionSpace) -> fem.Function:
+        return functions.setdefault(name, fem.Function(space, name=name))
 
     def add(name: str, unit: str, values: np.ndarray) -> None:
-        function = fem.Function(scalar, name=_header(name, unit))
-        function.x.array[:] = values
-        functions.append(function)
+        named(_header(name, unit), scalar).x.array[:] = values
 
-    if potential is not None:
-        add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
-    for a, name in enumerate(problem.names):
-        kind = "concentration" if scales.si else "fraction"
-        add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_contents[a])
-        add(f"electrochemical_potential_{name}", "kT", mu[a])
-    add("packing", "", problem.packing(rho))
-    beta = discrete.inverse_temperature(nodes)
-    if beta is not None:
-        add("temperature", "", 1.0 / beta)
-        add(ENERGY, "", discrete.contents(nodes)[-1])
-    averaged = flux_fields(discrete)
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
     raised = fem.Function(scalar)
-    for a, name in enumerate(problem.quantities):
-        function = fem.Function(vector, name=_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""))
-        for component in range(dimension):
-            linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
-            raised.interpolate(linear)
-            function.x.array[component::dimension] = raised.x.array * scales.flux
-        functions.append(function)
-    if problem.coupled:
-        fixed = fem.Function(problem.domain.cellwise_space, name=_header("fixed_charge", "mol/L" if scales.si else ""))
-        fixed.x.array[:] = problem.immobile_charge * scales.displayed_concentration
-        functions.append(fixed)
+
+    def fill() -> None:
+        """Write the fields of the state in the unknown into the functions."""
+        unknown.interpolate(discrete.unknown)
+        nodes = discrete.layout.at_nodes(unknown.x.array)
+        partition = None
+        if discrete.partition_of_cells is not None:
+            partition = np.empty((len(problem.species), len(nodes)))
+            partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
+        mu, potential = discrete.reported_potentials(nodes, partition)
+        rho = discrete.densities(nodes, partition)[1:]
+        if potential is not None:
+            add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
+        for a, name in enumerate(problem.names):
+            kind = "concentration" if scales.si else "fraction"
+            add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_contents[a])
+            add(f"electrochemical_potential_{name}", "kT", mu[a])
+        add("packing", "", problem.packing(rho))
+        beta = discrete.inverse_temperature(nodes)
+        if beta is not None:
+            add("temperature", "", 1.0 / beta)
+            add(ENERGY, "", discrete.contents(nodes)[-1])
+        averaged = flux_fields(discrete)
+        for a, name in enumerate(problem.quantities):
+            function = named(_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
+            for component in range(dimension):
+                linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
+                raised.interpolate(linear)
+                function.x.array[component::dimension] = raised.x.array * scales.flux
+        if problem.coupled:
+            header = _header("fixed_charge", "mol/L" if scales.si else "")
+            fixed = named(header, problem.domain.cellwise_space)
+            fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
+
+    def show_and_fill(state: State) -> None:
+        discrete.show(state)
+        fill()
+
+    states = list(moments) or [(0.0, solution.state)]
+    show_and_fill(states[0][1])
     coordinates = mesh.geometry.x.copy()
     mesh.geometry.x[:] *= scales.length_in_unit
     try:
-        writer = VTXWriter(mesh.comm, path, functions)
-        writer.write(0.0)
+        writer = VTXWriter(mesh.comm, path, list(functions.values()))
+        writer.write(states[0][0])
+        for time, state in states[1:]:
+            mesh.geometry.x[:] = coordinates
+            show_and_fill(state)
+            mesh.geometry.x[:] *= scales.length_in_unit
+            writer.write(time)
         writer.close()
     except RuntimeError as error:
         # the writer's destructor would fail again, and end the process before it could say why

@@ -130,6 +130,11 @@ class BoundaryCondition:
         """The charge per area on the boundary, ``lambda^2 eps dphi/dn``, or None."""
         return None
 
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        """What the charge of `surface_charge` adds to the free energy per area, whose derivative by the potential it
+        is; None if there is no such charge, or no such energy."""
+        return None
+
 
 @dataclass(frozen=True)
 class Wall(BoundaryCondition):
@@ -140,6 +145,10 @@ class Wall(BoundaryCondition):
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
         return _given_charge(self.charge, state)
+
+    @override
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        return _energy_of_given_charge(self.charge, state)
 
 
 @dataclass(frozen=True)
@@ -217,6 +226,10 @@ def _given_charge(charge: float | None, state: BoundaryState) -> Any | None:
     return None if charge is None else state.load_parameter * state.number(charge)
 
 
+def _energy_of_given_charge(charge: float | None, state: BoundaryState) -> Any | None:
+    return None if charge is None else state.load_parameter * state.number(charge) * state.potential
+
+
 @dataclass(frozen=True)
 class Reservoir(BoundaryCondition):
     """Holds every species and, with Poisson, the potential.
@@ -280,6 +293,14 @@ class Electrode(BoundaryCondition):
         drop = (state.load_parameter * own if self.given_total is None else own) - state.potential
         return state.number(self.stern_capacitance) * drop
 
+    @override
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        charge = self.surface_charge(state)
+        if charge is None:
+            return None
+        drop = state.load_parameter * state.number(self.potential or 0.0) - state.potential
+        return -0.5 * charge * drop
+
 
 @dataclass(frozen=True)
 class Exchange(BoundaryCondition):
@@ -336,3 +357,7 @@ class PrescribedFlux(BoundaryCondition):
     @override
     def surface_charge(self, state: BoundaryState) -> Any | None:
         return _given_charge(self.charge, state)
+
+    @override
+    def surface_energy(self, state: BoundaryState) -> Any | None:
+        return _energy_of_given_charge(self.charge, state)

@@ -52,7 +52,8 @@ thousandth."""
 
 def beyond_limits(steady: SteadyState) -> list[str]:
     """Return what the checks say of a steady state, nothing if all is within the limits; collective."""
-    return [sentence for check in CHECKS if steady.has_state for sentence in check(steady)]
+    checks = CHECKS if steady.stored is None else CHECKS_IN_MOTION
+    return [sentence for check in checks if steady.has_state for sentence in check(steady)]
 
 
 def without_effect(petsc_options: Sequence[str]) -> list[str]:
@@ -176,3 +177,5 @@ CHECKS: Sequence[Callable[[SteadyState], Iterator[str]]] = (
     overlap,
     unresolved_layers,
 )
+CHECKS_IN_MOTION: Sequence[Callable[[SteadyState], Iterator[str]]] = (overlap, unresolved_layers)
+"""Of a state that is not steady: fluxes then balance with what is stored."""

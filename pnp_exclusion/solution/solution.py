@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from pnp_exclusion.case.advice import advice
@@ -23,6 +24,7 @@ from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
+from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
@@ -69,8 +71,9 @@ class Solution:
         seconds: Mapping[str, float] | None = None,
         petsc_options: Mapping[str, str] | None = None,
         unused_petsc_options: list[str] | None = None,
+        stored: np.ndarray | None = None,
     ) -> None:
-        self.steady = SteadyState(setup, discretisation, report)
+        self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
         self.report = report
         self.converged = converged
@@ -268,6 +271,34 @@ class Solution:
         if not self.converged:
             raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no noise")
         return noise_of(self.steady, frequencies, settings_of(self.case))
+
+    def impedance(self, frequencies: ArrayLike | None = None, terminal: str | None = None) -> Impedance:
+        """Return the impedance of a terminal, the potentials of all others being held; collective.
+
+        Parameters
+        ----------
+        frequencies : array_like, optional
+            Above zero, in Hz for a case in SI units, else ``omega/(2 pi)`` in D/L^2. Eight decades if absent.
+        terminal : str, optional
+            Name of a boundary that holds the potential; the first of them if absent.
+
+        Returns
+        -------
+        pnp_exclusion.solution.impedance.Impedance
+            On every rank.
+
+        Raises
+        ------
+        CaseError
+            The case has imposed fields, or a Stern layer.
+        UsageError
+            The terminal does not hold the potential.
+        ConvergenceError
+            The solve has not converged, or the linear systems could not be solved.
+        """
+        if not self.converged:
+            raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no impedance")
+        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case))
 
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.

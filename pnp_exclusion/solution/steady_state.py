@@ -1,4 +1,4 @@
-"""A steady state and what can be read off it, without units."""
+"""A steady state, or one of a motion, and what can be read off it, without units."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class SteadyState:
     shared: Discretisation
     """Which other solutions may share; `discretisation` is it at this state."""
     report: SteadyReport
+    stored: np.ndarray | None = None
+    """What is stored per time at every owned unknown, in a state that moves; None in a steady one."""
 
     @property
     def has_state(self) -> bool:
@@ -56,7 +58,7 @@ class SteadyState:
     @cached_property
     def totals(self) -> BoundaryTotals:
         """Fluxes and charges at the boundaries."""
-        return currents.boundary_totals(self.discretisation, self.nodal)
+        return currents.boundary_totals(self.discretisation, self.nodal, self.stored)
 
     @property
     def found_potentials(self) -> dict[int, float]:
@@ -144,6 +146,11 @@ class SteadyState:
         return reactions.turnovers(self.discretisation)
 
     @property
+    def has_moving_currents(self) -> bool:
+        """Whether fluxes change from place to place, by reactions or by what is stored."""
+        return self.stored is not None or self.reacts_in_volume
+
+    @property
     def reacts_in_volume(self) -> bool:
         """Whether fluxes change from place to place."""
         return any(one.boundary is None for one in self.discretisation.problem.reactions)
@@ -202,17 +209,17 @@ class SteadyState:
     @cached_property
     def currents_of_profile(self) -> dict[str, float] | None:
         """The currents that the master identity asks of the computed profile; None where there is no `resistance`, or
-        where reactions make currents differ from place to place."""
-        if self.resistance is None or self.forces is None or self.reacts_in_volume:
+        where reactions, or a motion, make currents differ from place to place."""
+        if self.resistance is None or self.forces is None or self.has_moving_currents:
             return None
         predicted = identity.predicted_currents(self.resistance, list(self.forces.values()))
         return dict(zip(self.forces, predicted.tolist(), strict=True))
 
     @cached_property
     def identity_residual(self) -> float | None:
-        """How far the currents are from the master identity, relative; None above one dimension, and with reactions in
-        the volume."""
-        if self.resistance is None or self.currents is None or self.forces is None or self.reacts_in_volume:
+        """How far the currents are from the master identity, relative; None above one dimension, with reactions in the
+        volume, and in motion."""
+        if self.resistance is None or self.currents is None or self.forces is None or self.has_moving_currents:
             return None
         return identity.identity_residual(self.resistance, self.currents, self.forces, self.one_way)
 

@@ -86,7 +86,7 @@ class FirstGuess:
         values = np.zeros_like(discrete.layout.at_nodes(discrete.values))
         mu = discrete.layout.indices(discrete.mu)
         if INVERSE_TEMPERATURE in discrete.layout:
-            values[:, discrete.layout.index(INVERSE_TEMPERATURE)] = self._harmonic_inverse_temperature()
+            values[:, discrete.layout.index(INVERSE_TEMPERATURE)] = self.inverse_temperature()
         straight = self.passing if start == "densities" else []
         for a in set(range(self.species)) - set(straight):
             values[:, mu[a]] = self._harmonic(a, values)
@@ -213,7 +213,8 @@ class FirstGuess:
         volume, *amounts = self.discrete.forms.integrals("linked amounts", lambda: [one, *totals()])
         return [problem.mean_of(pairs) - float(amount / volume) for pairs, amount in zip(linked, amounts, strict=True)]
 
-    def _harmonic_inverse_temperature(self) -> np.ndarray:
+    def inverse_temperature(self) -> np.ndarray:
+        """Return ``beta`` of a temperature that is harmonic between the boundaries that hold one."""
         held = self.discrete.constraints.values_of(INVERSE_TEMPERATURE)
         levels = {h.tag: 1.0 / float(h.constant.value) for h in held}
         temperatures = self._extended(levels, INVERSE_TEMPERATURE)

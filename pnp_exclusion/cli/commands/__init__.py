@@ -15,6 +15,7 @@ NAMES = (
     "iv",
     "capacitance",
     "noise",
+    "impedance",
     "couple",
     "engine",
     "diagram",

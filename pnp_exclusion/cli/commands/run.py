@@ -27,7 +27,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
     case = read(arguments.case, arguments.law)
     with Job(arguments, petsc_options) as job:
-        solution = job.solve(case)
+        solution = job.solve(case) if case.time is None else job.run(case)
         job.write(solution)
         job.complete()
     job.print_lines(run_table(solution))

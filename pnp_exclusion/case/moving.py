@@ -1,0 +1,63 @@
+"""The tables of a case at a moment: numbers in time are replaced by what they are then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pnp_exclusion.case.base import Table
+from pnp_exclusion.case.courses import Course
+from pnp_exclusion.case.quantities import MovingNumber, Quantity
+from pnp_exclusion.case.tables import CaseTables
+
+MOVING = ("species", "regions", "boundaries")
+"""Tables with numbers that may change in time."""
+
+
+def courses_in(value: Any) -> Iterator[Course]:
+    """Yield the courses in a table, or in whatever stands under its keys."""
+    match value:
+        case Quantity() | MovingNumber():
+            if value.course is not None:
+                yield value.course
+        case Table():
+            for key in type(value).model_fields:
+                yield from courses_in(getattr(value, key))
+        case dict():
+            yield from courses_in(list(value.values()))
+        case list() | tuple():
+            for entry in value:
+                yield from courses_in(entry)
+
+
+def at_time(value: Any, time: float, *, before: bool = False) -> Any:
+    """Return a table, or what stands under a key, with the numbers of a time in the units of the case."""
+    if next(courses_in(value), None) is None:
+        return value
+    match value:
+        case Quantity():
+            return value.at(time, before=before)
+        case MovingNumber():
+            return value.course.value(time, before=before)
+        case Table():
+            keys = {key: getattr(value, key) for key in type(value).model_fields}
+            moved = {key: at_time(old, time, before=before) for key, old in keys.items()}
+            return value.model_copy(update={key: new for key, new in moved.items() if new is not keys[key]})
+        case dict():
+            return {key: at_time(entry, time, before=before) for key, entry in value.items()}
+    return [at_time(entry, time, before=before) for entry in value]
+
+
+def case_at[C: CaseTables](case: C, time: float, *, before: bool = False) -> C:
+    """Return a case with the numbers of a time, in its own units; at that of a jump those after it."""
+    found = {key: at_time(getattr(case, key), time, before=before) for key in MOVING}
+    return case.model_copy(update={key: value for key, value in found.items() if value is not getattr(case, key)})
+
+
+def extremes[C: CaseTables](case: C) -> list[C]:
+    """Return the case at moments at which some number is the smallest or the largest, for the mesh."""
+    if case.time is None:
+        return []
+    courses = [course for key in MOVING for course in courses_in(getattr(case, key))]
+    moments = {moment for course in courses for moment in course.extremes(case.time.end.value)}
+    return [case_at(case, time, before=before) for time, before in sorted(moments)]

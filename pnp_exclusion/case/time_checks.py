@@ -1,0 +1,80 @@
+"""What must be right about a case that moves, beside what must be about any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pnp_exclusion.case.contents import contents_at_first
+from pnp_exclusion.case.law_tables import Model
+from pnp_exclusion.case.moving import at_time, courses_in
+from pnp_exclusion.case.reading import Draft
+from pnp_exclusion.case.sentences import nearest
+
+type Check = Callable[[Draft, Model], None]
+
+
+def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
+    """Refuse numbers in time where there is none, contents that are none at some moment, and unknown beginnings."""
+    tables = [*draft.species.values(), *draft.regions, *draft.boundaries]
+    courses = list(courses_in(tables))
+    if draft.time is None:
+        if courses:
+            kind = next(iter(courses[0].written))
+            draft.refuse(
+                "[time]", f"a number is given in time ({kind} = ..), but this table is missing, e.g. end = 1.0"
+            )
+        if draft.initial is not None:
+            draft.refuse("[initial]", "is the beginning of a motion, but the table [time] is missing")
+        return
+    if draft.sweep is not None or draft.diagram is not None:
+        draft.refuse("[time]", "a sweep or diagram is of steady states; remove it, or [time]")
+    for boundary in draft.boundaries:
+        if boundary.kind == "floating" or getattr(boundary, "total_current", None) is not None:
+            where = f'[[boundaries]] "{boundary.where}"'
+            draft.refuse(
+                where, "potentials that are found are computed in steady states only; give one, or remove [time]"
+            )
+    _check_beginning(draft, model)
+    end = draft.time.end.value
+    for time, before in {moment for course in courses for moment in course.extremes(end)}:
+        moved = replace(draft, mistakes=[], boundaries=at_time(draft.boundaries, time, before=before))
+        _check_contents(moved, time)
+        check_packing(moved, model)
+        draft.mistakes += [mistake for mistake in moved.mistakes if mistake not in draft.mistakes]
+
+
+def _check_contents(draft: Draft, time: float) -> None:
+    for boundary in draft.boundaries:
+        for name, amount in boundary.amounts.items():
+            if amount < 0.0:
+                draft.refuse(f'[[boundaries]] "{boundary.where}"', f"the content of {name} is negative at {time:g}")
+
+
+def _check_beginning(draft: Draft, model: Model) -> None:
+    initial = draft.initial
+    if initial is not None:
+        wrong, right = ("fraction", "concentration") if model.si else ("concentration", "fraction")
+        if getattr(initial, wrong):
+            draft.refuse("[initial]", f"{wrong} is not for a case in these units; write {right}")
+        for name, amount in {**initial.fraction, **{n: c.value for n, c in initial.concentration.items()}}.items():
+            if draft.all_species_read and name not in draft.species:
+                draft.refuse("[initial]", f'{right} names an unknown species "{name}"; {nearest(name, draft.species)}')
+            species = draft.species.get(name)
+            mean = None if species is None else species.mean_concentration or species.mean_fraction
+            if mean is not None and float(mean) != amount:
+                draft.refuse("[initial]", f"{name} has a mean, of which there is as much at first; remove its {right}")
+            if not amount > 0.0:
+                draft.refuse("[initial]", f"the content of {name} must be positive")
+        if initial.state != "uniform":
+            return
+    if not draft.all_boundaries_read:
+        return
+    for name in draft.species:
+        if contents_at_first(draft.species[name], draft.initial, draft.boundaries, 1.0) is None:
+            draft.refuse("[initial]", f"what there is of {name} at first is not known; give its {content_key(model)}")
+
+
+def content_key(model: Model) -> str:
+    """Return the key of contents in the units of a case."""
+    return "concentration" if model.si else "fraction"

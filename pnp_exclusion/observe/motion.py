@@ -1,0 +1,214 @@
+"""What is read off every step of a motion: currents, charges, amounts, and the balance of the free energy.
+
+Currents are read, as in a steady state, from the equations of the stages where boundaries hold unknowns; what is stored
+there counts. Over a step with the weights of its stages they sum up to what amounts have changed by, to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
+from pnp_exclusion.discretisation.weak_form import weakly_imposed
+from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
+from pnp_exclusion.solver.transient.solver import Step, TransientSolver
+
+SHORT = 1e-4
+"""Of a step: over which numbers that change in time are differentiated."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A state of a motion, dimensionless, at the end of a step.
+
+    time, length
+        Of the end of the step, and how long it was.
+    flux
+        By boundary and quantity, out of the domain, at the time.
+    outflow
+        The same integrated from the beginning of the motion on.
+    charge, displacement
+        By boundary: the charge that sits on it, and what leaves the domain there as a displacement, ``-dQ/dt``.
+    amounts
+        By quantity: in the whole domain.
+    free_energy
+        ``G``; None if it is not known, and with it what follows.
+    dissipation
+        What is dissipated per time.
+    dissipated, work
+        What was dissipated, and what the system did at its boundaries, both from the beginning of the motion on: with
+        them ``G`` keeps what it was.
+    stored
+        ``dS/dt``, owned: what is stored per time at every unknown.
+    """
+
+    time: float
+    length: float
+    flux: dict[str, dict[str, float]]
+    outflow: dict[str, dict[str, float]]
+    charge: dict[str, float]
+    displacement: dict[str, float]
+    amounts: dict[str, float]
+    free_energy: float | None
+    dissipation: float | None
+    dissipated: float | None
+    work: float | None
+    stored: np.ndarray
+
+    @property
+    def balance(self) -> float | None:
+        """What does not change: ``G`` with all that was dissipated and done."""
+        if self.free_energy is None or self.dissipated is None or self.work is None:
+            return None
+        return self.free_energy + self.dissipated + self.work
+
+
+@dataclass
+class _Sums:
+    """From the beginning of the motion on."""
+
+    outflow: dict[str, dict[str, float]]
+    dissipated: float = 0.0
+    work: float = 0.0
+    charge: dict[str, float] = field(default_factory=dict)
+    free_energy: float = 0.0
+
+
+class MotionReader:
+    """Reads the steps of a solver one after the other; all ranks together."""
+
+    def __init__(self, solver: TransientSolver) -> None:
+        self._solver = solver
+        self._discrete = solver.discrete
+        self._boundaries = boundary_integrals(solver.discrete)
+        problem = self._discrete.problem
+        self._names = [boundary.where for boundary in problem.boundaries]
+        self._sums = _Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
+        self._has_energy = has_free_energy(self._discrete)
+        self._is_weak = bool(weakly_imposed(problem))
+        self._begun = False
+        self.first_free_energy: float | None = None
+        """``G`` at the beginning."""
+
+    def read(self, step: Step) -> Reading:
+        """Return what is read at the end of a step, which must be the next one; collective."""
+        discrete, scheme, solved = self._discrete, step.scheme, step.solved
+        equations = self._solver.equations
+        if step.is_first:
+            self._begin(step)
+        balance, natural, charges = [], [], []
+        dissipated = works = explicit = 0.0
+        end_dissipation = 0.0
+        for point, weight in enumerate(scheme.time_weights):
+            step.show(point)
+            rows = equations.balance() if self._is_weak else solved.flowing[point]
+            balance.append(rows)
+            let_through = self._boundaries.natural()
+            natural.append(let_through.fluxes)
+            charges.append((let_through + self._boundaries.held(rows)).charges)
+            if self._has_energy and (weight != 0.0 or point == len(scheme.points) - 1):
+                end_dissipation, driven = powers(discrete)
+                through = sum(work_through(discrete, tag) for tag in range(len(self._names)))
+                dissipated += step.length * weight * end_dissipation
+                works += step.length * weight * (through - driven)
+                if self._solver.drive.moves and weight != 0.0:
+                    explicit += step.length * weight * self._work_of_numbers(step, point, rows)
+        flowing = np.array(balance)
+        # of the species: what the equations of the stages leave where unknowns are held flows out there
+        stages = (
+            scheme.stored @ solved.stored
+            + step.length * (scheme.flowing @ flowing)
+            - scheme.start[:, None] * step.begin
+        )
+        natural_at = np.einsum("iq,qkb->ikb", scheme.flowing, np.array(natural))
+        fluxes = [natural_at[i] + self._boundaries.held(rows / step.length).fluxes for i, rows in enumerate(stages)]
+        mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
+        self._add_outflow(step.length * np.asarray(mean))
+        at_points = np.array(charges)
+        before = np.array([self._sums.charge.get(where, 0.0) for where in self._names])
+        rates = (scheme.stored @ at_points - scheme.start[:, None] * before) / step.length
+        self._sums.charge = dict(zip(self._names, at_points[-1].tolist(), strict=True))
+        held = sum(
+            w * work_of_held(discrete, states, -rows)
+            for w, states, rows in zip(scheme.weights, solved.states, stages, strict=True)
+        )
+        held = discrete.problem.domain.comm.allreduce(held, op=MPI.SUM)
+        step.show(len(scheme.points) - 1)
+        energy = None
+        if self._has_energy:
+            energy = self._sums.free_energy = free_energy(discrete)
+            self._sums.dissipated += dissipated
+            self._sums.work += works + explicit + held
+        coupled = discrete.problem.coupled
+        return Reading(
+            step.time,
+            step.length,
+            self._by_name(fluxes[-1]),
+            {where: dict(outflow) for where, outflow in self._sums.outflow.items()},
+            dict(self._sums.charge) if coupled else {},
+            dict(zip(self._names, (-rates[-1]).tolist(), strict=True)) if coupled else {},
+            self._amounts(step.end),
+            energy,
+            end_dissipation if self._has_energy else None,
+            self._sums.dissipated if self._has_energy else None,
+            self._sums.work if self._has_energy else None,
+            (scheme.stored[-1] @ solved.stored - scheme.start[-1] * step.begin) / step.length,
+        )
+
+    def _begin(self, step: Step) -> None:
+        """Read the state at the beginning of a step that follows a jump, or nothing."""
+        step.show_begin()
+        rows = self._solver.equations.balance()
+        charges = (self._boundaries.natural() + self._boundaries.held(rows)).charges
+        self._sums.charge = dict(zip(self._names, charges.tolist(), strict=True))
+        if not self._has_energy:
+            return
+        energy = free_energy(self._discrete)
+        if self._begun:
+            # what the jump has changed at once is work
+            self._sums.work += self._sums.free_energy - energy
+        else:
+            self.first_free_energy = energy
+        self._begun = True
+        self._sums.free_energy = energy
+
+    def _by_name(self, fluxes: np.ndarray) -> dict[str, dict[str, float]]:
+        quantities = self._discrete.problem.quantities
+        return {
+            where: dict(zip(quantities, row.tolist(), strict=True))
+            for where, row in zip(self._names, fluxes, strict=True)
+        }
+
+    def _add_outflow(self, out: np.ndarray) -> None:
+        for where, row in self._by_name(out).items():
+            for name, amount in row.items():
+                self._sums.outflow[where][name] += amount
+
+    def _amounts(self, stored: np.ndarray) -> dict[str, float]:
+        discrete = self._discrete
+        nodes = discrete.layout.at_nodes(stored)
+        totals = nodes[:, discrete.layout.indices(discrete.entropic)].sum(axis=0)
+        discrete.problem.domain.comm.Allreduce(MPI.IN_PLACE, totals, op=MPI.SUM)
+        return dict(zip(discrete.problem.quantities, totals.tolist(), strict=True))
+
+    def _work_of_numbers(self, step: Step, point: int, rows: np.ndarray) -> float:
+        """Return what the system does per time as the numbers of the problem change: ``Q dV/dt`` at held potentials,
+        and what the free energy of the same state falls by elsewhere."""
+        discrete = self._discrete
+        energies, potentials = [], []
+        at = step.scheme.points[point]
+        early, late = max(at - SHORT, 0.0), min(at + SHORT, 1.0)
+        for moment in (early, late):
+            step.take_numbers(moment)
+            self._solver.equations.show(step.solved.points[point])
+            energies.append(free_energy(discrete))
+            held = discrete.constraints.values_of(POTENTIAL)
+            potentials.append({value.tag: float(value.constant.value) for value in held})
+        charges = self._boundaries.held(rows).charges
+        moved = sum(float(charges[tag]) * (potentials[1][tag] - potentials[0][tag]) for tag in potentials[0])
+        return (moved - (energies[1] - energies[0])) / ((late - early) * step.length)

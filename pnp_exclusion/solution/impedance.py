@@ -1,0 +1,137 @@
+"""The impedance of a solution: how its current answers to a small potential, in the units of its case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.noise import spectra, total_current_of
+from pnp_exclusion.solver.steady import SolverSettings
+
+if TYPE_CHECKING:
+    import xarray
+
+type Real = NDArray[np.float64]
+type Complex = NDArray[np.complex128]
+
+FREQUENCIES = (1e-3, 1e5, 50)
+"""From, to (D/L^2) and how many, if none are given."""
+ACCURATE = 1e-4
+"""Relative: with less than this it is told."""
+
+
+@dataclass(frozen=True)
+class Impedance:
+    """``Z = V/I`` of one terminal, the potentials of all others being held, at ``exp(i omega t)``.
+
+    terminal
+        Name of the boundary.
+    frequencies
+        ``(frequencies,)``, in Hz; of a dimensionless case ``omega/(2 pi)`` in D/L^2.
+    values
+        ``(frequencies,)``, complex: the imaginary part of a capacitor is negative. The current is the total one,
+        conduction and displacement.
+    accuracy
+        Relative, as the residuals of the linear systems have it.
+    unit, frequency_unit
+        Of what is above, per area or per length where the case is; "" and "D/L^2" without units.
+    warnings
+        One sentence for each check that failed.
+    """
+
+    terminal: str
+    frequencies: Real
+    values: Complex
+    accuracy: float
+    unit: str
+    frequency_unit: str
+    warnings: list[str] = field(default_factory=list)
+
+    def ends(self) -> dict[str, dict[str, float]]:
+        """Return frequency, series resistance and series capacitance at the lowest and at the highest frequency; no
+        capacitance where the current is ahead of none."""
+        found = {}
+        for name, position in (("low", 0), ("high", -1)):
+            frequency, value = float(self.frequencies[position]), complex(self.values[position])
+            capacitance = -1.0 / (2.0 * np.pi * frequency * value.imag) if value.imag < 0.0 else np.nan
+            found[name] = {"frequency": frequency, "resistance": value.real, "capacitance": capacitance}
+        return found
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return real and imaginary part, ``re`` and ``im``, along ``frequency``."""
+        import xarray
+
+        units = {"units": self.unit or "1"}
+        variables: dict[str, Any] = {
+            "re": ("frequency", self.values.real, units),
+            "im": ("frequency", self.values.imag, units),
+        }
+        coordinates: dict[str, Any] = {"frequency": ("frequency", self.frequencies, {"units": self.frequency_unit})}
+        return xarray.Dataset(variables, coordinates, {"terminal": self.terminal, "accuracy": self.accuracy})
+
+
+def impedance_of(
+    steady: SteadyState,
+    frequencies: ArrayLike | None,
+    terminal: str | None,
+    settings: SolverSettings,
+    petsc_options: Sequence[str] = (),
+) -> Impedance:
+    """Return the impedance of a steady state; collective.
+
+    terminal
+        A boundary that holds the potential; the first of them if None.
+
+    Raises `CaseError` if no current could be told, `UsageError` for another terminal, `ConvergenceError` if the linear
+    systems cannot be solved.
+    """
+    setup, discrete = steady.setup, steady.discretisation
+    problem, scales = discrete.problem, setup.scales
+    if not problem.coupled:
+        raise CaseError(setup.case.path, ['[model]: an impedance needs a potential, electrostatics = "poisson"'])
+    terminals = [problem.boundaries[tag].where for tag, name in discrete.constraints.claimed if name == POTENTIAL]
+    for boundary in problem.boundaries:
+        if getattr(boundary, "stern_capacitance", None) is not None:
+            raise CaseError(
+                setup.case.path, [f'[[boundaries]] "{boundary.where}": the impedance behind a layer is not computed']
+            )
+    terminal = terminal or next(iter(terminals), None)
+    if terminal not in terminals:
+        raise UsageError(f'no boundary "{terminal}" holds the potential; there is {", ".join(terminals) or "none"}')
+    per_frequency = 2.0 * np.pi * (scales.time if scales.si else 1.0)
+    low, high, count = FREQUENCIES
+    wanted: Real = (
+        np.geomspace(low, high, count) * 2.0 * np.pi
+        if frequencies is None
+        else np.asarray(frequencies, dtype=float) * per_frequency
+    )
+    tag = [boundary.where for boundary in problem.boundaries].index(terminal)
+    with LinearisedEquations(discrete, settings, petsc_options) as equations:
+        found = spectra(equations, wanted)
+        own = total_current_of(equations, tag)
+    # a potential takes with it the electrochemical potentials that are held beside it: densities there stay
+    admittance = np.einsum("i,fij,j->f", own, found.admittance, own)
+    ohm = scales.potential / (scales.current * steady.extent) if scales.si else 1.0
+    unit = {"": "ohm", "/m": "ohm m", "/m^2": "ohm m^2"}[steady.per_extent]
+    return Impedance(
+        terminal,
+        wanted / per_frequency,
+        ohm / admittance,
+        found.accuracy,
+        unit if scales.si else "",
+        "Hz" if scales.si else "D/L^2",
+        list(_warnings(found.accuracy)),
+    )
+
+
+def _warnings(accuracy: float) -> Iterator[str]:
+    if not accuracy < ACCURATE:
+        yield f"the impedance is accurate to {accuracy:.0e} only: take a narrower band"

@@ -1,0 +1,339 @@
+"""Solving a case that moves: from its beginning to its end, with a series of what was read on the way."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mpi4py import MPI
+
+import numpy as np
+
+from pnp_exclusion.case.build import Setup, build
+from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.contents import contents_at_first
+from pnp_exclusion.case.drive import CaseDrive
+from pnp_exclusion.case.moving import case_at, extremes
+from pnp_exclusion.case.time_tables import Initial
+from pnp_exclusion.discretisation.discretisation import Discretisation, State
+from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE
+from pnp_exclusion.errors import CaseError
+from pnp_exclusion.observe.motion import MotionReader, Reading
+from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solution import fields
+from pnp_exclusion.solution.series import Row, dataset_of_rows, row_of
+from pnp_exclusion.solution.solution import Solution, load
+from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of, with_petsc
+from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solver.guess import FirstGuess
+from pnp_exclusion.solver.linear.fields import size_of
+from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
+from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
+from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
+from pnp_exclusion.solver.transient.solver import Step, TimeSettings, TransientReport, TransientSolver
+
+if TYPE_CHECKING:
+    import xarray
+
+SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
+STILL = 1e-9
+"""Of ``1 + |unknown|``: what changes by less over a step of `LONG` is steady."""
+LONG = 0.2
+"""Of the time since the last change of the numbers."""
+IMBALANCE = 10.0
+"""Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
+SAME_PLACE = 1e-9
+"""Of the domain: how far apart nodes of one mesh may be."""
+
+
+class TransientSolution(Solution):
+    """A motion in the units of its case, as `pnp_exclusion.run` returns it: its end is a state like any other solution.
+
+    Attributes
+    ----------
+    time : float
+        Of the end, in the units of the case.
+    steady_at_end : bool
+        Whether it ended because nothing moved any more.
+    transient_report : TransientReport
+        What it took.
+    moments : list[tuple[float, State]]
+        The states that were kept, with their times.
+    """
+
+    def __init__(self, *arguments: Any, motion: Motion, **others: Any) -> None:
+        super().__init__(*arguments, **others)
+        self.time = motion.readings[-1].time * self.setup.scales.time
+        self.steady_at_end = motion.is_still
+        self.transient_report = motion.report
+        self.moments = [(time * self.setup.scales.time, state) for time, state in motion.moments]
+        self._readings = motion.readings
+        self._first_free_energy = motion.first_free_energy
+
+    @cached_property
+    def series(self) -> xarray.Dataset:
+        """What was read at the end of every step, along ``time``; see `pnp_exclusion.solution.series.row_of`."""
+        return dataset_of_rows(self.setup, self.rows)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The same as rows of values with their units."""
+        return [row_of(self.setup, reading) for reading in self._readings]
+
+    def snapshots(self) -> xarray.Dataset | None:
+        """Return the fields at the times that were kept, along ``time``; collective.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray` with one dimension more, on rank 0; None on the others.
+        """
+        found = []
+        for _, state in self.moments:
+            steady = SteadyState(self.setup, self.steady.shared, self.report)
+            steady.state = state
+            found.append(fields.dataset_of(steady))
+        datasets = [dataset for dataset in found if dataset is not None]
+        if not datasets:
+            return None
+        import xarray
+
+        times = xarray.DataArray([time for time, _ in self.moments], dims="time", name="time")
+        times.attrs["units"] = "s" if self.setup.scales.si else "L^2/D"
+        return xarray.concat(datasets, times)
+
+    @cached_property
+    def imbalance(self) -> float | None:
+        """What is missing of the free energy that was dissipated and done, relative to it; None if it is not known."""
+        last, first = self._readings[-1], self._first_free_energy
+        if last.balance is None or first is None or last.dissipated is None or last.work is None:
+            return None
+        whole = abs(last.dissipated) + abs(last.work) + 1e-9 * abs(first)
+        return abs(last.balance - first) / whole
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """As of every solution, and whether the free energy balances."""
+        found = super().warnings
+        time = self.case.time
+        limit = IMBALANCE * (0.0 if time is None else time.tolerance)
+        if self.imbalance is not None and not self.imbalance <= limit:
+            found = [
+                *found,
+                f"the free energy does not balance: {self.imbalance:.1e} of what was dissipated and done is missing "
+                f"(limit {limit:g}); lower tolerance in [time]",
+            ]
+        return found
+
+    def readings(self) -> dict[str, Any]:
+        """Return the summary of the end, with what the motion took."""
+        scales, report = self.setup.scales, self.transient_report
+        return super().readings() | {
+            "time": {"value": self.time, "unit": "s" if scales.si else ""},
+            "ended": "steady" if self.steady_at_end else "end",
+            "steps": report.steps,
+            "rejected_steps": report.rejected + report.failed,
+            "jacobians": report.effort.jacobians,
+            "free_energy_imbalance": self.imbalance,
+        }
+
+
+@dataclass
+class Motion:
+    """What was found from the beginning to the end, dimensionless."""
+
+    readings: list[Reading]
+    moments: list[tuple[float, State]]
+    report: TransientReport
+    is_still: bool
+    first_free_energy: float | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a motion is, by the part of its time, on a scale on which steps are equal, that is over."""
+
+    fraction: float
+    remaining: float
+
+
+def run(
+    case: CaseLike,
+    law: Law | None = None,
+    *,
+    petsc: Mapping[str, str | float | int | bool] | None = None,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    petsc_options: Sequence[str] = (),
+    progress: Callable[[Progress], None] = lambda progress: None,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> TransientSolution:
+    """Solve a case that moves, one with a table ``[time]``; collective over ``comm``.
+
+    Parameters
+    ----------
+    case, law, petsc, comm
+        As of `pnp_exclusion.solve`.
+    petsc_options
+        The options that PETSc was started with.
+    progress : Callable[[Progress], None], optional
+        Called on every rank after every step.
+    on_row : Callable[[Row], None], optional
+        Called on every rank with the row of the series of every step, as soon as it is there.
+
+    Returns
+    -------
+    TransientSolution
+        The state at the end, with the series.
+
+    Raises
+    ------
+    CaseError
+        The case has mistakes, or no table ``[time]``.
+    LawError
+        The law does not fit the species.
+    ConvergenceError
+        The beginning was not found, or no step, however short.
+    """
+    begun = clock.perf_counter()
+    case = with_petsc(as_case(case), petsc or {})
+    if case.time is None:
+        raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
+    setup = build(case, comm, law, also=extremes(case))
+    if setup.problem.floating:
+        raise CaseError(case.path, ["[time]: potentials that are found are computed in steady states only"])
+    discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
+    settings = settings_of(case)
+    scales, drive = setup.scales, CaseDrive(setup)
+    end = case.time.end.value / scales.time
+    with OptionsDatabase(petsc_options) as database:
+        _begin(setup, discrete, drive, database, settings)
+        with TransientSolver(discrete, drive, database, settings, _time_settings(setup)) as solver:
+            motion = _move(setup, solver, end, progress, on_row)
+        options = database.effective(), database.unused()
+    effort = motion.report.effort
+    report = SteadyReport(
+        newton_iterations=effort.iterations,
+        linear_iterations=effort.linear_iterations,
+        linear=resolved(settings.linear, size_of(discrete)),
+    )
+    seconds = {"run": clock.perf_counter() - begun}
+    stored = motion.readings[-1].stored
+    return TransientSolution(setup, discrete, report, True, seconds, *options, stored=stored, motion=motion)
+
+
+def _time_settings(setup: Setup) -> TimeSettings:
+    time, unit = setup.case.time, setup.scales.time
+    assert time is not None
+    return TimeSettings(
+        tolerance=time.tolerance,
+        first_step=None if time.first_step is None else time.first_step.value / unit,
+        largest_step=np.inf if time.largest_step is None else time.largest_step.value / unit,
+        scheme=SCHEMES[time.scheme],
+    )
+
+
+def _move(
+    setup: Setup,
+    solver: TransientSolver,
+    end: float,
+    progress: Callable[[Progress], None],
+    on_row: Callable[[Row], None],
+) -> Motion:
+    """Step to the end, or until nothing moves any more."""
+    time, unit = setup.case.time, setup.scales.time
+    assert time is not None
+    kept = [] if time.fields is None else [moment / unit for moment in time.fields.moments(time.end.value)]
+    reader, readings, moments = MotionReader(solver), [], []
+    quiet_from = max([0.0, *solver.drive.kinks(0.0, end)])
+    begun, is_still = clock.perf_counter(), False
+    for step in solver.run(0.0, end, kept):
+        reading = reader.read(step)
+        readings.append(reading)
+        on_row(row_of(setup, reading))
+        if any(abs(step.time - moment) <= 1e-12 * end for moment in kept):
+            moments.append((step.time, solver.discrete.state()))
+        fraction = _part(solver, step, end)
+        spent = clock.perf_counter() - begun
+        progress(Progress(fraction, spent * (1.0 - fraction) / fraction if fraction > 0.0 else np.nan))
+        if time.stop == "steady" and _is_still(step, quiet_from):
+            is_still = True
+            break
+    return Motion(readings, moments, solver.report, is_still, reader.first_free_energy)
+
+
+def _part(solver: TransientSolver, step: Step, end: float) -> float:
+    """Return about what part of all steps is done: they grow after a jump, and are even where numbers keep moving."""
+    if solver.drive.moves:
+        return step.time / end
+    first = min(1e-6 * end, step.time)
+    return float(min(1.0, np.log(step.time / first) / np.log(end / first))) if step.time < end else 1.0
+
+
+def _is_still(step: Step, quiet_from: float) -> bool:
+    return step.time > quiet_from and step.length >= LONG * (step.time - quiet_from) and step.change < STILL
+
+
+# ---- the beginning ----
+
+
+def _begin(
+    setup: Setup, discrete: Discretisation, drive: CaseDrive, database: OptionsDatabase, settings: SolverSettings
+) -> None:
+    """Write the densities at first, with some potential, into the unknown; `TransientSolver` makes it consistent."""
+    case = setup.case
+    initial = case.initial or Initial()
+    discrete.take(drive.problem_at(0.0, before=True))
+    match initial.state:
+        case "equilibrium":
+            with SteadySolver(discrete, database, settings) as steady:
+                steady.solve()
+        case "result":
+            _begin_with_result(case, initial, discrete)
+        case "uniform":
+            _begin_uniformly(setup, discrete, database, settings)
+
+
+def _begin_uniformly(
+    setup: Setup, discrete: Discretisation, database: OptionsDatabase, settings: SolverSettings
+) -> None:
+    case, law, layout = setup.case, setup.problem.law, discrete.layout
+    first = case_at(case, 0.0, before=True)
+    rho = []
+    scales = setup.scales.contents
+    for species, dimensionless, scale in zip(case.species, setup.problem.species, scales, strict=True):
+        content = contents_at_first(species, case.initial, first.boundaries, None)
+        # an amount is a mean once the mesh is there; what is not known was refused as the case was read
+        mean = dimensionless.mean_fraction or 0.0
+        rho.append(mean if content is None else content / scale)
+    packing = float(setup.problem.packing(rho))
+    if law.crowded and packing >= 1.0:
+        raise CaseError(case.path, [f"[initial]: the species fill {packing:.4g} of the space; it must be below 1"])
+    nodes = layout.at_nodes(discrete.values)
+    nodes[:] = 0.0
+    if INVERSE_TEMPERATURE in layout:
+        guess = FirstGuess(discrete)
+        nodes[:, layout.index(INVERSE_TEMPERATURE)] = guess.inverse_temperature()
+        guess.close()
+    _, offsets, _ = discrete.potentials(discrete.values)
+    eta = np.array(law.free_energy.chemical_potentials(rho))
+    nodes[:, layout.indices(discrete.mu)] = (eta[:, None] - offsets).T
+
+
+def _begin_with_result(case: Case, initial: Initial, discrete: Discretisation) -> None:
+    assert initial.file is not None
+    path = case.path.parent / initial.file
+    problem = discrete.problem
+    other = load(path, comm=problem.domain.comm).discretisation
+    here, there = (one.space.tabulate_dof_coordinates() for one in (discrete, other))
+    fits = here.shape == there.shape and discrete.layout.names == other.layout.names
+    extent = np.ptp(np.array(problem.domain.bounding_box()), axis=0).max()
+    apart = np.abs(here - there).max(initial=0.0) / extent if fits else np.inf
+    if not largest_over_ranks(problem.domain.comm, np.array([apart])) <= SAME_PLACE:
+        raise CaseError(case.path, [f"[initial]: {initial.file} is of another mesh, or of other species"])
+    discrete.values[:] = other.values
+    # potentials there are relative to another one
+    discrete.shift_potentials(other.problem.potential_reference - problem.potential_reference)

@@ -1,0 +1,440 @@
+"""The transient solver: from a state on, step by step, with the error of every step under control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import numpy as np
+
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
+from pnp_exclusion.solver.linear.presets import OptionsDatabase
+from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.consistent import ConsistentPotential
+from pnp_exclusion.solver.transient.equations import Equations
+from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme
+from pnp_exclusion.solver.transient.stages import Effort, Solved, StageSolver
+
+LEFT = 1e-8
+"""Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
+currents are differences of charges over short steps."""
+SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
+"""Of the next step's length, against the last one's."""
+AFTER_FAILURE = 0.25
+SMALLEST_STEP = 1e-13
+"""Of the time to go, or of the first step if that is less: below it the solver gives up."""
+FIRST_STEP = 1e-6
+"""L^2/D, where nothing says more."""
+OF_DEBYE_TIME = 0.01
+"""The first step in ``lambda^2``."""
+LEAST_CONTENT = 1e-12
+"""Of a site: against less no error is measured."""
+
+
+class Drive(Protocol):
+    """What a problem's numbers are in the course of time."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether any changes at all."""
+        ...
+
+    def problem_at(self, time: float, *, before: bool = False) -> Problem:
+        """Return the problem at a time; at one of a jump, the one after it, or with ``before`` the one before."""
+        ...
+
+    def kinks(self, begin: float, end: float) -> Sequence[float]:
+        """Return the times between two at which some number is not smooth, in ascending order."""
+        ...
+
+    def jumps_at(self, time: float) -> bool:
+        """Return whether some number jumps at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The drive of a problem whose numbers stay."""
+
+    problem: Problem
+    moves: bool = False
+
+    def problem_at(self, time: float, *, before: bool = False) -> Problem:
+        """Return the problem."""
+        return self.problem
+
+    def kinks(self, begin: float, end: float) -> Sequence[float]:
+        """Return nothing."""
+        return ()
+
+    def jumps_at(self, time: float) -> bool:
+        """Return that nothing does."""
+        return False
+
+
+@dataclass(frozen=True)
+class TimeSettings:
+    """How to step.
+
+    tolerance
+        Of the error of a step: of densities, relative to what they are and are on the whole, and of potentials relative
+        to the largest.
+    first_step, largest_step
+        ``L^2/D``; the first is chosen if None.
+    fixed_step
+        Every step is of this length, whatever its error.
+    scheme
+        With which to begin; what fails is tried with the next more robust ones.
+    """
+
+    tolerance: float = 1e-3
+    first_step: float | None = None
+    largest_step: float = math.inf
+    fixed_step: float | None = None
+    scheme: Scheme = RADAU
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One accepted step.
+
+    time, length
+        Of its end, and how long it is.
+    scheme, solved
+        With what it was taken, and what was found.
+    begin, end
+        What was stored at its beginning and is at its end, owned; carried on from step to step by what has flowed.
+    error
+        In units of the tolerance.
+    change
+        The largest of any unknown, relative to ``1 + |unknown|``.
+    is_first
+        Whether it is the first one of all, or after a jump of the numbers.
+    show, show_begin, take_numbers
+        Write the state at one of the points, or at the beginning, with the numbers of its time, into the
+        discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
+    """
+
+    time: float
+    length: float
+    scheme: Scheme
+    solved: Solved
+    begin: np.ndarray
+    end: np.ndarray
+    error: float
+    change: float
+    is_first: bool
+    show: Callable[[int], None]
+    show_begin: Callable[[], None]
+    take_numbers: Callable[[float], None]
+
+
+@dataclass
+class TransientReport:
+    """What it took."""
+
+    steps: int = 0
+    rejected: int = 0
+    failed: int = 0
+    effort: Effort = field(default_factory=Effort)
+
+
+@dataclass
+class _Past:
+    """The step before, for prediction: its stages, its beginning and its length."""
+
+    scheme: Scheme
+    states: np.ndarray
+    length: float
+
+
+class TransientSolver:
+    """Steps from the state in the unknown of a discretisation; a context that frees PETSc's objects.
+
+    ``database`` must be entered as long as it lives. After every step the unknown holds the state at its end.
+    """
+
+    def __init__(
+        self,
+        discrete: Discretisation,
+        drive: Drive,
+        database: OptionsDatabase,
+        settings: SolverSettings | None = None,
+        time_settings: TimeSettings | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.discrete = discrete
+        self.drive = drive
+        self.settings = time_settings or TimeSettings()
+        self.report = TransientReport()
+        self.equations = Equations(discrete)
+        self.stages = StageSolver(self.equations, database, settings or SolverSettings(), self._numbers_at)
+        self.report.effort = self.stages.effort
+        self._consistent = ConsistentPotential(discrete)
+        self._partition = discrete.partition_at_nodes()
+        self._progress = progress
+        self._scheme = self.settings.scheme
+        self._past: _Past | None = None
+        self._before_jump_at = -math.inf
+        self._largest_potential = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if leaves_together(kind, self.discrete.problem.domain.comm):
+            self.close()
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        self.stages.close()
+        self._consistent.close()
+        self.equations.close()
+
+    # ---- numbers ----
+
+    def _numbers_at(self, time: float) -> None:
+        """Give the discretisation the numbers of a time; before a jump at the end of the step that leads to it."""
+        if self.drive.moves:
+            before = time >= self._before_jump_at
+            self.discrete.take(self.drive.problem_at(self._before_jump_at if before else time, before=before))
+
+    def make_consistent(self, time: float) -> None:
+        """Take the numbers of a time, after a jump if there is one, and the potential that belongs to the densities."""
+        self._before_jump_at = math.inf
+        values = self.discrete.values.copy()
+        self._numbers_at(time)
+        # taking numbers writes held potentials, which would change the densities there
+        self.equations.show(values)
+        self.discrete.unknown_changes()
+        self._consistent.restore()
+        # its storage term counts from there, at the rate 0: any state will do that is one
+        self.discrete.reference.x.array[:] = self.discrete.values
+
+    # ---- steps ----
+
+    def run(self, begin: float, end: float, stops: Sequence[float] = ()) -> Iterator[Step]:
+        """Step from the state in the unknown, made consistent first, to a time; yield every accepted step.
+
+        stops
+            Times to land on, beside those at which the drive is not smooth.
+
+        Raises `ConvergenceError` if a step has no solution however short it is.
+        """
+        discrete, equations = self.discrete, self.equations
+        discrete.mark_steep_cells()
+        before = equations.stored()
+        self.make_consistent(begin)
+        values = discrete.values.copy()
+        # what is stored beside held densities is what was there before these were held
+        stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
+        kinks = set(self.drive.kinks(begin, end))
+        landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
+        time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
+        least = SMALLEST_STEP * min(end - begin, length)
+        self._past, is_first = None, True
+        while time < end:
+            target = next(t for t in landings if t > time)
+            tried = self._length(time, length, target)
+            lands = time + tried >= target
+            self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
+            found = self._step(time, tried, values, stored, flowing)
+            if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
+                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0))
+                self.report.failed += found is None
+                self.report.rejected += found is not None
+                if length < least or self.settings.fixed_step is not None:
+                    discrete.values[:] = values
+                    raise ConvergenceError(
+                        f"no step could be taken at the time {time:.6g}, not even one of {tried:.1e}"
+                    )
+                continue
+            solved, error, scheme = found
+            arrived = target if lands else time + tried
+            moved = self._carry(scheme, tried, solved, stored)
+            change = self._relative_change(values, solved.states[-1])
+            shows = self._shows(time, tried, solved, scheme, values)
+            step = Step(arrived, tried, scheme, solved, stored, moved, error, change, is_first, *shows)
+            is_first = False
+            values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
+            self._past = _Past(scheme, solved.states, tried)
+            self.report.steps += 1
+            longer = tried * self._factor(error, MOST_GROWTH)
+            length = max(longer, length) if tried < length and error <= 1.0 else longer
+            if self.settings.fixed_step is not None:
+                length = self.settings.fixed_step
+            time = arrived
+            step.show(len(scheme.points) - 1)
+            yield step
+            discrete.unknown_changes()
+            if time in kinks and time < end:
+                equations.show(values)
+                jumps = self.drive.jumps_at(time)
+                self.make_consistent(time)
+                values = discrete.values.copy()
+                # what is stored changes where densities are held only
+                stored = np.where(self._is_held(), equations.stored(), stored)
+                flowing = equations.flowing()
+                self._past, is_first = None, True
+                self.stages.forget()
+                if jumps and self.settings.fixed_step is None:
+                    length = min(length, self._first_step(end - begin))
+
+    def _length(self, time: float, length: float, target: float) -> float:
+        """Return how long a step to take: to the target, or half of the way there rather than to leave a crumb."""
+        length = min(length, self.settings.largest_step)
+        left = target - time
+        if left <= length * (1.0 + 1e-9):
+            return left
+        if self.settings.fixed_step is None and left < 2.0 * length:
+            return 0.5 * left
+        return length
+
+    def _first_step(self, whole: float) -> float:
+        if self.settings.first_step is not None:
+            return min(self.settings.first_step, whole)
+        debye = self.discrete.problem.debye_length
+        if debye is None:
+            return min(FIRST_STEP, 0.01 * whole)
+        # the field that a jump leaves moves ions across a cell the sooner the stronger it is
+        given = [b.applied_potential for b in self.discrete.problem.boundaries if b.applied_potential is not None]
+        apart = max(given) - min(given) if given else 0.0
+        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 2, 0.01 * whole)
+
+    def _step(
+        self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
+    ) -> tuple[Solved, float, Scheme] | None:
+        """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
+        for scheme in self._schemes():
+            solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
+            if solved is not None:
+                if scheme is GALERKIN:
+                    # where the other has failed once it fails again
+                    self._scheme = GALERKIN
+                return solved, self._error(scheme, length, solved, values, flowing), scheme
+        return None
+
+    def _schemes(self) -> list[Scheme]:
+        every = [RADAU, GALERKIN, EULER]
+        return every[every.index(self._scheme) :]
+
+    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
+        """Return where the stages may be: the polynomial of the step before continued, or where it ended."""
+        past = self._past
+        if past is None or past.scheme.stages == 1:
+            states = np.tile(values, (scheme.stages, 1))
+        else:
+            states = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length) @ past.states
+        for node, state in zip(scheme.nodes, states, strict=True):
+            self._numbers_at(time + node * length)
+            self.discrete.constraints.impose(state)
+        return states
+
+    def _carry(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
+        """Return what is stored at the end: what was at the beginning, less what has flowed; what is, where held."""
+        flown = stored - length * (scheme.time_weights @ solved.flowing)
+        flown[self.equations.is_potential] = 0.0
+        return np.where(self._is_held(), solved.stored[-1], flown)
+
+    def _is_held(self) -> np.ndarray:
+        held = np.zeros(self.equations.owned, dtype=bool)
+        held[self.equations.held] = True
+        return held
+
+    def _shows(
+        self, time: float, length: float, solved: Solved, scheme: Scheme, values: np.ndarray
+    ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[float], None]]:
+        before = self._before_jump_at
+
+        def take_numbers(share: float) -> None:
+            self._before_jump_at = before
+            self._numbers_at(time + share * length)
+
+        def show(point: int) -> None:
+            take_numbers(scheme.points[point])
+            self.equations.show(solved.points[point])
+
+        def show_begin() -> None:
+            take_numbers(0.0)
+            self.equations.show(values)
+
+        return show, show_begin, take_numbers
+
+    # ---- errors ----
+
+    def _factor(self, error: float, most: float) -> float:
+        exponent = 1.0 / self._scheme.order
+        best = SAFETY * error**-exponent if error > 0.0 else most
+        return min(most, max(MOST_SHRINKING, best))
+
+    def _error(self, scheme: Scheme, length: float, solved: Solved, values: np.ndarray, flowing: np.ndarray) -> float:
+        """Return the error of a step in units of the tolerance."""
+        equations, end = self.equations, solved.states[-1]
+        if scheme is RADAU:
+            # the embedded method of order 2, through the matrix: right after a jump the fluxes at the wall are huge
+            g = scheme.implicitness * length
+            right = g * (flowing - 1.5 * solved.flowing[0] + 0.5 * solved.flowing[1])
+            right[equations.is_potential] = 0.0
+            right[equations.held] = 0.0
+            return self._size(end, equations.with_ghosts(self.stages.solve_euler(right)))
+        if scheme is GALERKIN:
+            begin = (scheme.extrapolation(np.zeros(1)) @ solved.states)[0]
+            return self._distance(values, begin, 1.0)
+        past = self._past
+        if past is None:
+            return self._distance(values, end, 0.5)
+        at = np.array([1.0 + length / past.length])
+        if past.scheme.stages == 1:
+            return self._distance(values, end, 0.5)
+        extrapolated = (past.scheme.extrapolation(at) @ past.states)[0]
+        return self._distance(extrapolated, end, length / (2.0 * length + past.length))
+
+    def _size(self, values: np.ndarray, change: np.ndarray) -> float:
+        """Return a small change of a state in units of the tolerance: of densities and of the potential."""
+        largest = self.equations.largest(change)
+        if largest == 0.0:
+            return 0.0
+        short = 1e-4 / largest
+        apart = self._apart(values - short * change, values + short * change)
+        return apart / (2.0 * short) / self.settings.tolerance
+
+    def _distance(self, values: np.ndarray, others: np.ndarray, factor: float) -> float:
+        return factor * self._apart(values, others) / self.settings.tolerance
+
+    def _apart(self, values: np.ndarray, others: np.ndarray) -> float:
+        """Return how far two states are apart: in densities, relative to their size and to what there is on the whole,
+        and in potentials, relative to the largest."""
+        discrete = self.discrete
+        with np.errstate(over="ignore", invalid="ignore"):
+            one, other = (discrete.contents(state, self._partition) for state in (values, others))
+            scale = self._typical[:, None] + np.maximum(np.abs(one), np.abs(other))
+            apart = float(np.max(np.abs(other - one) / scale, initial=0.0))
+        if POTENTIAL in discrete.layout:
+            position = discrete.layout.index(POTENTIAL)
+            first, second = (discrete.layout.at_nodes(v)[:, position] for v in (values, others))
+            comm = discrete.problem.domain.comm
+            self._largest_potential = max(self._largest_potential, largest_over_ranks(comm, np.abs(first)))
+            moved = float(np.max(np.abs(second - first), initial=0.0)) / (1.0 + self._largest_potential)
+            apart = np.nan if np.isnan(moved) else max(apart, moved)
+        return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart])))
+
+    @property
+    def _typical(self) -> np.ndarray:
+        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean."""
+        problem = self.discrete.problem
+        found = []
+        for name in problem.quantities:
+            given = [b.dirichlet_fractions.get(name, 0.0) for b in problem.boundaries]
+            given += [b.exchanged_fractions.get(name, 0.0) for b in problem.boundaries]
+            given += [s.mean_fraction or 0.0 for s in problem.species if s.name == name]
+            found.append(max([LEAST_CONTENT, *given]) if name in problem.names else 1.0)
+        return np.array(found)
+
+    def _relative_change(self, values: np.ndarray, others: np.ndarray) -> float:
+        return self.equations.largest((others - values) / (1.0 + np.abs(others)))

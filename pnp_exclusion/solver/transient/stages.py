@@ -1,0 +1,361 @@
+"""The equations of the stages of a step, solved by Newton's method with a Jacobian that is kept as long as it serves.
+
+All stages are solved together. The linear systems go to GMRES, preconditioned by block Gauss-Seidel over the stages
+with *one* matrix of the kind of implicit Euler, ``dS + g dt dF`` beside ``dP`` (Rana, Howle, Long, Meek, Milestone,
+SIAM J. Sci. Comput. 43, S475 (2021)): 4 to 10 iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from petsc4py import PETSc
+
+import numpy as np
+
+from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
+from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
+from pnp_exclusion.solver.linear.levels import Levels
+from pnp_exclusion.solver.linear.presets import OptionsDatabase, preset, refusals_as_usage_errors
+from pnp_exclusion.solver.newton import LARGEST_COOLING, LARGEST_HEATING, SETTLED_STEP, UNDISTURBED_STEP, damped
+from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.equations import Equations, Slopes
+from pnp_exclusion.solver.transient.krylov import gmres
+from pnp_exclusion.solver.transient.schemes import Scheme
+
+SERVES = {1: 0.1, 2: 0.4, 3: 0.4}
+"""By dimension: a Jacobian of an earlier iteration or step is kept while it makes every iteration smaller by this
+factor. On an interval a new one costs no more than an iteration."""
+OTHER_STEP = 0.3
+"""The step has changed by so much of itself: the preconditioner of an earlier one is made anew."""
+JACOBIANS, ITERATIONS = 14, 40
+"""Of one attempt, at most."""
+KRYLOV_TOLERANCE, LAST_KRYLOV_TOLERANCE, KRYLOV_ITERATIONS = 1e-3, 1e-5, 60
+"""The second after a step of less than `NEAR`: currents are differences of charges over a step, which show it."""
+NEAR = 1e-4
+ROUNDING, STALLED = 1e-14, 1e-9
+"""Relative to ``1 + |eta|``: a step below the first is none; nor is one below the second that does not get smaller."""
+LEAST_MOVED = 1e-2
+"""A step that changes less asks for no more digits."""
+WANDERING = 6
+"""Iterations without one that is 0.7 times the smallest before."""
+
+
+@dataclass
+class Effort:
+    """What was done, over many steps."""
+
+    jacobians: int = 0
+    iterations: int = 0
+    linear_iterations: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """The stages of one step.
+
+    states
+        ``(stages, unknowns)`` with ghosts, at the nodes of the scheme.
+    points
+        ``(points, unknowns)`` with ghosts, at its points.
+    stored, flowing
+        ``(points, owned)``: ``S``, and ``F`` beside ``P``, at the points.
+    """
+
+    states: np.ndarray
+    points: np.ndarray
+    stored: np.ndarray
+    flowing: np.ndarray
+
+
+class StageSolver:
+    """Solves the stages of one step after the other; owns matrices until `close`, and until then ``database`` must be
+    entered.
+
+    numbers_at
+        Gives the discretisation the numbers of a time, and writes no unknowns.
+    """
+
+    def __init__(
+        self,
+        equations: Equations,
+        database: OptionsDatabase,
+        settings: SolverSettings,
+        numbers_at: Callable[[float], None],
+    ) -> None:
+        self.equations = equations
+        self.effort = Effort()
+        self._numbers_at = numbers_at
+        discrete = equations.discrete
+        database.merge(preset(settings.linear, size_of(discrete), discrete.layout.names), settings.petsc)
+        self._database = database
+        self._levels = Levels(discrete)
+        self._matrix = equations.matrix.duplicate()
+        self._matrix.setBlockSize(discrete.layout.size)
+        self._x, self._y = self._matrix.createVecRight(), self._matrix.createVecLeft()
+        self._slopes: list[Slopes] = []
+        self._solver: PETSc.KSP | None = None
+        self._preconditioning: Preconditioning | None = None
+        self._of: tuple[Scheme, float] | None = None
+        self._serves = SERVES[discrete.problem.domain.dimension]
+
+    def close(self) -> None:
+        """Free PETSc's objects."""
+        self._forget_preconditioner()
+        for thing in (*self._slopes, self._matrix, self._x, self._y):
+            thing.destroy()
+        self._levels.close()
+
+    def forget(self) -> None:
+        """Begin the next step with a Jacobian of its own."""
+        self._of = None
+
+    # ---- one step ----
+
+    def solve(
+        self, scheme: Scheme, time: float, step: float, begin: np.ndarray, states: np.ndarray, tolerance: float
+    ) -> Solved | None:
+        """Return the stages of a step, or None if none were found.
+
+        begin
+            ``S_n``, owned.
+        states
+            ``(stages, unknowns)`` with ghosts: where to start from, held values in place.
+        tolerance
+            Of the change of ``eta`` that is left, relative to what the step changes.
+        """
+        states = states.copy()
+        start, last, smallest, wandering = states.copy(), np.inf, np.inf, 0
+        jacobians, kept = 0, self._keeps_jacobian(scheme, step)
+        settled = False
+        for _ in range(ITERATIONS):
+            solved = self._evaluate(scheme, time, step, states, mark=not settled)
+            self.effort.iterations += 1
+            if not kept:
+                if jacobians == JACOBIANS:
+                    break
+                self._renew(scheme, time, step, solved)
+                jacobians += 1
+            krylov_tolerance = KRYLOV_TOLERANCE if last > NEAR else LAST_KRYLOV_TOLERANCE
+            change = self._newton_step(scheme, step, solved, begin, krylov_tolerance)
+            if change is None:
+                if not kept:
+                    break
+                kept, last = False, np.inf
+                continue
+            shortened = self._shorten(states, change)
+            size = self._relative(states, change)
+            if not np.isfinite(size):
+                break
+            is_first = not np.isfinite(last)
+            contraction = 1.0 if is_first else size / last
+            if kept and not shortened and not is_first and contraction > self._serves:
+                # the step is not taken: one with a Jacobian of its own is better
+                kept, last = False, np.inf
+                continue
+            states += change
+            settled = self.equations.largest(change) < SETTLED_STEP
+            moved = min(1.0, self._relative(states, states - start))
+            # charges of a short step differ by little: their differences, the currents, need more digits
+            enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
+            rate = min(contraction, 0.9)
+            is_stalled = not is_first and size < STALLED and contraction > 0.5
+            if not shortened and (size * rate / (1.0 - rate) < enough or is_stalled):
+                return self._evaluate(scheme, time, step, states, mark=False)
+            if size > 0.7 * smallest:
+                wandering += 1
+            else:
+                smallest, wandering = size, 0
+            if wandering == WANDERING:
+                break
+            kept = not shortened and (is_first or contraction < self._serves)
+            last = size
+        self.effort.failures += 1
+        self.forget()
+        return None
+
+    def _evaluate(self, scheme: Scheme, time: float, step: float, states: np.ndarray, *, mark: bool) -> Solved:
+        equations = self.equations
+        points = scheme.interpolation @ states
+        if mark:
+            self._mark_steep_cells(points)
+        stored, flowing = [], []
+        for at, values in zip(scheme.points, points, strict=True):
+            self._numbers_at(time + at * step)
+            equations.show(values)
+            stored.append(equations.stored())
+            flowing.append(equations.flowing())
+        return Solved(states.copy(), points, np.array(stored), np.array(flowing))
+
+    def _mark_steep_cells(self, points: np.ndarray) -> None:
+        """Integrate by the high rule where a potential is steep within a cell at any point of the step."""
+        discrete = self.equations.discrete
+        steep = np.zeros_like(discrete.integration.is_steep)
+        for values in points:
+            self.equations.show(values)
+            steep |= discrete.changes_within_cells().max(axis=0) > discrete.steep
+        discrete.integration.mark(steep)
+
+    def residual(self, scheme: Scheme, step: float, solved: Solved, begin: np.ndarray) -> np.ndarray:
+        """Return the equations of the stages, ``(stages, owned)``, also where unknowns are held."""
+        flowing = np.where(
+            self.equations.is_potential, scheme.poisson @ solved.flowing, step * (scheme.flowing @ solved.flowing)
+        )
+        return scheme.stored @ solved.stored + flowing - scheme.start[:, None] * begin
+
+    def _newton_step(
+        self, scheme: Scheme, step: float, solved: Solved, begin: np.ndarray, tolerance: float
+    ) -> np.ndarray | None:
+        equations = self.equations
+        right = -self.residual(scheme, step, solved, begin)
+        right[:, equations.held] = 0.0
+        change, iterations, converged = gmres(
+            equations.comm,
+            lambda x: self._multiply(scheme, step, x),
+            lambda r: self._gauss_seidel(scheme, r),
+            right.ravel(),
+            tolerance,
+            KRYLOV_ITERATIONS,
+        )
+        self.effort.linear_iterations += iterations
+        if not converged:
+            return None
+        return np.array([equations.with_ghosts(row) for row in change.reshape(scheme.stages, -1)])
+
+    # ---- linear algebra ----
+
+    def _keeps_jacobian(self, scheme: Scheme, step: float) -> bool:
+        """Return whether there is a Jacobian of an earlier step; what preconditions it follows the length of the step.
+
+        The derivatives are kept, not their sum, so that the Jacobian itself is right for a step of any length.
+        """
+        if self._of is None or self._of[0] is not scheme:
+            return False
+        if abs(step - self._of[1]) > OTHER_STEP * self._of[1]:
+            self._precondition(scheme, step)
+        return True
+
+    def _renew(self, scheme: Scheme, time: float, step: float, solved: Solved) -> None:
+        """Take the Jacobian at the stages."""
+        equations = self.equations
+        self.effort.jacobians += 1
+        while len(self._slopes) < len(scheme.points):
+            self._slopes.append(equations.new_slopes())
+        for at, values, slopes in zip(scheme.points, solved.points, self._slopes, strict=False):
+            self._numbers_at(time + at * step)
+            equations.show(values)
+            equations.fill_slopes(slopes)
+        self._precondition(scheme, step)
+
+    def _precondition(self, scheme: Scheme, step: float) -> None:
+        """Make the matrix of implicit Euler and what solves with it, at the end of the step."""
+        self._of = scheme, step
+        slopes, step = self._slopes[len(scheme.points) - 1], scheme.implicitness * step
+        rows = np.full(self.equations.owned, step)
+        rows[self.equations.is_potential] = 1.0
+        rows[self.equations.held] = 1.0
+        self._x.array_w[:] = rows
+        slopes.flowing.copy(self._matrix, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        self._matrix.diagonalScale(self._x)
+        self._matrix.axpy(1.0, slopes.stored, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+        with held_back(), refusals_as_usage_errors():
+            if self._solver is None:
+                self._solver = PETSc.KSP().create(self.equations.comm)
+                self._solver.setFromOptions()
+                self._preconditioning = Preconditioning(self._solver, self._matrix, self._levels, self._database)
+            assert self._preconditioning is not None
+            self._preconditioning.renew()
+            self._solver.setUp()
+            self._solver.getPC().setUpOnBlocks()
+
+    def _forget_preconditioner(self) -> None:
+        if self._solver is not None:
+            self._solver.destroy()
+            self._solver = None
+        if self._preconditioning is not None:
+            self._preconditioning.close()
+            self._preconditioning = None
+
+    def solve_euler(self, right: np.ndarray) -> np.ndarray:
+        """Return what the kept matrix of implicit Euler makes of a right-hand side, owned."""
+        assert self._solver is not None
+        self._x.array_w[:] = right
+        with held_back():
+            self._solver.getPC().apply(self._x, self._y)
+        return self._y.array_r.copy()
+
+    def _gauss_seidel(self, scheme: Scheme, right: np.ndarray) -> np.ndarray:
+        rows = right.reshape(scheme.stages, -1)
+        found = np.zeros_like(rows)
+        stored = self._slopes[len(scheme.points) - 1].stored
+        factor = np.where(self.equations.is_potential, 1.0, scheme.implicitness)
+        for i in range(scheme.stages):
+            row = rows[i]
+            for j in range(i):
+                row = row - scheme.nodal[i, j] * self._times(stored, found[j])
+            found[i] = self.solve_euler(factor * row)
+        return found.ravel()
+
+    def _multiply(self, scheme: Scheme, step: float, x: np.ndarray) -> np.ndarray:
+        at_points = scheme.interpolation @ x.reshape(scheme.stages, -1)
+        pairs = list(zip(at_points, self._slopes, strict=False))
+        stored = np.array([self._times(slopes.stored, values) for values, slopes in pairs])
+        flowing = np.array([self._times(slopes.flowing, values) for values, slopes in pairs])
+        rows = scheme.stored @ stored + np.where(
+            self.equations.is_potential, scheme.poisson @ flowing, step * (scheme.flowing @ flowing)
+        )
+        rows[:, self.equations.held] = 0.0
+        return rows.ravel()
+
+    def _times(self, matrix: PETSc.Mat, values: np.ndarray) -> np.ndarray:
+        self._x.array_w[:] = values
+        matrix.mult(self._x, self._y)
+        return self._y.array_r.copy()
+
+    # ---- steps ----
+
+    def _shorten(self, states: np.ndarray, change: np.ndarray) -> bool:
+        """Shorten a step of the unknowns where it is long; return whether it was, on any rank."""
+        discrete, shortened = self.equations.discrete, False
+        layout = discrete.layout
+        mu, charges = layout.indices(discrete.mu), discrete.problem.charges
+        for state, step in zip(states, change, strict=True):
+            nodes = layout.at_nodes(step)
+            if INVERSE_TEMPERATURE in layout:
+                position = layout.index(INVERSE_TEMPERATURE)
+                now = layout.at_nodes(state)[:, position]
+                limited = np.clip(nodes[:, position], -LARGEST_COOLING * now, LARGEST_HEATING * now)
+                shortened |= not np.array_equal(limited, nodes[:, position])
+                nodes[:, position] = limited
+            electric = nodes[:, [layout.index(POTENTIAL)]] * charges if POTENTIAL in layout else 0.0
+            eta = np.where(discrete.is_absent, 0.0, nodes[:, mu] - electric)
+            if np.abs(eta).max(initial=0.0) > UNDISTURBED_STEP:
+                limited = damped(eta)
+                shortened |= not np.array_equal(limited, eta)
+                nodes[:, mu] = np.where(discrete.is_absent, 0.0, limited + electric)
+        return self.equations.any(shortened)
+
+    def _relative(self, states: np.ndarray, change: np.ndarray) -> float:
+        """Return the largest change of any ``eta`` and of the potential relative to 1 and what they are."""
+        discrete, largest = self.equations.discrete, 0.0
+        for state, step in zip(states, change, strict=True):
+            for now, moved in zip(_parts(discrete, state), _parts(discrete, step), strict=True):
+                largest = max(largest, float(np.max(np.abs(moved) / (1.0 + np.abs(now)), initial=0.0)))
+                if np.isnan(moved).any():
+                    largest = np.nan
+        return self.equations.largest(np.array([largest]))
+
+
+def _parts(discrete: object, values: np.ndarray) -> list[np.ndarray]:
+    """Return ``eta_a``, without what a temperature adds, and the other unknowns at the nodes."""
+    layout = discrete.layout  # type: ignore[attr-defined]
+    nodes = layout.at_nodes(values)
+    mu = nodes[:, layout.indices(discrete.mu)]  # type: ignore[attr-defined]
+    others = [name for name in (POTENTIAL, INVERSE_TEMPERATURE) if name in layout]
+    rest = [nodes[:, layout.index(name)] for name in others]
+    if POTENTIAL in layout:
+        mu = mu - nodes[:, [layout.index(POTENTIAL)]] * discrete.problem.charges  # type: ignore[attr-defined]
+    return [mu, *rest]

@@ -1,0 +1,90 @@
+"""Impedance against closed forms, against a small sine in time, and as the command writes it."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import run_command, write_toml
+
+import pnp_exclusion as pnp
+from pnp_exclusion.errors import CaseError, UsageError
+
+BULK = 0.1
+
+
+def cell(law: str, debye_length: float = 0.05, left: object = 0.0) -> dict:
+    """A symmetric salt between two blocking electrodes."""
+    return {
+        "model": {"units": "dimensionless", "law": law, "electrostatics": "poisson", "debye_length": debye_length},
+        "species": [
+            {"name": "cation", "charge": 1, "mean_fraction": BULK},
+            {"name": "anion", "charge": -1, "mean_fraction": BULK},
+        ],
+        "domain": {"shape": "interval", "length": 1.0},
+        "boundaries": [
+            {"where": "left", "kind": "electrode", "potential": left},
+            {"where": "right", "kind": "electrode", "potential": 0.0},
+        ],
+    }
+
+
+def exact(frequencies: np.ndarray, debye_length: float, diffusivity: float) -> np.ndarray:
+    """Two blocking electrodes in linear response (Bazant, Thornton, Ajdari, Phys. Rev. E 70, 021506 (2004)):
+    Z = [1 + (2 D/lambda_D^2) tanh(k/2)/(i omega k)]/(lambda^2 D k^2), k^2 = 1/lambda_D^2 + i omega/D."""
+    omega, screening = 2.0 * np.pi * frequencies, debye_length**2 / (2.0 * BULK)
+    k = np.sqrt(1.0 / screening + 1j * omega / diffusivity)
+    return (1.0 + 2.0 * diffusivity / screening * np.tanh(k / 2.0) / (1j * omega * k)) / (
+        debye_length**2 * diffusivity * k**2
+    )
+
+
+@pytest.mark.parametrize(("law", "diffusivity"), [("mpnp", 1.0), ("shdl", 1.0), ("vacancy", 1.0 - 2.0 * BULK)])
+def test_two_blocking_electrodes_have_the_closed_form(law, diffusivity):
+    """Over nine decades; both limits, a capacitor of two layers and that of the gap, are in it."""
+    frequencies = np.geomspace(1e-4, 1e5, 50)
+    found = pnp.solve(cell(law)).impedance(frequencies)
+    assert np.abs(found.values / exact(frequencies, 0.05, diffusivity) - 1.0).max() < 1e-5
+    assert (found.values.imag < 0.0).all()
+    assert found.ends()["high"]["capacitance"] == pytest.approx(0.05**2, rel=1e-2)
+
+
+def test_a_small_sine_in_time_shows_the_same():
+    """The transient solver knows nothing of the linearised equations; third harmonics are 1e-6 at this amplitude, and
+    a derivative at the end of a step is of order 2."""
+    frequency, amplitude = 2.0, 0.01
+    tables = cell("mpnp", 0.2, {"sine": amplitude, "frequency": frequency})
+    still = pnp.solve(cell("mpnp", 0.2)).impedance([frequency]).values[0]
+    tables["time"] = {"end": 1.5, "tolerance": 1e-4, "largest_step": 0.006}
+    series = pnp.run(tables).series
+    late = series.time.values > 1.0
+    phase = 2.0 * np.pi * frequency * series.time.values[late]
+    basis = np.column_stack([np.sin(phase), np.cos(phase)])
+    # what flows in at the terminal is less what leaves there
+    inward = -(series.current_left + series.displacement_left).values[late]
+    ahead, quarter = np.linalg.lstsq(basis, inward, rcond=None)[0]
+    assert amplitude / (ahead + 1j * quarter) == pytest.approx(still, rel=1e-3)
+
+
+def test_command_writes_what_the_solution_has_and_refuses_what_it_has_not(tmp_path):
+    """The contract: frequency, re, im."""
+    case = write_toml(cell("mpnp"), tmp_path / "case.toml")
+    finished = run_command(
+        "impedance", case, "--from", "0.01", "--to", "100", "--count", "5", "-o", tmp_path / "out", "--boundary", "left"
+    )
+    assert finished.returncode == 0, finished.stderr
+    with (tmp_path / "out" / "impedance.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["frequency", "re", "im"]
+    values = np.array([complex(float(row["re"]), float(row["im"])) for row in rows])
+    frequencies = np.array([float(row["frequency"]) for row in rows])
+    assert np.abs(values / exact(frequencies, 0.05, 1.0) - 1.0).max() < 1e-5
+    assert {"nyquist.png", "bode.png", "impedance.json"} <= {entry.name for entry in (tmp_path / "out").iterdir()}
+    solution = pnp.solve(cell("mpnp"))
+    with pytest.raises(UsageError, match='no boundary "top" holds the potential'):
+        solution.impedance(terminal="top")
+    tables = cell("mpnp")
+    tables["boundaries"][0]["stern"] = {"capacitance": 1.0}
+    with pytest.raises(CaseError, match="behind a layer"):
+        pnp.solve(tables).impedance()
