@@ -137,9 +137,7 @@ def require_channel(solution: Solution) -> None:
     if problem.cross_section is not None:
         raise UsageError("the lattice channel has the same section everywhere: remove area")
     if problem.partition:
-        raise UsageError(
-            "all species are in the whole lattice alike: remove ions, excluded and partition of regions"
-        )
+        raise UsageError("all species are in the whole lattice alike: remove ions, excluded and partition of regions")
     if case.model.sizes is not None:
         raise UsageError("the particles of the lattice fill one site each: remove sizes")
     if problem.reactions:
