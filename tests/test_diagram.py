@@ -26,7 +26,7 @@ from pnp_exclusion.exact import border_field, equilibrium_fields, inverse_interv
 from pnp_exclusion.runtime.pool import ProcessPool, WorkerDiedError
 from pnp_exclusion.studies.diagram import arrangement, job
 from pnp_exclusion.studies.diagram.compute import Diagram, diagrams_of, make_diagram
-from pnp_exclusion.studies.diagram.exact import exact_excess
+from pnp_exclusion.studies.diagram.exact import exact_excess, exact_lines
 from pnp_exclusion.studies.diagram.plane import planes_of
 from pnp_exclusion.studies.diagram.readings import Reading, reader_of
 from pnp_exclusion.studies.diagram.report import as_json, points_csv, shares
@@ -447,6 +447,16 @@ def test_command_refuses_ranks_and_bad_words():
         finished = run_command("diagram", case, *words)
         assert finished.returncode == 2
         assert message in finished.stderr
+
+
+def test_exact_lines_are_of_even_channels_without_reactions_only():
+    """They would be those of another case."""
+    case = fields_case("shdl")
+    region = pnp.Region(name="m", x=[0.3, 0.6], excluded=["A"])
+    reaction = pnp.Reaction(equation="A <-> B", forward=1.0, backward=2.0)
+    found = {"plain": {}, "excluded": {"regions": [region]}, "reaction": {"reactions": [reaction]}}
+    planes = {name: planes_of(case.model_copy(update=changes))[0] for name, changes in found.items()}
+    assert {name for name, plane in planes.items() if exact_lines(plane)} == {"plain"}
 
 
 def test_exact_lines_are_traced_to_a_tenth_of_the_accuracy():

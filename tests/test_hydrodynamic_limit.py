@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -18,7 +19,9 @@ import pytest
 from conftest import BIN, EXAMPLES, dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
+from pnp_exclusion.errors import UsageError
 from pnp_exclusion.exact import stationary_state
+from pnp_exclusion.verification.continuum import require_channel
 
 
 def channel(left: list[float], right: list[float], fields: list[float]) -> dict:
@@ -165,6 +168,25 @@ def test_what_the_lattice_cannot_do_is_told_in_a_sentence(
     assert finished.returncode == 2, finished.stderr
     assert "Traceback" not in finished.stderr
     assert sentence in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"domain": {"shape": "interval", "length": 1.0, "area": "1 + x"}}, "the same section everywhere: remove area"),
+        ({"regions": [{"name": "m", "x": [0.3, 0.6], "partition": {"a": 1.0}}]}, "remove ions, excluded and partition"),
+        ({"regions": [{"name": "m", "x": [0.3, 0.6], "excluded": ["a"]}]}, "remove ions, excluded and partition"),
+        ({"reactions": [{"equation": "a <-> b", "forward": 1.0, "backward": 2.0}]}, "remove [[reactions]]"),
+        ({"model": {"law": "vacancy", "sizes": "volume-fractions"}}, "fill one site each: remove sizes"),
+    ],
+)
+def test_lattice_that_lacks_what_the_case_has_is_refused(changes: dict, sentence: str):
+    """It would be compared with the solution of another case."""
+    tables = channel([0.2, 0.5], [0.6, 0.1], [1.0, -1.0])
+    for key, value in changes.items():
+        tables[key] = tables[key] | value if key == "model" else value
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        require_channel(pnp.solve(tables))
 
 
 def start(tmp_path: Path, *words: str) -> subprocess.Popen:

@@ -124,7 +124,7 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
 
 
 def require_channel(solution: Solution) -> None:
-    """Raise `UsageError` unless the case is an interval between two reservoirs with one diffusivity."""
+    """Raise `UsageError` unless the case is an even interval between two reservoirs with one diffusivity."""
     problem, case = solution.discretisation.problem, solution.setup.case
     if problem.domain.dimension != 1 or case.domain.shape != "interval":
         raise UsageError('the lattice channel is one-dimensional: the case needs a domain of shape "interval"')
@@ -134,6 +134,14 @@ def require_channel(solution: Solution) -> None:
     uneven = any(region.diffusivity is not None for region in case.regions)
     if uneven or len({species.diffusivity for species in problem.species}) > 1:
         raise UsageError("the lattice has one diffusivity: all species and regions must have the same")
+    if problem.cross_section is not None:
+        raise UsageError("the lattice channel has the same section everywhere: remove area")
+    if problem.partition:
+        raise UsageError("all species are in the whole lattice alike: remove ions, excluded and partition of regions")
+    if case.model.sizes is not None:
+        raise UsageError("the particles of the lattice fill one site each: remove sizes")
+    if problem.reactions:
+        raise UsageError("the lattice keeps its particles: remove [[reactions]]")
     kappa_of(solution)
 
 

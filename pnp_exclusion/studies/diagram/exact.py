@@ -44,7 +44,8 @@ def exact_excess(plane: Plane, points: Array) -> Array:
 def _applies(case: Case) -> bool:
     stirring = case.model.flux_law.lattice_exchange == 1.0
     constant = not any(isinstance(species.field, FieldTable) for species in case.species)
-    uniform = all(region.diffusivity is None for region in case.regions)
+    uneven = {"ions", "excluded", "diffusivity", "partition"}
+    uniform = not case.reactions and not any(uneven & region.model_fields_set for region in case.regions)
     plain = constant and uniform and isinstance(case.domain, Interval) and case.domain.area is None
     open_ = len(passing(case)) == len(case.species)
     return stirring and plain and open_ and case.model.electrostatics == "imposed"
