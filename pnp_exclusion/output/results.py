@@ -37,6 +37,8 @@ from pnp_exclusion.solution.solution import Solution
 
 LOG = "log.txt"
 _STAGING = ".unfinished"
+UNFINISHED_CURVE = "curve.jsonl"
+"""Points of a curve that was stopped, with which the same command goes on."""
 
 
 class ResultFolder:
@@ -86,7 +88,9 @@ class ResultFolder:
     def _results(self) -> list[str]:
         if not self.path.is_dir():
             return []
-        return sorted(entry.name for entry in self.path.iterdir() if entry.name not in (LOG, _STAGING))
+        return sorted(
+            entry.name for entry in self.path.iterdir() if entry.name not in (LOG, _STAGING, UNFINISHED_CURVE)
+        )
 
     def make(self, prefix: str) -> None:
         """Make a sub-folder for results whose names begin with ``prefix``."""
@@ -190,6 +194,8 @@ OUR_FILES = {
     "engine.json",
     "diagram.json",
     "points.csv",
+    "curve.csv",
+    "curve.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -207,6 +213,7 @@ OUR_FILES = {
             "power_efficiency",
             "engine",
             "diagram",
+            "curve",
         )
     ),
 }
