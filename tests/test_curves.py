@@ -12,8 +12,9 @@ import pytest
 from conftest import EXAMPLES, blocking_electrode, run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.exact.double_layer import CrowdedLayer, PointIonLayer
+from pnp_exclusion.studies.curve_files import curve_csv, curve_json, draw_capacitance
 
 BULK, DEBYE_LENGTH = 0.05, 0.02
 LAYERS = {"pnp": PointIonLayer, "mpnp": CrowdedLayer}
@@ -103,6 +104,64 @@ def test_curve_that_cannot_go_on_is_told_with_the_points_before():
     assert curve.points[-1].potential < 3000.0
 
 
+def gap(monkeypatch: pytest.MonkeyPatch, low: float, high: float) -> None:
+    """Let no state be found between two potentials of "left"."""
+    solve = pnp.Workbench.solve
+
+    def with_gap(self, case, start=None):
+        if low < case.boundaries[0].potential.value < high:
+            raise ConvergenceError("there is a gap")
+        return solve(self, case, start)
+
+    monkeypatch.setattr(pnp.Workbench, "solve", with_gap)
+
+
+@pytest.mark.parametrize("points", [None, 11])
+def test_curve_that_gets_stuck_is_followed_from_its_other_end_too(
+    points: int | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Both branches are of the curve that has no gap (`CrowdedLayer`), and reach up to it from both sides."""
+    gap(monkeypatch, 2.2, 8.3)
+    tables = blocking_electrode("mpnp", 0.0, DEBYE_LENGTH, BULK)
+    curve = pnp.capacitance(tables, "left", 0.0, 10.0, points=points)
+    forward, backward = (np.array([p.potential for p in curve.branch(one)]) for one in ("forward", "backward"))
+    assert (forward[0], backward[-1]) == (0.0, 10.0)
+    assert (forward[-1], backward[0]) == pytest.approx((2.2, 8.3) if points is None else (2.0, 9.0), abs=1e-3)
+    assert "there is a gap" in curve.ended
+    assert "there is a gap" in curve.ended_backward
+    layer = CrowdedLayer(BULK, DEBYE_LENGTH)
+    assert [p.charge for p in curve.points] == pytest.approx(list(layer.surface_charge(curve.potentials)), rel=1e-5)
+    assert list(curve.to_xarray().direction.values) == ["forward"] * len(forward) + ["backward"] * len(backward)
+    summary = curve_json(curve)
+    assert summary["directions"] == {"forward": len(forward), "backward": len(backward)}
+    draw_capacitance(tmp_path / "curve.png", curve)
+    assert len(list(csv.DictReader(curve_csv(curve).splitlines()))) == len(curve.points)
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_curve_that_was_killed_goes_on_where_it_stopped(stuck: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Reference: the curve that nothing stops. Points before are not solved again, but for the last one."""
+    if stuck:
+        gap(monkeypatch, 2.2, 8.3)
+    tables, kept = blocking_electrode("mpnp", 0.0, DEBYE_LENGTH, BULK), tmp_path / "points"
+    whole = pnp.capacitance(tables, "left", 0.0, 10.0, resume=kept)
+    lines = kept.read_bytes().splitlines(keepends=True)
+    for left in (4, len(lines) - 4, len(lines)):
+        # a kill tears the line that is being written
+        kept.write_bytes(b"".join(lines[:left]) + lines[1][:20])
+        solved: list[str] = []
+        again = pnp.capacitance(tables, "left", 0.0, 10.0, resume=kept, progress=solved.append)
+        for name in ("potential", "charge", "capacitance"):
+            before, after = ([getattr(p, name) for p in curve.points] for curve in (whole, again))
+            assert after == pytest.approx(before, rel=1e-6, abs=1e-12)
+        assert again.ended == whole.ended
+        assert sum("Newton steps" in line for line in solved) == sum(b'"point"' in line for line in lines[left:])
+    with pytest.raises(UsageError, match="points of another curve"):
+        pnp.capacitance(tables, "left", 0.0, 11.0, resume=kept)
+    with pytest.raises(UsageError, match="points of another curve"):
+        pnp.iv(tables, "left", 0.0, 10.0, resume=kept)
+
+
 def test_boundary_without_a_potential_is_refused():
     tables = blocking_electrode("mpnp", 0.0, DEBYE_LENGTH, BULK)
     for name in ("middle", "right "):
@@ -126,6 +185,25 @@ def test_command_writes_table_summary_and_picture(command: str, ranks: int, tmp_
     summary = json.loads((tmp_path / "out" / "curve.json").read_text())
     assert summary["points"] == 3
     assert (tmp_path / "out" / "curve.png").stat().st_size > 5000
+
+
+def test_command_given_again_after_a_kill_goes_on_and_refuses_points_of_another_curve(tmp_path: Path):
+    """What a kill leaves is a folder with the points so far and a log."""
+    case, folder = EXAMPLES / "membrane.toml", tmp_path / "out"
+    folder.mkdir()
+    kept = folder / "curve.jsonl"
+    whole = pnp.iv(case, "left", "-50 mV", "50 mV", points=5, resume=kept)
+    kept.write_bytes(b"".join(kept.read_bytes().splitlines(keepends=True)[:4]))
+    words = ["iv", case, "--boundary", "left", "--from", "-50mV", "--to", "50 mV", "-o", folder, "--points"]
+    finished = run_command(*words, "4")
+    assert finished.returncode == 2
+    assert "points of another curve" in finished.stderr
+    finished = run_command(*words, "5")
+    assert finished.returncode == 0, finished.stderr
+    assert "3 points of an earlier run" in (folder / "log.txt").read_text()
+    assert not kept.exists()
+    currents = [float(row["current [A/m^2]"]) for row in csv.DictReader((folder / "curve.csv").open())]
+    assert currents == pytest.approx([point.current for point in whole.points], rel=1e-6)
 
 
 def test_command_refuses_what_it_cannot_follow(tmp_path: Path):

@@ -42,6 +42,8 @@ _STAGING = ".unfinished"
 SERIES = "series.csv"
 LEFT = {LOG: LOG, SERIES: "series_unfinished.csv"}
 """What a command that ends early leaves in its folder, and under which name; no results."""
+UNFINISHED_CURVE = "curve.jsonl"
+"""Points of a curve that was stopped, with which the same command goes on."""
 
 
 class ResultFolder:
@@ -91,7 +93,7 @@ class ResultFolder:
     def _results(self) -> list[str]:
         if not self.path.is_dir():
             return []
-        unfinished = (*LEFT.values(), _STAGING)
+        unfinished = (*LEFT.values(), _STAGING, UNFINISHED_CURVE)
         return sorted(entry.name for entry in self.path.iterdir() if entry.name not in unfinished)
 
     def make(self, prefix: str) -> None:
@@ -229,6 +231,8 @@ OUR_FILES = {
     "engine.json",
     "diagram.json",
     "points.csv",
+    "curve.csv",
+    "curve.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -250,6 +254,7 @@ OUR_FILES = {
             "power_efficiency",
             "engine",
             "diagram",
+            "curve",
         )
     ),
 }

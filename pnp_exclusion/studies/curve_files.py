@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
-from pnp_exclusion.studies.curves import Curve
+from pnp_exclusion.studies.curves import Curve, Direction
+
+DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 
 
 def curve_csv(curve: Curve) -> str:
@@ -23,10 +25,10 @@ def curve_csv(curve: Curve) -> str:
     names = curve.case.species_names
     shares = [header(f"current_{name}", "current") for name in names]
     whole = [header(name, name) for name in ("potential", "current", "conductance", "charge", "capacitance")]
-    lines = [",".join([*whole, *shares])]
+    lines = [",".join([*whole, *shares, "direction"])]
     for point in curve.points:
         values = [point.potential, point.current, point.conductance, point.charge, point.capacitance]
-        lines.append(",".join(f"{value!r}" for value in [*values, *point.currents.values()]))
+        lines.append(",".join([*(f"{value!r}" for value in [*values, *point.currents.values()]), point.direction]))
     return "\n".join(lines) + "\n"
 
 
@@ -37,6 +39,8 @@ def curve_json(curve: Curve) -> dict[str, Any]:
         "boundary": curve.boundary,
         "points": len(curve.points),
         "ended": curve.ended,
+        "ended_backward": curve.ended_backward,
+        "directions": {one: len(curve.branch(one)) for one in DIRECTIONS if curve.branch(one)},
         "units": curve.units,
         "rectification": curve.rectification,
         "limiting_current": curve.limiting_current,
@@ -59,7 +63,8 @@ def curve_table(curve: Curve) -> list[str]:
         "potential of zero current": curve.zero_current_potential,
     }
     found = [f"{name}  {value:.6g}" for name, value in whole.items() if value is not None]
-    return [*columns([head, *rows]), *found, *([curve.ended] if curve.ended else [])]
+    back = f"; from its other end it {curve.ended_backward or 'gets back to the first'}" if curve.ended else ""
+    return [*columns([head, *rows]), *found, *([f"the curve {curve.ended}{back}"] if curve.ended else [])]
 
 
 def draw_iv(path: Path, curve: Curve) -> None:
@@ -76,14 +81,21 @@ def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 6.2))
         above, below = figure.subplots(2, 1, sharex=True)
-        x = curve.potentials
-        if shares:
-            for position, name in enumerate(curve.case.species_names):
-                ys = [point.currents[name] for point in curve.points]
-                above.plot(x, ys, color=species_colour(position), linewidth=1.0, label=name)
+        for direction in DIRECTIONS:
+            points = curve.branch(direction)
+            x = [point.potential for point in points]
+            first = direction == "forward"
+            if shares:
+                for position, name in enumerate(curve.case.species_names):
+                    ys = [point.currents[name] for point in points]
+                    above.plot(x, ys, color=species_colour(position), linewidth=1.0, label=name if first else None)
+            for axis, name in ((above, value), (below, slope)):
+                label = "all" if shares and first and axis is above else None
+                style = ".-" if first else ".--"
+                axis.plot(
+                    x, [getattr(point, name) for point in points], style, color="black", markersize=4, label=label
+                )
         for axis, name in ((above, value), (below, slope)):
-            ys = [getattr(point, name) for point in curve.points]
-            axis.plot(x, ys, ".-", color="black", markersize=4, label="all" if shares and axis is above else None)
             unit = unit_in_picture(curve.units[name])
             axis.set_ylabel(f"{name} [{unit}]" if unit else name)
         above.axhline(0.0, color="0.6", linewidth=0.8)

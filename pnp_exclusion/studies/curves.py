@@ -7,9 +7,11 @@ Steps adapt to what a cubic through the last two points, values and slopes, pred
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from mpi4py import MPI
 
@@ -19,12 +21,14 @@ from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Quantity
+from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.solution.checks import beyond_limits
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.solver.tangents import TangentSolver
+from pnp_exclusion.studies.kept_points import KeptPoints
 from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.workbench import Workbench
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     import xarray
 
 type Array = NDArray[np.float64]
+type Direction = Literal["forward", "backward"]
 
 ACCURACY = 1e-3
 """Of the range of a curve: by so much the cubic between neighbouring points may miss it."""
@@ -43,6 +48,8 @@ ON_PLACE = 1e-6
 """Of the distance between equally spaced points."""
 GROWTH = 2.5
 """Of a step from point to point, at most."""
+AGAIN = 1e-6
+"""Of the largest value of a curve: a point of an earlier run that is solved again is the same if it is this near."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class Point:
         Exact slopes of the two by the potential; ``conductances`` by species.
     newton_iterations
         That its solve took.
+    direction
+        In which it was come upon: from the first end, or back from the other one, where the first branch ends before.
     """
 
     potential: float
@@ -68,6 +77,7 @@ class Point:
     conductances: dict[str, float]
     capacitance: float
     newton_iterations: int
+    direction: Direction = "forward"
 
     @property
     def current(self) -> float:
@@ -84,12 +94,15 @@ class Point:
 class Curve:
     """Points in the order of their potentials, and what they say together.
 
+    Where the curve from its first end does not reach the other one, as beyond a fold, points found from there back
+    follow those, in the same order; what is read between points is read of the first branch.
+
     boundary
         That is driven.
     units
         Of potentials, currents, charges, conductances and capacitances; empty in a dimensionless case.
-    ended
-        Why the curve does not reach its end, empty if it does.
+    ended, ended_backward
+        Why the curve does not reach its end, empty if it does; and why, followed from there, it does not get back.
     """
 
     case: Case
@@ -98,6 +111,11 @@ class Curve:
     units: dict[str, str]
     ended: str = ""
     warnings: Sequence[str] = ()
+    ended_backward: str = ""
+
+    def branch(self, direction: Direction) -> list[Point]:
+        """Return the points found in one direction, in the order of their potentials."""
+        return [point for point in self.points if point.direction == direction]
 
     @property
     def potentials(self) -> Array:
@@ -107,7 +125,8 @@ class Curve:
     @property
     def rectification(self) -> float | None:
         """``|I(V)/I(-V)|`` at the largest ``V`` that the curve has on both sides of zero; None without such."""
-        reach = min(self.potentials[-1], -self.potentials[0])
+        forward = self.branch("forward")
+        reach = min(forward[-1].potential, -forward[0].potential)
         if reach <= 0.0 or not self._flows:
             return None
         forth, back = (self.at(sign * reach) for sign in (1.0, -1.0))
@@ -118,7 +137,7 @@ class Curve:
         """The current at the end whose conductance is below a tenth of the largest of the curve; None if none is."""
         if not self._flows:
             return None
-        ends = [self.points[0], self.points[-1]]
+        ends = [choose(self.points, key=lambda point: point.potential) for choose in (min, max)]
         largest = max(abs(point.conductance) for point in self.points)
         flat = [point.current for point in ends if abs(point.conductance) < LIMITED * largest]
         return max(flat, key=abs, default=None)
@@ -126,7 +145,7 @@ class Curve:
     @property
     def zero_current_potential(self) -> float | None:
         """The potential at which the current changes its sign; None if it does not, or is none anywhere."""
-        if not self._flows or len(self.points) < 2:
+        if not self._flows or len(self.branch("forward")) < 2:
             return None
         roots = self._spline().roots(extrapolate=False)
         # a stretch without any current has no number
@@ -138,7 +157,8 @@ class Curve:
 
         Raises `UsageError` beyond its ends.
         """
-        low, high = self.potentials[[0, -1]]
+        forward = self.branch("forward")
+        low, high = forward[0].potential, forward[-1].potential
         if not low <= potential <= high:
             raise UsageError(f"the curve goes from {low:.6g} to {high:.6g}, not to {potential:.6g}")
         return float(self._spline()(potential))
@@ -150,8 +170,8 @@ class Curve:
     def _spline(self) -> Any:
         from scipy.interpolate import CubicHermiteSpline
 
-        currents, slopes = ([getattr(p, name) for p in self.points] for name in ("current", "conductance"))
-        return CubicHermiteSpline(self.potentials, currents, slopes)
+        names = ("potential", "current", "conductance")
+        return CubicHermiteSpline(*([getattr(one, name) for one in self.branch("forward")] for name in names))
 
     @property
     def peak(self) -> Point:
@@ -172,6 +192,7 @@ class Curve:
         coordinates = {
             "potential": ("potential", self.potentials, {"units": self.units["potential"]}),
             "species": list(self.case.species_names),
+            "direction": ("potential", [point.direction for point in self.points]),
         }
         return xr.Dataset(data, coordinates, {"title": self.case.title, "boundary": self.boundary})
 
@@ -191,6 +212,7 @@ def iv(
     comm: MPI.Comm = MPI.COMM_WORLD,
     progress: Callable[[str], None] = lambda line: None,
     petsc_options: Sequence[str] = (),
+    resume: Path | None = None,
 ) -> Curve:
     """Return currents over the potential of a boundary, with each ion's share and the exact conductance; collective.
 
@@ -203,11 +225,15 @@ def iv(
     accuracy
         Of the range of the current.
 
-    A state from which no larger step leads on ends the curve (`Curve.ended`). Raises `UsageError` for a boundary
-    without a potential, `ConvergenceError` if there is no solution at ``start``.
+    resume
+        A file that takes every point as it is found; a run that was stopped goes on from what is in it. It stays.
+
+    A state from which no larger step leads on ends the curve (`Curve.ended`), which is then followed from ``stop`` back
+    as well. Raises `UsageError` for a boundary without a potential and for a file of another curve, `DiskError` where
+    that cannot be written, `ConvergenceError` if there is no solution at ``start``.
     """
-    steps = _Steps(points, accuracy, lambda point: (point.current, point.conductance))
-    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options)
+    steps = _Steps(points, accuracy, ("current", "conductance"))
+    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options, resume)
 
 
 def capacitance(
@@ -221,11 +247,12 @@ def capacitance(
     comm: MPI.Comm = MPI.COMM_WORLD,
     progress: Callable[[str], None] = lambda line: None,
     petsc_options: Sequence[str] = (),
+    resume: Path | None = None,
 ) -> Curve:
     """Return charge and exact differential capacitance over the potential of a boundary; as `iv`, steps following the
     charge."""
-    steps = _Steps(points, accuracy, lambda point: (point.charge, point.capacitance))
-    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options)
+    steps = _Steps(points, accuracy, ("charge", "capacitance"))
+    return _follow(as_case(case), boundary, (start, stop), steps, comm, progress, petsc_options, resume)
 
 
 @dataclass
@@ -236,19 +263,29 @@ class _Steps:
         So many points, equally spaced; None for steps that adapt.
     accuracy
         Of the range of what is watched.
-    watched
-        Value and slope of a point.
+    names
+        Of the value of a point that is watched, and of its slope.
     """
 
     count: int | None
     accuracy: float
-    watched: Callable[[Point], tuple[float, float]]
+    names: tuple[str, str]
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 2:
             raise UsageError(f"a curve has 2 points or more, not {self.count}")
         if not 0.0 < self.accuracy < 1.0:
             raise UsageError(f"the accuracy of a curve must lie between 0 and 1, but it is {self.accuracy:g}")
+
+    @property
+    def written(self) -> dict[str, object]:
+        """All of it, for a file."""
+        return {"count": self.count, "accuracy": self.accuracy, "of": self.names[0]}
+
+    def watched(self, point: Point) -> tuple[float, float]:
+        """Return value and slope of a point."""
+        value, slope = (getattr(point, name) for name in self.names)
+        return value, slope
 
     @property
     def first(self) -> float:
@@ -306,57 +343,165 @@ def _follow(
     comm: MPI.Comm,
     progress: Callable[[str], None],
     petsc_options: Sequence[str],
+    resume: Path | None,
 ) -> Curve:
-    """Follow the states of a case as the potential of a boundary goes from end to end."""
+    """Follow the states of a case as the potential of a boundary goes from end to end, and back if it gets stuck."""
     first, last = (_potential(case, end) for end in ends)
     _require_potential(case, boundary)
     if first == last:
         raise UsageError("a curve goes between two different potentials")
+    of = {"case": case.as_written(), "boundary": boundary, "ends": [first, last], "steps": steps.written}
+    kept = KeptPoints(resume, comm, of | {"petsc_options": list(petsc_options)})
+    cases = [_with_potential(case, boundary, end) for end in (first, last)]
+    with contextlib.ExitStack() as stack:
+        bench = stack.enter_context(Workbench(cases[0], comm, also=cases, petsc_options=petsc_options))
+        states = _States(bench, case, boundary, stack, petsc_options)
+        forward = _branch("forward", (first, last), states, steps, kept, progress)
+        branches = [forward]
+        if forward.ended:
+            progress(f"  {forward.ended}; back from {last:.6g}")
+            try:
+                branches.append(_branch("backward", (last, first), states, steps, kept, progress))
+            except ConvergenceError as error:
+                reason = f"has no state to be found at {last:.6g}: {_why(error)}"
+                branches.append(_Branch(ended=reason))
+        units = _units(states.units_of)
+    points = [point for one in branches for point in sorted(one.points, key=lambda point: point.potential)]
+    warnings = dict.fromkeys(warning for one in branches for warning in one.warnings)
+    ended = [one.ended for one in branches]
+    return Curve(case, boundary, points, units, ended[0], tuple(warnings), *ended[1:])
+
+
+class _States:
+    """Solves the states of a curve and reads them; slopes need a first state."""
+
+    def __init__(
+        self,
+        bench: Workbench,
+        case: Case,
+        boundary: str,
+        stack: contextlib.ExitStack,
+        petsc_options: Sequence[str],
+    ) -> None:
+        self._bench, self._case, self._boundary = bench, case, boundary
+        self._stack, self._petsc_options = stack, petsc_options
+        self._tangents: TangentSolver | None = None
+        self.units_of: Solution
+
+    def at(self, potential: float, start: State | None = None) -> Solution:
+        """Return the state at a potential; `ConvergenceError` if there is none to be found."""
+        return self._bench.solve(_with_potential(self._case, self._boundary, potential), start)
+
+    def read(self, solution: Solution, potential: float, direction: Direction) -> Point:
+        """Return the point of the state that was solved last."""
+        if self._tangents is None:
+            solver = TangentSolver(self._bench.discrete, settings_of(self._case), self._petsc_options)
+            self._tangents, self.units_of = self._stack.enter_context(solver), solution
+        return _point(solution, self._boundary, potential, self._tangents, direction)
+
+
+@dataclass
+class _Branch:
+    """What was found of a curve in one direction, in the order in which it was."""
+
+    points: list[Point] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    ended: str = ""
+
+
+def _branch(
+    direction: Direction,
+    ends: tuple[float, float],
+    states: _States,
+    steps: _Steps,
+    kept: KeptPoints,
+    progress: Callable[[str], None],
+) -> _Branch:
+    """Follow a curve from one end towards the other, from where an earlier run has left it.
+
+    Raises `ConvergenceError` if there is no solution at its first end.
+    """
+    first, last = ends
 
     def potential_at(share: float) -> float:
         return (1.0 - share) * first + share * last
 
-    cases = [_with_potential(case, boundary, end) for end in (first, last)]
-    states, points, warnings, ended = Neighbours(), list[Point](), list[str](), ""
-    with Workbench(cases[0], comm, also=cases, petsc_options=petsc_options) as bench:
-        solution = bench.solve(cases[0])
-        with TangentSolver(bench.discrete, settings_of(case), petsc_options) as tangents:
-            at, step, last_step = 0.0, steps.first, 0.0
-            point = _point(solution, boundary, first, tangents)
-            while True:
-                accepted, step = True, steps.first
-                if steps.is_point(at):
-                    accepted, step = steps.after([*points, point], last_step or step)
-                if accepted:
-                    states.add([at], solution.state)
-                    # what a case is told without solving it is told of the ends, which span what lies between
-                    is_end = at in (0.0, 1.0)
-                    warnings += solution.warnings if is_end else beyond_limits(solution.steady)
-                    if steps.is_point(at):
-                        points.append(point)
-                        progress(f"  {point.potential:.6g}: {point.newton_iterations} Newton steps")
-                    if at >= 1.0:
-                        break
-                else:
-                    at -= last_step
-                reason = "shorter steps would be needed for the accuracy that is asked for"
-                while step > steps.least:
-                    target = steps.target(at, step)
-                    try:
-                        solved = bench.solve(
-                            _with_potential(case, boundary, potential_at(target)), states.start([target])
-                        )
-                        point = _point(solved, boundary, potential_at(target), tangents)
-                        break
-                    except ConvergenceError as error:
-                        step, reason = 0.25 * step, str(error).splitlines()[0]
-                else:
-                    ended = f"ends beyond {potential_at(at):.6g}: {reason}"
-                    break
-                at, last_step, solution = target, target - at, solved
-        units = _units(solution)
-    points.sort(key=lambda point: point.potential)
-    return Curve(case, boundary, points, units, ended, tuple(dict.fromkeys(warnings)))
+    earlier = [record for record in kept.found if record["direction"] == direction]
+    branch, near = _Branch(), Neighbours()
+    for record in earlier:
+        branch.points += [Point(**record["point"])] if "point" in record else []
+        branch.warnings += record["warnings"]
+        branch.ended = record.get("ended", "")
+    at, step = 0.0, steps.first
+    told: list[str] = []
+
+    def take(solution: Solution, point: Point) -> None:
+        near.add([at], solution.state)
+        # what a case is told without solving it is told of the ends, which span what lies between
+        told.extend(solution.warnings if at in (0.0, 1.0) else beyond_limits(solution.steady))
+        if steps.is_point(at):
+            branch.points.append(point)
+            branch.warnings += told
+            # a later run goes on from here
+            written = {"at": at, "step": step, "point": asdict(point), "warnings": list(told)}
+            kept.append({"direction": direction, **written})
+            told.clear()
+            progress(f"  {point.potential:.6g}: {point.newton_iterations} Newton steps")
+
+    if earlier:
+        at, step = next((one["at"], one["step"]) for one in reversed(earlier) if "at" in one)
+        progress(f"  {direction}: {len(branch.points)} points of an earlier run")
+        _return_to(branch.points, [one["at"] for one in earlier if "at" in one], states, steps, near)
+    else:
+        solution = states.at(first)
+        take(solution, states.read(solution, first, direction))
+    while at < 1.0 and not branch.ended:
+        reason = "shorter steps would be needed for the accuracy that is asked for"
+        while step > steps.least:
+            target = steps.target(at, step)
+            try:
+                solution = states.at(potential_at(target), near.start([target]))
+                point = states.read(solution, potential_at(target), direction)
+                break
+            except ConvergenceError as error:
+                step, reason = 0.25 * step, _why(error)
+        else:
+            branch.ended = f"ends beyond {potential_at(at):.6g}: {reason}"
+            kept.append({"direction": direction, "ended": branch.ended, "warnings": []})
+            break
+        accepted, step = True, steps.first
+        if steps.is_point(target):
+            accepted, step = steps.after([*branch.points, point], target - at)
+        if accepted:
+            at = target
+            take(solution, point)
+    return branch
+
+
+def _why(error: ConvergenceError) -> str:
+    """Return the first sentences of an error, without the list that follows them."""
+    return str(error).splitlines()[0].removesuffix(" Tried:").removesuffix(".")
+
+
+def _return_to(
+    points: Sequence[Point], places: Sequence[float], states: _States, steps: _Steps, near: Neighbours
+) -> None:
+    """Solve the last point of an earlier run again: directly, or along all of them if that leads elsewhere."""
+    point = points[-1]
+    try:
+        solution = states.at(point.potential)
+        again = states.read(solution, point.potential, point.direction)
+        largest = max(abs(steps.watched(one)[0]) for one in points)
+        if abs(steps.watched(again)[0] - steps.watched(point)[0]) <= AGAIN * largest:
+            near.add([places[-1]], solution.state)
+            return
+    except ConvergenceError:
+        # along the others it was found, and is again
+        pass
+    for place, one in zip(places, points, strict=True):
+        solution = states.at(one.potential, near.start([place]))
+        states.read(solution, one.potential, one.direction)
+        near.add([place], solution.state)
 
 
 def _require_potential(case: Case, boundary: str) -> None:
@@ -382,7 +527,7 @@ def _with_potential(case: Case, boundary: str, value: float) -> Case:
     return case.model_copy(update={"boundaries": changed})
 
 
-def _point(solution: Solution, boundary: str, potential: float, tangents: TangentSolver) -> Point:
+def _point(solution: Solution, boundary: str, potential: float, tangents: TangentSolver, direction: Direction) -> Point:
     """Read a state and its slopes; collective."""
     steady, scales = solution.steady, solution.setup.scales
     problem = steady.discretisation.problem
@@ -404,6 +549,7 @@ def _point(solution: Solution, boundary: str, potential: float, tangents: Tangen
         {name: float(-slope * current / scales.potential) for name, slope in slopes.items()},
         float(charges[tag] * charge / scales.potential),
         solution.report.newton_iterations,
+        direction,
     )
 
 

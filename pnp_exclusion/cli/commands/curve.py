@@ -32,15 +32,20 @@ def add_curve(parser: argparse.ArgumentParser) -> None:
 
 
 def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Follow a curve, write ``curve.csv``, ``curve.json`` and ``curve.png``, print."""
+    """Follow a curve, or one that was stopped to its end; write ``curve.csv``, ``curve.json``, ``curve.png``, print."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.output.results import UNFINISHED_CURVE
+    from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.studies import curves
     from pnp_exclusion.studies.curve_files import curve_csv, curve_json, curve_table
 
     case = read(arguments.case, arguments.law)
     ends = [_number_or_text(text) for text in (arguments.start, arguments.stop)]
     with Job(arguments, petsc_options) as job:
+        points = job.folder.path / UNFINISHED_CURVE
+        if arguments.overwrite:
+            on_rank_zero(job.comm, lambda: job.folder.on_disk(lambda: points.unlink(missing_ok=True)))
         curve = getattr(curves, kind)(
             case,
             arguments.boundary,
@@ -50,6 +55,7 @@ def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, pe
             comm=job.comm,
             progress=job.console.say,
             petsc_options=petsc_options,
+            resume=points,
         )
         for warning in curve.warnings:
             job.console.warn(warning)
@@ -59,6 +65,7 @@ def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, pe
             job.folder.draw("curve.png", f"studies.curve_files.draw_{kind}", curve)
         job.folder.write_json("curve.json", lambda: curve_json(curve))
         job.complete()
+        on_rank_zero(job.comm, lambda: job.folder.on_disk(lambda: points.unlink(missing_ok=True)))
     job.print_lines(lines)
     if curve.ended:
         raise ConvergenceError(f"{case.path}: the curve {curve.ended}; the points before are written")
