@@ -27,6 +27,9 @@ CELLS_IN_LAYER = {1: 2.0, 2: 2.0, 3: 4 / 3, 4: 1.0}
 """By the degree of the elements: a layer with fewer cells than this across it is not resolved."""
 FINEST_LAYER = 1e-11
 """Of the domain: below it coordinates have too few digits. Point ions at 40 kT/e are in a layer of 1e-10."""
+FINEST_OF_CLOSED = 1e-9
+"""The same where the amount of some species is given, which bounds the charge of its layers: in thinner cells digits
+of its amount are lost."""
 
 
 def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
@@ -45,6 +48,7 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
         case _:
             raise TypeError("a gmsh domain is read, not made")
     nodes, kept = [], []
+    finest = FINEST_OF_CLOSED if any(species.is_closed for species in case.species) else FINEST_LAYER
     for axis, (length, count) in enumerate(zip(lengths, cells, strict=True)):
         extent = length.value / scales.length
         breakpoints = list(_breakpoints(case, scales, axis))
@@ -59,7 +63,7 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
                     thinnest[position] = min(thickness, thinnest.get(position, math.inf))
             per_layer = _cells_per_layer(resolution, case.solver.degree)
             layers = [
-                Layer(position, max(thickness / per_layer, FINEST_LAYER * extent))
+                Layer(position, max(thickness / per_layer, finest * extent))
                 for position, thickness in sorted(thinnest.items())
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))

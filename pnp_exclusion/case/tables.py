@@ -158,6 +158,11 @@ class Species(Table):
     solvation: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False, strict=True)] = 0.0
     """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is given how much of it there is in the domain."""
+        return any(given is not None for given in (self.mean_concentration, self.mean_fraction, self.amount))
+
     @field_validator("formula")
     @classmethod
     def _is_formula(cls, formula: str | None) -> str | None:
