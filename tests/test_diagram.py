@@ -429,7 +429,7 @@ def test_interrupted_command_with_workers_ends_at_once_in_one_sentence(tmp_path,
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert told == "pnp-exclusion: interrupted; nothing was written\n"
+    assert told == "pnp-exclusion: interrupted; no results were written\n"
     assert not (tmp_path / "out" / "points.csv").exists()
 
 

@@ -22,7 +22,7 @@ from pnp_exclusion.solver.linear.block_matrices import FieldMatrices
 from pnp_exclusion.solver.newton import NewtonSolver
 
 PATIENCE = 60.0
-SAID = "pnp-exclusion: interrupted; nothing was written\n"
+SAID = "pnp-exclusion: interrupted; no results were written\n"
 
 
 def box(cells: int) -> dict:
@@ -247,7 +247,7 @@ sys.exit(main())
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_interruption_when_results_are_in_place_is_no_interruption(ranks: int, tmp_path: Path):
-    """The command once ended with 130 and said that nothing was written, beside a folder of results."""
+    """The command once ended with 130 and said that none was written, beside a folder of results."""
     case = write_toml(dimensionless_case(), tmp_path / "case.toml")
     ended = run_program(INTERRUPTED_WHEN_ALL_IS_DONE, ranks, "run", case, "-o", tmp_path / "out", "--quiet")
     assert (ended.returncode, ended.stderr) == (0, "")

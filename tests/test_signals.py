@@ -103,7 +103,7 @@ def test_interruption_in_the_middle_of_a_compiled_import_ends_in_one_sentence(tm
     program = [sys.executable, "-c", INTERRUPTED_IN_THE_MIDDLE_OF_AN_IMPORT, case, tmp_path / "out"]
     ended = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
     assert "sent" in ended.stdout
-    assert (ended.returncode, ended.stderr) == (130, "pnp-exclusion: interrupted; nothing was written\n")
+    assert (ended.returncode, ended.stderr) == (130, "pnp-exclusion: interrupted; no results were written\n")
 
 
 def test_error_that_a_library_makes_of_an_interruption_is_one(monkeypatch, capfd):
@@ -115,4 +115,4 @@ def test_error_that_a_library_makes_of_an_interruption_is_one(monkeypatch, capfd
 
     monkeypatch.setattr("pnp_exclusion.cli.commands.info.execute", execute)
     assert main(["info"]) == 130
-    assert capfd.readouterr().err == "pnp-exclusion: interrupted; nothing was written\n"
+    assert capfd.readouterr().err == "pnp-exclusion: interrupted; no results were written\n"

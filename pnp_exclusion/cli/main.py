@@ -117,7 +117,7 @@ def _tell_of_interruption() -> int:
     # rank 0 speaks and ends the others as they wait; if it was not interrupted, or is at work in compiled code that
     # hears no signals, the next one does
     time.sleep(min(_rank(), LAST_TO_WAIT) * TURN)
-    print("pnp-exclusion: interrupted; nothing was written", file=sys.stderr, flush=True)
+    print("pnp-exclusion: interrupted; no results were written", file=sys.stderr, flush=True)
     _abort_others(INTERRUPTED)
     return INTERRUPTED
 

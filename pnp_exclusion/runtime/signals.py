@@ -98,7 +98,7 @@ def ignore_interruptions() -> None:
 
 
 def results_are_in_place() -> None:
-    """From now on nothing interrupts a command, which would say that nothing was written; others still hear."""
+    """From now on nothing interrupts a command, which would say that no results were written; others still hear."""
     if _Process.is_a_commands:
         ignore_interruptions()
 
