@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
 import subprocess
 import sys
 import warnings
+import weakref
 from pathlib import Path
 
 from mpi4py import MPI
@@ -486,3 +488,17 @@ def test_options_of_petsc_reach_a_workbench():
         solution = workbench.solve(case)
     assert solution.petsc_options.items() >= {"pc_type": "lu", "ksp_type": "gmres"}.items()
     assert solution.steady.currents["A"] == pytest.approx(-0.4, rel=1e-8)
+
+
+def test_solution_that_is_let_go_frees_its_mesh_at_once():
+    """A mesh holds communicators, of which MPI has two thousand: they must not wait for Python to look for circles."""
+    gc.collect()
+    gc.disable()
+    try:
+        solution = pnp.solve(example("membrane"))
+        solution.summary()
+        mesh = weakref.ref(solution.discretisation.problem.domain.mesh)
+        del solution
+        assert mesh() is None
+    finally:
+        gc.enable()

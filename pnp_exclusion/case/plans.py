@@ -15,7 +15,18 @@ MOST_POINTS = 1_000_000
 """Of a plan, which is held in memory."""
 RESERVED = (
     *("point", "species", "end", "boundary", "variant"),
-    *("converged", "reason", "current", "force", "regime", "electric_current", "density", "flux", "charge"),
+    *(
+        "converged",
+        "reason",
+        "current",
+        "force",
+        "regime",
+        "electric_current",
+        "density",
+        "flux",
+        "charge",
+        "found_potential",
+    ),
     *("entropy_production", "balance", "identity_residual", "newton_iterations"),
     *("force_on", "onsager", "asymmetry", "conductance", "transport_number", "zero_current_voltage", "permeability"),
     *("figure_of_merit", "degree_of_coupling", "best_efficiency"),

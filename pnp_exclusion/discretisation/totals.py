@@ -7,6 +7,7 @@ integrated.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,8 +53,16 @@ class BoundaryIntegrals:
     """Evaluates them; all methods are collective. `boundary_integrals` makes one a discretisation."""
 
     def __init__(self, discrete: Discretisation) -> None:
-        self.discrete = discrete
+        # the discretisation keeps this: a circle would hold meshes, and communicators of MPI, until Python looks for it
+        self._discrete = weakref.ref(discrete)
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
+
+    @property
+    def discrete(self) -> Discretisation:
+        """Of which they are."""
+        found = self._discrete()
+        assert found is not None
+        return found
 
     def now(self, stored: np.ndarray | None = None) -> Totals:
         """Return those of the state in the unknown.
