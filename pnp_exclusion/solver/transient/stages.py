@@ -108,6 +108,8 @@ class StageSolver:
         for thing in (*self._slopes, self._matrix, self._x, self._y):
             thing.destroy()
         self._levels.close()
+        # a method of the solver that holds this: the circle would keep meshes until Python looks for it
+        del self._numbers_at
 
     def forget(self) -> None:
         """Begin the next step with a Jacobian of its own."""
