@@ -30,10 +30,7 @@ from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
-from pnp_exclusion.runtime.signals import held_back
-from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
-from pnp_exclusion.solver.linear.levels import Levels
-from pnp_exclusion.solver.linear.presets import OptionsDatabase, preset, refusals_as_usage_errors, with_pivots
+from pnp_exclusion.solver.linear.careful import CarefulSolver
 from pnp_exclusion.solver.steady import SolverSettings
 
 REFINEMENTS = 30
@@ -79,19 +76,8 @@ class LinearisedEquations:
         self._diagonals = self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
         self._operator = self._answer.copy()
         self._solution, self._right = self._operator.createVecRight(), self._operator.createVecLeft()
-        self._levels = Levels(discrete)
-        with OptionsDatabase(petsc_options) as database:
-            linear = with_pivots(settings.linear, size_of(discrete))
-            database.merge(preset(linear, size_of(discrete), discrete.layout.names), settings.petsc)
-            self._solver = PETSc.KSP().create(self._comm)
-            with refusals_as_usage_errors():
-                self._solver.setFromOptions()
-            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, database)
-            # set up while the options are in the database, which a fieldsplit reads late
-            self._shift(1.0)
-            with held_back(), refusals_as_usage_errors():
-                self._solver.setUp()
-                self._solver.getPC().setUpOnBlocks()
+        self._fill(1.0)
+        self._solver = CarefulSolver(discrete, self._operator, settings.linear, settings.petsc, petsc_options)
 
     def __enter__(self) -> Self:
         return self
@@ -103,10 +89,9 @@ class LinearisedEquations:
     def close(self) -> None:
         """Free PETSc's objects."""
         matrices = (self._operator, self._answer, self._storage, self._mobility)
-        for thing in (self._solver, *matrices, self._solution, self._right):
+        self._solver.close()
+        for thing in (*matrices, self._solution, self._right):
             thing.destroy()
-        self._preconditioning.close()
-        self._levels.close()
 
     @property
     def is_potential(self) -> np.ndarray:
@@ -157,7 +142,8 @@ class LinearisedEquations:
         """
         closed = self.discrete.problem.conserved if frequency == 0.0 else []
         pinned = self._pinned(closed)
-        self._shift(frequency, pinned)
+        self._fill(frequency, pinned)
+        self._solver.renew()
         columns = -self._at(frequency, self.weights)
         columns[:, ~self.is_free] = 0.0
         found = np.array([self._solve(frequency, column, pinned) for column in columns])
@@ -209,15 +195,14 @@ class LinearisedEquations:
     def _at(self, frequency: float, vectors: np.ndarray) -> np.ndarray:
         return self.answered(vectors) + (frequency * self.stored(vectors) if frequency else 0.0)
 
-    def _shift(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
-        """Let the linear solver be of ``(A + s B)^T`` on the free unknowns, some of them pinned."""
+    def _fill(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
+        """Let the operator be ``(A + s B)^T`` on the free unknowns, some of them pinned."""
         fixed = np.union1d(np.flatnonzero(~self.is_free), np.asarray(pinned, dtype=np.int64))
         held = (self._first + fixed).astype(PETSc.IntType)
         self._answer.copy(self._operator, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         if frequency:
             self._operator.axpy(frequency, self._storage, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         self._operator.zeroRowsColumns(held, diag=1.0)
-        self._preconditioning.renew()
 
     def _solve(self, frequency: float, right: np.ndarray, pinned: np.ndarray) -> np.ndarray:
         """Solve on the free unknowns, refining by the residual."""
@@ -228,8 +213,7 @@ class LinearisedEquations:
             residual = right - self._at(frequency, solution[None])[0]
             residual[fixed] = 0.0
             self._right.array_w[:] = residual
-            with held_back(), refusals_as_usage_errors():
-                self._solver.solve(self._right, self._solution)
+            self._solver.solve(self._right, self._solution)
             correction = self._solution.array_r.copy()
             correction[fixed] = 0.0
             solution += correction

@@ -35,10 +35,7 @@ from pnp_exclusion.discretisation.totals import Totals, boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
-from pnp_exclusion.runtime.signals import held_back
-from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
-from pnp_exclusion.solver.linear.levels import Levels
-from pnp_exclusion.solver.linear.presets import OptionsDatabase, preset, refusals_as_usage_errors, with_pivots
+from pnp_exclusion.solver.linear.careful import CarefulSolver
 from pnp_exclusion.solver.steady import CONSERVED_STORAGE_RATE, SolverSettings
 
 REFINEMENTS = 30
@@ -82,20 +79,8 @@ class TangentSolver:
         self._residual = self._operator.createVecLeft()
         self._integrals = boundary_integrals(discrete)
         self._by_found: list[Totals] | None = None
-        self._levels = Levels(discrete)
-        with OptionsDatabase(petsc_options) as database:
-            # one elimination serves a handful of solves: digits count here, not its time
-            linear = with_pivots(settings.linear, size_of(discrete))
-            database.merge(preset(linear, size_of(discrete), discrete.layout.names), settings.petsc)
-            self._solver = PETSc.KSP().create(self._comm)
-            with refusals_as_usage_errors():
-                self._solver.setFromOptions()
-            self._preconditioning = Preconditioning(self._solver, self._operator, self._levels, database)
-            # set up while the options are in the database, which a fieldsplit reads late
-            self.renew()
-            with held_back(), refusals_as_usage_errors():
-                self._solver.setUp()
-                self._solver.getPC().setUpOnBlocks()
+        self._fill()
+        self._solver = CarefulSolver(discrete, self._operator, settings.linear, settings.petsc, petsc_options)
 
     def __enter__(self) -> Self:
         return self
@@ -106,8 +91,8 @@ class TangentSolver:
 
     def close(self) -> None:
         """Free PETSc's objects."""
+        self._solver.close()
         for thing in (
-            self._solver,
             self._operator,
             self._jacobian,
             self._tangent,
@@ -115,11 +100,13 @@ class TangentSolver:
             self._residual,
         ):
             thing.destroy()
-        self._preconditioning.close()
-        self._levels.close()
 
     def renew(self) -> None:
         """Take the tangents at the state that is in the unknown now."""
+        self._fill()
+        self._solver.renew()
+
+    def _fill(self) -> None:
         rate = self.discrete.parameters.storage_rate
         self._by_found = None
         try:
@@ -127,7 +114,6 @@ class TangentSolver:
             _assemble_into(self._jacobian, self._jacobian_form, [])
             rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.combinations else 0.0
             _assemble_into(self._operator, self._jacobian_form, self._conditions)
-            self._preconditioning.renew()
         finally:
             rate.value = 0.0
 
@@ -205,7 +191,7 @@ class TangentSolver:
             if size < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
                 return self._totals(column)
             last = size
-        if self._solver.getType() == PETSc.KSP.Type.PREONLY:
+        if self._solver.eliminates:
             why = "densities of some species may be too small beside others"
         else:
             why = 'try [solver] linear = "direct"'
@@ -246,8 +232,7 @@ class TangentSolver:
         return answer.array_r.copy()
 
     def _correct(self) -> None:
-        with held_back(), refusals_as_usage_errors():
-            self._solver.solve(self._residual, self._correction)
+        self._solver.solve(self._residual, self._correction)
 
     def _totals(self, column: np.ndarray) -> Totals:
         """Differentiate what passes the boundaries and sits on them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from pnp_exclusion.cli.commands.band import add_band, band_of
 from pnp_exclusion.cli.commands.words import add_case, add_output
-from pnp_exclusion.errors import UsageError
 from pnp_exclusion.runtime import fenicsx
 
 HELP = "noise of the currents about the steady state: spectra, Fano factors, correlations, admittance"
@@ -15,11 +15,7 @@ HELP = "noise of the currents about the steady state: spectra, Fano factors, cor
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
-    of_band = 'of the frequencies, e.g. "1 kHz"; Hz without a unit, angular in D/L^2 if dimensionless'
-    parser.add_argument("--from", dest="start", metavar="F", help=f"the lowest {of_band}")
-    parser.add_argument("--to", dest="stop", metavar="F", help="the highest")
-    spread = "spread evenly in their logarithms (default: %(default)d)"
-    parser.add_argument("--count", type=int, default=41, metavar="N", help=spread)
+    add_band(parser, "angular in D/L^2", count=41)
     parser.add_argument("--law", help="instead of the law of the case")
     add_output(parser)
 
@@ -29,14 +25,9 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
     from pnp_exclusion.output.noise import noise_csv, noise_json, noise_table
-    from pnp_exclusion.solution.noise import frequency_band
 
     case = read(arguments.case, arguments.law)
-    if (arguments.start is None) != (arguments.stop is None):
-        raise UsageError("--from and --to go together: the lowest and the highest frequency")
-    frequencies = None
-    if arguments.start is not None:
-        frequencies = frequency_band(arguments.start, arguments.stop, arguments.count, si=case.model.si)
+    frequencies = band_of(arguments, case)
     with Job(arguments, petsc_options) as job:
         solution = job.solve_or_end(case)
         noise = solution.noise(frequencies)
