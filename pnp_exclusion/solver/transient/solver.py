@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from mpi4py import MPI
+
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
@@ -33,6 +37,10 @@ FIRST_STEP = 1e-6
 """L^2/D, where nothing says more."""
 OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
+SHORT_STEP = 1e-5
+"""L^2/D: from here on a step that is given, and too long for Newton's method, is lengthened."""
+LENGTHENING, LEAST_LENGTHENING, QUICK = 10.0, 1.02, 6
+"""By which factor at first, and at least; after so few Jacobians it may be three times as much."""
 LEAST_CONTENT = 1e-12
 """Of a site: against less no error is measured."""
 
@@ -83,8 +91,8 @@ class TimeSettings:
     """How to step.
 
     tolerance
-        Of the error of a step: of densities, relative to what they are and are on the whole, and of potentials relative
-        to the largest.
+        Of the error of a step: of densities, relative to what they are and are on the whole, of potentials relative to
+        the largest, and of the charges on boundaries relative to the largest.
     first_step, largest_step
         ``L^2/D``; the first is chosen if None.
     fixed_step
@@ -182,7 +190,9 @@ class TransientSolver:
         self._scheme = self.settings.scheme
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
-        self._largest_potential = 0.0
+        self._volume = self._volume_of_domain()
+        self._mean_at_first = np.zeros(len(discrete.entropic))
+        self._largest_potential, self._largest_charge = 0.0, self._charge_of_the_gap()
 
     def __enter__(self) -> Self:
         return self
@@ -230,6 +240,7 @@ class TransientSolver:
         discrete, equations = self.discrete, self.equations
         discrete.mark_steep_cells()
         before = equations.stored()
+        self._mean_at_first = self._amounts(before) / self._volume
         self.make_consistent(begin)
         values = discrete.values.copy()
         # what is stored beside held densities is what was there before these were held
@@ -313,11 +324,40 @@ class TransientSolver:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
         for scheme in self._schemes():
             solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
+            if solved is None and scheme is not RADAU and self.settings.fixed_step is not None:
+                solved = self._lengthen(scheme, time, length, values, stored)
             if solved is not None:
                 if scheme is GALERKIN:
                     # where the other has failed once it fails again
                     self._scheme = GALERKIN
                 return solved, self._error(scheme, length, solved, values, flowing), scheme
+        return None
+
+    def _lengthen(
+        self, scheme: Scheme, time: float, length: float, values: np.ndarray, stored: np.ndarray
+    ) -> Solved | None:
+        """Return the stages of a step that is too long for Newton's method, or None.
+
+        They are followed as the step grows, from the same beginning.
+        """
+        at, ratio, solved = min(SHORT_STEP, length), LENGTHENING, None
+        states = np.tile(values, (scheme.stages, 1))
+        while ratio > LEAST_LENGTHENING:
+            effort = self.stages.effort.jacobians
+            found = self.stages.solve(scheme, time, at, stored, self._imposed(scheme, time, at, states), LEFT)
+            if found is None:
+                if solved is None:
+                    at *= AFTER_FAILURE
+                    ratio = min(ratio, LENGTHENING) ** 0.9
+                    continue
+                at, ratio = at / ratio, ratio**0.4
+            else:
+                if at == length:
+                    return found
+                solved, states = found, found.states
+                if self.stages.effort.jacobians - effort <= QUICK:
+                    ratio *= 3.0
+            at = min(length, at * ratio)
         return None
 
     def _schemes(self) -> list[Scheme]:
@@ -331,6 +371,10 @@ class TransientSolver:
             states = np.tile(values, (scheme.stages, 1))
         else:
             states = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length) @ past.states
+        return self._imposed(scheme, time, length, states)
+
+    def _imposed(self, scheme: Scheme, time: float, length: float, states: np.ndarray) -> np.ndarray:
+        """Write the held values of the stages of a step into states, and return them."""
         for node, state in zip(scheme.nodes, states, strict=True):
             self._numbers_at(time + node * length)
             self.discrete.constraints.impose(state)
@@ -341,6 +385,11 @@ class TransientSolver:
         flown = stored - length * (scheme.time_weights @ solved.flowing)
         flown[self.equations.is_potential] = 0.0
         return np.where(self._is_held(), solved.stored[-1], flown)
+
+    def _amounts(self, stored: np.ndarray) -> np.ndarray:
+        layout, comm = self.discrete.layout, self.discrete.problem.domain.comm
+        own = layout.at_nodes(stored)[:, layout.indices(self.discrete.entropic)].sum(axis=0)
+        return np.asarray(comm.allreduce(own, op=MPI.SUM))
 
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
@@ -421,19 +470,40 @@ class TransientSolver:
             comm = discrete.problem.domain.comm
             self._largest_potential = max(self._largest_potential, largest_over_ranks(comm, np.abs(first)))
             moved = float(np.max(np.abs(second - first), initial=0.0)) / (1.0 + self._largest_potential)
-            apart = np.nan if np.isnan(moved) else max(apart, moved)
+            apart = np.nan if np.isnan(moved) else max(apart, moved, self._charges_apart(values, others))
         return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart])))
+
+    def _charges_apart(self, values: np.ndarray, others: np.ndarray) -> float:
+        """Return the same in the charges on boundaries, relative to the largest: they are what currents integrate to."""
+        one, other = (self._charges(state) for state in (values, others))
+        self._largest_charge = max(self._largest_charge, float(np.abs(one).max(initial=0.0)))
+        return float(np.abs(other - one).max(initial=0.0)) / self._largest_charge
+
+    def _charges(self, values: np.ndarray) -> np.ndarray:
+        integrals = boundary_integrals(self.discrete)
+        self.equations.show(values)
+        return (integrals.natural() + integrals.held(self.equations.flowing())).charges
+
+    def _volume_of_domain(self) -> float:
+        problem = self.discrete.problem
+        section = problem.cross_section
+        return integral(problem.domain, None if section is None else section.weight(problem.domain))
+
+    def _charge_of_the_gap(self) -> float:
+        """Return what the sides of the domain, without particles between them, hold at 1 kT/e."""
+        low, high = self.discrete.problem.domain.bounding_box()
+        debye = self.discrete.problem.debye_length or 0.0
+        return float(debye**2 * self._volume / np.max(high - low) ** 2)
 
     @property
     def _typical(self) -> np.ndarray:
-        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean."""
+        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean at first."""
         problem = self.discrete.problem
         found = []
-        for name in problem.quantities:
+        for name, mean in zip(problem.quantities, self._mean_at_first, strict=True):
             given = [b.dirichlet_fractions.get(name, 0.0) for b in problem.boundaries]
             given += [b.exchanged_fractions.get(name, 0.0) for b in problem.boundaries]
-            given += [s.mean_fraction or 0.0 for s in problem.species if s.name == name]
-            found.append(max([LEAST_CONTENT, *given]) if name in problem.names else 1.0)
+            found.append(max([LEAST_CONTENT, mean, *given]) if name in problem.names else 1.0)
         return np.array(found)
 
     def _relative_change(self, values: np.ndarray, others: np.ndarray) -> float:
