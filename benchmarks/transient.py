@@ -120,9 +120,7 @@ class MethodOfLines:
         equations.show(self._start)
         slopes = equations.new_slopes()
         equations.fill_slopes(slopes)
-        stored, flowing = (
-            csr_array(one.getValuesCSR()[::-1]) for one in (slopes.stored, slopes.flowing)
-        )
+        stored, flowing = (csr_array(one.getValuesCSR()[::-1]) for one in (slopes.stored, slopes.flowing))
         by_potential = equations.is_potential.astype(float)
         by_potential[self._held] = 1.0
         matrix = stored + flowing.multiply(by_potential[:, None])

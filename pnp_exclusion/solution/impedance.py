@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.linearised import LinearisedEquations
@@ -88,7 +87,7 @@ def impedance_of(
     """Return the impedance of a steady state; collective.
 
     terminal
-        A boundary that holds the potential; the first of them if None.
+        A boundary whose potential is given, behind a Stern layer or not; the first of them if None.
 
     Raises `CaseError` if no current could be told, `UsageError` for another terminal, `ConvergenceError` if the linear
     systems cannot be solved.
@@ -97,12 +96,12 @@ def impedance_of(
     problem, scales = discrete.problem, setup.scales
     if not problem.coupled:
         raise CaseError(setup.case.path, ['[model]: an impedance needs a potential, electrostatics = "poisson"'])
-    terminals = [problem.boundaries[tag].where for tag, name in discrete.constraints.claimed if name == POTENTIAL]
-    for boundary in problem.boundaries:
-        if getattr(boundary, "stern_capacitance", None) is not None:
-            raise CaseError(
-                setup.case.path, [f'[[boundaries]] "{boundary.where}": the impedance behind a layer is not computed']
-            )
+    if problem.floating:
+        where = problem.boundaries[problem.floating[0]].where
+        raise CaseError(
+            setup.case.path, [f'[[boundaries]] "{where}": an impedance is at given potentials; give the one found here']
+        )
+    terminals = [boundary.where for boundary in problem.boundaries if boundary.applied_potential is not None]
     terminal = terminal or next(iter(terminals), None)
     if terminal not in terminals:
         raise UsageError(f'no boundary "{terminal}" holds the potential; there is {", ".join(terminals) or "none"}')
@@ -114,7 +113,7 @@ def impedance_of(
         else np.asarray(frequencies, dtype=float) * per_frequency
     )
     tag = [boundary.where for boundary in problem.boundaries].index(terminal)
-    with LinearisedEquations(discrete, settings, petsc_options) as equations:
+    with LinearisedEquations(discrete, settings, petsc_options, with_metals=True) as equations:
         found = spectra(equations, wanted)
         own = total_current_of(equations, tag)
     # a potential takes with it the electrochemical potentials that are held beside it: densities there stay

@@ -15,7 +15,8 @@ Adjoints are solved at real frequencies ``s = i omega``: their answers span thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 from mpi4py import MPI
@@ -28,6 +29,7 @@ from dolfinx.fem import petsc as fem_petsc
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
+from pnp_exclusion.discretisation.totals import boundary_integrals, reacting_at
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.careful import CarefulSolver
@@ -40,14 +42,39 @@ SETTLED = 1e-13
 ACCEPTABLE = 1e-6
 """Relative: corrections that stop shrinking above this are a failure."""
 
+ELECTRONS = "electrons"
+"""In place of the name of an unknown: what reactions at a boundary take out of its metal."""
+
 type Terminal = tuple[int, str]
 """Number of a boundary and name of an unknown that it holds."""
+
+
+@dataclass(frozen=True)
+class _Metal:
+    """The potential of a metal that no node of the mesh holds, as one more unknown.
+
+    row
+        ``(owned,)``: how what flows into the metal depends on the unknowns.
+    column
+        ``(owned,)``: how the balance depends on its potential.
+    own
+        How what flows into it depends on its potential itself.
+    """
+
+    row: np.ndarray
+    column: np.ndarray
+    own: float
 
 
 class LinearisedEquations:
     """Matrices of the steady state in the unknown of a discretisation, and adjoints at real frequencies.
 
-    A context that frees PETSc's objects. All methods are collective; vectors are arrays of the owned unknowns.
+    A context that frees PETSc's objects. All methods are collective; vectors are arrays of the owned unknowns, and on
+    the first rank of the potentials of metals behind them.
+
+    with_metals
+        Whether metals behind Stern layers are terminals too (the unknown is the potential), and those at which
+        something reacts (`ELECTRONS`).
 
     terminals
         Boundaries and the unknowns that they hold, in the order of every array over them.
@@ -56,16 +83,27 @@ class LinearisedEquations:
     """
 
     def __init__(
-        self, discrete: Discretisation, settings: SolverSettings | None = None, petsc_options: Sequence[str] = ()
+        self,
+        discrete: Discretisation,
+        settings: SolverSettings | None = None,
+        petsc_options: Sequence[str] = (),
+        *,
+        with_metals: bool = False,
     ) -> None:
         self.discrete = discrete
         settings = settings or SolverSettings()
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         self.terminals: list[Terminal] = list(discrete.constraints.claimed)
-        self.weights = np.zeros((len(self.terminals), self._owned))
-        for row, dofs in zip(self.weights, discrete.constraints.claimed.values(), strict=True):
+        metals = dict(_metals(discrete)) if with_metals else {}
+        self._metals = list(metals.values())
+        self._beside = len(metals) if self._comm.rank == 0 else 0
+        held = len(self.terminals)
+        self.terminals += metals
+        self.weights = np.zeros((len(self.terminals), self._owned + self._beside))
+        for row, dofs in zip(self.weights, discrete.constraints.claimed.values(), strict=False):
             row[dofs[dofs < self._owned]] = 1.0
+        self.weights[held:, self._owned :] = np.eye(len(metals), self._beside)
         self.is_free = ~self.weights.any(axis=0)
         for dofs in discrete.constraints.absent.values():
             self.is_free[dofs[dofs < self._owned]] = False
@@ -97,14 +135,27 @@ class LinearisedEquations:
     def is_potential(self) -> np.ndarray:
         """Which of the owned unknowns are electric potentials."""
         layout = self.discrete.layout
-        found = np.zeros(self._owned, dtype=bool)
+        found = np.zeros(self._owned + self._beside, dtype=bool)
         if POTENTIAL in layout:
-            found[layout.index(POTENTIAL) :: layout.size] = True
+            found[layout.index(POTENTIAL) : self._owned : layout.size] = True
+        if self._beside:
+            found[self._owned :] = [unknown == POTENTIAL for _, unknown in self.terminals[-self._beside :]]
         return found
 
     def answered(self, vectors: np.ndarray) -> np.ndarray:
         """Return ``A^T v`` for the rows of an array."""
-        return np.array([self._times(self._answer, vector) for vector in vectors])
+        return np.array([self._answered(vector) for vector in vectors])
+
+    def _answered(self, vector: np.ndarray) -> np.ndarray:
+        found = self._times(self._answer, vector)
+        if self._metals:
+            potentials = self._comm.bcast(vector[self._owned :], root=0)
+            answers = []
+            for potential, metal in zip(potentials, self._metals, strict=True):
+                found[: self._owned] += potential * metal.row
+                answers.append(self.sum(metal.column @ vector[: self._owned]) + metal.own * potential)
+            found[self._owned :] = answers[: self._beside]
+        return found
 
     def stored(self, vectors: np.ndarray) -> np.ndarray:
         """Return ``B^T v`` for the rows of an array."""
@@ -117,8 +168,7 @@ class LinearisedEquations:
     @property
     def mobility_diagonal(self) -> np.ndarray:
         """Return the diagonal of ``K``."""
-        diagonal: np.ndarray = self._mobility.getDiagonal().array_r.copy()
-        return diagonal
+        return np.append(self._mobility.getDiagonal().array_r, np.zeros(self._beside))
 
     def products(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return the scalar products of the rows of two arrays over all ranks."""
@@ -130,7 +180,7 @@ class LinearisedEquations:
 
     def size_at(self, frequency: float) -> np.ndarray:
         """Return the size of the diagonal of the pencil, Poisson's rows times the frequency; 0 where it is held."""
-        flow, store = self._diagonals
+        flow, store = (np.append(diagonal, np.zeros(self._beside)) for diagonal in self._diagonals)
         potential = self.is_potential
         size = np.abs(np.where(potential, 0.0, flow)) + frequency * np.abs(np.where(potential, flow, store))
         return np.where(self.is_free, size, 0.0)
@@ -147,7 +197,7 @@ class LinearisedEquations:
         columns = -self._at(frequency, self.weights)
         columns[:, ~self.is_free] = 0.0
         found = np.array([self._solve(frequency, column, pinned) for column in columns])
-        found = found.reshape(len(self.terminals), self._owned)
+        found = found.reshape(len(self.terminals), self._owned + self._beside)
         if closed:
             found -= self._amounts_kept(frequency, closed, pinned, columns, found)
         return found + self.weights
@@ -176,9 +226,9 @@ class LinearisedEquations:
         A disturbance never does, so that ``B^T`` of the closed species' constants may be added to the equations: by
         as much as makes those hold that were left out for the pinned unknowns.
         """
-        constants = np.zeros((len(closed), self._owned))
+        constants = np.zeros((len(closed), self._owned + self._beside))
         for row, name in zip(constants, closed, strict=True):
-            row[self.discrete.layout.index(unknown_of(name)) :: self.discrete.layout.size] = 1.0
+            row[self.discrete.layout.index(unknown_of(name)) : self._owned : self.discrete.layout.size] = 1.0
         amounts = self.stored(constants)
         amounts[:, ~self.is_free] = 0.0
         answers = np.array([self._solve(frequency, amount, pinned) for amount in amounts])
@@ -197,7 +247,7 @@ class LinearisedEquations:
 
     def _fill(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
         """Let the operator be ``(A + s B)^T`` on the free unknowns, some of them pinned."""
-        fixed = np.union1d(np.flatnonzero(~self.is_free), np.asarray(pinned, dtype=np.int64))
+        fixed = np.union1d(np.flatnonzero(~self.is_free[: self._owned]), np.asarray(pinned, dtype=np.int64))
         held = (self._first + fixed).astype(PETSc.IntType)
         self._answer.copy(self._operator, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         if frequency:
@@ -206,15 +256,15 @@ class LinearisedEquations:
 
     def _solve(self, frequency: float, right: np.ndarray, pinned: np.ndarray) -> np.ndarray:
         """Solve on the free unknowns, refining by the residual."""
-        solution, last = np.zeros(self._owned), np.inf
+        solution, last = np.zeros(self._owned + self._beside), np.inf
         fixed = ~self.is_free
         fixed[pinned] = True
         for _ in range(REFINEMENTS):
             residual = right - self._at(frequency, solution[None])[0]
             residual[fixed] = 0.0
-            self._right.array_w[:] = residual
+            self._right.array_w[:] = residual[: self._owned]
             self._solver.solve(self._right, self._solution)
-            correction = self._solution.array_r.copy()
+            correction = np.append(self._solution.array_r, np.zeros(self._beside))
             correction[fixed] = 0.0
             solution += correction
             size = self._largest(correction) / max(self._largest(solution), 1e-300)
@@ -229,9 +279,30 @@ class LinearisedEquations:
         return float(self._comm.allreduce(np.abs(vector).max(initial=0.0), op=MPI.MAX))
 
     def _times(self, matrix: PETSc.Mat, vector: np.ndarray) -> np.ndarray:
-        self._solution.array_w[:] = vector
+        self._solution.array_w[:] = vector[: self._owned]
         matrix.mult(self._solution, self._right)
-        return self._right.array_r.copy()
+        return np.append(self._right.array_r, np.zeros(self._beside))
+
+
+def _metals(discrete: Discretisation) -> Iterator[tuple[Terminal, _Metal]]:
+    """Yield what no node of the mesh holds of metals; collective."""
+    problem, integrals = discrete.problem, boundary_integrals(discrete)
+    species = discrete.layout.indices(discrete.mu)
+    for tag, boundary in enumerate(problem.boundaries):
+        is_behind_layer = boundary.dirichlet_potential is None and boundary.applied_potential is not None
+        reacts = bool(reacting_at(problem, tag))
+        if not (is_behind_layer or reacts):
+            continue
+        column, totals = integrals.by_number(tag)
+        of_fluxes, of_charge = integrals.gradients(tag)
+        of_particles = np.zeros_like(column)
+        discrete.layout.at_nodes(of_particles)[:, species] = discrete.layout.at_nodes(column)[:, species]
+        if is_behind_layer:
+            yield (tag, POTENTIAL), _Metal(of_charge, column - of_particles, float(totals.charges[tag]))
+        if reacts:
+            count = len(problem.species)
+            own = -float(totals.fluxes[tag, :count] @ problem.charges)
+            yield (tag, ELECTRONS), _Metal(-problem.charges @ of_fluxes[:count], of_particles, own)
 
 
 def _forms(discrete: Discretisation) -> tuple[CellwiseForm, CellwiseForm, CellwiseForm]:

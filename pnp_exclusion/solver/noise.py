@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised import ELECTRONS, LinearisedEquations
 
 type Real = NDArray[np.float64]
 type Complex = NDArray[np.complex128]
@@ -167,7 +167,7 @@ class _Pencil:
 def total_current_of(equations: LinearisedEquations, tag: int) -> Real:
     """Return how the terminals make up the total electric current through a boundary, ``(terminals,)``."""
     problem = equations.discrete.problem
-    weights = {POTENTIAL: 1.0} | {
+    weights = {POTENTIAL: 1.0, ELECTRONS: 1.0} | {
         unknown_of(name): z for name, z in zip(problem.names, problem.charges.tolist(), strict=True)
     }
     return np.array([weights.get(unknown, 0.0) if own == tag else 0.0 for own, unknown in equations.terminals])

@@ -249,7 +249,7 @@ class TransientSolver:
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
         time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
         least = SMALLEST_STEP * min(end - begin, length)
-        self._past, is_first = None, True
+        self._past, is_first, rejected_at = None, True, math.nan
         while time < end:
             target = next(t for t in landings if t > time)
             tried = self._length(time, length, target)
@@ -257,7 +257,10 @@ class TransientSolver:
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
             found = self._step(time, tried, values, stored, flowing)
             if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
-                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0))
+                # what was rejected twice does not have the order of the scheme yet: a front that has just begun
+                order = None if rejected_at != time else 1
+                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0, order))
+                rejected_at = time
                 self.report.failed += found is None
                 self.report.rejected += found is not None
                 if length < least or self.settings.fixed_step is not None:
@@ -322,15 +325,20 @@ class TransientSolver:
         self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
     ) -> tuple[Solved, float, Scheme] | None:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
-        for scheme in self._schemes():
+        schemes = self._schemes()
+        for scheme in schemes:
             solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
             if solved is None and scheme is not RADAU and self.settings.fixed_step is not None:
                 solved = self._lengthen(scheme, time, length, values, stored)
-            if solved is not None:
-                if scheme is GALERKIN:
-                    # where the other has failed once it fails again
-                    self._scheme = GALERKIN
-                return solved, self._error(scheme, length, solved, values, flowing), scheme
+            if solved is None:
+                continue
+            if scheme is GALERKIN:
+                # where the other has failed once it fails again
+                self._scheme = GALERKIN
+            error = self._error(scheme, length, solved, values, flowing)
+            if error > 1.0 and scheme is not schemes[-1] and scheme is EULER:
+                continue
+            return solved, error, scheme
         return None
 
     def _lengthen(
@@ -362,7 +370,10 @@ class TransientSolver:
 
     def _schemes(self) -> list[Scheme]:
         every = [RADAU, GALERKIN, EULER]
-        return every[every.index(self._scheme) :]
+        left = every[every.index(self._scheme) :]
+        # where co-ions are swept out in long steps the others fail again and again
+        was_euler = self._past is not None and self._past.scheme is EULER and self.settings.fixed_step is None
+        return left[::-1] if was_euler and len(left) == 2 else left
 
     def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
         """Return where the stages may be: the polynomial of the step before continued, or where it ended."""
@@ -417,8 +428,8 @@ class TransientSolver:
 
     # ---- errors ----
 
-    def _factor(self, error: float, most: float) -> float:
-        exponent = 1.0 / self._scheme.order
+    def _factor(self, error: float, most: float, order: int | None = None) -> float:
+        exponent = 1.0 / (order or self._scheme.order)
         best = SAFETY * error**-exponent if error > 0.0 else most
         return min(most, max(MOST_SHRINKING, best))
 
@@ -474,7 +485,7 @@ class TransientSolver:
         return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart])))
 
     def _charges_apart(self, values: np.ndarray, others: np.ndarray) -> float:
-        """Return the same in the charges on boundaries, relative to the largest: they are what currents integrate to."""
+        """Return the same in the charges on boundaries, the integrals of currents, relative to the largest."""
         one, other = (self._charges(state) for state in (values, others))
         self._largest_charge = max(self._largest_charge, float(np.abs(one).max(initial=0.0)))
         return float(np.abs(other - one).max(initial=0.0)) / self._largest_charge
