@@ -1,8 +1,8 @@
 """Free energy in steps of any length: drawn cells, closed and driven, with the schemes by which it never rises.
 
 What must not rise is the free energy with all work that was done at the boundaries: ``G + W`` with `Reading.work`.
-Cells have electrodes, with a Stern layer or without, walls with a charge, and reservoirs, alike or not. Rounding is what is
-left of the terms that cancel: a rise counts beyond 1e-12 of ``|G|`` and of all that was dissipated and done.
+Cells have electrodes, with a Stern layer or without, walls with a charge, and reservoirs, alike or not. A rise counts
+beyond 1e-12 of ``|G|`` and of all that was dissipated and done, which is rounding.
 """
 
 from __future__ import annotations

@@ -319,7 +319,7 @@ class TransientSolver:
         # the field that a jump leaves moves ions across a cell the sooner the stronger it is
         given = [b.applied_potential for b in self.discrete.problem.boundaries if b.applied_potential is not None]
         apart = max(given) - min(given) if given else 0.0
-        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 2, 0.01 * whole)
+        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart), 0.01 * whole)
 
     def _step(
         self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
