@@ -25,7 +25,7 @@ from pnp_exclusion.solver.transient.equations import Equations
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme
 from pnp_exclusion.solver.transient.stages import Effort, Solved, StageSolver
 
-LEFT = 1e-8
+LEFT = 1e-7
 """Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
 currents are differences of charges over short steps."""
 SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
@@ -319,7 +319,7 @@ class TransientSolver:
         # the field that a jump leaves moves ions across a cell the sooner the stronger it is
         given = [b.applied_potential for b in self.discrete.problem.boundaries if b.applied_potential is not None]
         apart = max(given) - min(given) if given else 0.0
-        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart), 0.01 * whole)
+        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 1.5, 0.01 * whole)
 
     def _step(
         self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
