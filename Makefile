@@ -14,6 +14,8 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.complete-$(FENICSX)
 
 export OMP_NUM_THREADS ?= 1
+# Hundreds of tests start a process of their own, which should find its modules compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test env lint meshes clean
 
