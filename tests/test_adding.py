@@ -1,7 +1,7 @@
-"""The pages on how something is added: each is followed, in a copy of the package, and the test that it ends with passes.
+"""The pages on how something is added: each is followed, in a copy of the package, and its own test passes.
 
-A block of code is preceded by a line that says where it goes: into a new file, or into one that is there, above, below or in
-place of some text.
+A block of code is preceded by a line that says where it goes: into a new file, or into one that is there, above, below
+or in place of some text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from conftest import ROOT
 PAGES = sorted((ROOT / "docs").glob("adding-*.md"))
 STEP = re.compile(
     r"^(?:A new file|In) `(?P<file>[^`]+)`(?:, (?P<how>above|below|in place of) `(?P<text>[^`]+)`)?:\n\n"
-    r"```python\n(?P<code>.*?)^```",
+    r"```(?:python|text)\n(?P<code>.*?)^```",
     flags=re.MULTILINE | re.DOTALL,
 )
 
@@ -27,7 +27,7 @@ STEP = re.compile(
 def follow(page: Path, copy: Path) -> list[Path]:
     """Do what a page says; return the tests that it adds."""
     steps = list(STEP.finditer(page.read_text()))
-    assert len(steps) == page.read_text().count("```python"), "a block without a place for it"
+    assert len(steps) == page.read_text().count("```\n\n"), "a block without a place for it"
     for step in steps:
         path, code, text = copy / step["file"], step["code"], (step["text"] or "").replace(r"\n", "\n")
         if step["how"] is None:
@@ -36,7 +36,8 @@ def follow(page: Path, copy: Path) -> list[Path]:
             continue
         content = path.read_text()
         assert content.count(text) == 1, f"{text} in {path}"
-        new = {"above": code + text, "below": text + "\n" + code.rstrip("\n"), "in place of": code.rstrip("\n")}
+        apart = "\n\n" if code.startswith(("def ", "class ", "@")) else ""
+        new = {"above": code + apart + text, "below": text + "\n" + code.rstrip("\n"), "in place of": code.rstrip("\n")}
         path.write_text(content.replace(text, new[step["how"]]))
     return [copy / step["file"] for step in steps if step["file"].startswith("tests/")]
 
