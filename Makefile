@@ -57,7 +57,7 @@ endif
 FIND_PYTHON := $(PYTHON) -c 'import sys; print(sys.executable if sys.version_info >= (3, 12) else "3.13")'
 
 $(STAMP): pyproject.toml scripts/system_libraries.sh | $(filter .uv/bin/uv,$(UV))
-	$(UV) venv --quiet --clear $(VENV_FLAGS) --python "$$($(FIND_PYTHON))" $(VENV)
+	$(UV) venv --quiet --clear --seed $(VENV_FLAGS) --python "$$($(FIND_PYTHON))" $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --editable ".[$(EXTRAS)]"
 	sh scripts/system_libraries.sh $(BIN)/python
 	touch $@
