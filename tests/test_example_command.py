@@ -51,7 +51,7 @@ def test_a_name_that_is_none_is_told_with_the_nearest(words: list[str], sentence
 
 
 def test_wheel_holds_every_example_drawing_and_module(tmp_path: Path):
-    """It is made without a network, by the setuptools of this environment, from a copy, beside which it leaves things."""
+    """It is made without a network, by the setuptools of this environment, from a copy of the sources."""
     source = tmp_path / "source"
     for folder in ("pnp_exclusion", "examples", "meshes"):
         shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
