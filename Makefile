@@ -3,6 +3,7 @@
 #
 #   make demo      the main job: one membrane under four laws
 #   make test      the tests, in two processes
+#   make docs      the documents as a site
 #   make env       only set up, into .venv
 #
 # With a FEniCSx of conda or Spack, activated:  make env FENICSX=system
@@ -17,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 # Hundreds of tests start a process of their own, which should find its modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test env lint meshes clean
+.PHONY: demo test docs env lint meshes clean
 
 demo: env
 	$(BIN)/pnp-exclusion compare examples/membrane.toml -o results/demo --overwrite
@@ -25,6 +26,11 @@ demo: env
 
 test: env meshes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: env
+	$(UV) pip install --quiet --python $(BIN)/python --editable ".[docs]"
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -b html docs docs/_build
+	@echo "site: docs/_build/index.html"
 
 lint: env
 	$(BIN)/ruff check .

@@ -256,11 +256,11 @@ def test_the_single_job_warms_runs_and_clears(tmp_path: Path):
     assert [call[0] for call in calls] == ["warm", "run"]
     assert not list(tmp_path.glob("pnp-exclusion-*"))
     for call in calls:
-        cli._parser(call).parse_args(call)
+        cli.parser_of(call).parse_args(call)
 
 
 @pytest.mark.parametrize(("parts", "expected"), [("16", {"part": 3, "parts": 16}), ("gather", {"gather": True})])
 def test_the_array_solves_its_part_or_gathers(parts: str, expected: dict, tmp_path: Path):
     (call,) = dry_run(tmp_path, "array.sh", "sweep.toml", "out", parts, SLURM_ARRAY_TASK_ID="3")
-    read = vars(cli._parser(call).parse_args(call))
+    read = vars(cli.parser_of(call).parse_args(call))
     assert {key: read[key] for key in expected} == expected
