@@ -14,6 +14,8 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.complete-$(FENICSX)
 
 export OMP_NUM_THREADS ?= 1
+# Hundreds of tests start a process of their own, which should find its modules compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test env lint meshes clean
 
@@ -55,7 +57,7 @@ endif
 FIND_PYTHON := $(PYTHON) -c 'import sys; print(sys.executable if sys.version_info >= (3, 12) else "3.13")'
 
 $(STAMP): pyproject.toml scripts/system_libraries.sh | $(filter .uv/bin/uv,$(UV))
-	$(UV) venv --quiet --clear $(VENV_FLAGS) --python "$$($(FIND_PYTHON))" $(VENV)
+	$(UV) venv --quiet --clear --seed $(VENV_FLAGS) --python "$$($(FIND_PYTHON))" $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --editable ".[$(EXTRAS)]"
 	sh scripts/system_libraries.sh $(BIN)/python
 	touch $@
