@@ -24,7 +24,7 @@ Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_
 Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
 
 exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
-            130 interrupted
+            5 stopped at SIGTERM or by --walltime after a checkpoint, 130 interrupted
 """
 
 
