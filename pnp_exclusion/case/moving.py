@@ -10,7 +10,7 @@ from pnp_exclusion.case.courses import Course
 from pnp_exclusion.case.quantities import MovingNumber, Quantity
 from pnp_exclusion.case.tables import CaseTables
 
-MOVING = ("species", "regions", "boundaries")
+MOVING = ("species", "domain", "regions", "boundaries")
 """Tables with numbers that may change in time."""
 
 

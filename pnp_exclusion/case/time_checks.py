@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pnp_exclusion.case.contents import contents_at_first
+from pnp_exclusion.case.courses import CourseError
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.moving import at_time, courses_in
 from pnp_exclusion.case.reading import Draft
@@ -16,7 +17,7 @@ type Check = Callable[[Draft, Model], None]
 
 def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
     """Refuse numbers in time where there is none, contents that are none at some moment, and unknown beginnings."""
-    tables = [*draft.species.values(), *draft.regions, *draft.boundaries]
+    tables = [*draft.species.values(), draft.domain, *draft.regions, *draft.boundaries]
     courses = list(courses_in(tables))
     if draft.time is None:
         if courses:
@@ -29,15 +30,14 @@ def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
         return
     if draft.sweep is not None or draft.diagram is not None:
         draft.refuse("[time]", "a sweep or diagram is of steady states; remove it, or [time]")
-    for boundary in draft.boundaries:
-        if boundary.kind == "floating" or getattr(boundary, "total_current", None) is not None:
-            where = f'[[boundaries]] "{boundary.where}"'
-            draft.refuse(
-                where, "potentials that are found are computed in steady states only; give one, or remove [time]"
-            )
     _check_beginning(draft, model)
     end = draft.time.end.value
-    for time, before in {moment for course in courses for moment in course.extremes(end)}:
+    try:
+        moments = {moment for course in courses for moment in course.extremes(end)}
+    except CourseError as error:
+        draft.refuse("[time]", str(error))
+        return
+    for time, before in moments:
         moved = replace(draft, mistakes=[], boundaries=at_time(draft.boundaries, time, before=before))
         _check_contents(moved, time)
         check_packing(moved, model)
