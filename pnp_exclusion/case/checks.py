@@ -480,7 +480,9 @@ def _check_supply(draft: Draft, model: Model) -> None:
             f"no boundary gives a potential, so it is fixed only up to a constant{of_whom}; add a reservoir or an "
             "electrode",
         )
-    _check_current(draft)
+    if draft.time is None:
+        # in time a boundary that blocks all is charged
+        _check_current(draft)
     if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"

@@ -22,9 +22,9 @@ def row_of(setup: Setup, reading: Reading) -> Row:
     """Return the columns of one reading.
 
     ``time``; for every boundary ``current_*``, the electric current that ions carry out of the domain, and with Poisson
-    ``displacement_*``, what leaves it beside as a displacement current, and ``charge_*``; ``flux_*_*`` by boundary and
-    quantity, outward; ``amount_*``; ``free_energy``, ``dissipation`` per time, and from the beginning on ``dissipated``
-    and ``work``, done by the system; ``step``, the length of the step.
+    ``displacement_*``, what leaves it beside as a displacement current, and ``charge_*``; ``potential_*`` where there
+    is one; ``flux_*_*`` by boundary and quantity, outward; ``amount_*``; ``free_energy``, ``dissipation`` per time, and
+    from the beginning on ``dissipated`` and ``work``, done by the system; ``step``, the length of the step.
     """
     scales, problem = setup.scales, setup.problem
     si, dimension = scales.si, problem.boundary_dimension
@@ -48,6 +48,8 @@ def row_of(setup: Setup, reading: Reading) -> Row:
         if where in reading.charge:
             add(f"displacement_{where}", reading.displacement[where], current)
             add(f"charge_{where}", reading.charge[where], charge)
+        if where in reading.potential:
+            add(f"potential_{where}", reading.potential[where], (scales.potential, "V"))
     for where, fluxes in reading.flux.items():
         for name, value in fluxes.items():
             add(f"flux_{where}_{name}", value, flux)

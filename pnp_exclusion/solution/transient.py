@@ -203,8 +203,6 @@ def run(
     if case.time is None:
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
     setup = build(case, comm, law, also=extremes(case))
-    if setup.problem.floating:
-        raise CaseError(case.path, ["[time]: potentials that are found are computed in steady states only"])
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
     settings = settings_of(case)
     scales, drive = setup.scales, CaseDrive(setup)
@@ -212,6 +210,9 @@ def run(
     with OptionsDatabase(petsc_options) as database:
         _begin(setup, discrete, drive, database, settings)
         with TransientSolver(discrete, drive, database, settings, _time_settings(setup)) as solver:
+            if (case.initial or Initial()).state == "uniform":
+                # what is found is at first where nothing sits on the boundary
+                solver.charges = np.zeros(len(setup.problem.floating))
             motion = _move(setup, solver, end, progress, on_row)
         options = database.effective(), database.unused()
     effort = motion.report.effort

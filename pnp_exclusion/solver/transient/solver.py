@@ -18,7 +18,7 @@ from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.equations import Equations
-from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme
+from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme, lagrange
 from pnp_exclusion.solver.transient.stages import Effort, Solved, StageSolver
 
 LEFT = 1e-8
@@ -147,10 +147,11 @@ class TransientReport:
 
 @dataclass
 class _Past:
-    """The step before, for prediction: its stages, its beginning and its length."""
+    """The step before, for prediction: its stages, with the potentials that are found, and its length."""
 
     scheme: Scheme
     states: np.ndarray
+    potentials: np.ndarray
     length: float
 
 
@@ -183,6 +184,10 @@ class TransientSolver:
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
         self._largest_potential = 0.0
+        self.potentials = np.zeros(0)
+        """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
+        self.charges: np.ndarray | None = None
+        """On them now; before the first step None for those of the state in the unknown."""
 
     def __enter__(self) -> Self:
         return self
@@ -213,9 +218,37 @@ class TransientSolver:
         # taking numbers writes held potentials, which would change the densities there
         self.equations.show(values)
         self.discrete.unknown_changes()
-        self._consistent.restore()
+        self._restore(values)
         # its storage term counts from there, at the rate 0: any state will do that is one
         self.discrete.reference.x.array[:] = self.discrete.values
+
+    def _restore(self, values: np.ndarray) -> None:
+        """Make the potential that of the densities, and the potentials that are found those at which boundaries have
+        the charge that is given, or kept theirs if that is a current."""
+        terminals = self.stages.terminals
+        if not terminals.tags:
+            self._consistent.restore()
+            return
+
+        def charges_at(potentials: np.ndarray) -> np.ndarray:
+            self.discrete.set_potentials(potentials.tolist())
+            self.equations.show(values)
+            self._consistent.restore()
+            return terminals.charges()
+
+        assert self.charges is not None
+        unknown = terminals.unknown
+        totals = terminals.totals
+        wanted = np.array([t.total if t.quantity == "charge" else q for t, q in zip(totals, self.charges, strict=True)])
+        potentials = terminals.known_potentials(self.potentials)
+        now = charges_at(potentials)
+        if unknown:
+            # of frozen densities charges are linear in potentials
+            raised = potentials + np.eye(len(totals))[unknown]
+            slopes = np.array([charges_at(row) - now for row in raised]).T[unknown]
+            potentials[unknown] += np.linalg.solve(slopes, (wanted - now)[unknown])
+            now = charges_at(potentials)
+        self.potentials, self.charges = potentials, now
 
     # ---- steps ----
 
@@ -229,6 +262,10 @@ class TransientSolver:
         """
         discrete, equations = self.discrete, self.equations
         discrete.mark_steep_cells()
+        floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
+        self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
+        if self.charges is None:
+            self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
         before = equations.stored()
         self.make_consistent(begin)
         values = discrete.values.copy()
@@ -263,7 +300,10 @@ class TransientSolver:
             step = Step(arrived, tried, scheme, solved, stored, moved, error, change, is_first, *shows)
             is_first = False
             values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
-            self._past = _Past(scheme, solved.states, tried)
+            self._past = _Past(scheme, solved.states, solved.potentials, tried)
+            self.potentials = solved.potentials[-1].copy()
+            if solved.terminals is not None:
+                self.charges = solved.terminals.charges[-1].copy()
             self.report.steps += 1
             longer = tried * self._factor(error, MOST_GROWTH)
             length = max(longer, length) if tried < length and error <= 1.0 else longer
@@ -312,7 +352,9 @@ class TransientSolver:
     ) -> tuple[Solved, float, Scheme] | None:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
         for scheme in self._schemes():
-            solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
+            assert self.charges is not None
+            start = self._predict(scheme, time, length, values)
+            solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, LEFT)
             if solved is not None:
                 if scheme is GALERKIN:
                     # where the other has failed once it fails again
@@ -324,17 +366,22 @@ class TransientSolver:
         every = [RADAU, GALERKIN, EULER]
         return every[every.index(self._scheme) :]
 
-    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
-        """Return where the stages may be: the polynomial of the step before continued, or where it ended."""
+    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the stages may be, with the potentials that are found: the polynomial of the step before
+        continued, or where it ended."""
         past = self._past
         if past is None or past.scheme.stages == 1:
-            states = np.tile(values, (scheme.stages, 1))
+            states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
         else:
-            states = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length) @ past.states
-        for node, state in zip(scheme.nodes, states, strict=True):
+            weights = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length)
+            states, potentials = weights @ past.states, weights @ past.potentials
+        for node, state, own in zip(scheme.nodes, states, potentials, strict=True):
             self._numbers_at(time + node * length)
+            if len(own):
+                own[:] = self.stages.terminals.known_potentials(own)
+                self.discrete.set_potentials(own.tolist())
             self.discrete.constraints.impose(state)
-        return states
+        return states, potentials
 
     def _carry(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
         """Return what is stored at the end: what was at the beginning, less what has flowed; what is, where held."""
@@ -351,13 +398,20 @@ class TransientSolver:
         self, time: float, length: float, solved: Solved, scheme: Scheme, values: np.ndarray
     ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[float], None]]:
         before = self._before_jump_at
+        # with what they were at the beginning: they do not stay while a step of one stage lasts
+        nodes, potentials = np.append(0.0, scheme.nodes), np.vstack([self.potentials, solved.potentials])
+        floating, at_points = self.stages.terminals.tags, scheme.interpolation @ solved.potentials
 
         def take_numbers(share: float) -> None:
             self._before_jump_at = before
             self._numbers_at(time + share * length)
+            if floating:
+                self.discrete.set_potentials((lagrange(nodes, np.array([share])) @ potentials)[0].tolist())
 
         def show(point: int) -> None:
             take_numbers(scheme.points[point])
+            if floating:
+                self.discrete.set_potentials(at_points[point].tolist())
             self.equations.show(solved.points[point])
 
         def show_begin() -> None:
