@@ -304,6 +304,7 @@ FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
 Area = Annotated[Quantity, Dimension("an area", ("m^2",), "80 nm^2")]
 ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV", in_time=True)
 Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
+ConstantPotential = Annotated[Quantity, replace(ELECTRIC_POTENTIAL, in_time=False)]
 Volume = Annotated[Quantity, Dimension("a volume", ("m^3", "m^3/mol"), "0.03 nm^3", (1.0, 1.0 / AVOGADRO))]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]
 Diffusivity = Annotated[Quantity, Dimension("a diffusivity", ("m^2/s",), "1.6e-9 m^2/s")]

@@ -15,7 +15,7 @@ from pydantic import Field, GetCoreSchemaHandler, ValidationInfo, field_validato
 from pydantic_core import PydanticCustomError, core_schema
 
 from pnp_exclusion.case.base import Flag, GroupName, Name, Table, refusal
-from pnp_exclusion.case.quantities import ELECTRIC_POTENTIAL, Concentration, Dimension, Energy, Quantity
+from pnp_exclusion.case.quantities import Concentration, ConstantPotential, Dimension, Energy, Quantity
 from pnp_exclusion.case.stoichiometry import ELECTRON, Equation, parsed_equation
 from pnp_exclusion.physics import reactions
 
@@ -92,7 +92,6 @@ EquilibriumConstant = Annotated[
 ]
 Velocity = Annotated[Quantity, Dimension("a standard rate constant", ("m/s",), "1e-5 m/s")]
 CurrentDensity = Annotated[Quantity, Dimension("a current per area", ("A/m^2",), "10 A/m^2")]
-ConstantPotential = Annotated[Quantity, replace(ELECTRIC_POTENTIAL, in_time=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 
 

@@ -47,6 +47,8 @@ class Reading:
         them ``G`` keeps what it was.
     stored
         ``dS/dt``, owned: what is stored per time at every unknown.
+    piece
+        Number of the piece of a protocol, from 1 on; 0 without one.
     """
 
     time: float
@@ -62,6 +64,7 @@ class Reading:
     dissipated: float | None
     work: float | None
     stored: np.ndarray
+    piece: int = 0
 
     @property
     def balance(self) -> float | None:

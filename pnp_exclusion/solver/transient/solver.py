@@ -33,6 +33,8 @@ FIRST_STEP = 1e-6
 """L^2/D, where nothing says more."""
 OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
+LOCATED, TRIES = 1e-6, 8
+"""Of a step: where in it something happens, at the latest after so many steps to there."""
 LEAST_CONTENT = 1e-12
 """Of a site: against less no error is measured."""
 
@@ -55,6 +57,19 @@ class Drive(Protocol):
 
     def jumps_at(self, time: float) -> bool:
         """Return whether some number jumps at a time."""
+        ...
+
+
+class Events(Protocol):
+    """What changes the numbers at moments that only the motion knows."""
+
+    def share(self, step: Step) -> float:
+        """Return after which share of a step something happens, a little more than 1 right behind it; infinity if
+        nothing does."""
+        ...
+
+    def changes_at(self, time: float) -> bool:
+        """Return whether the numbers are others from a time on at which a step has ended."""
         ...
 
 
@@ -116,6 +131,9 @@ class Step:
         The largest of any unknown, relative to ``1 + |unknown|``.
     is_first
         Whether it is the first one of all, or after a jump of the numbers.
+    potentials, passed
+        Of the boundaries of `Problem.floating`: at the beginning and at the nodes, ``(1 + stages, n)``, and the charge
+        that leaves the domain over the step, by stages, ``(stages, n)``; the weights of the scheme sum it up.
     show, show_begin, take_numbers
         Write the state at one of the points, or at the beginning, with the numbers of its time, into the
         discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
@@ -130,6 +148,8 @@ class Step:
     error: float
     change: float
     is_first: bool
+    potentials: np.ndarray
+    passed: np.ndarray
     show: Callable[[int], None]
     show_begin: Callable[[], None]
     take_numbers: Callable[[float], None]
@@ -252,11 +272,15 @@ class TransientSolver:
 
     # ---- steps ----
 
-    def run(self, begin: float, end: float, stops: Sequence[float] = ()) -> Iterator[Step]:
+    def run(
+        self, begin: float, end: float, stops: Sequence[float] = (), events: Events | None = None
+    ) -> Iterator[Step]:
         """Step from the state in the unknown, made consistent first, to a time; yield every accepted step.
 
         stops
             Times to land on, beside those at which the drive is not smooth.
+        events
+            What happens on the way, with which a step ends.
 
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
@@ -276,12 +300,13 @@ class TransientSolver:
         time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
         least = SMALLEST_STEP * min(end - begin, length)
         self._past, is_first = None, True
+        located, tries = 0.0, 0
         while time < end:
             target = next(t for t in landings if t > time)
-            tried = self._length(time, length, target)
+            tried = located or self._length(time, length, target)
             lands = time + tried >= target
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
-            found = self._step(time, tried, values, stored, flowing)
+            located, found = 0.0, self._step(time, tried, values, stored, flowing)
             if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
                 length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0))
                 self.report.failed += found is None
@@ -297,8 +322,17 @@ class TransientSolver:
             moved = self._carry(scheme, tried, solved, stored)
             change = self._relative_change(values, solved.states[-1])
             shows = self._shows(time, tried, solved, scheme, values)
-            step = Step(arrived, tried, scheme, solved, stored, moved, error, change, is_first, *shows)
-            is_first = False
+            potentials = np.vstack([self.potentials, solved.potentials])
+            passed = self._passed(scheme, tried, solved, stored)
+            step = Step(
+                arrived, tried, scheme, solved, stored, moved, error, change, is_first, potentials, passed, *shows
+            )
+            share = math.inf if events is None else events.share(step)
+            if abs(share - 1.0) > LOCATED and time + share * tried <= target and tries < TRIES:
+                # shorter, or a little longer: to where something happens, and no further
+                located, tries = max(share * tried, least), tries + 1
+                continue
+            is_first, tries = False, 0
             values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
             self._past = _Past(scheme, solved.states, solved.potentials, tried)
             self.potentials = solved.potentials[-1].copy()
@@ -313,9 +347,13 @@ class TransientSolver:
             step.show(len(scheme.points) - 1)
             yield step
             discrete.unknown_changes()
-            if time in kinks and time < end:
+            changes = events is not None and events.changes_at(time)
+            if (time in kinks or changes) and time < end:
                 equations.show(values)
-                jumps = self.drive.jumps_at(time)
+                jumps = changes or self.drive.jumps_at(time)
+                if changes:
+                    kinks = set(self.drive.kinks(time, end))
+                    landings = sorted({*kinks, *(t for t in stops if time < t < end), end})
                 self.make_consistent(time)
                 values = discrete.values.copy()
                 # what is stored changes where densities are held only
@@ -388,6 +426,12 @@ class TransientSolver:
         flown = stored - length * (scheme.time_weights @ solved.flowing)
         flown[self.equations.is_potential] = 0.0
         return np.where(self._is_held(), solved.stored[-1], flown)
+
+    def _passed(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
+        """Return `Step.passed`."""
+        if solved.terminals is None or self.charges is None:
+            return np.zeros((scheme.stages, 0))
+        return self.stages.terminals.passed(scheme, length, stored, solved.stored, solved.terminals, self.charges)
 
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
