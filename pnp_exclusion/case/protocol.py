@@ -197,7 +197,7 @@ class ProtocolDrive:
         """Take note of a step that is over, and go on to the next piece if one has ended with it."""
         state, column = self.state, self._column
         share = self.share(step)
-        state.charge += float(step.scheme.weights @ step.passed[:, column])
+        state.charge += float(step.scheme.weights @ step.passed[:, column] + step.jumped[column])
         potential = float(step.potentials[-1, column])
         if state.potential is None:
             state.potential = float(step.potentials[0, column])
@@ -239,7 +239,9 @@ class ProtocolDrive:
             # the integral of the polynomial through the stages
             primitive = [np.polynomial.Polynomial(row).integ() for row in _monomials(step.scheme.nodes)]
             passed = step.length * sum(c * p(at) for c, p in zip(currents, primitive, strict=True))
-            missing.append(until.charge.value / self._unit["charge"] - np.abs(state.charge + passed))
+            missing.append(
+                until.charge.value / self._unit["charge"] - np.abs(state.charge + step.jumped[column] + passed)
+            )
         return missing
 
     @staticmethod

@@ -233,6 +233,8 @@ OUR_FILES = {
     "points.csv",
     "curve.csv",
     "curve.json",
+    "cv.csv",
+    "cv.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -255,6 +257,7 @@ OUR_FILES = {
             "engine",
             "diagram",
             "curve",
+            "cv",
         )
     ),
 }

@@ -131,9 +131,10 @@ class Step:
         The largest of any unknown, relative to ``1 + |unknown|``.
     is_first
         Whether it is the first one of all, or after a jump of the numbers.
-    potentials, passed
-        Of the boundaries of `Problem.floating`: at the beginning and at the nodes, ``(1 + stages, n)``, and the charge
-        that leaves the domain over the step, by stages, ``(stages, n)``; the weights of the scheme sum it up.
+    potentials, passed, jumped
+        Of the boundaries of `Problem.floating`: at the beginning and at the nodes, ``(1 + stages, n)``; the charge
+        that leaves the domain over the step, by stages, ``(stages, n)``, which the weights of the scheme sum up; and
+        what has left at once, as a potential jumped right before it, ``(n,)``.
     show, show_begin, take_numbers
         Write the state at one of the points, or at the beginning, with the numbers of its time, into the
         discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
@@ -150,6 +151,7 @@ class Step:
     is_first: bool
     potentials: np.ndarray
     passed: np.ndarray
+    jumped: np.ndarray
     show: Callable[[int], None]
     show_begin: Callable[[], None]
     take_numbers: Callable[[float], None]
@@ -206,6 +208,7 @@ class TransientSolver:
         self._largest_potential = 0.0
         self.potentials = np.zeros(0)
         """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
+        self._jumped = np.zeros(0)
         self.charges: np.ndarray | None = None
         """On them now; before the first step None for those of the state in the unknown."""
 
@@ -268,6 +271,7 @@ class TransientSolver:
             slopes = np.array([charges_at(row) - now for row in raised]).T[unknown]
             potentials[unknown] += np.linalg.solve(slopes, (wanted - now)[unknown])
             now = charges_at(potentials)
+        self._jumped = self.charges - now
         self.potentials, self.charges = potentials, now
 
     # ---- steps ----
@@ -323,10 +327,9 @@ class TransientSolver:
             change = self._relative_change(values, solved.states[-1])
             shows = self._shows(time, tried, solved, scheme, values)
             potentials = np.vstack([self.potentials, solved.potentials])
-            passed = self._passed(scheme, tried, solved, stored)
-            step = Step(
-                arrived, tried, scheme, solved, stored, moved, error, change, is_first, potentials, passed, *shows
-            )
+            passed, jumped = self._passed(scheme, tried, solved, stored), self._jumped
+            own = (arrived, tried, scheme, solved, stored, moved, error, change, is_first)
+            step = Step(*own, potentials, passed, jumped, *shows)
             share = math.inf if events is None else events.share(step)
             if abs(share - 1.0) > LOCATED and time + share * tried <= target and tries < TRIES:
                 # shorter, or a little longer: to where something happens, and no further
@@ -335,7 +338,7 @@ class TransientSolver:
             is_first, tries = False, 0
             values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
             self._past = _Past(scheme, solved.states, solved.potentials, tried)
-            self.potentials = solved.potentials[-1].copy()
+            self.potentials, self._jumped = solved.potentials[-1].copy(), np.zeros_like(self._jumped)
             if solved.terminals is not None:
                 self.charges = solved.terminals.charges[-1].copy()
             self.report.steps += 1
