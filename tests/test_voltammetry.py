@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import pickle
 
 import numpy as np
 import pytest
 from conftest import mistakes, run_command, summary_of, write_toml
 from scipy.constants import physical_constants
 from test_given_in_time import SCREENING
+from test_restart import numbers, run_killed
 from test_transient import BULK, between_electrodes
 
 import pnp_exclusion as pnp
-from pnp_exclusion.case.protocol import ProtocolState
 from pnp_exclusion.errors import UsageError
 
 FARADAY, GAS = (physical_constants[name][0] for name in ("Faraday constant", "molar gas constant"))
@@ -67,8 +66,24 @@ def test_jump_of_a_protocol_is_that_of_a_course_and_rest_ends_it():
     assert solution.pieces[0]["ended"] < 1e3
 
 
-def test_cycles_go_through_a_protocol_again_and_its_state_is_small():
-    """A triangle of two ramps, twice; what a checkpoint must hold can be pickled."""
+def test_killed_protocol_goes_on_to_the_same_numbers(tmp_path):
+    """At the end of a piece, and within two kinds of pieces: where it is in its protocol is in every checkpoint."""
+    short = {**CHARGE, "until": {"potential": 0.1}}
+    tables = protocol(short, {**HOLD, "potential": 0.1, "until": {"current": 0.005}}, checkpoint={"steps": 1})
+    tables["domain"]["cells"] = 20
+    undisturbed = pnp.run(tables)
+    first = int((undisturbed.series.piece.values == 1).sum())
+    for rows in (3, first, first + 1, first + 3):
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        run_killed(tables, folder, rows)
+        solution = pnp.run(tables, restart=folder)
+        assert np.array_equal(numbers(solution.rows), numbers(undisturbed.rows))
+        assert solution.pieces == undisturbed.pieces
+
+
+def test_cycles_go_through_a_protocol_again():
+    """A triangle of two ramps, twice."""
     up, down = ({"potential": {"ramp": ends, "rate": 20.0}, "duration": 0.05} for ends in ([0.0, 1.0], [1.0, 0.0]))
     solution = pnp.run(protocol(up, down, cycles=2))
     triangle = {"triangle": [0.0, 1.0], "rate": 20.0, "cycles": 2}
@@ -77,7 +92,6 @@ def test_cycles_go_through_a_protocol_again_and_its_state_is_small():
     assert solution.time == pytest.approx(0.2, rel=1e-9)
     ends = [float(one.series.charge_left.values[-1]) for one in (solution, other)]
     assert ends[0] == pytest.approx(ends[1], abs=2e-4 * np.abs(other.series.charge_left.values).max())
-    assert pickle.loads(pickle.dumps(ProtocolState(2, 0.1))) == ProtocolState(2, 0.1)
 
 
 def test_protocol_that_cannot_go_on_says_so_and_keeps_what_was(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ SAME_TIME = 1e-12
 """Of a time: two that are no further apart are one."""
 
 
-def is_still(step: Step, quiet_from: float) -> bool:
+def is_still_since(step: Step, quiet_from: float) -> bool:
     """Return whether nothing moves any more since a time."""
     return step.time > quiet_from and step.length >= LONG * (step.time - quiet_from) and step.change < STILL
 
@@ -86,6 +87,11 @@ class ProtocolState:
     current: float | None = None
     passed: list[Passed] = field(default_factory=list)
     failed: str = ""
+
+    @classmethod
+    def of(cls, written: dict[str, Any]) -> ProtocolState:
+        """Return what `dataclasses.asdict` has made plain values of."""
+        return cls(**{**written, "passed": [Passed(**piece) for piece in written["passed"]]})
 
 
 class ProtocolDrive:
@@ -187,7 +193,7 @@ class ProtocolDrive:
             return math.inf
         at = np.linspace(0.0, BEYOND, LOOKED_AT)
         found = [self._first(at, missing) for missing in self._missing(until, step, at)]
-        if until.steady and is_still(step, self._quiet(step)):
+        if until.steady and is_still_since(step, self._quiet(step)):
             found.append(1.0)
         first = min(found, default=math.inf)
         # what is so from the beginning of a step on has the step for itself

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Table, refusal
 from pnp_exclusion.case.boundary_tables import TOTAL_CHARGE, TOTAL_CURRENT
-from pnp_exclusion.case.quantities import Concentration, ConstantPotential, Potential, Quantity
+from pnp_exclusion.case.quantities import ClockTime, Concentration, ConstantPotential, Potential, Quantity
 from pnp_exclusion.case.quantities import Time as Duration
 
 
@@ -100,6 +100,27 @@ class Piece(Table):
         return self
 
 
+class Checkpoints(Table):
+    """``checkpoint`` of ``[time]``: when `run` writes down where it is, so that it can go on from there."""
+
+    every: ClockTime | None = None
+    """By the clock, "10 min", whatever the units of the case."""
+    time: Duration | None = None
+    """By the time of the motion: at the first step at or after each multiple."""
+    steps: Count | None = None
+    """So many steps after the last one."""
+
+    @model_validator(mode="after")
+    def _given(self) -> Checkpoints:
+        if self.every is None and self.time is None and self.steps is None:
+            raise refusal("give every, time or steps")
+        for key in ("every", "time"):
+            given: Quantity | None = getattr(self, key)
+            if given is not None and not given.value > 0.0:
+                raise refusal(f"{key} must be positive, but it is {given.text}")
+        return self
+
+
 class Time(Table):
     """``[time]``: the case moves."""
 
@@ -123,6 +144,8 @@ class Time(Table):
     """Whether to end as soon as nothing moves any more."""
     fields: Records | None = None
     """When fields are kept beside those of the end."""
+    checkpoint: Checkpoints | None = None
+    """Every 10 min by the clock if absent."""
 
     @property
     def last(self) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Protocol, Self
 
 import numpy as np
@@ -16,10 +17,11 @@ from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.equations import Equations
-from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme, lagrange
-from pnp_exclusion.solver.transient.stages import Effort, Solved, StageSolver
+from pnp_exclusion.solver.transient.schemes import EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
+from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 
 LEFT = 1e-8
 """Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
@@ -208,9 +210,10 @@ class TransientSolver:
         self._largest_potential = 0.0
         self.potentials = np.zeros(0)
         """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
-        self._jumped = np.zeros(0)
         self.charges: np.ndarray | None = None
         """On them now; before the first step None for those of the state in the unknown."""
+        self._jumped = np.zeros(0)
+        self._carry_on: Callable[[], Carried] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -221,6 +224,7 @@ class TransientSolver:
 
     def close(self) -> None:
         """Free PETSc's objects."""
+        self._carry_on = None
         self.stages.close()
         self._consistent.close()
         self.equations.close()
@@ -260,8 +264,7 @@ class TransientSolver:
             return terminals.charges()
 
         assert self.charges is not None
-        unknown = terminals.unknown
-        totals = terminals.totals
+        unknown, totals = terminals.unknown, terminals.totals
         wanted = np.array([t.total if t.quantity == "charge" else q for t, q in zip(totals, self.charges, strict=True)])
         potentials = terminals.known_potentials(self.potentials)
         now = charges_at(potentials)
@@ -277,35 +280,66 @@ class TransientSolver:
     # ---- steps ----
 
     def run(
-        self, begin: float, end: float, stops: Sequence[float] = (), events: Events | None = None
+        self,
+        begin: float,
+        end: float,
+        stops: Sequence[float] = (),
+        carried: Carried | None = None,
+        events: Events | None = None,
     ) -> Iterator[Step]:
         """Step from the state in the unknown, made consistent first, to a time; yield every accepted step.
 
         stops
             Times to land on, beside those at which the drive is not smooth.
+        carried
+            What another run from ``begin`` on carried at the end of a step, from which this one goes on.
         events
             What happens on the way, with which a step ends.
 
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
         discrete, equations = self.discrete, self.equations
-        discrete.mark_steep_cells()
-        floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
-        self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
-        if self.charges is None:
-            self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
-        before = equations.stored()
-        self.make_consistent(begin)
-        values = discrete.values.copy()
-        # what is stored beside held densities is what was there before these were held
-        stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
         kinks = set(self.drive.kinks(begin, end))
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
-        time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
-        least = SMALLEST_STEP * min(end - begin, length)
-        self._past, is_first = None, True
+        if carried is None:
+            discrete.mark_steep_cells()
+            floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
+            self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
+            if self.charges is None:
+                self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
+            before = equations.stored()
+            self.make_consistent(begin)
+            values = discrete.values.copy()
+            # what is stored beside held densities is what was there before these were held
+            stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
+            time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
+            least = SMALLEST_STEP * min(end - begin, length)
+            self._past = None
+        else:
+            self._take_up(carried)
+            time, length, least = carried.time, carried.length, carried.least
+            owned = slice(equations.owned)
+            values, stored, flowing = carried.values, carried.stored[owned], carried.flowing[owned]
+        is_first, has_arrived = carried is None, carried is not None
         located, tries = 0.0, 0
         while time < end:
+            changes = has_arrived and events is not None and events.changes_at(time)
+            if has_arrived and (time in kinks or changes):
+                equations.show(values)
+                jumps = changes or self.drive.jumps_at(time)
+                if changes:
+                    kinks = set(self.drive.kinks(time, end))
+                    landings = sorted({*kinks, *(t for t in stops if time < t < end), end})
+                self.make_consistent(time)
+                values = discrete.values.copy()
+                # what is stored changes where densities are held only
+                stored = np.where(self._is_held(), equations.stored(), stored)
+                flowing = equations.flowing()
+                self._past, is_first = None, True
+                self.stages.forget()
+                if jumps and self.settings.fixed_step is None:
+                    length = min(length, self._first_step(end - begin))
+            has_arrived = False
             target = next(t for t in landings if t > time)
             tried = located or self._length(time, length, target)
             lands = time + tried >= target
@@ -348,24 +382,94 @@ class TransientSolver:
                 length = self.settings.fixed_step
             time = arrived
             step.show(len(scheme.points) - 1)
+            self._carry_on = partial(self._carried, begin, time, length, least, values, stored, flowing)
             yield step
             discrete.unknown_changes()
-            changes = events is not None and events.changes_at(time)
-            if (time in kinks or changes) and time < end:
-                equations.show(values)
-                jumps = changes or self.drive.jumps_at(time)
-                if changes:
-                    kinks = set(self.drive.kinks(time, end))
-                    landings = sorted({*kinks, *(t for t in stops if time < t < end), end})
-                self.make_consistent(time)
-                values = discrete.values.copy()
-                # what is stored changes where densities are held only
-                stored = np.where(self._is_held(), equations.stored(), stored)
-                flowing = equations.flowing()
-                self._past, is_first = None, True
-                self.stages.forget()
-                if jumps and self.settings.fixed_step is None:
-                    length = min(length, self._first_step(end - begin))
+            has_arrived = True
+
+    # ---- what goes on ----
+
+    def carried(self) -> Carried:
+        """Return what is carried on from the step that was yielded last."""
+        if self._carry_on is None:
+            raise ValueError("there was no step yet")
+        return self._carry_on()
+
+    def _carried(
+        self,
+        begin: float,
+        time: float,
+        length: float,
+        least: float,
+        values: np.ndarray,
+        stored: np.ndarray,
+        flowing: np.ndarray,
+    ) -> Carried:
+        report, past, kept = self.report, self._past, self.stages.kept
+        taken, preconditioned = kept or (None, 0.0)
+        return Carried(
+            begin=begin,
+            time=time,
+            length=length,
+            least=least,
+            scheme=self._scheme.name,
+            largest_potential=self._largest_potential,
+            steps=report.steps,
+            rejected=report.rejected,
+            failed=report.failed,
+            effort=asdict(report.effort),
+            values=values,
+            stored=stored,
+            flowing=flowing,
+            past_scheme=None if past is None else past.scheme.name,
+            past_length=0.0 if past is None else past.length,
+            past_states=None if past is None else past.states,
+            jacobian_scheme=None if taken is None else taken.scheme.name,
+            jacobian_time=0.0 if taken is None else taken.time,
+            jacobian_length=0.0 if taken is None else taken.length,
+            preconditioned_length=preconditioned,
+            jacobian_points=None if taken is None else taken.points,
+            jacobian_is_steep=None if taken is None else taken.is_steep,
+            is_steep=self.discrete.integration.is_steep,
+            potentials=self.potentials.tolist(),
+            charges=[] if self.charges is None else self.charges.tolist(),
+            past_potentials=[] if past is None else past.potentials.tolist(),
+            jacobian_potentials=[] if taken is None else taken.potentials.tolist(),
+        )
+
+    def _take_up(self, carried: Carried) -> None:
+        """Become what the solver was that carried this."""
+        discrete, report = self.discrete, self.report
+        time = carried.time
+        self._before_jump_at = time if self.drive.jumps_at(time) else math.inf
+        self._scheme, self._largest_potential = scheme_named(carried.scheme), carried.largest_potential
+        self._past = None
+        if carried.past_scheme is not None and carried.past_states is not None:
+            potentials = np.array(carried.past_potentials)
+            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, potentials, carried.past_length)
+        discrete.reference.x.array[:] = carried.values
+        self.potentials, self.charges = np.array(carried.potentials), np.array(carried.charges)
+        self._jumped = np.zeros_like(self.potentials)
+        if carried.jacobian_scheme is not None and carried.jacobian_points is not None:
+            assert carried.jacobian_is_steep is not None
+            where = Linearised(
+                scheme_named(carried.jacobian_scheme),
+                carried.jacobian_time,
+                carried.jacobian_length,
+                carried.jacobian_points,
+                np.array(carried.jacobian_potentials),
+                carried.jacobian_is_steep,
+            )
+            self.stages.recall(where, carried.preconditioned_length)
+        discrete.integration.mark(carried.is_steep)
+        self._numbers_at(time)
+        if len(self.potentials):
+            discrete.set_potentials(self.potentials.tolist())
+        self.equations.show(carried.values)
+        discrete.unknown_changes()
+        report.steps, report.rejected, report.failed = carried.steps, carried.rejected, carried.failed
+        for name, count in carried.effort.items():
+            setattr(report.effort, name, count)
 
     def _length(self, time: float, length: float, target: float) -> float:
         """Return how long a step to take: to the target, or half of the way there rather than to leave a crumb."""
@@ -404,8 +508,7 @@ class TransientSolver:
         return None
 
     def _schemes(self) -> list[Scheme]:
-        every = [RADAU, GALERKIN, EULER]
-        return every[every.index(self._scheme) :]
+        return list(EVERY[EVERY.index(self._scheme) :])
 
     def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return where the stages may be, with the potentials that are found: the polynomial of the step before
