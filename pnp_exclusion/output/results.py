@@ -256,6 +256,8 @@ OUR_FILES = {
     "points.csv",
     "curve.csv",
     "curve.json",
+    "cv.csv",
+    "cv.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -278,6 +280,7 @@ OUR_FILES = {
             "engine",
             "diagram",
             "curve",
+            "cv",
         )
     ),
 }
