@@ -180,15 +180,12 @@ def test_species_that_only_one_boundary_holds_have_no_noise_and_nothing_is_told_
 def refusals() -> dict[str, dict]:
     """Cases without noise, by what they are told."""
     empty = between([0.4, 0.1], [0.0, 0.5], law="shdl")
-    exchange = between([0.4], [0.1], law="shdl")
-    exchange["boundaries"][1] |= {"kind": "exchange", "rate": {"A": 1.0}}
     found, some = (charged("mpnp", 0.1, 0.2, 1.0) for _ in range(2))
     del found["boundaries"][0]["potential"]
     found["boundaries"][0]["total_current"] = 0.1
     some["boundaries"][0] |= {"kind": "electrode", "fraction": {"A": 0.1}}
     return {
         "holds no A": empty,
-        "shot noise of its own": exchange,
         "its potential is found": found,
         "holds A but not all species": some,
     }

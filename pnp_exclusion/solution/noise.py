@@ -20,9 +20,13 @@ from pnp_exclusion.discretisation.layout import unknown_of
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.sizes import cells_at, heights
+from pnp_exclusion.observe.events import dissipation_of_events
 from pnp_exclusion.physics.boundaries import Exchange, RegulatedWall
+from pnp_exclusion.physics.free_energies import LatticeGas
+from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.physics.reactions import Linear
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
 from pnp_exclusion.solver.noise import Spectra, noise_at_zero, spectra, total_current_of
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -208,21 +212,20 @@ def _frequency(given: float | str, si: bool) -> float:
 def why_not(setup: Setup, discrete: Discretisation) -> str:
     """Return why there is no noise of a case, in one sentence; empty if there is."""
     problem, boundaries = discrete.problem, setup.case.boundaries
-    if problem.reactions:
-        return "[[reactions]]: reactions make shot noise of their own, which is not computed"
-    for condition in problem.boundaries:
-        if isinstance(condition, Exchange):
+    for reaction in problem.reactions:
+        if isinstance(reaction.kinetics, Linear):
             return (
-                f'[[boundaries]] "{condition.where}": exchange at finite rates makes shot noise of its own, which is '
-                "not computed; the noise is that of reservoirs and electrodes"
+                f'[[reactions]] "{reaction.name}": shot noise is that of forward and backward rates, and linear '
+                "kinetics have their difference only; give others"
             )
+    for condition in problem.boundaries:
+        if isinstance(condition, Exchange) and (reason := _why_no_swaps(problem, condition)):
+            return f'[[boundaries]] "{condition.where}": {reason}'
         if isinstance(condition, RegulatedWall):
             return (
                 f'[[boundaries]] "{condition.where}": the noise of a wall whose groups take up protons is not '
                 "computed; give it a surface_charge"
             )
-        if getattr(condition, "stern_capacitance", None) is not None:
-            return f'[[boundaries]] "{condition.where}": the noise behind a Stern layer is not computed'
         if condition.given_total is not None:
             return (
                 f'[[boundaries]] "{condition.where}": its potential is found, and fluctuates; noise is that of '
@@ -240,9 +243,26 @@ def why_not(setup: Setup, discrete: Discretisation) -> str:
                     f'[[boundaries]] "{boundary.where}": holds no {name}, and the noise about an empty state is not '
                     "Gaussian; give it a small content"
                 )
-    if not discrete.constraints.claimed:
+    if not discrete.constraints.claimed and not terms_at_boundaries(discrete):
         return "no boundary holds a species or the potential, so that there is no current whose noise could be told"
     return ""
+
+
+def _why_no_swaps(problem: Problem, condition: Exchange) -> str:
+    charged = [s.name for s in problem.species if s.name in condition.rates and s.charge != 0.0]
+    if problem.coupled and charged and condition.potential is None:
+        return (
+            f"exchanges {charged[0]}, whose charge depends on the potential, but holds none: its rates have no "
+            "equilibrium about which they could fluctuate; give it a potential"
+        )
+    if not problem.law.crowded or (
+        condition.is_swapping(problem.names) and type(problem.law.free_energy) is LatticeGas
+    ):
+        return ""
+    return (
+        "the noise of exchange in a crowded law is that of sites which swap whatever they hold; give all species, of "
+        "one size, the same rate"
+    )
 
 
 def _place(equations: LinearisedEquations, tag: int, name: str) -> int | None:
@@ -254,7 +274,7 @@ def _band(discrete: Discretisation) -> float:
     """Return the angular frequency at which particles diffuse through the cells at the boundaries that hold any."""
     problem, domain = discrete.problem, discrete.problem.domain
     least = np.inf
-    for tag in {tag for tag, _ in discrete.constraints.claimed}:
+    for tag in {tag for tag, _ in [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]}:
         facets, cells = cells_at(domain, domain.boundary_facets[problem.boundaries[tag].where])
         if len(cells):
             rates = (
@@ -362,25 +382,27 @@ def _checks(
     steady: SteadyState, terminals: Sequence[str], at_zero: Real, currents: Real, accuracy: float
 ) -> Iterator[str]:
     """What must hold of the noise of every steady state."""
-    names = steady.discretisation.problem.quantities
+    discrete = steady.discretisation
+    names = discrete.problem.quantities
+    in_volume = [reaction for reaction in discrete.problem.reactions if reaction.boundary is None]
     own = np.einsum("iaia->ia", at_zero)
     for a, name in enumerate(names):
         left = np.abs(at_zero[:, a, :, a].sum(axis=0)).max() / max(own[:, a].max(), np.finfo(float).tiny)
-        if not left <= CONSERVED:
+        if not left <= CONSERVED and not any(reaction.change(name) for reaction in in_volume):
             yield (
                 f"the noise of {name} is not conserved: {left:.1e} of it enters and does not leave (limit "
                 f"{CONSERVED:g}); its spectrum has no more digits than that"
             )
-    # the currents of all terminals but one say all
-    size = (len(terminals) - 1) * len(names)
-    if size:
-        covariance, flow = at_zero[:-1, :, :-1, :].reshape(size, size), currents[:-1].reshape(size)
+    # the currents of all terminals but one say all, if nothing reacts on the way
+    told = len(terminals) - (not in_volume)
+    if size := told * len(names):
+        covariance, flow = at_zero[:told, :, :told, :].reshape(size, size), currents[:told].reshape(size)
         kept = np.diag(covariance) > 0.0
         scale = np.sqrt(np.diag(covariance)[kept])
         correlation = covariance[np.ix_(kept, kept)] / np.outer(scale, scale)
         reduced = flow[kept] / scale
         precision = float(reduced @ np.linalg.lstsq(correlation, reduced, rcond=1e-12)[0])
-        bound = 0.5 * steady.entropy_production
+        bound = 0.5 * (steady.entropy_production + dissipation_of_events(discrete))
         if not precision <= bound * (1.0 + UNCERTAINTY) + np.finfo(float).eps:
             yield (
                 f"the currents are more certain than their entropy production allows: J S^-1 J = {precision:.6g}, "

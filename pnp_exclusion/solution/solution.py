@@ -290,7 +290,7 @@ class Solution:
         Raises
         ------
         CaseError
-            The case has imposed fields, or a Stern layer.
+            The case has imposed fields.
         UsageError
             The terminal does not hold the potential.
         ConvergenceError
