@@ -209,8 +209,12 @@ def _frequency(given: float | str, si: bool) -> float:
         raise UsageError(error.message()) from None
 
 
-def why_not(setup: Setup, discrete: Discretisation) -> str:
-    """Return why there is no noise of a case, in one sentence; empty if there is."""
+def why_not(setup: Setup, discrete: Discretisation, terminals: bool = True) -> str:
+    """Return why there is no noise of a case, in one sentence; empty if there is.
+
+    terminals
+        Whether there must be some.
+    """
     problem, boundaries = discrete.problem, setup.case.boundaries
     for reaction in problem.reactions:
         if isinstance(reaction.kinetics, Linear):
@@ -243,7 +247,7 @@ def why_not(setup: Setup, discrete: Discretisation) -> str:
                     f'[[boundaries]] "{boundary.where}": holds no {name}, and the noise about an empty state is not '
                     "Gaussian; give it a small content"
                 )
-    if not discrete.constraints.claimed and not terms_at_boundaries(discrete):
+    if terminals and not discrete.constraints.claimed and not terms_at_boundaries(discrete):
         return "no boundary holds a species or the potential, so that there is no current whose noise could be told"
     return ""
 
@@ -361,7 +365,7 @@ def _in_units(
         thermal=thermal,
         band=band / per_frequency,
         accuracy=accuracy,
-        eps=_small_parameter(steady),
+        eps=small_parameter(steady),
         unit=f"A^2/Hz{per}" if scales.si else "",
         particle_unit=f"1/s{per}" if scales.si else "",
         admittance_unit=f"S{per}" if scales.si else "",
@@ -373,7 +377,8 @@ def _in_units(
     )
 
 
-def _small_parameter(steady: SteadyState) -> float | None:
+def small_parameter(steady: SteadyState) -> float | None:
+    """Return ``eps``: the volume of a site over that of L^3; None without a lattice spacing, and per area or length."""
     spacing = steady.setup.case.model.lattice_spacing
     return None if spacing is None or steady.per_extent else float((spacing.value / steady.setup.scales.length) ** 3)
 

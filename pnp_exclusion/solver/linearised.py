@@ -28,9 +28,10 @@ from petsc4py import PETSc
 
 import numpy as np
 import ufl
-from dolfinx import fem
+from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
 from numpy.typing import NDArray
+from scipy import sparse
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
@@ -74,6 +75,27 @@ class Vectors:
     def above(self, others: Vectors) -> Vectors:
         """Return these, and others behind them."""
         return Vectors(np.vstack([self.nodes, others.nodes]), np.vstack([self.beyond, others.beyond]))
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The linearised equations in one dimension, as matrices of all unknowns in their global order.
+
+    points, eta
+        ``(nodes,)`` and ``(N, nodes)``: where nodes are, and the state there.
+    is_free, constants
+        ``(unknowns,)`` and ``(combinations, unknowns)``, see `LinearisedEquations`.
+    answer, storage, noise
+        ``A``, ``B`` and ``2 K``.
+    """
+
+    points: Real
+    eta: Real
+    is_free: NDArray[np.bool_]
+    constants: Real
+    answer: Real
+    storage: Real
+    noise: Real
 
 
 @dataclass(frozen=True)
@@ -227,9 +249,31 @@ class LinearisedEquations:
         """Return the scalar products of the rows of two arrays over all ranks."""
         return np.asarray(self._comm.allreduce(one @ other.T, op=MPI.SUM))
 
+    def means(self, functions: Real) -> Real:
+        """Return ``int sum_a g_a rho_a`` of functions at the owned unknowns of the species, ``(functions,)``."""
+        discrete = self.discrete
+        form = discrete.forms.kept(
+            "contents at nodes",
+            lambda: discrete.integration.form(
+                discrete.weak_form.contents_against(discrete.layout.parts(ufl.TestFunction(discrete.space)))
+            ),
+        )
+        vector = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+        vector.array[:] = 0.0
+        form.add_to(vector.array)
+        vector.scatter_reverse(la.InsertMode.add)
+        return self.sum(functions @ vector.array[: self._owned])
+
     def sum(self, numbers: np.ndarray) -> np.ndarray:
         """Return the sums of arrays over all ranks."""
         return np.asarray(self._comm.allreduce(numbers, op=MPI.SUM))
+
+    @property
+    def fastest(self) -> float:
+        """Return the highest rate at which anything free is stored, D/L^2: that of particles in the finest cells."""
+        flow, store = (np.abs(diagonal[self.is_free & ~self.is_potential]) for diagonal in self._diagonals)
+        rate = float(np.max(flow[store > 0.0] / store[store > 0.0], initial=0.0))
+        return float(self._comm.allreduce(rate, op=MPI.MAX))
 
     def size_at(self, frequency: float) -> np.ndarray:
         """Return the size of the diagonal of the pencil, Poisson's rows times the frequency; 0 where it is held."""
@@ -275,6 +319,32 @@ class LinearisedEquations:
         columns = np.where(self.is_free & self.is_potential, columns, 0.0)
         return np.array([self._solve(0.0, column, frozen) for column in columns]).reshape(columns.shape)
 
+    def dense(self) -> Dense:
+        """Return the matrices of all unknowns, on every rank."""
+
+        def whole(matrix: PETSc.Mat) -> Real:
+            pointers, columns, entries = matrix.getValuesCSR()
+            own = sparse.csr_array((entries, columns, pointers), shape=(len(pointers) - 1, matrix.getSize()[1]))
+            return gathered(own.toarray())
+
+        def gathered(own: Any, axis: int = 0) -> Any:
+            return np.concatenate(self._comm.allgather(own), axis=axis)
+
+        events = [one.events for one in self._finite if one.events is not None]
+        discrete, size = self.discrete, self.discrete.layout.size
+        partition = discrete.partition_at_nodes()
+        _, eta, _ = discrete.potentials(discrete.values)
+        owned = self._owned // size
+        return Dense(
+            points=gathered(discrete.space.tabulate_dof_coordinates()[:owned, 0]),
+            eta=gathered((eta if partition is None else eta - partition)[:, :owned], axis=1),
+            is_free=gathered(self.is_free),
+            constants=gathered(self.constants(), axis=1),
+            answer=whole(self._answer).T,
+            storage=whole(self._storage).T,
+            noise=2.0 * sum((whole(matrix) for matrix in events), start=whole(self._mobility)),
+        )
+
     # ---- closed species ----
 
     def constants(self) -> Real:
@@ -318,7 +388,7 @@ class LinearisedEquations:
             return np.concatenate(self._comm.allgather(gaps), axis=1)
 
         shares: Real = np.linalg.solve(missed(answers, amounts).T, missed(found, columns).T).T
-        return shares @ answers, -shares
+        return shares @ answers, shares
 
     # ---- one linear solve ----
 

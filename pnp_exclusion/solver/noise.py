@@ -106,6 +106,19 @@ def _shifts(low: float, high: float) -> Real:
     return np.logspace(first, last, 1 + int(np.ceil(SHIFTS_PER_DECADE * (last - first))))
 
 
+def joined(equations: LinearisedEquations, span: Real, new: Real) -> Real:
+    """Return a span, of orthonormal rows, that others have joined; collective."""
+    sizes = np.sqrt(np.einsum("ii->i", equations.products(new, new)))
+    new = new / np.where(sizes > 0.0, sizes, 1.0)[:, None]
+    for _ in range(2):
+        # twice, for the digits
+        new = new - equations.products(new, span) @ span
+        values, vectors = np.linalg.eigh(equations.products(new, new))
+        kept = values > INDEPENDENT
+        new = (vectors[:, kept] / np.sqrt(values[kept])).T @ new
+    return np.vstack([span, new])
+
+
 class _Pencil:
     """``(A + i omega B)^T`` on the span of adjoints at real frequencies, with Poisson's rows times ``i omega``."""
 
@@ -122,15 +135,7 @@ class _Pencil:
         new = equations.adjoints(shift).nodes
         new[:, ~equations.is_free] = 0.0
         new[:, self._potentials] /= shift
-        sizes = np.sqrt(np.einsum("ii->i", equations.products(new, new)))
-        new /= np.where(sizes > 0.0, sizes, 1.0)[:, None]
-        for _ in range(2):
-            # twice, for the digits
-            new -= equations.products(new, self._span) @ self._span
-            values, vectors = np.linalg.eigh(equations.products(new, new))
-            kept = values > INDEPENDENT
-            new = (vectors[:, kept] / np.sqrt(values[kept])).T @ new
-        self._span = np.vstack([self._span, new])
+        self._span = joined(equations, self._span, new)
 
     def spectra(self, frequencies: Real) -> tuple[Spectra, Real]:
         """Return what the span has, and how far off it is, relative, at every frequency."""

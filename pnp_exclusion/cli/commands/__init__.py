@@ -15,6 +15,7 @@ NAMES = (
     "iv",
     "capacitance",
     "noise",
+    "correlations",
     "impedance",
     "couple",
     "engine",
