@@ -23,6 +23,7 @@ NAMES = (
     "check",
     "mesh",
     "warm",
+    "example",
     "schema",
     "info",
 )
