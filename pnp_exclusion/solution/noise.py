@@ -38,6 +38,8 @@ type Complex = NDArray[np.complex128]
 
 CONSERVED = 1e-7
 """Of the noise of a current: what enters at one terminal leaves at others, but for the digits of the linear systems."""
+SILENT = 1e-20
+"""kT D/L^2: what rounding leaves of the entropy production where nothing flows."""
 UNCERTAINTY = 1e-6
 """Of the entropy production: by so much the bound may be passed, since both sides are equal in linear response."""
 ACCURACY = 1e-5
@@ -76,6 +78,9 @@ class Noise:
         Likewise: current into the domain at one terminal per potential at another, in S.
     thermal
         ``(frequencies, terminals)``: the spectrum over that of thermal noise, ``S/(4 kT Re Y)``; 1 at equilibrium.
+    uncertainty
+        ``J S^-1 J`` of all currents over half their entropy production: at most 1, as near equilibrium; NaN where
+        nothing flows.
     band
         The highest frequency that the mesh resolves: there particles diffuse through the cells at the terminals.
     accuracy
@@ -100,6 +105,7 @@ class Noise:
     electric: Complex | None
     admittance: Complex | None
     thermal: Real | None
+    uncertainty: float
     band: float
     accuracy: float
     eps: float | None
@@ -349,6 +355,7 @@ def _in_units(
         total, admittance = spread(total_noise) * square, spread(total_answer) * siemens
         of_heat = 2.0 * np.einsum("fii->fi", total_answer).real
         thermal = spread(np.einsum("fii->fi", total_noise).real / of_heat)
+    uncertainty = _uncertainty(steady, at_zero, currents)
     per = steady.per_extent if scales.si else ""
     accuracy = 0.0 if found is None else found.accuracy
     return Noise(
@@ -363,6 +370,7 @@ def _in_units(
         electric=total,
         admittance=admittance,
         thermal=thermal,
+        uncertainty=uncertainty,
         band=band / per_frequency,
         accuracy=accuracy,
         eps=small_parameter(steady),
@@ -371,7 +379,7 @@ def _in_units(
         admittance_unit=f"S{per}" if scales.si else "",
         frequency_unit="Hz" if scales.si else "D/L^2",
         warnings=[
-            *_checks(steady, terminals, at_zero, currents, accuracy),
+            *_checks(steady, at_zero, uncertainty, accuracy),
             *_beyond(wanted, band, per_frequency, scales.si),
         ],
     )
@@ -383,9 +391,7 @@ def small_parameter(steady: SteadyState) -> float | None:
     return None if spacing is None or steady.per_extent else float((spacing.value / steady.setup.scales.length) ** 3)
 
 
-def _checks(
-    steady: SteadyState, terminals: Sequence[str], at_zero: Real, currents: Real, accuracy: float
-) -> Iterator[str]:
+def _checks(steady: SteadyState, at_zero: Real, uncertainty: float, accuracy: float) -> Iterator[str]:
     """What must hold of the noise of every steady state."""
     discrete = steady.discretisation
     names = discrete.problem.quantities
@@ -398,23 +404,29 @@ def _checks(
                 f"the noise of {name} is not conserved: {left:.1e} of it enters and does not leave (limit "
                 f"{CONSERVED:g}); its spectrum has no more digits than that"
             )
-    # the currents of all terminals but one say all, if nothing reacts on the way
-    told = len(terminals) - (not in_volume)
-    if size := told * len(names):
-        covariance, flow = at_zero[:told, :, :told, :].reshape(size, size), currents[:told].reshape(size)
-        kept = np.diag(covariance) > 0.0
-        scale = np.sqrt(np.diag(covariance)[kept])
-        correlation = covariance[np.ix_(kept, kept)] / np.outer(scale, scale)
-        reduced = flow[kept] / scale
-        precision = float(reduced @ np.linalg.lstsq(correlation, reduced, rcond=1e-12)[0])
-        bound = 0.5 * (steady.entropy_production + dissipation_of_events(discrete))
-        if not precision <= bound * (1.0 + UNCERTAINTY) + np.finfo(float).eps:
-            yield (
-                f"the currents are more certain than their entropy production allows: J S^-1 J = {precision:.6g}, "
-                f"half the entropy production is {bound:.6g} (D/L^2, kT); the noise is wrong"
-            )
+    if uncertainty > 1.0 + UNCERTAINTY:
+        yield (
+            f"the currents are more certain than their entropy production allows: J S^-1 J is {uncertainty:.9g} of "
+            "half of it; the noise is wrong"
+        )
     if not accuracy <= ACCURACY:
         yield f"the spectra are off by {accuracy:.1e} (limit {ACCURACY:g}); a direct solver may leave less"
+
+
+def _uncertainty(steady: SteadyState, at_zero: Real, currents: Real) -> float:
+    """Return ``J S^-1 J`` over half the entropy production."""
+    discrete = steady.discretisation
+    # the currents of all terminals but one say all, if nothing reacts on the way
+    told = len(currents) - (not steady.reacts_in_volume)
+    size = told * currents.shape[1]
+    covariance, flow = at_zero[:told, :, :told, :].reshape(size, size), currents[:told].reshape(size)
+    kept = np.diag(covariance) > 0.0
+    scale = np.sqrt(np.diag(covariance)[kept])
+    correlation = covariance[np.ix_(kept, kept)] / np.outer(scale, scale)
+    reduced = flow[kept] / scale
+    precision = float(reduced @ np.linalg.lstsq(correlation, reduced, rcond=1e-12)[0])
+    bound = 0.5 * (steady.entropy_production + dissipation_of_events(discrete))
+    return precision / bound if bound > SILENT else np.nan
 
 
 def _beyond(wanted: Real, band: float, per_frequency: float, si: bool) -> Iterator[str]:
