@@ -27,9 +27,12 @@ from pnp_exclusion.particles.lattice.counting import (
     cumulants_of_one_number,
     reservoir_number,
 )
+from pnp_exclusion.particles.lattice.engine import Recording
 from pnp_exclusion.particles.lattice.field_energy import FieldEnergy
 from pnp_exclusion.particles.lattice.geometry import Lattice
 from pnp_exclusion.particles.lattice.heat import heat_profile, lattice_heat_profile
+from pnp_exclusion.particles.lattice.linear import LinearNoise, linear_noise
+from pnp_exclusion.particles.lattice.noise import MeasuredNoise, measured_noise, recording_of
 from pnp_exclusion.particles.lattice.process import ExchangeProcess, NegativeRateError
 from pnp_exclusion.particles.lattice.relaxation import RelaxationResult, simulate_relaxation
 from pnp_exclusion.particles.lattice.result import StationaryResult
@@ -51,10 +54,13 @@ __all__ = [
     "FieldEnergy",
     "Lattice",
     "Limit",
+    "LinearNoise",
+    "MeasuredNoise",
     "NegativeRateError",
     "NothingMeasuredError",
     "Order",
     "Progress",
+    "Recording",
     "RelaxationResult",
     "StationaryResult",
     "TooShortError",
@@ -73,6 +79,9 @@ __all__ = [
     "heat_profile",
     "hydrodynamic_limit",
     "lattice_heat_profile",
+    "linear_noise",
+    "measured_noise",
+    "recording_of",
     "reservoir_number",
     "simulate_relaxation",
     "simulate_stationary",
