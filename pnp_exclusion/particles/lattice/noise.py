@@ -9,8 +9,8 @@ Segments of ``T`` at least as long as the densities are correlated give
     S(0) = < d d + d d' + d' d >/(T (n + 1)) ,
 
 ``d`` a segment's crossings less their mean and ``d'`` those of the next: what one segment takes over from the last,
-which makes ``<d d>/T`` approach its limit as ``1/T`` only, is in the other two terms. A periodogram at a multiple of
-``2 pi/T`` is averaged over segments of twenty correlation times. Both are of a fixed number of attempts in a segment;
+which makes ``<d d>/T`` approach its limit as ``1/T`` only, is in the other two terms. Periodograms are
+averages over segments of ten correlation times. Both are of a fixed number of attempts in a segment;
 in a fixed time this number is Poisson, which adds ``J_a J_b/((n + 1) rate)``, exactly.
 """
 
@@ -35,9 +35,11 @@ SEGMENT = 6.0
 """Correlation times in a segment for frequency zero, whose neighbours are taken into account."""
 SHORT_SEGMENT = 0.5
 """The same for currents without memory, but for what is of the order ``1/n``."""
-LONG_SEGMENT = 20.0
+LONG_SEGMENT = 10.0
 """The same for periodograms, whose neighbours are not."""
-PERIODS = 4
+HIGHEST = 1.6
+"""Angular frequency times the length of a step: half the highest that steps can tell, beyond which others fold back."""
+PERIODS = 1
 """Of the slowest frequency in a segment, at least."""
 MOST_BATCHES = 64
 """Of every replica."""
@@ -56,8 +58,8 @@ class MeasuredNoise:
     bonds, through_bonds
         Chosen bonds from 0 at the left, and the matrix of the currents through them, ``(B, N, B, N)``.
     frequencies, spectra
-        Angular, as near to those asked for as segments allow, and the spectra of the species' currents with every
-        bond alike, ``(frequencies, N, N)``, real parts; ``spectra_samples``: ``(batches, frequencies, N, N)``.
+        Angular, and the spectra of the species' currents with every bond alike (`linear.alike`),
+        ``(frequencies, N, N)``, real parts; ``spectra_samples``: ``(batches, frequencies, N, N)``.
     edges, pairs
         Borders of the cells from 0 to 1, ``(cells + 1,)``, and ``(n + 1) (<a_i b_j> - <a_i><b_j>)`` averaged over sites
         ``i`` of a cell and ``j`` of another, ``(N, N, cells, cells)``, NaN within a cell.
@@ -79,16 +81,24 @@ class MeasuredNoise:
     pairs: Estimate
     theory: LinearNoise | None
 
-    def compared(self, reference: Array) -> ChiSquare:
-        """Compare ``S_ab(0)`` with a reference, ``(N, N)``; `ValueError` for too few batches."""
+    def compared(self, reference: Array | None) -> ChiSquare | None:
+        """Compare ``S_ab(0)`` with a reference, ``(N, N)``; None without one or with too few batches for it."""
+        if reference is None:
+            return None
         upper = np.triu_indices(len(reference))
-        return chi_square(self.samples[:, upper[0], upper[1]], reference[upper])
+        return _compared(self.samples[:, upper[0], upper[1]], reference[upper])
 
-    def compared_spectra(self, reference: Array) -> ChiSquare:
-        """Compare the spectra with those of a reference, ``(frequencies, N, N)``; `ValueError` for too few batches."""
+    def compared_spectra(self, reference: Array | None) -> ChiSquare | None:
+        """The same for spectra, ``(frequencies, N, N)``."""
+        if reference is None:
+            return None
         upper = np.triu_indices(reference.shape[-1])
         rows = self.spectra_samples[:, :, upper[0], upper[1]]
-        return chi_square(rows.reshape(len(rows), -1), reference[:, upper[0], upper[1]].ravel())
+        return _compared(rows.reshape(len(rows), -1), reference[:, upper[0], upper[1]].ravel())
+
+
+def _compared(samples: Array, reference: Array) -> ChiSquare | None:
+    return chi_square(samples, reference) if len(samples) >= batches_needed(reference.size) else None
 
 
 def recording_of(process: ExchangeProcess, bonds: Sequence[int]) -> tuple[Recording, LinearNoise | None]:
@@ -120,7 +130,7 @@ def measured_noise(
     at_zero, samples = _at_zero(result, record, parts[0], SEGMENT if theory is None else SHORT_SEGMENT)
     through, _ = _at_zero(result, record, parts[2], SEGMENT) if bonds else (Estimate(*np.zeros((2, 0, 0))), None)
     shape = (len(bonds), species, len(bonds), species)
-    used, spectra, spectra_samples = _spectra(result, record, parts[1], frequencies)
+    spectra, spectra_samples = _spectra(result, record, parts[1], frequencies)
     current = record.flows[..., :species].mean(axis=(0, 1)) / record.step / scale
     edges = np.array([0, *np.flatnonzero(np.diff(_cell_of(process, record))) + 1, process.lattice.length])
     return MeasuredNoise(
@@ -131,7 +141,7 @@ def measured_noise(
         correlation=_correlation(samples),
         bonds=bonds,
         through_bonds=Estimate(through.mean.reshape(shape), through.error.reshape(shape)),
-        frequencies=used,
+        frequencies=np.asarray(frequencies, dtype=np.float64),
         spectra=spectra,
         spectra_samples=spectra_samples,
         edges=(edges + 0.5) / scale,
@@ -193,24 +203,23 @@ def _at_zero(result: StationaryResult, record: Record, flows: Array, times: floa
 
 def _spectra(
     result: StationaryResult, record: Record, flows: Array, frequencies: Sequence[float]
-) -> tuple[Array, Estimate, Array]:
+) -> tuple[Estimate, Array]:
     count = flows.shape[2]
     if not len(frequencies):
         empty = np.zeros((0, count, count))
-        return np.zeros(0), Estimate(empty, empty), np.zeros((0, *empty.shape))
+        return Estimate(empty, empty), np.zeros((0, *empty.shape))
     time = max(LONG_SEGMENT * result.correlation_time, PERIODS * 2 * np.pi / min(frequencies))
     segments, time = _segments(record, flows - flows.mean(axis=(0, 1)), time)
-    harmonics = np.round(np.asarray(frequencies) * time / (2 * np.pi))
-    rows = segments.shape[2]
-    if harmonics.max() > rows / 4:
+    rows, wanted = segments.shape[2], np.asarray(frequencies, dtype=np.float64)
+    if wanted.max() * record.step > HIGHEST:
         raise ValueError(
             f"the frequency {max(frequencies):.3g} is too high: currents are recorded in steps of {record.step:.3g}"
         )
-    waves = np.exp(-2j * np.pi * np.outer(np.arange(rows), harmonics) / rows)
+    waves = np.exp(-1j * record.step * np.outer(np.arange(rows), wanted))
     transforms = np.einsum("rstk,tf->rsfk", segments, waves)
     powers = np.einsum("rsfk,rsfl->rsfkl", transforms.conj(), transforms).real
     batches = _batched(powers / (time * result.process.lattice.scale)) + _of_attempts(result, record, flows)
-    return 2 * np.pi * harmonics / time, batch_estimate(batches), batches.reshape(-1, *batches.shape[2:])
+    return batch_estimate(batches), batches.reshape(-1, *batches.shape[2:])
 
 
 def _pairs(result: StationaryResult, record: Record, sizes: NDArray[np.int64]) -> Estimate:
