@@ -299,7 +299,7 @@ def _field_energy(solution: Solution, sites: int) -> FieldEnergy:
 def _integral(solution: Solution, values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Integrals of a cellwise function from the left end to positions from 0 to 1, over the length; on one rank."""
     mesh, (low, length) = solution.discretisation.problem.domain.mesh, _extent(solution)
-    ends = np.sort((mesh.geometry.x[mesh.geometry.dofmap, 0] - low) / length, axis=1)
+    ends = np.sort((mesh.geometry.x[mesh.geometry.dofmaps[0], 0] - low) / length, axis=1)
     order = np.argsort(ends[:, 0])
     widths = (ends[:, 1] - ends[:, 0])[order]
     return np.interp(x, [0.0, *ends[order, 1]], np.concatenate([[0.0], np.cumsum(widths * values[order])]))
