@@ -54,8 +54,16 @@ if TYPE_CHECKING:
         Species,
     )
     from pnp_exclusion.case.tables import GivenMesh as Mesh
-    from pnp_exclusion.case.time_tables import Initial, Records, Time
-    from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
+    from pnp_exclusion.case.time_tables import Checkpoints, Initial, Records, Time
+    from pnp_exclusion.errors import (
+        CaseError,
+        ConvergenceError,
+        DiskError,
+        LawError,
+        SolutionWarning,
+        StoppedError,
+        UsageError,
+    )
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
     from pnp_exclusion.physics.hard_spheres import HardSpheres
@@ -81,6 +89,7 @@ __all__ = [
     "ButlerVolmer",
     "Case",
     "CaseError",
+    "Checkpoints",
     "Cone",
     "ConvergenceError",
     "DiskError",
@@ -117,6 +126,7 @@ __all__ = [
     "Solver",
     "Species",
     "Stern",
+    "StoppedError",
     "Time",
     "TransientSolution",
     "UsageError",
@@ -161,11 +171,12 @@ _HOME = {
         "case.tables",
     ),
     **dict.fromkeys(
-        ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "UsageError"), "errors"
+        ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
+        "errors",
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
-    **dict.fromkeys(("Initial", "Records", "Time"), "case.time_tables"),
+    **dict.fromkeys(("Checkpoints", "Initial", "Records", "Time"), "case.time_tables"),
     **dict.fromkeys(("TransientSolution", "run"), "solution.transient"),
     **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
     "HardSpheres": "physics.hard_spheres",

@@ -55,6 +55,9 @@ _COMMON_UNITS: dict[str, tuple[float, str]] = {
     "nm": (1e-9, "m"),
     "V": (1.0, "V"),
     "mV": (1e-3, "V"),
+    "s": (1.0, "s"),
+    "min": (60.0, "s"),
+    "h": (3600.0, "s"),
     "K": (1.0, "K"),
     "m^2/s": (1.0, "m^2/s"),
     "cm^2/s": (1e-4, "m^2/s"),
@@ -320,6 +323,17 @@ PartitionEnergy = Annotated[
 """In kT if that is its unit, else in J."""
 TIME = Dimension("a time", ("s",), "1 ns")
 Time = Annotated[Quantity, TIME]
+
+
+class _OfTheClock(Dimension):
+    """A time that passes while a case is computed: with its unit, or in seconds, whatever the units of the case."""
+
+    def parse(self, raw: Any, units: str, plain: bool = False) -> Quantity:
+        return super().parse(raw, "si", plain=True)
+
+
+CLOCK_TIME = _OfTheClock("a time", ("s",), "10 min")
+ClockTime = Annotated[Quantity, CLOCK_TIME]
 LinearDensity = Annotated[Quantity, Dimension("a density on a line", ("1/m",), "0.5 1/nm")]
 
 

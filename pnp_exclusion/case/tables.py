@@ -421,7 +421,7 @@ class Solver(Table):
     quadrature_degree: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
     """Twice the degree of the elements if absent."""
     tolerance: Annotated[float, Field(gt=0, le=1e-3, strict=True)] = 1e-7
-    """A solution is accepted when the full Newton step, relative to 1 + |unknowns|, is below this."""
+    """A solution is accepted when the full Newton step, relative to 1 and the size of the unknowns, is below this."""
     max_newton_steps: Count = 40
     """For one attempt."""
     strategy: Literal["auto", "ramp"] = "auto"

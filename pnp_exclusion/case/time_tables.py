@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pnp_exclusion.case.base import Count, Number, Table, refusal
-from pnp_exclusion.case.quantities import Concentration, Quantity
+from pnp_exclusion.case.quantities import ClockTime, Concentration, Quantity
 from pnp_exclusion.case.quantities import Time as Duration
 
 
@@ -39,6 +39,27 @@ class Records(Table):
         return [first * (end / first) ** (k / max(count - 1, 1)) for k in range(count)]
 
 
+class Checkpoints(Table):
+    """``checkpoint`` of ``[time]``: when `run` writes down where it is, so that it can go on from there."""
+
+    every: ClockTime | None = None
+    """By the clock, "10 min", whatever the units of the case."""
+    time: Duration | None = None
+    """By the time of the motion: at the first step at or after each multiple."""
+    steps: Count | None = None
+    """So many steps after the last one."""
+
+    @model_validator(mode="after")
+    def _given(self) -> Checkpoints:
+        if self.every is None and self.time is None and self.steps is None:
+            raise refusal("give every, time or steps")
+        for key in ("every", "time"):
+            given: Quantity | None = getattr(self, key)
+            if given is not None and not given.value > 0.0:
+                raise refusal(f"{key} must be positive, but it is {given.text}")
+        return self
+
+
 class Time(Table):
     """``[time]``: the case moves."""
 
@@ -56,6 +77,8 @@ class Time(Table):
     """Whether to end as soon as nothing moves any more."""
     fields: Records | None = None
     """When fields are kept beside those of the end."""
+    checkpoint: Checkpoints | None = None
+    """Every 10 min by the clock if absent."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Time:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol, override
 
@@ -71,6 +72,7 @@ class FreeEnergy(Protocol):
         return self
 
 
+@dataclass(frozen=True)
 class LatticeGas(FreeEnergy):
     """One particle a site: ``f = sum_a rho_a log rho_a + rho_0 log rho_0``, so ``eta_a = log(rho_a / rho_0)``.
 
@@ -101,6 +103,7 @@ class LatticeGas(FreeEnergy):
         return {a: np.log(rho_a / vacancy) for a, rho_a in rho.items()}
 
 
+@dataclass(frozen=True)
 class IdealGas(FreeEnergy):
     """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
 

@@ -22,6 +22,7 @@ NAMES = (
     "check",
     "mesh",
     "warm",
+    "example",
     "schema",
     "info",
 )

@@ -136,3 +136,10 @@ RADAU = _collocation("Radau IIA", np.array([1.0 / 3.0, 1.0]), 3)
 GALERKIN = _discontinuous_galerkin(4)
 """Order 3 too; free energy falls in every step. With two Gauss points it would as well, but some steps have no
 solution."""
+EVERY = (RADAU, GALERKIN, EULER)
+"""From the one that is tried first to the most robust."""
+
+
+def scheme_named(name: str) -> Scheme:
+    """Return the scheme of a name; `KeyError` for one that there is not."""
+    return {scheme.name: scheme for scheme in EVERY}[name]

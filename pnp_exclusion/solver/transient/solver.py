@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Protocol, Self
 
 import numpy as np
@@ -16,10 +17,11 @@ from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.equations import Equations
-from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme
-from pnp_exclusion.solver.transient.stages import Effort, Solved, StageSolver
+from pnp_exclusion.solver.transient.schemes import EVERY, GALERKIN, RADAU, Scheme, scheme_named
+from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 
 LEFT = 1e-8
 """Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
@@ -183,6 +185,7 @@ class TransientSolver:
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
         self._largest_potential = 0.0
+        self._carry_on: Callable[[], Carried] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -193,6 +196,7 @@ class TransientSolver:
 
     def close(self) -> None:
         """Free PETSc's objects."""
+        self._carry_on = None
         self.stages.close()
         self._consistent.close()
         self.equations.close()
@@ -219,27 +223,51 @@ class TransientSolver:
 
     # ---- steps ----
 
-    def run(self, begin: float, end: float, stops: Sequence[float] = ()) -> Iterator[Step]:
+    def run(
+        self, begin: float, end: float, stops: Sequence[float] = (), carried: Carried | None = None
+    ) -> Iterator[Step]:
         """Step from the state in the unknown, made consistent first, to a time; yield every accepted step.
 
         stops
             Times to land on, beside those at which the drive is not smooth.
+        carried
+            What another run from ``begin`` on carried at the end of a step, from which this one goes on.
 
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
         discrete, equations = self.discrete, self.equations
-        discrete.mark_steep_cells()
-        before = equations.stored()
-        self.make_consistent(begin)
-        values = discrete.values.copy()
-        # what is stored beside held densities is what was there before these were held
-        stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
         kinks = set(self.drive.kinks(begin, end))
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
-        time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
-        least = SMALLEST_STEP * min(end - begin, length)
-        self._past, is_first = None, True
+        if carried is None:
+            discrete.mark_steep_cells()
+            before = equations.stored()
+            self.make_consistent(begin)
+            values = discrete.values.copy()
+            # what is stored beside held densities is what was there before these were held
+            stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
+            time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
+            least = SMALLEST_STEP * min(end - begin, length)
+            self._past = None
+        else:
+            self._take_up(carried)
+            time, length, least = carried.time, carried.length, carried.least
+            owned = slice(equations.owned)
+            values, stored, flowing = carried.values, carried.stored[owned], carried.flowing[owned]
+        is_first, has_arrived = carried is None, carried is not None
         while time < end:
+            if has_arrived and time in kinks:
+                equations.show(values)
+                jumps = self.drive.jumps_at(time)
+                self.make_consistent(time)
+                values = discrete.values.copy()
+                # what is stored changes where densities are held only
+                stored = np.where(self._is_held(), equations.stored(), stored)
+                flowing = equations.flowing()
+                self._past, is_first = None, True
+                self.stages.forget()
+                if jumps and self.settings.fixed_step is None:
+                    length = min(length, self._first_step(end - begin))
+            has_arrived = False
             target = next(t for t in landings if t > time)
             tried = self._length(time, length, target)
             lands = time + tried >= target
@@ -271,20 +299,84 @@ class TransientSolver:
                 length = self.settings.fixed_step
             time = arrived
             step.show(len(scheme.points) - 1)
+            self._carry_on = partial(self._carried, begin, time, length, least, values, stored, flowing)
             yield step
             discrete.unknown_changes()
-            if time in kinks and time < end:
-                equations.show(values)
-                jumps = self.drive.jumps_at(time)
-                self.make_consistent(time)
-                values = discrete.values.copy()
-                # what is stored changes where densities are held only
-                stored = np.where(self._is_held(), equations.stored(), stored)
-                flowing = equations.flowing()
-                self._past, is_first = None, True
-                self.stages.forget()
-                if jumps and self.settings.fixed_step is None:
-                    length = min(length, self._first_step(end - begin))
+            has_arrived = True
+
+    # ---- what goes on ----
+
+    def carried(self) -> Carried:
+        """Return what is carried on from the step that was yielded last."""
+        if self._carry_on is None:
+            raise ValueError("there was no step yet")
+        return self._carry_on()
+
+    def _carried(
+        self,
+        begin: float,
+        time: float,
+        length: float,
+        least: float,
+        values: np.ndarray,
+        stored: np.ndarray,
+        flowing: np.ndarray,
+    ) -> Carried:
+        report, past, kept = self.report, self._past, self.stages.kept
+        taken, preconditioned = kept or (None, 0.0)
+        return Carried(
+            begin=begin,
+            time=time,
+            length=length,
+            least=least,
+            scheme=self._scheme.name,
+            largest_potential=self._largest_potential,
+            steps=report.steps,
+            rejected=report.rejected,
+            failed=report.failed,
+            effort=asdict(report.effort),
+            values=values,
+            stored=stored,
+            flowing=flowing,
+            past_scheme=None if past is None else past.scheme.name,
+            past_length=0.0 if past is None else past.length,
+            past_states=None if past is None else past.states,
+            jacobian_scheme=None if taken is None else taken.scheme.name,
+            jacobian_time=0.0 if taken is None else taken.time,
+            jacobian_length=0.0 if taken is None else taken.length,
+            preconditioned_length=preconditioned,
+            jacobian_points=None if taken is None else taken.points,
+            jacobian_is_steep=None if taken is None else taken.is_steep,
+            is_steep=self.discrete.integration.is_steep,
+        )
+
+    def _take_up(self, carried: Carried) -> None:
+        """Become what the solver was that carried this."""
+        discrete, report = self.discrete, self.report
+        time = carried.time
+        self._before_jump_at = time if self.drive.jumps_at(time) else math.inf
+        self._scheme, self._largest_potential = scheme_named(carried.scheme), carried.largest_potential
+        self._past = None
+        if carried.past_scheme is not None and carried.past_states is not None:
+            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, carried.past_length)
+        discrete.reference.x.array[:] = carried.values
+        if carried.jacobian_scheme is not None and carried.jacobian_points is not None:
+            assert carried.jacobian_is_steep is not None
+            where = Linearised(
+                scheme_named(carried.jacobian_scheme),
+                carried.jacobian_time,
+                carried.jacobian_length,
+                carried.jacobian_points,
+                carried.jacobian_is_steep,
+            )
+            self.stages.recall(where, carried.preconditioned_length)
+        discrete.integration.mark(carried.is_steep)
+        self._numbers_at(time)
+        self.equations.show(carried.values)
+        discrete.unknown_changes()
+        report.steps, report.rejected, report.failed = carried.steps, carried.rejected, carried.failed
+        for name, count in carried.effort.items():
+            setattr(report.effort, name, count)
 
     def _length(self, time: float, length: float, target: float) -> float:
         """Return how long a step to take: to the target, or half of the way there rather than to leave a crumb."""
@@ -321,8 +413,7 @@ class TransientSolver:
         return None
 
     def _schemes(self) -> list[Scheme]:
-        every = [RADAU, GALERKIN, EULER]
-        return every[every.index(self._scheme) :]
+        return list(EVERY[EVERY.index(self._scheme) :])
 
     def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
         """Return where the stages may be: the polynomial of the step before continued, or where it ended."""

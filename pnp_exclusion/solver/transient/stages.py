@@ -71,6 +71,25 @@ class Solved:
     flowing: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Linearised:
+    """Where the kept Jacobian was taken.
+
+    scheme, time, length
+        Of the step.
+    points
+        Its states at the points of the scheme, ``(points, unknowns)`` with ghosts.
+    is_steep
+        The cells of the high rule.
+    """
+
+    scheme: Scheme
+    time: float
+    length: float
+    points: np.ndarray
+    is_steep: np.ndarray
+
+
 class StageSolver:
     """Solves the stages of one step after the other; owns matrices until `close`, and until then ``database`` must be
     entered.
@@ -100,6 +119,7 @@ class StageSolver:
         self._solver: PETSc.KSP | None = None
         self._preconditioning: Preconditioning | None = None
         self._of: tuple[Scheme, float] | None = None
+        self._linearised: Linearised | None = None
         self._serves = SERVES[discrete.problem.domain.dimension]
 
     def close(self) -> None:
@@ -114,6 +134,18 @@ class StageSolver:
     def forget(self) -> None:
         """Begin the next step with a Jacobian of its own."""
         self._of = None
+
+    @property
+    def kept(self) -> tuple[Linearised, float] | None:
+        """Where the Jacobian was taken that the next step begins with, and for which length it preconditions; None if
+        it takes its own."""
+        return None if self._of is None or self._linearised is None else (self._linearised, self._of[1])
+
+    def recall(self, linearised: Linearised, length: float) -> None:
+        """Take the Jacobian there again, for steps of a length; the cells of the high rule stay those."""
+        self.equations.discrete.integration.mark(linearised.is_steep)
+        self._take_slopes(linearised)
+        self._precondition(linearised.scheme, length)
 
     # ---- one step ----
 
@@ -242,15 +274,20 @@ class StageSolver:
 
     def _renew(self, scheme: Scheme, time: float, step: float, solved: Solved) -> None:
         """Take the Jacobian at the stages."""
-        equations = self.equations
         self.effort.jacobians += 1
+        is_steep = self.equations.discrete.integration.is_steep
+        self._take_slopes(Linearised(scheme, time, step, solved.points, is_steep))
+        self._precondition(scheme, step)
+
+    def _take_slopes(self, linearised: Linearised) -> None:
+        equations, scheme = self.equations, linearised.scheme
+        self._linearised = linearised
         while len(self._slopes) < len(scheme.points):
             self._slopes.append(equations.new_slopes())
-        for at, values, slopes in zip(scheme.points, solved.points, self._slopes, strict=False):
-            self._numbers_at(time + at * step)
+        for at, values, slopes in zip(scheme.points, linearised.points, self._slopes, strict=False):
+            self._numbers_at(linearised.time + at * linearised.length)
             equations.show(values)
             equations.fill_slopes(slopes)
-        self._precondition(scheme, step)
 
     def _precondition(self, scheme: Scheme, step: float) -> None:
         """Make the matrix of implicit Euler and what solves with it, at the end of the step."""
