@@ -104,20 +104,6 @@ class BoundaryIntegrals:
         forms = self.discrete.forms
         return self._along("balance" if forms.residual is forms.balance else "residual", direction)
 
-    def gradients(self, tag: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return how what the terms of a boundary let through, and carry, depends on every owned unknown.
-
-        Of the fluxes ``(quantities, owned)``, and of the charge ``(owned,)``.
-        """
-
-        def gradient(unknown: str) -> np.ndarray:
-            form = self._slope_forms(unknown).get(tag)
-            return np.zeros(self._owned) if form is None else self._assembled(form)
-
-        discrete = self.discrete
-        charge = gradient(POTENTIAL) if POTENTIAL in discrete.layout else np.zeros(self._owned)
-        return np.array([gradient(unknown) for unknown in discrete.entropic]), charge
-
     def by_number(self, tag: int) -> tuple[np.ndarray, Totals]:
         """Return what the potential of a boundary changes of the balance, and of totals, at a state that stays.
 

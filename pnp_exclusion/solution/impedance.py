@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
 from pnp_exclusion.solver.noise import spectra, total_current_of
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -87,7 +88,7 @@ def impedance_of(
     """Return the impedance of a steady state; collective.
 
     terminal
-        A boundary whose potential is given, behind a Stern layer or not; the first of them if None.
+        A boundary that holds the potential; the first of them if None.
 
     Raises `CaseError` if no current could be told, `UsageError` for another terminal, `ConvergenceError` if the linear
     systems cannot be solved.
@@ -101,7 +102,8 @@ def impedance_of(
         raise CaseError(
             setup.case.path, [f'[[boundaries]] "{where}": an impedance is at given potentials; give the one found here']
         )
-    terminals = [boundary.where for boundary in problem.boundaries if boundary.applied_potential is not None]
+    passed = [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]
+    terminals = [problem.boundaries[tag].where for tag, name in passed if name == POTENTIAL]
     terminal = terminal or next(iter(terminals), None)
     if terminal not in terminals:
         raise UsageError(f'no boundary "{terminal}" holds the potential; there is {", ".join(terminals) or "none"}')
@@ -113,7 +115,7 @@ def impedance_of(
         else np.asarray(frequencies, dtype=float) * per_frequency
     )
     tag = [boundary.where for boundary in problem.boundaries].index(terminal)
-    with LinearisedEquations(discrete, settings, petsc_options, with_metals=True) as equations:
+    with LinearisedEquations(discrete, settings, petsc_options) as equations:
         found = spectra(equations, wanted)
         own = total_current_of(equations, tag)
     # a potential takes with it the electrochemical potentials that are held beside it: densities there stay
