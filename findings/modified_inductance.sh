@@ -9,8 +9,8 @@
 # Seen: so at a = 1. Else pyimpspec keeps to the formula, and impedance.py computes (L j w)^a, which is larger by
 # L^(a - 1): 4.0 at a = 0.9 and 15.8 at a = 0.8 for L = 1e-6. The unit it gives, H sec, is that of neither.
 # Why it matters here: the inductive loop of a computed or measured spectrum is fitted with this element. L from one
-# package, put into the other or into the formula of the paper that both cite, is wrong by orders of magnitude: 1e-6
-# stands for 4e-6 in the formula. The fit itself is as good in both, so that nothing shows.
+# package, put into the other or into the formula, is wrong by such factors: 1e-6 of impedance.py stands for 4e-6 in the
+# formula at a = 0.9. The fit itself is as good in both, so that nothing shows.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
