@@ -7,10 +7,10 @@
 # temperatures 1 and 2, where the energy is -tanh(1/T) a site; sampled by 20,000 and by 40,000 sweeps with
 # sweep_mode="metropolis", which is the default, and with "gibbs".
 # Expected: 0.7616 and 0.4621 (peapods counts the energy of bonds as positive), to a percent, whichever the update.
-# Seen: "gibbs" does so. "metropolis" gives 0.373 and 0.117, the same after twice the sweeps, and heat
-# capacities that are thirty to fifty times too small, which looks like well converged averages. Sites are visited in order, and a flip that costs no
-# energy is always made: a wall between domains is carried along with the sweep, and walls hardly ever meet. A square
-# lattice of 2 x 2 sites is some 7 % wrong too, larger ones agree with the other updates.
+# Seen: "gibbs" does so. "metropolis" gives 0.373 and 0.117, the same after twice the sweeps, and heat capacities that are
+# thirty to fifty times too small, which looks like well converged averages. Sites are visited in order, and a flip that
+# costs no energy is always made: a wall between domains is carried along with the sweep, and walls hardly ever meet. A
+# square lattice of 2 x 2 sites is some 7 % wrong too, larger ones agree with the other updates.
 # Why it matters here: rings and chains are where a code for lattice gases is checked first, as the exact result is known.
 # Sites must be drawn at random, or flips that cost nothing be made with a probability below 1.
 set -eu
