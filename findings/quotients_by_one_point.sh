@@ -11,7 +11,7 @@
 # that of its lower side, as if it were a product, and a constant over a linear function gets the rule of a single point.
 # Why it matters here: 1/(1 - volume fraction) is the steric term of modified Poisson-Nernst-Planck equations, and it
 # is largest where the crowd is densest. The residual is then that of another model, by what it was written like, and two
-# forms of the same equations disagree. Give the quadrature degree.
+# forms of the same equations disagree. Here the quadrature degree is always given.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
