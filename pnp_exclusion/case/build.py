@@ -138,6 +138,10 @@ def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tupl
         low, high = domain.bounding_box()
         length = float((high - low).max()) * case.domain.unit.value
         domain.mesh.geometry.x[:] *= case.domain.unit.value / length
+    try:
+        domain = domain.periodic_along(tables.periodic_axes(case.domain))
+    except ValueError as error:
+        raise CaseError(case.path, [f"[domain]: {error}"]) from None
     return domain, scales_of(case, length), memory
 
 
@@ -159,7 +163,10 @@ def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case])
     memory = _check_memory(case, comm, nodes, on_grid=True)
     if excess := too_many_ranks(comm.size, grid.cells):
         raise UsageError(excess)
-    return tensor_domain(comm, grid.nodes, grid.breakpoints), memory
+    try:
+        return tensor_domain(comm, grid.nodes, grid.breakpoints, grid.periodic), memory
+    except ValueError as error:
+        raise CaseError(case.path, [f"[domain]: {error}"]) from None
 
 
 def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> str:

@@ -20,6 +20,7 @@ from pnp_exclusion.case.boundary_tables import (
 )
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
+from pnp_exclusion.case.periodic_checks import check_periodic
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
@@ -57,6 +58,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             check_sizes,
             _check_domain,
             _check_axis,
+            check_periodic,
             _check_area,
             _check_species,
             _check_fit,

@@ -175,7 +175,8 @@ def _read_regions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
 
 
 def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=True))
+    ends = draft.dimension is None or len(set(tables.periodic_letters(draft.domain))) < draft.dimension
+    boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=ends))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 

@@ -25,13 +25,14 @@ from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import GivenMesh, Gmsh
+from pnp_exclusion.case.tables import GivenMesh, Gmsh, periodic_axes
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import CaseError, DiskError, UsageError
 from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_of
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import with_own_coordinates
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 from pnp_exclusion.physics.laws import Law, find_law, register_law
 from pnp_exclusion.runtime.parallel import largest_over_ranks, on_rank_zero
@@ -144,10 +145,11 @@ def _heading(steady: SteadyState, mesh: MeshArrays | None, outcome: Outcome) -> 
 
 def _unknowns(discrete: Discretisation) -> dict[str, np.ndarray]:
     """Return the unknowns with their nodes and cells on rank 0, nothing on the others; collective."""
-    space, nodes = discrete.space, discrete.space.dofmap.index_map
+    space, numbers = unfolded(discrete.space, discrete.problem.domain.drawn)
+    nodes = space.dofmap.index_map
     cells = space.dofmap.list[: len(discrete.integration.is_steep)]
     parts = (
-        discrete.layout.at_nodes(discrete.values)[: nodes.size_local],
+        discrete.layout.at_nodes(discrete.values)[numbers[: nodes.size_local]],
         space.tabulate_dof_coordinates()[: nodes.size_local, : discrete.problem.domain.dimension],
         nodes.local_to_global(cells.ravel()).reshape(cells.shape),
         discrete.integration.is_steep,
@@ -190,6 +192,11 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
         domain = tensor_domain(comm, axes, heading.breakpoints)
     else:
         domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
+    if case is not None:
+        try:
+            domain = domain.periodic_along(periodic_axes(case.domain))
+        except ValueError as error:
+            raise CaseError(path, [f"is damaged: {error}"]) from None
     if case is None:
         case = _case_on(path, heading, domain)
     _require_fit(path, case, domain, components)
@@ -332,8 +339,8 @@ def _fill(path: Path, discrete: Discretisation, arrays: dict[str, np.ndarray]) -
             for n, cells in zip(nodes, wanted, strict=True)
         ]
     values, points, is_steep = comm.scatter(parts, root=0)
-    cells = space.dofmap.list
-    here = space.tabulate_dof_coordinates()[cells][:, :, : domain.dimension]
+    cells, (drawn, _) = space.dofmap.list, unfolded(space, domain.drawn)
+    here = drawn.tabulate_dof_coordinates()[drawn.dofmap.list][:, :, : domain.dimension]
     unknown = discrete.layout.at_nodes(discrete.values)
     rows, size = np.arange(len(cells)), np.ptp(points, axis=1).max(axis=1)
     farthest = 0.0
