@@ -70,7 +70,7 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
                 for position, thickness in sorted(thinnest.items())
             ]
             nodes.append(graded_nodes(extent, breakpoints, layers, resolution))
-    return Grid(nodes, kept, tuple(periodic_axes(domain)))
+    return Grid(nodes, kept)
 
 
 def _cells_per_layer(resolution: Resolution, degree: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pnp_exclusion.case import tables
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.reading import Draft
@@ -36,6 +38,15 @@ def check_periodic(draft: Draft, model: Model) -> None:
                     f"the domain is periodic along {letter} and has no end there; remove this boundary, or take "
                     f'"{letter}" out of periodic',
                 )
+
+
+def is_along_periodic(draft: Draft, field: Any) -> bool:
+    """Whether an imposed field is uniform, and along axes only along which the domain is periodic."""
+    if isinstance(field, tables.FieldTable):
+        return False
+    components = field if isinstance(field, list) else [field]
+    axes = tables.periodic_axes(draft.domain)
+    return all(axis in axes or float(component) == 0.0 for axis, component in enumerate(components)) and bool(axes)
 
 
 def _check_cells(draft: Draft, axes: list[int]) -> None:

@@ -125,8 +125,10 @@ class Domain:
         How many elements of a boundary in the mesh file are not facets of its cells, if any.
     notes
         What was done to the mesh of a file, one sentence each.
+    periodic
+        The axes along which it goes on at its other end (`pnp_exclusion.mesh.periodic`).
     drawn_mesh
-        Of a periodic domain (`pnp_exclusion.mesh.periodic`): the same cells, which end at its sides.
+        Of a periodic domain: the same cells, which end at its sides.
     """
 
     mesh: dmesh.Mesh
@@ -135,6 +137,7 @@ class Domain:
     grid: Grid | None = None
     stray_facets: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    periodic: tuple[int, ...] = ()
     drawn_mesh: dmesh.Mesh | None = None
 
     @property
@@ -221,7 +224,7 @@ class Domain:
         joined = periodic_mesh(self.mesh, axes)
         facets = facets_left(self.mesh, joined, self.boundary_facets)
         grid = replace(self.grid, periodic=tuple(axes)) if self.grid else None
-        return replace(self, mesh=joined, boundary_facets=facets, grid=grid, drawn_mesh=self.mesh)
+        return replace(self, mesh=joined, boundary_facets=facets, grid=grid, periodic=tuple(axes), drawn_mesh=self.mesh)
 
     def largest_cell(self) -> float:
         """Largest cell diameter over all ranks."""

@@ -295,11 +295,14 @@ class SteadySolver:
         return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
 
     def _is_at_rest(self) -> bool:
-        """Whether no boundary lets anything flow, and no field or temperature drives it."""
+        """Whether no boundary lets anything flow, and no field or temperature drives it; what fields drive round along
+        periodic axes has no end at which it could pile up.
+        """
         problem = self.discrete.problem
         currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
         fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
-        driven = currents or fluxes or problem.fields or problem.law.thermal or problem.reactions
+        fields = bool(problem.fields) and not problem.domain.periodic
+        driven = currents or fluxes or fields or problem.law.thermal or problem.reactions
         return not (driven or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:
