@@ -311,7 +311,7 @@ class Gmsh(Planar, Periodic):
     """Dimension of the cells; the highest in the file if absent."""
 
 
-class GivenMesh(Planar):
+class GivenMesh(Planar, Periodic):
     """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
 
     mesh

@@ -47,7 +47,7 @@ def periodic_mesh(mesh: dmesh.Mesh, axes: Sequence[int]) -> dmesh.Mesh:
         [numbers.ravel()],
         [original_cells(mesh)],
         [cells.owners],
-        np.unique(numbers),
+        np.unique(numbers[: cells.size_local]),
         1,
     )
     periodic = cpp.mesh.Mesh_float64(mesh.comm, joined, mesh.geometry._cpp_object)

@@ -51,7 +51,7 @@ def refined(steady: SteadyState) -> Setup:
     parts = np.clip(np.ceil(found[np.argsort(middles)] / within), 1, MOST_PARTS).astype(int)
     ends = zip(coarse[:-1], coarse[1:], parts, strict=True)
     nodes = np.concatenate([*(np.linspace(low, high, n, endpoint=False) for low, high, n in ends), coarse[-1:]])
-    finer = tensor_domain(domain.comm, [nodes], domain.grid.breakpoints, domain.grid.periodic)
+    finer = tensor_domain(domain.comm, [nodes], domain.grid.breakpoints)
     return setup_on(finer, setup.scales, setup.case, setup.problem.law)
 
 

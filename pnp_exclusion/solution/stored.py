@@ -192,13 +192,12 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
         domain = tensor_domain(comm, axes, heading.breakpoints)
     else:
         domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
-    if case is not None:
-        try:
-            domain = domain.periodic_along(periodic_axes(case.domain))
-        except ValueError as error:
-            raise CaseError(path, [f"is damaged: {error}"]) from None
     if case is None:
         case = _case_on(path, heading, domain)
+    try:
+        domain = domain.periodic_along(periodic_axes(case.domain))
+    except ValueError as error:
+        raise CaseError(path, [f"is damaged: {error}"]) from None
     _require_fit(path, case, domain, components)
     setup = setup_on(domain, scales_of(case, heading.length), case, law)
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
