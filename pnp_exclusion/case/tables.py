@@ -38,7 +38,6 @@ from pnp_exclusion.case.quantities import (
     Diffusivity,
     Dimension,
     FixedCharge,
-    Force,
     ForceInTime,
     Length,
     PartitionEnergy,
@@ -117,7 +116,7 @@ class FieldTable(Table):
 
     x: Annotated[list[Length], Field(min_length=2)]
     """Positions of the knots, in ascending order, covering the domain."""
-    values: Annotated[list[Force], Field(min_length=2)]
+    values: Annotated[list[ForceInTime], Field(min_length=2)]
     """The field at the knots, along x."""
 
     @model_validator(mode="after")
@@ -149,7 +148,7 @@ class Species(Table):
     field: (
         Annotated[
             Annotated[FieldTable, Tag("<table>")]
-            | Annotated[list[Force], Tag("<list>")]
+            | Annotated[list[ForceInTime], Tag("<list>")]
             | Annotated[ForceInTime, Tag("<value>")],
             Discriminator(_form),
         ]
@@ -440,7 +439,7 @@ class Solver(Table):
     quadrature_degree: Annotated[int, Field(ge=1, le=30, strict=True)] | None = None
     """Twice the degree of the elements if absent."""
     tolerance: Annotated[float, Field(gt=0, le=1e-3, strict=True)] = 1e-7
-    """A solution is accepted when the full Newton step, relative to 1 + |unknowns|, is below this."""
+    """A solution is accepted when the full Newton step, relative to 1 and the size of the unknowns, is below this."""
     max_newton_steps: Count = 40
     """For one attempt."""
     strategy: Literal["auto", "ramp"] = "auto"

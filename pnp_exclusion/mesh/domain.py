@@ -226,6 +226,20 @@ class Domain:
         grid = replace(self.grid, periodic=tuple(axes)) if self.grid else None
         return replace(self, mesh=joined, boundary_facets=facets, grid=grid, periodic=tuple(axes), drawn_mesh=self.mesh)
 
+    def nearest_images(self, points: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Return points beside cells ``(cells, points, dimension)``, moved by periods to where these are; collective.
+
+        cells
+            Corners, or nodes, of every cell, likewise.
+        """
+        if not self.periodic:
+            return points
+        low, high = self.bounding_box()
+        periods = np.where(np.isin(np.arange(self.dimension), self.periodic), high - low, np.inf)
+        finite = np.where(np.isinf(periods), 0.0, periods)
+        moved: np.ndarray = points + finite * np.round((cells.mean(axis=1, keepdims=True) - points) / periods)
+        return moved
+
     def largest_cell(self) -> float:
         """Largest cell diameter over all ranks."""
         cells = np.arange(self.mesh.topology.index_map(self.dimension).size_local, dtype=np.int32)
