@@ -29,6 +29,7 @@ from dolfinx.io import VTXWriter
 from pnp_exclusion.case.same_case import case_hash
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.output.netcdf import write_netcdf
@@ -399,7 +400,9 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
     """
     discrete, scales = solution.discretisation, solution.setup.scales
     problem = discrete.problem
-    mesh, dimension = problem.domain.mesh, problem.domain.dimension
+    mesh, dimension = problem.domain.drawn, problem.domain.dimension
+    drawn, numbers = unfolded(discrete.space, mesh)
+    solved = fem.Function(drawn)
 
     # densities jump between cells of unlike partition energy
     jumps = discrete.partition_of_cells is not None
@@ -423,11 +426,13 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
         named(_header(name, unit), scalar).x.array[:] = values
 
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    cellwise = fem.functionspace(mesh, ("Discontinuous Lagrange", 0))
     raised = fem.Function(scalar)
 
     def fill() -> None:
         """Write the fields of the state in the unknown into the functions."""
-        unknown.interpolate(discrete.unknown)
+        discrete.layout.at_nodes(solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[numbers]
+        unknown.interpolate(solved)
         nodes = discrete.layout.at_nodes(unknown.x.array)
         partition = None
         if discrete.partition_of_cells is not None:
@@ -447,15 +452,17 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
             add("temperature", "", 1.0 / beta)
             add(ENERGY, "", discrete.contents(nodes)[-1])
         averaged = flux_fields(discrete)
+        _, vertices = unfolded(averaged.function_space, mesh)
+        of_vertices = averaged.x.array.reshape(-1, len(problem.quantities), dimension)[vertices]
         for a, name in enumerate(problem.quantities):
             function = named(_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
             for component in range(dimension):
-                linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
+                linear.x.array[:] = of_vertices[:, a, component]
                 raised.interpolate(linear)
                 function.x.array[component::dimension] = raised.x.array * scales.flux
         if problem.coupled:
             header = _header("fixed_charge", "mol/L" if scales.si else "")
-            fixed = named(header, problem.domain.cellwise_space)
+            fixed = named(header, cellwise)
             fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
 
     def show_and_fill(state: State) -> None:
