@@ -6,7 +6,7 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import run_command, write_toml
+from conftest import dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
@@ -84,7 +84,14 @@ def test_command_writes_what_the_solution_has_and_refuses_what_it_has_not(tmp_pa
     solution = pnp.solve(cell("mpnp"))
     with pytest.raises(UsageError, match='no boundary "top" holds the potential'):
         solution.impedance(terminal="top")
+    with pytest.raises(CaseError, match="needs a potential"):
+        pnp.solve(dimensionless_case()).impedance()
+
+
+def test_stern_layer_is_a_capacitor_in_series():
+    """Z = Z_cell + 1/(i omega C_S)."""
+    frequencies = np.geomspace(1e-3, 1e3, 5)
     tables = cell("mpnp")
-    tables["boundaries"][0]["stern"] = {"capacitance": 1.0}
-    with pytest.raises(CaseError, match="behind a layer"):
-        pnp.solve(tables).impedance()
+    tables["boundaries"][0]["stern"] = {"capacitance": 0.02}
+    expected = exact(frequencies, 0.05, 1.0) + 1.0 / (2j * np.pi * frequencies * 0.02)
+    assert np.abs(pnp.solve(tables).impedance(frequencies).values / expected - 1.0).max() < 1e-5

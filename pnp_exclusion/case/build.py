@@ -107,8 +107,8 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
 
 
 def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundaries", "regions", "species")) -> Problem:
-    """Return the problem of a case that differs from that of a setup in numbers of its boundaries, fixed charge or
-    imposed fields; potentials stay relative to the same one.
+    """Return the problem of a case that differs from that of a setup in numbers of its boundaries, charge that does not
+    move, or imposed fields; potentials stay relative to the same one.
 
     changed
         The tables that may differ.
@@ -118,6 +118,8 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
     if "regions" in changed:
         sheets, (_, fixed_charge) = _sheets(case, scales, domain), _materials(case, scales, domain)
         found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
+    if "domain" in changed:
+        found = replace(found, wall_charge=_wall_charge(case, scales))
     return replace(found, fields=_fields(case, scales, domain)) if "species" in changed else found
 
 

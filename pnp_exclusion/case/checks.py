@@ -21,7 +21,7 @@ from pnp_exclusion.case.boundary_tables import (
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.plan_checks import check_plans
-from pnp_exclusion.case.quantities import Quantity, is_compatible
+from pnp_exclusion.case.quantities import Dimension, Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
@@ -100,10 +100,15 @@ def _check_totals(draft: Draft, model: Model) -> None:
         return
     lacking = 3 - draft.dimension - tables.unseen_dimensions(draft.domain)
     per = ("", "/m", "/m^2")[lacking]
+    totals: list[tuple[str, str, Dimension, Any]]
     totals = [(f'[[species]] "{s.name}"', "amount", tables.TOTAL_AMOUNT, s) for s in draft.species.values()]
     for boundary in draft.boundaries:
         where = f'[[boundaries]] "{boundary.where}"'
         totals += [(where, "total_charge", TOTAL_CHARGE, boundary), (where, "total_current", TOTAL_CURRENT, boundary)]
+    for number, piece in enumerate(draft.time.protocol if draft.time else [], start=1):
+        where = f"[[time.protocol]] {number}"
+        totals.append((where, "total_current", TOTAL_CURRENT, piece))
+        totals += [(where, "charge", TOTAL_CHARGE, piece.until), (where, "current", TOTAL_CURRENT, piece.until)]
     for where, key, dimension, table in totals:
         given: Quantity | None = getattr(table, key, None)
         right = f"{dimension.units[0]}{per}"
@@ -480,7 +485,9 @@ def _check_supply(draft: Draft, model: Model) -> None:
             f"no boundary gives a potential, so it is fixed only up to a constant{of_whom}; add a reservoir or an "
             "electrode",
         )
-    _check_current(draft)
+    if draft.time is None:
+        # in time a boundary that blocks all is charged
+        _check_current(draft)
     if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"

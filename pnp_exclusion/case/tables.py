@@ -38,7 +38,6 @@ from pnp_exclusion.case.quantities import (
     Diffusivity,
     Dimension,
     FixedCharge,
-    Force,
     ForceInTime,
     Length,
     PartitionEnergy,
@@ -105,7 +104,7 @@ class FieldTable(Table):
 
     x: Annotated[list[Length], Field(min_length=2)]
     """Positions of the knots, in ascending order, covering the domain."""
-    values: Annotated[list[Force], Field(min_length=2)]
+    values: Annotated[list[ForceInTime], Field(min_length=2)]
     """The field at the knots, along x."""
 
     @model_validator(mode="after")
@@ -137,7 +136,7 @@ class Species(Table):
     field: (
         Annotated[
             Annotated[FieldTable, Tag("<table>")]
-            | Annotated[list[Force], Tag("<list>")]
+            | Annotated[list[ForceInTime], Tag("<list>")]
             | Annotated[ForceInTime, Tag("<value>")],
             Discriminator(_form),
         ]

@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -31,6 +31,7 @@ from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.output.netcdf import write_netcdf
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
@@ -39,6 +40,9 @@ from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solution.checkpoints import CHECKPOINTS
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solution import Solution
+
+if TYPE_CHECKING:
+    import xarray
 
 LOG = "log.txt"
 _STAGING = ".unfinished"
@@ -125,6 +129,10 @@ class ResultFolder:
     def write_json(self, name: str, content: Callable[[], Any]) -> None:
         """Stage a JSON file from what ``content`` returns on rank 0; numbers that are not finite become null."""
         self.write(name, lambda: _as_json(content()))
+
+    def write_netcdf(self, name: str, content: Callable[[], xarray.Dataset]) -> None:
+        """Stage a dataset; ``content`` is called on rank 0 alone."""
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: write_netcdf(content(), self.staging / name)))
 
     def draw(self, name: str, picture: str, *content: Any) -> None:
         """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
@@ -256,6 +264,8 @@ OUR_FILES = {
     "points.csv",
     "curve.csv",
     "curve.json",
+    "cv.csv",
+    "cv.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -278,6 +288,7 @@ OUR_FILES = {
             "engine",
             "diagram",
             "curve",
+            "cv",
         )
     ),
 }

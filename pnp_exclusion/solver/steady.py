@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -18,6 +18,8 @@ from pnp_exclusion.physics.boundaries import Exchange, PrescribedFlux
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
+from pnp_exclusion.solver.amounts import amount_ratios, linked_lacks
+from pnp_exclusion.solver.constant_potentials import Shortfall
 from pnp_exclusion.solver.guess import FirstGuess, Start
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved, with_pivots
@@ -91,9 +93,8 @@ class SteadyReport:
     """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
     failed_load_parameter: float = math.inf
     """After a failure, the share next to it at which the ramp has found no solution."""
-    reached: Mapping[str, float] = field(default_factory=dict)
-    """After a failure, the share of what is given of every closed or held species that there is in a full lattice, if
-    that is less than all of one."""
+    shortfall: Shortfall | None = None
+    """After a failure, a content that the case cannot have."""
 
     def add(self, earlier: SteadyReport) -> None:
         """Count what an earlier solve took, from which this one started."""
@@ -170,7 +171,10 @@ class SteadySolver:
         if near and self._continue():
             return self.report
         if self.settings.always_ramp or not self._solve_directly():
-            self._follow_paths()
+            if self.guess.constants.shortfall is None:
+                self._follow_paths()
+            else:
+                self._give_up([])
         return self.report
 
     def forget(self) -> None:
@@ -196,6 +200,8 @@ class SteadySolver:
         for limiter, start in attempts:
             self.discrete.set_load_parameter(1.0)
             self.guess.fill(start)
+            if self.guess.constants.shortfall is not None:
+                return False
             if self._attempt(limiter, f"from harmonic {start}, {_IN_WORDS[limiter]}"):
                 return True
         return False
@@ -285,13 +291,13 @@ class SteadySolver:
         rate = max(slower * usual, LEAST_STORAGE_RATE)
         discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
-        for name, ratio in self.guess.amount_ratios().items():
+        for name, ratio in amount_ratios(discrete).items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
-        for shift, lack in zip(discrete.parameters.reference_shift, self.guess.linked_lacks(), strict=True):
+        for shift, lack in zip(discrete.parameters.reference_shift, linked_lacks(discrete), strict=True):
             shift.value = lack
 
     def _amounts_are_kept(self) -> bool:
-        ratios = self.guess.amount_ratios() if self.discrete.problem.conserved else {}
+        ratios = amount_ratios(self.discrete)
         return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
 
     def _is_at_rest(self) -> bool:
@@ -429,7 +435,7 @@ class SteadySolver:
     def _give_up(self, known: _Known) -> None:
         self.discrete.set_load_parameter(1.0)
         self.guess.fill("potentials")
-        self.report.reached = self.guess.reached_in_full_lattice()
+        self.report.shortfall = self.guess.constants.shortfall
         self.report.load_parameter = 0.0
         if known:
             self.report.load_parameter, state = known[-1]

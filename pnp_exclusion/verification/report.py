@@ -10,6 +10,7 @@ import numpy as np
 from pnp_exclusion.particles.lattice import Estimate, Order
 from pnp_exclusion.verification.compare import HydrodynamicComparison, LatticeRun
 from pnp_exclusion.verification.continuum import Continuum, Units
+from pnp_exclusion.verification.noise_report import noise_of_all, noise_of_size
 from pnp_exclusion.verification.relax import Relaxation
 
 
@@ -91,7 +92,7 @@ def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
             "densities": _order(comparison.order_of_densities, (1.0, "")),
         },
         "limit": _currents(continuum, *limit.limit) if limit else None,
-    }
+    } | noise_of_all(comparison)
 
 
 def _one_size(continuum: Continuum, run: LatticeRun) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _one_size(continuum: Continuum, run: LatticeRun) -> dict[str, Any]:
         "burn_in": _time(continuum.units, result.burn_in),
         "attempts": result.attempts,
         "seconds": result.seconds,
-    }
+    } | ({} if run.noise is None else {"noise": noise_of_size(continuum, run.noise)})
 
 
 def relaxation_as_json(relaxation: Relaxation) -> dict[str, Any]:

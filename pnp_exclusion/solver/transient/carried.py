@@ -40,6 +40,10 @@ class Carried:
         For steps of which length it preconditions.
     is_steep
         The cells of the high rule.
+    potentials, charges
+        Of the boundaries whose potentials are found.
+    past_potentials, jacobian_potentials
+        Those potentials in the step before, by stages, and where the Jacobian was taken, by points.
     """
 
     begin: float
@@ -65,3 +69,7 @@ class Carried:
     jacobian_points: np.ndarray | None = field(default=None, metadata=OF_NODES)
     jacobian_is_steep: np.ndarray | None = field(default=None, metadata=OF_CELLS)
     is_steep: np.ndarray = field(metadata=OF_CELLS)
+    potentials: list[float] = field(default_factory=list)
+    charges: list[float] = field(default_factory=list)
+    past_potentials: list[list[float]] = field(default_factory=list)
+    jacobian_potentials: list[list[float]] = field(default_factory=list)

@@ -20,7 +20,7 @@ from pnp_exclusion.solver.steady import SolverSettings
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.equations import Equations
-from pnp_exclusion.solver.transient.schemes import EVERY, GALERKIN, RADAU, Scheme, scheme_named
+from pnp_exclusion.solver.transient.schemes import EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
 from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 
 LEFT = 1e-8
@@ -35,6 +35,8 @@ FIRST_STEP = 1e-6
 """L^2/D, where nothing says more."""
 OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
+LOCATED, TRIES = 1e-6, 8
+"""Of a step: where in it something happens, at the latest after so many steps to there."""
 LEAST_CONTENT = 1e-12
 """Of a site: against less no error is measured."""
 
@@ -57,6 +59,19 @@ class Drive(Protocol):
 
     def jumps_at(self, time: float) -> bool:
         """Return whether some number jumps at a time."""
+        ...
+
+
+class Events(Protocol):
+    """What changes the numbers at moments that only the motion knows."""
+
+    def share(self, step: Step) -> float:
+        """Return after which share of a step something happens, a little more than 1 right behind it; infinity if
+        nothing does."""
+        ...
+
+    def changes_at(self, time: float) -> bool:
+        """Return whether the numbers are others from a time on at which a step has ended."""
         ...
 
 
@@ -118,6 +133,10 @@ class Step:
         The largest of any unknown, relative to ``1 + |unknown|``.
     is_first
         Whether it is the first one of all, or after a jump of the numbers.
+    potentials, passed, jumped
+        Of the boundaries of `Problem.floating`: at the beginning and at the nodes, ``(1 + stages, n)``; the charge
+        that leaves the domain over the step, by stages, ``(stages, n)``, which the weights of the scheme sum up; and
+        what has left at once, as a potential jumped right before it, ``(n,)``.
     show, show_begin, take_numbers
         Write the state at one of the points, or at the beginning, with the numbers of its time, into the
         discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
@@ -132,6 +151,9 @@ class Step:
     error: float
     change: float
     is_first: bool
+    potentials: np.ndarray
+    passed: np.ndarray
+    jumped: np.ndarray
     show: Callable[[int], None]
     show_begin: Callable[[], None]
     take_numbers: Callable[[float], None]
@@ -149,10 +171,11 @@ class TransientReport:
 
 @dataclass
 class _Past:
-    """The step before, for prediction: its stages, its beginning and its length."""
+    """The step before, for prediction: its stages, with the potentials that are found, and its length."""
 
     scheme: Scheme
     states: np.ndarray
+    potentials: np.ndarray
     length: float
 
 
@@ -185,6 +208,11 @@ class TransientSolver:
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
         self._largest_potential = 0.0
+        self.potentials = np.zeros(0)
+        """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
+        self.charges: np.ndarray | None = None
+        """On them now; before the first step None for those of the state in the unknown."""
+        self._jumped = np.zeros(0)
         self._carry_on: Callable[[], Carried] | None = None
 
     def __enter__(self) -> Self:
@@ -217,14 +245,47 @@ class TransientSolver:
         # taking numbers writes held potentials, which would change the densities there
         self.equations.show(values)
         self.discrete.unknown_changes()
-        self._consistent.restore()
+        self._restore(values)
         # its storage term counts from there, at the rate 0: any state will do that is one
         self.discrete.reference.x.array[:] = self.discrete.values
+
+    def _restore(self, values: np.ndarray) -> None:
+        """Make the potential that of the densities, and the potentials that are found those at which boundaries have
+        the charge that is given, or kept theirs if that is a current."""
+        terminals = self.stages.terminals
+        if not terminals.tags:
+            self._consistent.restore()
+            return
+
+        def charges_at(potentials: np.ndarray) -> np.ndarray:
+            self.discrete.set_potentials(potentials.tolist())
+            self.equations.show(values)
+            self._consistent.restore()
+            return terminals.charges()
+
+        assert self.charges is not None
+        unknown, totals = terminals.unknown, terminals.totals
+        wanted = np.array([t.total if t.quantity == "charge" else q for t, q in zip(totals, self.charges, strict=True)])
+        potentials = terminals.known_potentials(self.potentials)
+        now = charges_at(potentials)
+        if unknown:
+            # of frozen densities charges are linear in potentials
+            raised = potentials + np.eye(len(totals))[unknown]
+            slopes = np.array([charges_at(row) - now for row in raised]).T[unknown]
+            potentials[unknown] += np.linalg.solve(slopes, (wanted - now)[unknown])
+            now = charges_at(potentials)
+        self._jumped = self.charges - now
+        self.potentials, self.charges = potentials, now
 
     # ---- steps ----
 
     def run(
-        self, begin: float, end: float, stops: Sequence[float] = (), carried: Carried | None = None
+        self,
+        begin: float,
+        end: float,
+        stops: Sequence[float] = (),
+        carried: Carried | None = None,
+        events: Events | None = None,
     ) -> Iterator[Step]:
         """Step from the state in the unknown, made consistent first, to a time; yield every accepted step.
 
@@ -232,6 +293,8 @@ class TransientSolver:
             Times to land on, beside those at which the drive is not smooth.
         carried
             What another run from ``begin`` on carried at the end of a step, from which this one goes on.
+        events
+            What happens on the way, with which a step ends.
 
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
@@ -240,6 +303,10 @@ class TransientSolver:
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
         if carried is None:
             discrete.mark_steep_cells()
+            floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
+            self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
+            if self.charges is None:
+                self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
             before = equations.stored()
             self.make_consistent(begin)
             values = discrete.values.copy()
@@ -254,10 +321,15 @@ class TransientSolver:
             owned = slice(equations.owned)
             values, stored, flowing = carried.values, carried.stored[owned], carried.flowing[owned]
         is_first, has_arrived = carried is None, carried is not None
+        located, tries = 0.0, 0
         while time < end:
-            if has_arrived and time in kinks:
+            changes = has_arrived and events is not None and events.changes_at(time)
+            if has_arrived and (time in kinks or changes):
                 equations.show(values)
-                jumps = self.drive.jumps_at(time)
+                jumps = changes or self.drive.jumps_at(time)
+                if changes:
+                    kinks = set(self.drive.kinks(time, end))
+                    landings = sorted({*kinks, *(t for t in stops if time < t < end), end})
                 self.make_consistent(time)
                 values = discrete.values.copy()
                 # what is stored changes where densities are held only
@@ -269,10 +341,10 @@ class TransientSolver:
                     length = min(length, self._first_step(end - begin))
             has_arrived = False
             target = next(t for t in landings if t > time)
-            tried = self._length(time, length, target)
+            tried = located or self._length(time, length, target)
             lands = time + tried >= target
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
-            found = self._step(time, tried, values, stored, flowing)
+            located, found = 0.0, self._step(time, tried, values, stored, flowing)
             if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
                 length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0))
                 self.report.failed += found is None
@@ -288,10 +360,21 @@ class TransientSolver:
             moved = self._carry(scheme, tried, solved, stored)
             change = self._relative_change(values, solved.states[-1])
             shows = self._shows(time, tried, solved, scheme, values)
-            step = Step(arrived, tried, scheme, solved, stored, moved, error, change, is_first, *shows)
-            is_first = False
+            potentials = np.vstack([self.potentials, solved.potentials])
+            passed, jumped = self._passed(scheme, tried, solved, stored), self._jumped
+            own = (arrived, tried, scheme, solved, stored, moved, error, change, is_first)
+            step = Step(*own, potentials, passed, jumped, *shows)
+            share = math.inf if events is None else events.share(step)
+            if abs(share - 1.0) > LOCATED and time + share * tried <= target and tries < TRIES:
+                # shorter, or a little longer: to where something happens, and no further
+                located, tries = max(share * tried, least), tries + 1
+                continue
+            is_first, tries = False, 0
             values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
-            self._past = _Past(scheme, solved.states, tried)
+            self._past = _Past(scheme, solved.states, solved.potentials, tried)
+            self.potentials, self._jumped = solved.potentials[-1].copy(), np.zeros_like(self._jumped)
+            if solved.terminals is not None:
+                self.charges = solved.terminals.charges[-1].copy()
             self.report.steps += 1
             longer = tried * self._factor(error, MOST_GROWTH)
             length = max(longer, length) if tried < length and error <= 1.0 else longer
@@ -348,6 +431,10 @@ class TransientSolver:
             jacobian_points=None if taken is None else taken.points,
             jacobian_is_steep=None if taken is None else taken.is_steep,
             is_steep=self.discrete.integration.is_steep,
+            potentials=self.potentials.tolist(),
+            charges=[] if self.charges is None else self.charges.tolist(),
+            past_potentials=[] if past is None else past.potentials.tolist(),
+            jacobian_potentials=[] if taken is None else taken.potentials.tolist(),
         )
 
     def _take_up(self, carried: Carried) -> None:
@@ -358,8 +445,11 @@ class TransientSolver:
         self._scheme, self._largest_potential = scheme_named(carried.scheme), carried.largest_potential
         self._past = None
         if carried.past_scheme is not None and carried.past_states is not None:
-            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, carried.past_length)
+            potentials = np.array(carried.past_potentials)
+            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, potentials, carried.past_length)
         discrete.reference.x.array[:] = carried.values
+        self.potentials, self.charges = np.array(carried.potentials), np.array(carried.charges)
+        self._jumped = np.zeros_like(self.potentials)
         if carried.jacobian_scheme is not None and carried.jacobian_points is not None:
             assert carried.jacobian_is_steep is not None
             where = Linearised(
@@ -367,11 +457,14 @@ class TransientSolver:
                 carried.jacobian_time,
                 carried.jacobian_length,
                 carried.jacobian_points,
+                np.array(carried.jacobian_potentials),
                 carried.jacobian_is_steep,
             )
             self.stages.recall(where, carried.preconditioned_length)
         discrete.integration.mark(carried.is_steep)
         self._numbers_at(time)
+        if len(self.potentials):
+            discrete.set_potentials(self.potentials.tolist())
         self.equations.show(carried.values)
         discrete.unknown_changes()
         report.steps, report.rejected, report.failed = carried.steps, carried.rejected, carried.failed
@@ -404,7 +497,9 @@ class TransientSolver:
     ) -> tuple[Solved, float, Scheme] | None:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
         for scheme in self._schemes():
-            solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
+            assert self.charges is not None
+            start = self._predict(scheme, time, length, values)
+            solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, LEFT)
             if solved is not None:
                 if scheme is GALERKIN:
                     # where the other has failed once it fails again
@@ -415,23 +510,34 @@ class TransientSolver:
     def _schemes(self) -> list[Scheme]:
         return list(EVERY[EVERY.index(self._scheme) :])
 
-    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
-        """Return where the stages may be: the polynomial of the step before continued, or where it ended."""
+    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the stages may be, with the potentials that are found: the polynomial of the step before
+        continued, or where it ended."""
         past = self._past
         if past is None or past.scheme.stages == 1:
-            states = np.tile(values, (scheme.stages, 1))
+            states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
         else:
-            states = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length) @ past.states
-        for node, state in zip(scheme.nodes, states, strict=True):
+            weights = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length)
+            states, potentials = weights @ past.states, weights @ past.potentials
+        for node, state, own in zip(scheme.nodes, states, potentials, strict=True):
             self._numbers_at(time + node * length)
+            if len(own):
+                own[:] = self.stages.terminals.known_potentials(own)
+                self.discrete.set_potentials(own.tolist())
             self.discrete.constraints.impose(state)
-        return states
+        return states, potentials
 
     def _carry(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
         """Return what is stored at the end: what was at the beginning, less what has flowed; what is, where held."""
         flown = stored - length * (scheme.time_weights @ solved.flowing)
         flown[self.equations.is_potential] = 0.0
         return np.where(self._is_held(), solved.stored[-1], flown)
+
+    def _passed(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
+        """Return `Step.passed`."""
+        if solved.terminals is None or self.charges is None:
+            return np.zeros((scheme.stages, 0))
+        return self.stages.terminals.passed(scheme, length, stored, solved.stored, solved.terminals, self.charges)
 
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
@@ -442,13 +548,20 @@ class TransientSolver:
         self, time: float, length: float, solved: Solved, scheme: Scheme, values: np.ndarray
     ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[float], None]]:
         before = self._before_jump_at
+        # with what they were at the beginning: they do not stay while a step of one stage lasts
+        nodes, potentials = np.append(0.0, scheme.nodes), np.vstack([self.potentials, solved.potentials])
+        floating, at_points = self.stages.terminals.tags, scheme.interpolation @ solved.potentials
 
         def take_numbers(share: float) -> None:
             self._before_jump_at = before
             self._numbers_at(time + share * length)
+            if floating:
+                self.discrete.set_potentials((lagrange(nodes, np.array([share])) @ potentials)[0].tolist())
 
         def show(point: int) -> None:
             take_numbers(scheme.points[point])
+            if floating:
+                self.discrete.set_potentials(at_points[point].tolist())
             self.equations.show(solved.points[point])
 
         def show_begin() -> None:

@@ -24,6 +24,7 @@ from pnp_exclusion.solver.steady import SolverSettings
 from pnp_exclusion.solver.transient.equations import Equations, Slopes
 from pnp_exclusion.solver.transient.krylov import gmres
 from pnp_exclusion.solver.transient.schemes import Scheme
+from pnp_exclusion.solver.transient.terminals import Bordered, StageBorder, TerminalEquations, Terminals
 
 SERVES = {1: 0.1, 2: 0.4, 3: 0.4}
 """By dimension: a Jacobian of an earlier iteration or step is kept while it makes every iteration smaller by this
@@ -63,12 +64,18 @@ class Solved:
         ``(points, unknowns)`` with ghosts, at its points.
     stored, flowing
         ``(points, owned)``: ``S``, and ``F`` beside ``P``, at the points.
+    potentials
+        ``(stages, n)``: those that are found, or given in their place, at the nodes.
+    terminals
+        What was read at these boundaries; None where there is none.
     """
 
     states: np.ndarray
     points: np.ndarray
     stored: np.ndarray
     flowing: np.ndarray
+    potentials: np.ndarray
+    terminals: Terminals | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +86,8 @@ class Linearised:
         Of the step.
     points
         Its states at the points of the scheme, ``(points, unknowns)`` with ghosts.
+    potentials
+        Those that are found there, ``(points, n)``.
     is_steep
         The cells of the high rule.
     """
@@ -87,6 +96,7 @@ class Linearised:
     time: float
     length: float
     points: np.ndarray
+    potentials: np.ndarray
     is_steep: np.ndarray
 
 
@@ -121,6 +131,9 @@ class StageSolver:
         self._of: tuple[Scheme, float] | None = None
         self._linearised: Linearised | None = None
         self._serves = SERVES[discrete.problem.domain.dimension]
+        self.terminals = TerminalEquations(discrete)
+        self._border = StageBorder(discrete, self.terminals)
+        self._bordered_step = 0.0
 
     def close(self) -> None:
         """Free PETSc's objects."""
@@ -150,23 +163,31 @@ class StageSolver:
     # ---- one step ----
 
     def solve(
-        self, scheme: Scheme, time: float, step: float, begin: np.ndarray, states: np.ndarray, tolerance: float
+        self,
+        scheme: Scheme,
+        time: float,
+        step: float,
+        begin: np.ndarray,
+        charges: np.ndarray,
+        states: np.ndarray,
+        potentials: np.ndarray,
+        tolerance: float,
     ) -> Solved | None:
         """Return the stages of a step, or None if none were found.
 
-        begin
-            ``S_n``, owned.
-        states
-            ``(stages, unknowns)`` with ghosts: where to start from, held values in place.
+        begin, charges
+            ``S_n``, owned, and at the same time the charges of the boundaries whose potentials are found.
+        states, potentials
+            ``(stages, unknowns)`` with ghosts, and ``(stages, n)``: where to start from, held values in place.
         tolerance
             Of the change of ``eta`` that is left, relative to what the step changes.
         """
-        states = states.copy()
+        states, potentials = states.copy(), potentials.copy()
         start, last, smallest, wandering = states.copy(), np.inf, np.inf, 0
         jacobians, kept = 0, self._keeps_jacobian(scheme, step)
         settled = False
         for _ in range(ITERATIONS):
-            solved = self._evaluate(scheme, time, step, states, mark=not settled)
+            solved = self._evaluate(scheme, time, step, states, potentials, mark=not settled)
             self.effort.iterations += 1
             if not kept:
                 if jacobians == JACOBIANS:
@@ -175,30 +196,38 @@ class StageSolver:
                 jacobians += 1
             krylov_tolerance = KRYLOV_TOLERANCE if last > NEAR else LAST_KRYLOV_TOLERANCE
             change = self._newton_step(scheme, step, solved, begin, krylov_tolerance)
+            moved_potentials, shortened = np.zeros_like(potentials), False
+            if change is not None and self.terminals.unknown:
+                bordered = self._bordered(scheme, time, step, solved, begin, charges, change)
+                change = None if bordered is None else bordered.states
+                if bordered is not None:
+                    moved_potentials, shortened = bordered.potentials, bordered.shortened
             if change is None:
                 if not kept:
                     break
                 kept, last = False, np.inf
                 continue
-            shortened = self._shorten(states, change)
-            size = self._relative(states, change)
+            shortened |= self._shorten(states, change)
+            size = max(self._relative(states, change), _largest_relative(potentials, moved_potentials))
             if not np.isfinite(size):
                 break
             is_first = not np.isfinite(last)
             contraction = 1.0 if is_first else size / last
-            if kept and not shortened and not is_first and contraction > self._serves:
+            # with a Jacobian of this step: what is left is rounding, of which another one makes no less
+            is_stalled = jacobians > 0 and not is_first and size < STALLED and contraction > 0.5
+            if kept and not shortened and not is_first and not is_stalled and contraction > self._serves:
                 # the step is not taken: one with a Jacobian of its own is better
                 kept, last = False, np.inf
                 continue
             states += change
+            potentials += moved_potentials
             settled = self.equations.largest(change) < SETTLED_STEP
             moved = min(1.0, self._relative(states, states - start))
             # charges of a short step differ by little: their differences, the currents, need more digits
             enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
             rate = min(contraction, 0.9)
-            is_stalled = not is_first and size < STALLED and contraction > 0.5
             if not shortened and (size * rate / (1.0 - rate) < enough or is_stalled):
-                return self._evaluate(scheme, time, step, states, mark=False)
+                return self._evaluate(scheme, time, step, states, potentials, mark=False)
             if size > 0.7 * smallest:
                 wandering += 1
             else:
@@ -211,18 +240,29 @@ class StageSolver:
         self.forget()
         return None
 
-    def _evaluate(self, scheme: Scheme, time: float, step: float, states: np.ndarray, *, mark: bool) -> Solved:
+    def _evaluate(
+        self, scheme: Scheme, time: float, step: float, states: np.ndarray, potentials: np.ndarray, *, mark: bool
+    ) -> Solved:
         equations = self.equations
         points = scheme.interpolation @ states
         if mark:
             self._mark_steep_cells(points)
-        stored, flowing = [], []
-        for at, values in zip(scheme.points, points, strict=True):
-            self._numbers_at(time + at * step)
-            equations.show(values)
+        stored, flowing, read = [], [], []
+        for at, values, own in zip(scheme.points, points, scheme.interpolation @ potentials, strict=True):
+            self._show(time + at * step, values, own)
             stored.append(equations.stored())
             flowing.append(equations.flowing())
-        return Solved(states.copy(), points, np.array(stored), np.array(flowing))
+            if len(own):
+                read.append(self.terminals.read(flowing[-1]))
+        terminals = Terminals(*(np.array(parts) for parts in zip(*read, strict=True))) if read else None
+        return Solved(states.copy(), points, np.array(stored), np.array(flowing), potentials.copy(), terminals)
+
+    def _show(self, time: float, values: np.ndarray, potentials: np.ndarray) -> None:
+        """Write a state into the unknown, with the numbers of its time and the potentials that are found."""
+        self._numbers_at(time)
+        if len(potentials):
+            self.equations.discrete.set_potentials(potentials.tolist())
+        self.equations.show(values)
 
     def _mark_steep_cells(self, points: np.ndarray) -> None:
         """Integrate by the high rule where a potential is steep within a cell at any point of the step."""
@@ -243,8 +283,11 @@ class StageSolver:
     def _newton_step(
         self, scheme: Scheme, step: float, solved: Solved, begin: np.ndarray, tolerance: float
     ) -> np.ndarray | None:
-        equations = self.equations
-        right = -self.residual(scheme, step, solved, begin)
+        return self._solve(scheme, step, -self.residual(scheme, step, solved, begin), tolerance)
+
+    def _solve(self, scheme: Scheme, step: float, right: np.ndarray, tolerance: float) -> np.ndarray | None:
+        """Solve with the kept Jacobian, held unknowns staying where they are; with ghosts, None if it fails."""
+        equations, right = self.equations, right.copy()
         right[:, equations.held] = 0.0
         change, iterations, converged = gmres(
             equations.comm,
@@ -258,6 +301,34 @@ class StageSolver:
         if not converged:
             return None
         return np.array([equations.with_ghosts(row) for row in change.reshape(scheme.stages, -1)])
+
+    def _bordered(
+        self,
+        scheme: Scheme,
+        time: float,
+        step: float,
+        solved: Solved,
+        begin: np.ndarray,
+        charges: np.ndarray,
+        fixed: np.ndarray,
+    ) -> Bordered | None:
+        """Return the Newton step with the potentials that are found, from one at fixed potentials."""
+
+        def parts(one: Solved) -> tuple[np.ndarray, np.ndarray]:
+            assert one.terminals is not None
+            excess = self.terminals.excess(scheme, step, begin, one.stored, one.terminals, charges)
+            return self.residual(scheme, step, one, begin), excess
+
+        def evaluate(states: np.ndarray, potentials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return parts(self._evaluate(scheme, time, step, states, potentials, mark=False))
+
+        def solve(right: np.ndarray) -> np.ndarray | None:
+            return self._solve(scheme, step, right, LAST_KRYLOV_TOLERANCE)
+
+        if step != self._bordered_step:
+            self._border.renew()
+            self._bordered_step = step
+        return self._border.correct(solved.states, solved.potentials, fixed, parts(solved), evaluate, solve)
 
     # ---- linear algebra ----
 
@@ -275,8 +346,11 @@ class StageSolver:
     def _renew(self, scheme: Scheme, time: float, step: float, solved: Solved) -> None:
         """Take the Jacobian at the stages."""
         self.effort.jacobians += 1
+        self._border.renew()
         is_steep = self.equations.discrete.integration.is_steep
-        self._take_slopes(Linearised(scheme, time, step, solved.points, is_steep))
+        self._take_slopes(
+            Linearised(scheme, time, step, solved.points, scheme.interpolation @ solved.potentials, is_steep)
+        )
         self._precondition(scheme, step)
 
     def _take_slopes(self, linearised: Linearised) -> None:
@@ -284,9 +358,9 @@ class StageSolver:
         self._linearised = linearised
         while len(self._slopes) < len(scheme.points):
             self._slopes.append(equations.new_slopes())
-        for at, values, slopes in zip(scheme.points, linearised.points, self._slopes, strict=False):
-            self._numbers_at(linearised.time + at * linearised.length)
-            equations.show(values)
+        at_points = zip(scheme.points, linearised.points, linearised.potentials, self._slopes, strict=False)
+        for at, values, own, slopes in at_points:
+            self._show(linearised.time + at * linearised.length, values, own)
             equations.fill_slopes(slopes)
 
     def _precondition(self, scheme: Scheme, step: float) -> None:
@@ -386,6 +460,10 @@ class StageSolver:
                 if np.isnan(moved).any():
                     largest = np.nan
         return self.equations.largest(np.array([largest]))
+
+
+def _largest_relative(values: np.ndarray, change: np.ndarray) -> float:
+    return float(np.max(np.abs(change) / (1.0 + np.abs(values)), initial=0.0))
 
 
 def _parts(discrete: object, values: np.ndarray) -> list[np.ndarray]:
