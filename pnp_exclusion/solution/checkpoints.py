@@ -93,6 +93,8 @@ class CheckpointFolder:
         self._mine = [found.number] if goes_on and found is not None else []
         self._kept_moments = {number: list(self._moments) for number in self._mine}
         self._saved = 0 if found is None or not goes_on else found.moments
+        # as they are now: files may be gone when a checkpoint is written
+        self._files = on_rank_zero(self._comm, lambda: files_of(setup.case))
 
     @property
     def is_used(self) -> bool:
@@ -170,7 +172,7 @@ class CheckpointFolder:
             "version": VERSION,
             "case": written,
             "case_sha256": case_hash(written),
-            "files": files_of(setup.case),
+            "files": self._files,
             "law": problem.law.name,
             "length": setup.scales.length,
             "breakpoints": [[float(x) for x in axis] for axis in grid.breakpoints] if grid else [],

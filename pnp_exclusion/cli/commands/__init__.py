@@ -16,6 +16,7 @@ NAMES = (
     "capacitance",
     "cv",
     "noise",
+    "correlations",
     "impedance",
     "couple",
     "engine",
