@@ -15,6 +15,7 @@ column, each once, and so must the profile of the end. The exit code is 1 unless
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import os
 import random
@@ -236,7 +237,10 @@ def stops(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
             print(f"stopped {count}: {wrong}", flush=True)
         shutil.rmtree(out, ignore_errors=True)
     told = ", ".join(f"{number} with exit code {code}" for code, number in sorted(codes.items()))
-    print(f"{times} runs at SIGTERM: {told}; tables differ by at most {farthest:.1e}; {failed} not as they should")
+    print(
+        f"{times} runs at SIGTERM: {told}; tables differ by at most {farthest:.1e}; {failed} not as they should",
+        flush=True,
+    )
     return failed
 
 
@@ -256,19 +260,15 @@ def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: ran
                 time.sleep(0.01)
             time.sleep(0.3 * whole[ranks] * draw.random())
             filler = disk / "filler"
-            with filler.open("wb") as stream:
-                try:
-                    while True:
-                        stream.write(bytes(1024))
-                        stream.flush()
-                except OSError:
-                    pass
-            there = {entry: entry.read_bytes() for entry in sorted((out / "checkpoints").glob("checkpoint_*.npz"))[-1:]}
+            with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(1024))
+            there = max((entry.name for entry in (out / "checkpoints").glob("checkpoint_*.npz")), default="")
             _, said = process.communicate(timeout=PATIENCE)
             if process.returncode != NO_DISK or "No space left" not in said:
                 wrong = f"exit code {process.returncode}: {said}"
-            kept = sorted((out / "checkpoints").glob("checkpoint_*.npz"))
-            if not kept or (there and kept[-1].name < max(entry.name for entry in there)):
+            kept = max((entry.name for entry in (out / "checkpoints").glob("checkpoint_*.npz")), default="")
+            if not there or kept < there:
                 wrong = wrong or "a checkpoint was lost"
             filler.unlink()
             apart, amiss = finish(case, out, 3 - ranks, right)
@@ -278,7 +278,7 @@ def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: ran
                 print(f"full disk {count}: {wrong}", flush=True)
             shutil.rmtree(out, ignore_errors=True)
     finally:
-        subprocess.run(["umount", str(disk)], check=False)
+        subprocess.run(["umount", "-l", str(disk)], check=False)
     print(f"{times} full disks; tables differ by at most {farthest:.1e}; {failed} not as they should", flush=True)
     return failed
 

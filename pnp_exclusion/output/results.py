@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -29,8 +29,10 @@ from dolfinx.io import VTXWriter
 from pnp_exclusion.case.same_case import case_hash
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.output.netcdf import write_netcdf
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
@@ -39,6 +41,9 @@ from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solution.checkpoints import CHECKPOINTS
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solution import Solution
+
+if TYPE_CHECKING:
+    import xarray
 
 LOG = "log.txt"
 _STAGING = ".unfinished"
@@ -125,6 +130,10 @@ class ResultFolder:
     def write_json(self, name: str, content: Callable[[], Any]) -> None:
         """Stage a JSON file from what ``content`` returns on rank 0; numbers that are not finite become null."""
         self.write(name, lambda: _as_json(content()))
+
+    def write_netcdf(self, name: str, content: Callable[[], xarray.Dataset]) -> None:
+        """Stage a dataset; ``content`` is called on rank 0 alone."""
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: write_netcdf(content(), self.staging / name)))
 
     def draw(self, name: str, picture: str, *content: Any) -> None:
         """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
@@ -256,6 +265,8 @@ OUR_FILES = {
     "points.csv",
     "curve.csv",
     "curve.json",
+    "cv.csv",
+    "cv.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -278,6 +289,7 @@ OUR_FILES = {
             "engine",
             "diagram",
             "curve",
+            "cv",
         )
     ),
 }
@@ -388,7 +400,9 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
     """
     discrete, scales = solution.discretisation, solution.setup.scales
     problem = discrete.problem
-    mesh, dimension = problem.domain.mesh, problem.domain.dimension
+    mesh, dimension = problem.domain.drawn, problem.domain.dimension
+    drawn, numbers = unfolded(discrete.space, mesh)
+    solved = fem.Function(drawn)
 
     # densities jump between cells of unlike partition energy
     jumps = discrete.partition_of_cells is not None
@@ -412,11 +426,13 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
         named(_header(name, unit), scalar).x.array[:] = values
 
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    cellwise = fem.functionspace(mesh, ("Discontinuous Lagrange", 0))
     raised = fem.Function(scalar)
 
     def fill() -> None:
         """Write the fields of the state in the unknown into the functions."""
-        unknown.interpolate(discrete.unknown)
+        discrete.layout.at_nodes(solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[numbers]
+        unknown.interpolate(solved)
         nodes = discrete.layout.at_nodes(unknown.x.array)
         partition = None
         if discrete.partition_of_cells is not None:
@@ -436,15 +452,17 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
             add("temperature", "", 1.0 / beta)
             add(ENERGY, "", discrete.contents(nodes)[-1])
         averaged = flux_fields(discrete)
+        _, vertices = unfolded(averaged.function_space, mesh)
+        of_vertices = averaged.x.array.reshape(-1, len(problem.quantities), dimension)[vertices]
         for a, name in enumerate(problem.quantities):
             function = named(_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
             for component in range(dimension):
-                linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
+                linear.x.array[:] = of_vertices[:, a, component]
                 raised.interpolate(linear)
                 function.x.array[component::dimension] = raised.x.array * scales.flux
         if problem.coupled:
             header = _header("fixed_charge", "mol/L" if scales.si else "")
-            fixed = named(header, problem.domain.cellwise_space)
+            fixed = named(header, cellwise)
             fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
 
     def show_and_fill(state: State) -> None:

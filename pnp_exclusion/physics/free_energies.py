@@ -56,6 +56,20 @@ class FreeEnergy(Protocol):
         found = self.chemical_potentials([rho.get(a, all_of_them[a]) for a in range(count)])
         return {a: found[a] for a in rho}
 
+    def susceptibilities(self, eta: np.ndarray) -> np.ndarray:
+        """Return ``d rho_a / d eta_b``, ``(N, N, points)``, by differences of order 4; eta is ``(N, points)``."""
+        step = 1e-3
+        columns = []
+        for b in range(len(eta)):
+            shift = np.zeros((len(eta), 1))
+            shift[b] = step
+            near, far = (
+                [np.array(self.densities(list(eta + sign * times * shift))[1:]) for sign in (1.0, -1.0)]
+                for times in (1.0, 2.0)
+            )
+            columns.append((8.0 * (near[0] - near[1]) - (far[0] - far[1])) / (12.0 * step))
+        return np.stack(columns, axis=1)
+
     def densities_near(self, eta: Sequence[Value], same: Sequence[Value]) -> list[Value]:
         """Return `densities` as an expression to be differentiated by ``eta``, not by ``same``, which has its values.
 

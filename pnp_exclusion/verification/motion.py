@@ -11,6 +11,7 @@ import numpy as np
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.courses import Expression
 from pnp_exclusion.case.moving import MOVING, courses_in
 from pnp_exclusion.case.time_tables import Records
 from pnp_exclusion.errors import UsageError
@@ -32,6 +33,11 @@ TOLERANCE = 1e-4
 FIELDS = 24
 """Into how many steps the time is divided in which a mean field changes, shorter ones at first."""
 
+_ONLY_JUMPS = (
+    "--relaxation: reservoirs and fields of the lattice are what they are after time 0; let numbers of the case jump at "
+    "time 0 only"
+)
+
 
 def solve_motion(
     case: Case, sites: int, times: Sequence[float], petsc_options: Sequence[str] = ()
@@ -42,11 +48,14 @@ def solve_motion(
     """
     assert case.time is not None
     unit = build(case, MPI.COMM_SELF).scales.time
+    end = case.time.end
+    if end is None or case.time.protocol:
+        raise UsageError(_ONLY_JUMPS)
     _require_jumps(case, max(times) * unit)
     early = EARLY / (sites + 1) ** 2
     between = np.geomspace(max(100 * early, 1e-3 * min(times)), max(times), FIELDS)
     moments = [
-        replace(case.time.end, value=float(time) * unit, text=f"{time * unit:g}")
+        replace(end, value=float(time) * unit, text=f"{time * unit:g}")
         for time in sorted({early, *between.tolist(), *times})
     ]
     time = case.time.model_copy(
@@ -65,12 +74,10 @@ def _require_jumps(case: Case, end: float) -> None:
     """Refuse a case whose numbers change after time 0, up to an end in its own units."""
     for key in MOVING:
         for course in courses_in(getattr(case, key)):
-            later = any(0.0 < kink < end for kink in course.kinks(end)) or course.sine is not None
-            if later or course.value(0.0) != course.value(end):
-                raise UsageError(
-                    "--relaxation: reservoirs and fields of the lattice are what they are after time 0; let numbers of "
-                    "the case jump at time 0 only"
-                )
+            moving = course.sine is not None or isinstance(course, Expression)
+            later = any(0.0 < kink < end for kink in course.kinks(end))
+            if moving or later or course.value(0.0) != course.value(end):
+                raise UsageError(_ONLY_JUMPS)
 
 
 def read_motion(solution: TransientSolution, sites: int, times: Sequence[float], form: str, field: Field) -> Course:
