@@ -52,7 +52,7 @@ class ResultFolder:
     Refuses a folder that holds anything but a log unless ``overwrite``; then files of the same names are replaced, and
     earlier results of other names removed, when the new ones are complete. Pictures are drawn last, and one that cannot
     be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary beside it. Every method but `abandon`
-    is collective.
+    and `withdraw` is collective.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ResultFolder:
         self._overwrite = overwrite
         self._warn = warn
         self._pictures: list[tuple[str, Callable[[Path], Any]]] = []
+        self._made: list[Path] = []
 
     def open(self) -> None:
         """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
@@ -86,6 +87,7 @@ class ResultFolder:
                 f"{self.path} holds other results ({', '.join(kept[:3])}{', ..' if len(kept) > 3 else ''}), "
                 "which are kept; choose another folder or add --overwrite"
             )
+        self._made = [one for one in (self.path, *self.path.parents) if not one.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.staging, ignore_errors=True)
         self.staging.mkdir()
@@ -176,6 +178,13 @@ class ResultFolder:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.staging / name, self.path / left)
         shutil.rmtree(self.staging, ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def on_disk(self, work: Callable[[], None]) -> None:
         """Do what may fail for the disk's sake, turning that into `DiskError` and leaving earlier results alone."""
