@@ -3,6 +3,7 @@
 #
 #   make demo      the main job: one membrane under four laws
 #   make test      the tests, in two processes
+#   make docs      the documents as a site
 #   make env       only set up, into .venv
 #
 # With a FEniCSx of conda or Spack, activated:  make env FENICSX=system
@@ -14,8 +15,10 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.complete-$(FENICSX)
 
 export OMP_NUM_THREADS ?= 1
+# Hundreds of tests start a process of their own, which should find its modules compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test env lint meshes clean
+.PHONY: demo test docs env lint meshes clean
 
 demo: env
 	$(BIN)/pnp-exclusion compare examples/membrane.toml -o results/demo --overwrite
@@ -23,6 +26,11 @@ demo: env
 
 test: env meshes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: env
+	$(UV) pip install --quiet --python $(BIN)/python --editable ".[docs]"
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -b html docs docs/_build
+	@echo "site: docs/_build/index.html"
 
 lint: env
 	$(BIN)/ruff check .
@@ -55,7 +63,7 @@ endif
 FIND_PYTHON := $(PYTHON) -c 'import sys; print(sys.executable if sys.version_info >= (3, 12) else "3.13")'
 
 $(STAMP): pyproject.toml scripts/system_libraries.sh | $(filter .uv/bin/uv,$(UV))
-	$(UV) venv --quiet --clear $(VENV_FLAGS) --python "$$($(FIND_PYTHON))" $(VENV)
+	$(UV) venv --quiet --clear --seed $(VENV_FLAGS) --python "$$($(FIND_PYTHON))" $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --editable ".[$(EXTRAS)]"
 	sh scripts/system_libraries.sh $(BIN)/python
 	touch $@

@@ -54,8 +54,16 @@ if TYPE_CHECKING:
         Species,
     )
     from pnp_exclusion.case.tables import GivenMesh as Mesh
-    from pnp_exclusion.case.time_tables import Initial, Records, Time
-    from pnp_exclusion.errors import CaseError, ConvergenceError, DiskError, LawError, SolutionWarning, UsageError
+    from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
+    from pnp_exclusion.errors import (
+        CaseError,
+        ConvergenceError,
+        DiskError,
+        LawError,
+        SolutionWarning,
+        StoppedError,
+        UsageError,
+    )
     from pnp_exclusion.physics.energy import Energy
     from pnp_exclusion.physics.free_energies import FreeEnergy, IdealGas, LatticeGas
     from pnp_exclusion.physics.hard_spheres import HardSpheres
@@ -71,6 +79,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.studies.gas.run import Settings as GasSettings
     from pnp_exclusion.studies.gas.run import run_gas
     from pnp_exclusion.studies.sweeps.run import sweep
+    from pnp_exclusion.studies.voltammetry import cv
     from pnp_exclusion.studies.workbench import Workbench
 
 __version__ = "0.1.0"
@@ -81,6 +90,7 @@ __all__ = [
     "ButlerVolmer",
     "Case",
     "CaseError",
+    "Checkpoints",
     "Cone",
     "ConvergenceError",
     "DiskError",
@@ -107,6 +117,7 @@ __all__ = [
     "Model",
     "MoleFractions",
     "Output",
+    "Piece",
     "Reaction",
     "Records",
     "Rectangle",
@@ -117,14 +128,17 @@ __all__ = [
     "Solver",
     "Species",
     "Stern",
+    "StoppedError",
     "Time",
     "TransientSolution",
+    "Until",
     "UsageError",
     "VolumeFractions",
     "Wall",
     "Workbench",
     "capacitance",
     "couple",
+    "cv",
     "iv",
     "load",
     "make_case",
@@ -161,11 +175,12 @@ _HOME = {
         "case.tables",
     ),
     **dict.fromkeys(
-        ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "UsageError"), "errors"
+        ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
+        "errors",
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
-    **dict.fromkeys(("Initial", "Records", "Time"), "case.time_tables"),
+    **dict.fromkeys(("Checkpoints", "Initial", "Piece", "Records", "Time", "Until"), "case.time_tables"),
     **dict.fromkeys(("TransientSolution", "run"), "solution.transient"),
     **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
     "HardSpheres": "physics.hard_spheres",
@@ -179,6 +194,7 @@ _HOME = {
     "sweep": "studies.sweeps.run",
     **dict.fromkeys(("capacitance", "iv"), "studies.curves"),
     "couple": "studies.coupled.coupling",
+    "cv": "studies.voltammetry",
     "run_engine": "studies.engine.engine",
     "run_gas": "studies.gas.run",
     "run_gas_engine": "studies.engine.gas_engine",

@@ -61,5 +61,17 @@ class OneRankDiskError(DiskError):
     everywhere = False
 
 
+class StoppedError(PnpExclusionError):
+    """A run that was asked to end, by a signal or as its time was up, and has left a checkpoint.
+
+    code
+        5, or 130 after SIGINT.
+    """
+
+    def __init__(self, message: str, code: int = 5) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+
 class LawError(ValueError):
     """A law that contradicts itself, or species that it does not describe."""

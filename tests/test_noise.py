@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, dimensionless_case, run_command
+from conftest import EXAMPLES, dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.solution.noise import Noise
+from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.noise import spectra, total_current_of
 
 FREQUENCIES = np.geomspace(0.1, 1e3, 9)
 
@@ -89,6 +91,60 @@ def test_noise_at_equilibrium_is_thermal_at_every_frequency(law: str):
     np.testing.assert_allclose(found.thermal, 1.0, rtol=1e-10)
 
 
+def in_two_dimensions(law: str, **domain: object) -> dict:
+    """A slit, or a pore, of which one wall is charged, and which is at equilibrium."""
+    tables = charged(law, 0.1, 0.1, 0.0)
+    tables["domain"] = {"shape": "rectangle", "size": [1.0, 0.5], "cells": [8, 4], **domain}
+    tables["boundaries"].append({"where": "top", "kind": "wall", "surface_charge": -0.01})
+    return tables
+
+
+def in_three_dimensions() -> dict:
+    tables = in_two_dimensions("mpnp")
+    tables["domain"] = {"shape": "box", "size": [1.0, 1.0, 1.0], "cells": [3, 2, 2]}
+    return tables
+
+
+def with_sizes() -> dict:
+    tables = charged("mpnp", 0.1, 0.1, 0.0)
+    tables["model"]["sizes"] = "volume-fractions"
+    for species, volume in zip(tables["species"], (1.0, 3.0), strict=True):
+        species["volume"] = volume
+    return tables
+
+
+def with_partition() -> dict:
+    tables = charged("vacancy", 0.1, 0.1, 0.0)
+    tables["regions"] += [{"name": "lipid", "x": [0.7, 0.8], "partition": {"A": 1.5}, "diffusivity": {"B": 0.5}}]
+    return tables
+
+
+AT_REST = {
+    "surface charge": lambda: in_two_dimensions("vacancy"),
+    "axisymmetric": lambda: in_two_dimensions("pnp", coordinates="axisymmetric", axis="x"),
+    "three dimensions": in_three_dimensions,
+    "sizes": with_sizes,
+    "partition": with_partition,
+}
+
+
+@pytest.mark.parametrize("name", AT_REST)
+def test_noise_at_equilibrium_is_thermal_whatever_is_in_the_way(name: str):
+    """Johnson and Nyquist on coarse meshes of any dimension, with charged walls, regions, and particles of any size."""
+    np.testing.assert_allclose(noise(AT_REST[name](), [0.1, 1.0, 10.0]).thermal, 1.0, rtol=1e-10)
+
+
+@pytest.mark.parametrize("law", ["pnp", "mpnp"])
+def test_noise_of_the_total_current_has_the_plateau_of_all_particles(law: str):
+    """Fast enough, and driven: 2 int sum z_a^2 D_a rho_a psi'^2, psi straight, as nothing has time to answer."""
+    solution = pnp.solve(pnp.make_case(charged(law, 0.25, 0.05, 3.0)))
+    densities = solution.steady.integrals.mean_densities
+    with LinearisedEquations(solution.discretisation) as equations:
+        own = total_current_of(equations, 0)
+        plateau = own @ spectra(equations, np.array([1e12])).noise[0] @ own
+    assert plateau.real == pytest.approx(2.0 * sum(densities.values()), rel=1e-8)
+
+
 def test_admittance_between_blocking_electrodes_is_that_of_a_gap():
     """docs/noise.md: two blocking electrodes at no bias, a salt between them, closed."""
     debye_length, bulk = 0.05, 0.1
@@ -144,6 +200,15 @@ def test_noise_in_two_dimensions_is_that_of_one_times_the_width():
     np.testing.assert_allclose(at_left(noise(rows)), 0.5 * expected, rtol=1e-7)
 
 
+def test_noise_at_equilibrium_in_two_dimensions_is_thermal_on_two_ranks(tmp_path: Path):
+    case = write_toml(in_two_dimensions("vacancy"), tmp_path / "case.toml")
+    words = ("--from", "0.1", "--to", "100", "--count", "3", "--quiet")
+    finished = run_command("noise", case, *words, "-o", tmp_path / "out", ranks=2)
+    assert finished.returncode == 0, finished.stderr
+    for row in csv.DictReader((tmp_path / "out" / "noise.csv").open()):
+        assert float(row["over_thermal_noise_left"]) == pytest.approx(1.0, rel=1e-10)
+
+
 def test_noise_of_si_cases_is_one_sided_in_the_units_of_instruments(tmp_path: Path):
     """Thermal noise of a membrane at equilibrium: 4 kT Re Y; two ranks agree with one."""
     case = EXAMPLES / "membrane_at_rest.toml"
@@ -180,15 +245,12 @@ def test_species_that_only_one_boundary_holds_have_no_noise_and_nothing_is_told_
 def refusals() -> dict[str, dict]:
     """Cases without noise, by what they are told."""
     empty = between([0.4, 0.1], [0.0, 0.5], law="shdl")
-    exchange = between([0.4], [0.1], law="shdl")
-    exchange["boundaries"][1] |= {"kind": "exchange", "rate": {"A": 1.0}}
     found, some = (charged("mpnp", 0.1, 0.2, 1.0) for _ in range(2))
     del found["boundaries"][0]["potential"]
     found["boundaries"][0]["total_current"] = 0.1
     some["boundaries"][0] |= {"kind": "electrode", "fraction": {"A": 0.1}}
     return {
         "holds no A": empty,
-        "shot noise of its own": exchange,
         "its potential is found": found,
         "holds A but not all species": some,
     }

@@ -256,11 +256,44 @@ def test_the_single_job_warms_runs_and_clears(tmp_path: Path):
     assert [call[0] for call in calls] == ["warm", "run"]
     assert not list(tmp_path.glob("pnp-exclusion-*"))
     for call in calls:
-        cli._parser(call).parse_args(call)
+        cli.parser_of(call).parse_args(call)
+
+
+def test_the_single_job_is_stopped_in_time_and_goes_on_from_its_checkpoint(tmp_path: Path):
+    """SLURM signals the shell of the job alone; what it calls is written down by stubs, in this order."""
+    stubs, calls = tmp_path / "bin", tmp_path / "calls"
+    stubs.mkdir()
+    of_each = {
+        "srun": 'while [[ $1 == --* ]]; do shift; done\nexec "$@"',
+        "scancel": f'kill -TERM "$(cat {tmp_path}/running)"',
+        "scontrol": "",
+        "pnp-exclusion": f'[ "$1" = run ] || exit 0\ntrap "kill %1; exit 5" TERM\necho $$ > {tmp_path}/running\n'
+        f"mkdir -p {tmp_path}/out/checkpoints\n"
+        f'[[ "$*" == *--restart* ]] || {{ kill -TERM "$(cat {tmp_path}/shell)"; sleep 30 > /dev/null 2>&1 & wait; }}',
+    }
+    for name, program in of_each.items():
+        (stubs / name).write_text(f'#!/bin/bash\necho "{name} $*" >> {calls}\n{program}\n')
+        (stubs / name).chmod(0o755)
+    variables = {"PATH": f"{stubs}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "SLURM_JOB_ID": "7"}
+    command = f"echo $$ > {tmp_path}/shell; exec bash {SLURM / 'job.sh'} case.toml out"
+    for code in (5, 0):
+        ended = subprocess.run(
+            ["bash", "-c", command], env={**variables, "SLURM_JOB_NUM_NODES": "1"}, cwd=tmp_path, capture_output=True
+        )
+        assert ended.returncode == code, ended.stderr
+    lines = [line for line in calls.read_text().splitlines() if not line.startswith(("srun", "pnp-exclusion warm"))]
+    assert lines == [
+        "pnp-exclusion run case.toml -o out --overwrite",
+        "scancel --signal=TERM 7",
+        "scontrol requeue 7",
+        "pnp-exclusion run case.toml -o out --restart out",
+    ]
+    for line in (lines[0], lines[3]):
+        cli.parser_of(line.split()[1:]).parse_args(line.split()[1:])
 
 
 @pytest.mark.parametrize(("parts", "expected"), [("16", {"part": 3, "parts": 16}), ("gather", {"gather": True})])
 def test_the_array_solves_its_part_or_gathers(parts: str, expected: dict, tmp_path: Path):
     (call,) = dry_run(tmp_path, "array.sh", "sweep.toml", "out", parts, SLURM_ARRAY_TASK_ID="3")
-    read = vars(cli._parser(call).parse_args(call))
+    read = vars(cli.parser_of(call).parse_args(call))
     assert {key: read[key] for key in expected} == expected

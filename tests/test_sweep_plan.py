@@ -169,6 +169,16 @@ def test_check_of_a_point_is_cheap_beside_its_solution():
     assert (time.process_time() - begun) / plan.size < 2e-3
 
 
+def test_law_is_tried_out_once_for_all_points(monkeypatch: pytest.MonkeyPatch):
+    case = swept(FIELD_A | {"count": 7}, FIELD_B, LAW)
+    tried = []
+    monkeypatch.setattr(checks, "_misfit", lambda law, diffusivities: tried.append(law.name) or "")
+    plan = plan_of(case)
+    for coordinates in points(plan):
+        plan.work.cases.case(coordinates)
+    assert sorted(tried) == ["mpnp", "shdl"]
+
+
 def test_mesh_file_is_looked_into_once(monkeypatch: pytest.MonkeyPatch):
     tables = example("slit")
     tables["sweep"] = {"axes": [{"key": "boundaries.left.potential", "from": "0 mV", "to": "50 mV", "count": 6}]}

@@ -20,9 +20,16 @@ from pnp_exclusion.physics.laws import Law, mpnp
 from pnp_exclusion.solver.steady import SteadyReport
 from pnp_exclusion.studies.threshold import threshold
 
+
+def through_workbench(case: Any) -> float:
+    with pnp.Workbench(case) as workbench:
+        return workbench.solve(case).steady.currents["A"]
+
+
 USES: dict[str, Callable[[Any], float]] = {
     "solve": lambda case: pnp.solve(case).steady.currents["A"],
     "couple": lambda case: pnp.couple(case, points=0).steady.currents[0],
+    "workbench": through_workbench,
     "threshold": lambda case: threshold(case, "A").value,
 }
 

@@ -209,8 +209,8 @@ BLOCKED_CURRENT = (
     "an electrode that holds no species, and at which none reacts, passes no current; give a total_charge to one of "
     'kind = "floating"'
 )
-TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0))
-TOTAL_CURRENT = Dimension("an electric current", ("A", "A/m", "A/m^2"), "20 A/m^2", (1.0, 1.0, 1.0))
+TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0), in_time=True)
+TOTAL_CURRENT = Dimension("an electric current", ("A", "A/m", "A/m^2"), "20 A/m^2", (1.0, 1.0, 1.0), in_time=True)
 
 Capacitance = Annotated[Quantity, Dimension("a capacitance per area", ("F/m^2",), "0.2 F/m^2")]
 

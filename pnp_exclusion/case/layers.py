@@ -16,7 +16,18 @@ from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import AreaTable, Box, FieldTable, GivenMesh, Gmsh, Interval, Rectangle, Region, Species
+from pnp_exclusion.case.tables import (
+    AreaTable,
+    Box,
+    FieldTable,
+    GivenMesh,
+    Gmsh,
+    Interval,
+    Rectangle,
+    Region,
+    Species,
+    periodic_axes,
+)
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -61,6 +72,9 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
             for one in (case, *also):
                 for position, thickness in _layers(one, scales_of(one, scales.length), axis, extent):
                     thinnest[position] = min(thickness, thinnest.get(position, math.inf))
+            if axis in periodic_axes(domain):
+                # what is steep beyond one side is so at the other, too
+                thinnest |= {at + turn * extent: one for at, one in thinnest.items() for turn in (-1.0, 1.0)}
             per_layer = _cells_per_layer(resolution, case.solver.degree)
             layers = [
                 Layer(position, max(thickness / per_layer, finest * extent))
@@ -98,7 +112,8 @@ def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:
 
 def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tuple[float, float]]:
     """Yield position and thickness of every layer along an axis."""
-    for name, position in zip(SIDES[2 * axis : 2 * axis + 2], (0.0, extent), strict=True):
+    ends = () if axis in periodic_axes(case.domain) else (0.0, extent)
+    for name, position in zip(SIDES[2 * axis : 2 * axis + 2], ends, strict=bool(ends)):
         spacer = _spacer(case, scales, axis, position)
         thickness = _side_thickness(case, scales, name, spacer.capacitance if spacer else None)
         if thickness < math.inf:

@@ -24,11 +24,11 @@ Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_
 Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
 
 exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
-            130 interrupted
+            5 stopped at SIGTERM or by --walltime after a checkpoint, 130 interrupted
 """
 
 
-def _parser(line: Sequence[str]) -> argparse.ArgumentParser:
+def parser_of(line: Sequence[str]) -> argparse.ArgumentParser:
     """Return what reads a line: of all commands, or of the one that it begins with, so that no other is imported."""
     parser = argparse.ArgumentParser(
         prog="pnp-exclusion",
@@ -80,7 +80,7 @@ def _execute(line: list[str]) -> int:
     try:
         words, petsc_options = _split_petsc_options(line)
         with _mute_but_first():
-            arguments = _parser(words).parse_args(_with_negative_values(words))
+            arguments = parser_of(words).parse_args(_with_negative_values(words))
         return _command(arguments.command).execute(arguments, petsc_options)
     except PnpExclusionError as error:
         return _tell(error)

@@ -37,7 +37,9 @@ from pnp_exclusion.discretisation.layout import (
 )
 from pnp_exclusion.discretisation.parameters import Parameters, TermNumbers
 from pnp_exclusion.physics.energy import ENERGY, Warmth
+from pnp_exclusion.physics.events import Event
 from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.physics.reactions import Reaction
 
 PENALTY_RATE = 1e10
 """Rate of exchange that holds one species of several at a crowded electrode; its error is the flux divided by this."""
@@ -298,18 +300,40 @@ class WeakForm:
         """Return the rate per area of a reaction at its boundary."""
         return self._rate_and_drop(number)[0]
 
+    def volume_events(self) -> list[Event]:
+        """Return what reacts in the volume."""
+        return [
+            Event(_changes_of(reaction), *self.volume_directions(number))
+            for number, reaction in enumerate(self._problem.reactions)
+            if reaction.boundary is None
+        ]
+
+    def events_at(self, tag: int) -> list[Event]:
+        """Return what is exchanged and reacts at a boundary."""
+        boundary = self._problem.boundaries[tag]
+        found = list(boundary.events(self._problem.law.crowded, self._local_state("events", tag)))
+        for number, reaction in enumerate(self._problem.reactions):
+            if reaction.boundary == boundary.where:
+                forth, back, _ = self._directions_and_drop(number)
+                found.append(Event(_changes_of(reaction), forth, back))
+        return found
+
     def electrode_slope(self, number: int) -> Any:
         """Return the derivative of the rate of a reaction at a boundary by the potential behind it."""
         return ufl.diff(*self._rate_and_drop(number))
 
     def _rate_and_drop(self, number: int) -> tuple[Any, Any]:
-        """Return the rate of a reaction at a boundary, and the drop of the potential there, of which it is a
-        function."""
+        forth, back, drop = self._directions_and_drop(number)
+        return forth - back, drop
+
+    def _directions_and_drop(self, number: int) -> tuple[Any, Any, Any]:
+        """Return the rates of both directions of a reaction at a boundary, and the drop of the potential there, of
+        which they are functions."""
         reaction, state = self._problem.reactions[number], self._local_state("reaction", number)
         boundary = next(one for one in self._problem.boundaries if one.where == reaction.boundary)
         metal = boundary.metal_potential(state)
         drop = ufl.variable(metal if state.potential is None else metal - state.potential)
-        return reaction.rate(state, drop), drop
+        return *reaction.directions(state, drop), drop
 
     def surface_charge(self, tag: int, rho: Mapping[str, Any], potential: Any) -> Any | None:
         """Return the charge per area that a boundary carries at given densities and potential, or None."""
@@ -335,6 +359,8 @@ class WeakForm:
             self.surface_charge(tag, self.fields.rho, self.fields.potential)
             if self._parameters.has_term(("energy", tag)):
                 self.surface_energy(tag)
+            if self._parameters.has_term(("events", tag)):
+                self.events_at(tag)
             for name in self._problem.quantities:
                 self.outward_flux(tag, name)
         for number, reaction in enumerate(self._problem.reactions):
@@ -356,6 +382,10 @@ class WeakForm:
             excess = self.fields.rho[name] - held
             form += PENALTY_RATE * excess * test[electrochemical_potential(name)] * self._integration.ds(tag)
         return form
+
+
+def _changes_of(reaction: Reaction) -> dict[str, float]:
+    return {name: float(reaction.change(name)) for name in reaction.species if reaction.change(name)}
 
 
 POTENTIAL_SOURCE = "potential"

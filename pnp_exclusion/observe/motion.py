@@ -16,6 +16,7 @@ from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
+from pnp_exclusion.solver.transient.carried import OF_NODES
 from pnp_exclusion.solver.transient.solver import Step, TransientSolver
 
 SHORT = 1e-4
@@ -34,6 +35,8 @@ class Reading:
         The same integrated from the beginning of the motion on.
     charge, displacement
         By boundary: the charge that sits on it, and what leaves the domain there as a displacement, ``-dQ/dt``.
+    potential
+        Of every boundary that has one, from the user's zero.
     amounts
         By quantity: in the whole domain.
     free_energy
@@ -45,6 +48,8 @@ class Reading:
         them ``G`` keeps what it was.
     stored
         ``dS/dt``, owned: what is stored per time at every unknown.
+    piece
+        Number of the piece of a protocol, from 1 on; 0 without one.
     """
 
     time: float
@@ -53,12 +58,14 @@ class Reading:
     outflow: dict[str, dict[str, float]]
     charge: dict[str, float]
     displacement: dict[str, float]
+    potential: dict[str, float]
     amounts: dict[str, float]
     free_energy: float | None
     dissipation: float | None
     dissipated: float | None
     work: float | None
-    stored: np.ndarray
+    stored: np.ndarray = field(metadata=OF_NODES)
+    piece: int = 0
 
     @property
     def balance(self) -> float | None:
@@ -69,31 +76,46 @@ class Reading:
 
 
 @dataclass
-class _Sums:
-    """From the beginning of the motion on."""
+class Sums:
+    """What is summed up from the beginning of a motion on; plain numbers, which a checkpoint writes as they are.
+
+    outflow, dissipated, work
+        As of `Reading`.
+    charge, free_energy
+        At the end of the last step.
+    first_free_energy
+        At the beginning; None before it, and if it is not known.
+    """
 
     outflow: dict[str, dict[str, float]]
     dissipated: float = 0.0
     work: float = 0.0
     charge: dict[str, float] = field(default_factory=dict)
     free_energy: float = 0.0
+    first_free_energy: float | None = None
 
 
 class MotionReader:
-    """Reads the steps of a solver one after the other; all ranks together."""
+    """Reads the steps of a solver one after the other; all ranks together.
 
-    def __init__(self, solver: TransientSolver) -> None:
+    sums
+        Up to the first step that it reads, where that is not the first one of the motion.
+    """
+
+    def __init__(self, solver: TransientSolver, sums: Sums | None = None) -> None:
         self._solver = solver
         self._discrete = solver.discrete
         self._boundaries = boundary_integrals(solver.discrete)
         problem = self._discrete.problem
         self._names = [boundary.where for boundary in problem.boundaries]
-        self._sums = _Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
+        self.sums = sums or Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
         self._has_energy = has_free_energy(self._discrete)
         self._is_weak = bool(weakly_imposed(problem))
-        self._begun = False
-        self.first_free_energy: float | None = None
+
+    @property
+    def first_free_energy(self) -> float | None:
         """``G`` at the beginning."""
+        return self.sums.first_free_energy
 
     def read(self, step: Step) -> Reading:
         """Return what is read at the end of a step, which must be the next one; collective."""
@@ -103,6 +125,7 @@ class MotionReader:
             self._begin(step)
         balance, natural, charges = [], [], []
         dissipated = works = explicit = 0.0
+        moves = self._solver.drive.moves or bool(discrete.problem.floating)
         end_dissipation = 0.0
         for point, weight in enumerate(scheme.time_weights):
             step.show(point)
@@ -116,7 +139,7 @@ class MotionReader:
                 through = sum(work_through(discrete, tag) for tag in range(len(self._names)))
                 dissipated += step.length * weight * end_dissipation
                 works += step.length * weight * (through - driven)
-                if self._solver.drive.moves and weight != 0.0:
+                if moves and weight != 0.0:
                     explicit += step.length * weight * self._work_of_numbers(step, point, rows)
         flowing = np.array(balance)
         # of the species: what the equations of the stages leave where unknowns are held flows out there
@@ -130,9 +153,9 @@ class MotionReader:
         mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
         self._add_outflow(step.length * np.asarray(mean))
         at_points = np.array(charges)
-        before = np.array([self._sums.charge.get(where, 0.0) for where in self._names])
+        before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
         rates = (scheme.stored @ at_points - scheme.start[:, None] * before) / step.length
-        self._sums.charge = dict(zip(self._names, at_points[-1].tolist(), strict=True))
+        self.sums.charge = dict(zip(self._names, at_points[-1].tolist(), strict=True))
         held = sum(
             w * work_of_held(discrete, states, -rows)
             for w, states, rows in zip(scheme.weights, solved.states, stages, strict=True)
@@ -141,22 +164,27 @@ class MotionReader:
         step.show(len(scheme.points) - 1)
         energy = None
         if self._has_energy:
-            energy = self._sums.free_energy = free_energy(discrete)
-            self._sums.dissipated += dissipated
-            self._sums.work += works + explicit + held
+            energy = self.sums.free_energy = free_energy(discrete)
+            self.sums.dissipated += dissipated
+            self.sums.work += works + explicit + held
         coupled = discrete.problem.coupled
         return Reading(
             step.time,
             step.length,
             self._by_name(fluxes[-1]),
-            {where: dict(outflow) for where, outflow in self._sums.outflow.items()},
-            dict(self._sums.charge) if coupled else {},
+            {where: dict(outflow) for where, outflow in self.sums.outflow.items()},
+            dict(self.sums.charge) if coupled else {},
             dict(zip(self._names, (-rates[-1]).tolist(), strict=True)) if coupled else {},
+            {
+                boundary.where: boundary.applied_potential + discrete.problem.potential_reference
+                for boundary in discrete.problem.boundaries
+                if boundary.applied_potential is not None
+            },
             self._amounts(step.end),
             energy,
             end_dissipation if self._has_energy else None,
-            self._sums.dissipated if self._has_energy else None,
-            self._sums.work if self._has_energy else None,
+            self.sums.dissipated if self._has_energy else None,
+            self.sums.work if self._has_energy else None,
             (scheme.stored[-1] @ solved.stored - scheme.start[-1] * step.begin) / step.length,
         )
 
@@ -165,17 +193,16 @@ class MotionReader:
         step.show_begin()
         rows = self._solver.equations.balance()
         charges = (self._boundaries.natural() + self._boundaries.held(rows)).charges
-        self._sums.charge = dict(zip(self._names, charges.tolist(), strict=True))
+        self.sums.charge = dict(zip(self._names, charges.tolist(), strict=True))
         if not self._has_energy:
             return
         energy = free_energy(self._discrete)
-        if self._begun:
-            # what the jump has changed at once is work
-            self._sums.work += self._sums.free_energy - energy
+        if self.sums.first_free_energy is None:
+            self.sums.first_free_energy = energy
         else:
-            self.first_free_energy = energy
-        self._begun = True
-        self._sums.free_energy = energy
+            # what the jump has changed at once is work
+            self.sums.work += self.sums.free_energy - energy
+        self.sums.free_energy = energy
 
     def _by_name(self, fluxes: np.ndarray) -> dict[str, dict[str, float]]:
         quantities = self._discrete.problem.quantities
@@ -187,7 +214,7 @@ class MotionReader:
     def _add_outflow(self, out: np.ndarray) -> None:
         for where, row in self._by_name(out).items():
             for name, amount in row.items():
-                self._sums.outflow[where][name] += amount
+                self.sums.outflow[where][name] += amount
 
     def _amounts(self, stored: np.ndarray) -> dict[str, float]:
         discrete = self._discrete

@@ -48,12 +48,14 @@ class Job:
     """A context in which cases are solved and results staged; leaving it by an error abandons what was staged."""
 
     def __init__(self, arguments: argparse.Namespace, petsc_options: Sequence[str]) -> None:
-        self.started = time.perf_counter()
+        self.started, self._started = time.perf_counter(), time.monotonic()
         self.comm = MPI.COMM_WORLD
         self.petsc_options = petsc_options
         self.console = Console(self.comm.rank, arguments.quiet)
-        path = arguments.output or Path(f"{arguments.case.stem}.results")
-        self.folder = ResultFolder(path, self.comm, arguments.overwrite, self.console.warn)
+        self._restart: Path | None = getattr(arguments, "restart", None)
+        path = arguments.output or self._restart or Path(f"{arguments.case.stem}.results")
+        goes_on = self._restart is not None and path.resolve() == self._restart.resolve()
+        self.folder = ResultFolder(path, self.comm, arguments.overwrite, self.console.warn, goes_on)
 
     def __enter__(self) -> Self:
         try:
@@ -92,8 +94,11 @@ class Job:
             self.console.warn(warning)
         return solution
 
-    def run(self, case: Case) -> TransientSolution:
-        """Run a case that moves, each row of its series written as soon as it is there, and warn as `solve` does."""
+    def run(self, case: Case, walltime: str | None = None) -> TransientSolution:
+        """Run a case that moves, each row of its series written as soon as it is there, and warn as `solve` does.
+
+        It goes on from a checkpoint if the command says so, and stops after one by a time, "2h".
+        """
         with SeriesFile(self.folder) as series:
             solution = run(
                 case,
@@ -101,6 +106,11 @@ class Job:
                 petsc_options=self.petsc_options,
                 progress=lambda progress: self.console.progress("time", progress),
                 on_row=series.add,
+                checkpoints=self.folder.path,
+                restart=self._restart,
+                walltime=walltime,
+                started=self._started,
+                warn=self.console.warn,
             )
         for warning in solution.warnings:
             self.console.warn(warning)

@@ -67,6 +67,7 @@ def noise_json(noise: Noise) -> dict[str, Any]:
             }
             for where in noise.terminals
         },
+        "uncertainty": _number(noise.uncertainty),
         "resolved_up_to": noise.band,
         "accuracy": noise.accuracy,
         "eps": noise.eps,

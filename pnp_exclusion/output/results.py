@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib
 import importlib.metadata
@@ -14,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -25,17 +26,24 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.io import VTXWriter
 
+from pnp_exclusion.case.same_case import case_hash
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
+from pnp_exclusion.output.netcdf import write_netcdf
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back
+from pnp_exclusion.solution.checkpoints import CHECKPOINTS
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solution import Solution
+
+if TYPE_CHECKING:
+    import xarray
 
 LOG = "log.txt"
 _STAGING = ".unfinished"
@@ -49,10 +57,10 @@ UNFINISHED_CURVE = "curve.jsonl"
 class ResultFolder:
     """A folder that receives the results of one command, all at once or not at all.
 
-    Refuses a folder that holds anything but a log unless ``overwrite``; then files of the same names are replaced, and
-    earlier results of other names removed, when the new ones are complete. Pictures are drawn last, and one that cannot
-    be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary beside it. Every method but `abandon`
-    and `withdraw` is collective.
+    Refuses a folder that holds anything but a log unless ``overwrite``, or if its run ``goes_on``; then files of the
+    same names are replaced, and earlier results of other names removed, when the new ones are complete. Pictures are
+    drawn last, and one that cannot be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary
+    beside it. Every method but `abandon` and `withdraw` is collective.
     """
 
     def __init__(
@@ -61,10 +69,12 @@ class ResultFolder:
         comm: MPI.Comm,
         overwrite: bool = False,
         warn: Callable[[str], None] = lambda line: None,
+        goes_on: bool = False,
     ) -> None:
         self.path = path
         self.comm = comm
-        self._overwrite = overwrite
+        self._overwrite = overwrite or goes_on
+        self._goes_on = goes_on
         self._warn = warn
         self._pictures: list[tuple[str, Callable[[Path], Any]]] = []
         self._made: list[Path] = []
@@ -87,15 +97,28 @@ class ResultFolder:
                 f"{self.path} holds other results ({', '.join(kept[:3])}{', ..' if len(kept) > 3 else ''}), "
                 "which are kept; choose another folder or add --overwrite"
             )
+        if (self.path / CHECKPOINTS).is_dir() and not self._overwrite:
+            raise UsageError(
+                f"{self.path} holds a checkpoint of a run that was stopped; go on with --restart {self.path}, or begin "
+                "anew with --overwrite"
+            )
         self._made = [one for one in (self.path, *self.path.parents) if not one.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
+        log = self._earlier_log() if self._goes_on else ""
         shutil.rmtree(self.staging, ignore_errors=True)
         self.staging.mkdir()
+        if log:
+            self._write_through(LOG, log)
+
+    def _earlier_log(self) -> str:
+        """Return the log of the run that goes on, which was killed or has ended."""
+        logs = [folder / LOG for folder in (self.staging, self.path) if (folder / LOG).is_file()]
+        return logs[0].read_text(encoding="utf-8", errors="replace") if logs else ""
 
     def _results(self) -> list[str]:
         if not self.path.is_dir():
             return []
-        unfinished = (*LEFT.values(), _STAGING, UNFINISHED_CURVE)
+        unfinished = (*LEFT.values(), _STAGING, UNFINISHED_CURVE, CHECKPOINTS)
         return sorted(entry.name for entry in self.path.iterdir() if entry.name not in unfinished)
 
     def make(self, prefix: str) -> None:
@@ -109,6 +132,10 @@ class ResultFolder:
     def write_json(self, name: str, content: Callable[[], Any]) -> None:
         """Stage a JSON file from what ``content`` returns on rank 0; numbers that are not finite become null."""
         self.write(name, lambda: _as_json(content()))
+
+    def write_netcdf(self, name: str, content: Callable[[], xarray.Dataset]) -> None:
+        """Stage a dataset; ``content`` is called on rank 0 alone."""
+        on_rank_zero(self.comm, lambda: self.on_disk(lambda: write_netcdf(content(), self.staging / name)))
 
     def draw(self, name: str, picture: str, *content: Any) -> None:
         """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
@@ -161,6 +188,8 @@ class ResultFolder:
                 _remove_earlier(self.path, {entry.name for entry in new})
             for entry in new:
                 _move(entry, self.path / entry.name)
+                if LEFT.get(entry.name, entry.name) != entry.name:
+                    (self.path / LEFT[entry.name]).unlink(missing_ok=True)
             self.staging.rmdir()
 
         on_rank_zero(self.comm, lambda: self.on_disk(self._draw))
@@ -180,7 +209,11 @@ class ResultFolder:
         shutil.rmtree(self.staging, ignore_errors=True)
 
     def withdraw(self) -> None:
-        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left."""
+        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left, but for
+        what a run that goes on had already."""
+        if self._goes_on:
+            self.abandon()
+            return
         shutil.rmtree(self.staging, ignore_errors=True)
         for folder in self._made:
             with contextlib.suppress(OSError):
@@ -219,6 +252,9 @@ class SeriesFile:
         on_rank_zero(self._folder.comm, lambda: self._folder.on_disk(lambda: self._add(row)))
 
     def _add(self, row: Row) -> None:
+        if self._stream is not None and os.fstat(self._stream.fileno()).st_nlink == 0:
+            # what is written to a file that was removed is lost without a word
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self._stream is None:
             self._stream = (self._folder.staging / SERIES).open("w", encoding="utf-8")
             print(",".join(_header(name, unit) for name, (_, unit) in row.items()), file=self._stream)
@@ -242,6 +278,8 @@ OUR_FILES = {
     "points.csv",
     "curve.csv",
     "curve.json",
+    "cv.csv",
+    "cv.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -264,6 +302,7 @@ OUR_FILES = {
             "engine",
             "diagram",
             "curve",
+            "cv",
         )
     ),
 }
@@ -374,7 +413,9 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
     """
     discrete, scales = solution.discretisation, solution.setup.scales
     problem = discrete.problem
-    mesh, dimension = problem.domain.mesh, problem.domain.dimension
+    mesh, dimension = problem.domain.drawn, problem.domain.dimension
+    drawn, numbers = unfolded(discrete.space, mesh)
+    solved = fem.Function(drawn)
 
     # densities jump between cells of unlike partition energy
     jumps = discrete.partition_of_cells is not None
@@ -398,11 +439,13 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
         named(_header(name, unit), scalar).x.array[:] = values
 
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    cellwise = fem.functionspace(mesh, ("Discontinuous Lagrange", 0))
     raised = fem.Function(scalar)
 
     def fill() -> None:
         """Write the fields of the state in the unknown into the functions."""
-        unknown.interpolate(discrete.unknown)
+        discrete.layout.at_nodes(solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[numbers]
+        unknown.interpolate(solved)
         nodes = discrete.layout.at_nodes(unknown.x.array)
         partition = None
         if discrete.partition_of_cells is not None:
@@ -422,15 +465,17 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
             add("temperature", "", 1.0 / beta)
             add(ENERGY, "", discrete.contents(nodes)[-1])
         averaged = flux_fields(discrete)
+        _, vertices = unfolded(averaged.function_space, mesh)
+        of_vertices = averaged.x.array.reshape(-1, len(problem.quantities), dimension)[vertices]
         for a, name in enumerate(problem.quantities):
             function = named(_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
             for component in range(dimension):
-                linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
+                linear.x.array[:] = of_vertices[:, a, component]
                 raised.interpolate(linear)
                 function.x.array[component::dimension] = raised.x.array * scales.flux
         if problem.coupled:
             header = _header("fixed_charge", "mol/L" if scales.si else "")
-            fixed = named(header, problem.domain.cellwise_space)
+            fixed = named(header, cellwise)
             fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
 
     def show_and_fill(state: State) -> None:
@@ -489,10 +534,9 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
 
 def case_manifest(written: dict[str, Any], ranks: int) -> dict[str, Any]:
     """Return what every manifest says: the case with defaults filled in, its hash, and what ran."""
-    canonical = json.dumps(written, sort_keys=True, ensure_ascii=False).encode()
     return {
         "case": written,
-        "case_sha256": hashlib.sha256(canonical).hexdigest(),
+        "case_sha256": case_hash(written),
         "command_line": sys.argv[1:],
         "versions": versions(),
         "ranks": ranks,

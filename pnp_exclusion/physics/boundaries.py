@@ -6,8 +6,9 @@ surface charge ``lambda^2 eps dphi/dn`` (natural). A new condition is one more c
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, override
@@ -16,6 +17,7 @@ import ufl
 
 from pnp_exclusion.physics import stern
 from pnp_exclusion.physics.energy import ENERGY
+from pnp_exclusion.physics.events import Event
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -53,12 +55,13 @@ class GivenTotal:
     """What is given of a boundary in place of its potential, which is found.
 
     quantity
-        The charge that sits on it, or the electric current out of the domain through it.
+        The charge that sits on it, or the electric current out of the domain through it; in time also the potential
+        itself, kT/e, where that is given at some times and another quantity at others.
     total
         Over the whole boundary; scaled by the load parameter.
     """
 
-    quantity: Literal["charge", "current"]
+    quantity: Literal["charge", "current", "potential"]
     total: float
 
 
@@ -125,6 +128,14 @@ class BoundaryCondition:
     def outward_flux(self, species: str, state: BoundaryState) -> Any | None:
         """The flux ``J_a . n`` that is imposed on a species, or None."""
         return None
+
+    def events(self, crowded: bool, state: BoundaryState) -> Sequence[Event]:
+        """What makes up the fluxes of `outward_flux` that come of single events, with the rates of both directions.
+
+        crowded
+            Whether particles exclude each other's volume.
+        """
+        return ()
 
     def surface_charge(self, state: BoundaryState) -> Any | None:
         """The charge per area on the boundary, ``lambda^2 eps dphi/dn``, or None."""
@@ -330,6 +341,28 @@ class Exchange(BoundaryCondition):
         if species not in self.rates:
             return None
         return state.number(self.rates[species]) * (state.rho[species] - state.number(self.fractions[species]))
+
+    def is_swapping(self, species: Sequence[str]) -> bool:
+        """Whether sites of these species, and of no others, are swapped whatever they hold."""
+        return set(species) == set(self.rates) and len(set(self.rates.values())) == 1
+
+    @override
+    def events(self, crowded: bool, state: BoundaryState) -> Sequence[Event]:
+        """Swaps of a site here with one of the reservoir; of point particles, their passing either way.
+
+        Swaps need one rate for all species: `is_swapping`.
+        """
+        rates = {name: state.number(rate) for name, rate in self.rates.items()}
+        outside = {name: state.number(self.fractions[name]) for name in self.rates}
+        inside = {name: state.rho[name] for name in self.rates}
+        if not crowded:
+            return [Event({name: 1.0}, k * outside[name], k * inside[name]) for name, k in rates.items()]
+        rate = next(iter(rates.values()))
+        vacant = [1.0 - sum(contents.values()) for contents in (outside, inside)]
+        found = [Event({a: 1.0}, rate * outside[a] * vacant[1], rate * inside[a] * vacant[0]) for a in rates]
+        for a, b in itertools.combinations(rates, 2):
+            found.append(Event({a: 1.0, b: -1.0}, rate * outside[a] * inside[b], rate * inside[a] * outside[b]))
+        return found
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol, override
 
@@ -55,6 +56,20 @@ class FreeEnergy(Protocol):
         found = self.chemical_potentials([rho.get(a, all_of_them[a]) for a in range(count)])
         return {a: found[a] for a in rho}
 
+    def susceptibilities(self, eta: np.ndarray) -> np.ndarray:
+        """Return ``d rho_a / d eta_b``, ``(N, N, points)``, by differences of order 4; eta is ``(N, points)``."""
+        step = 1e-3
+        columns = []
+        for b in range(len(eta)):
+            shift = np.zeros((len(eta), 1))
+            shift[b] = step
+            near, far = (
+                [np.array(self.densities(list(eta + sign * times * shift))[1:]) for sign in (1.0, -1.0)]
+                for times in (1.0, 2.0)
+            )
+            columns.append((8.0 * (near[0] - near[1]) - (far[0] - far[1])) / (12.0 * step))
+        return np.stack(columns, axis=1)
+
     def densities_near(self, eta: Sequence[Value], same: Sequence[Value]) -> list[Value]:
         """Return `densities` as an expression to be differentiated by ``eta``, not by ``same``, which has its values.
 
@@ -71,6 +86,7 @@ class FreeEnergy(Protocol):
         return self
 
 
+@dataclass(frozen=True)
 class LatticeGas(FreeEnergy):
     """One particle a site: ``f = sum_a rho_a log rho_a + rho_0 log rho_0``, so ``eta_a = log(rho_a / rho_0)``.
 
@@ -101,6 +117,7 @@ class LatticeGas(FreeEnergy):
         return {a: np.log(rho_a / vacancy) for a, rho_a in rho.items()}
 
 
+@dataclass(frozen=True)
 class IdealGas(FreeEnergy):
     """Point particles: ``f = sum_a rho_a (log rho_a - 1)``, so ``eta_a = log rho_a``; the "vacancies" are all space."""
 

@@ -38,9 +38,9 @@ class Console:
         self._told = ("", 0)
 
     def open_log(self, path: Path) -> None:
-        """Begin the log file; what was said before is not in it."""
+        """Begin the log file, or go on with one that is there; what was said before is not in it."""
         if self._speaks:
-            self._log = path.open("w", encoding="utf-8")
+            self._log = path.open("a", encoding="utf-8")
 
     def say(self, line: str) -> None:
         """A line of progress."""

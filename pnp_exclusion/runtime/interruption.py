@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Self
 
-from pnp_exclusion.runtime.signals import SIGNALS
+from pnp_exclusion.runtime.signals import REPEATED, SIGNALS, act_on, note
 
 
 class Interruption:
-    """A context that notes the first SIGINT or SIGTERM in ``asked``; the second acts as usual."""
+    """A context that notes the first SIGINT or SIGTERM in ``asked``, and which it was in ``number``; the second acts as
+    usual, but for one that comes at once: launchers pass on what a process has heard itself."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.number: signal.Signals | None = None
+        self._since = 0.0
         self._at_once = False
         self._former: dict[signal.Signals, Any] = {}
 
@@ -28,6 +32,7 @@ class Interruption:
         for number, handler in self._former.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._former = {}
+        note(None)
 
     def stopped(self) -> bool:
         """Whether we were asked to stop."""
@@ -47,7 +52,15 @@ class Interruption:
                 raise KeyboardInterrupt
 
     def _note(self, number: int, frame: object) -> None:
-        self.asked = True
-        self.__exit__()
+        now = time.monotonic()
+        if self.asked and not self._at_once:
+            if now - self._since > REPEATED:
+                usual = self._former[signal.Signals(number)]
+                self.__exit__()
+                act_on(number, usual)
+            return
+        self.asked, self.number, self._since = True, signal.Signals(number), now
         if self._at_once:
+            self.__exit__()
             raise KeyboardInterrupt
+        note(now)

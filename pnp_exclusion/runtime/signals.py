@@ -19,10 +19,12 @@ REPEATED = 0.5
 
 
 class _Wait:
-    """How many are holding signals back, and when the first signal came that waits for them."""
+    """How many are holding signals back, when the first signal came that waits for them, and when the one that was
+    noted, so that work is brought to an end."""
 
     holders = 0
     since: float | None = None
+    noted: float | None = None
 
 
 class _Process:
@@ -86,9 +88,14 @@ def _watch(heard: int) -> None:
             continue
         now = time.monotonic()
         if _Wait.since is None:
-            _Wait.since = now
-        elif now - _Wait.since > REPEATED:
+            _Wait.since = now if _Wait.noted is None else _Wait.noted
+        if now - _Wait.since > REPEATED:
             os._exit(INTERRUPTED)
+
+
+def note(moment: float | None) -> None:
+    """Say when a signal came that was noted and not acted on, None for not any more: the next one is a second one."""
+    _Wait.noted = moment
 
 
 def ignore_interruptions() -> None:
@@ -106,10 +113,10 @@ def results_are_in_place() -> None:
 def _act_on_all(numbers: list[int], handlers: Mapping[signal.Signals, Any]) -> None:
     with contextlib.ExitStack() as remaining:
         for number in reversed(numbers):
-            remaining.callback(_act_on, number, handlers[signal.Signals(number)])
+            remaining.callback(act_on, number, handlers[signal.Signals(number)])
 
 
-def _act_on(number: int, handler: Any) -> None:
+def act_on(number: int, handler: Any) -> None:
     """Do what a signal that has waited asks for; raised again it would count as a second one."""
     if callable(handler):
         handler(number, None)

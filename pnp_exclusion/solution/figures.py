@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from pathlib import Path
 from typing import IO, Any
@@ -66,8 +67,8 @@ def length_label(letter: str, scales: Scales) -> str:
 
 
 def unit_in_picture(unit: str) -> str:
-    """Return a unit with its squares and cubes raised."""
-    return unit.replace("^2", "²").replace("^3", "³")
+    """Return a unit with its powers raised."""
+    return re.sub(r"\^([2346])", lambda power: "²³⁴⁶"["2346".index(power[1])], unit)
 
 
 def potential_in_display(scales: Scales) -> tuple[float, str]:

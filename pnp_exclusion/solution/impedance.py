@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
 from pnp_exclusion.solver.noise import spectra, total_current_of
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -97,12 +97,13 @@ def impedance_of(
     problem, scales = discrete.problem, setup.scales
     if not problem.coupled:
         raise CaseError(setup.case.path, ['[model]: an impedance needs a potential, electrostatics = "poisson"'])
-    terminals = [problem.boundaries[tag].where for tag, name in discrete.constraints.claimed if name == POTENTIAL]
-    for boundary in problem.boundaries:
-        if getattr(boundary, "stern_capacitance", None) is not None:
-            raise CaseError(
-                setup.case.path, [f'[[boundaries]] "{boundary.where}": the impedance behind a layer is not computed']
-            )
+    if problem.floating:
+        where = problem.boundaries[problem.floating[0]].where
+        raise CaseError(
+            setup.case.path, [f'[[boundaries]] "{where}": an impedance is at given potentials; give the one found here']
+        )
+    passed = [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]
+    terminals = [problem.boundaries[tag].where for tag, name in passed if name == POTENTIAL]
     terminal = terminal or next(iter(terminals), None)
     if terminal not in terminals:
         raise UsageError(f'no boundary "{terminal}" holds the potential; there is {", ".join(terminals) or "none"}')

@@ -20,9 +20,13 @@ from pnp_exclusion.discretisation.layout import unknown_of
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.sizes import cells_at, heights
+from pnp_exclusion.observe.events import dissipation_of_events
 from pnp_exclusion.physics.boundaries import Exchange, RegulatedWall
+from pnp_exclusion.physics.free_energies import LatticeGas
+from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.physics.reactions import Linear
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
 from pnp_exclusion.solver.noise import Spectra, noise_at_zero, spectra, total_current_of
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -34,6 +38,8 @@ type Complex = NDArray[np.complex128]
 
 CONSERVED = 1e-7
 """Of the noise of a current: what enters at one terminal leaves at others, but for the digits of the linear systems."""
+SILENT = 1e-20
+"""kT D/L^2: what rounding leaves of the entropy production where nothing flows."""
 UNCERTAINTY = 1e-6
 """Of the entropy production: by so much the bound may be passed, since both sides are equal in linear response."""
 ACCURACY = 1e-5
@@ -72,6 +78,9 @@ class Noise:
         Likewise: current into the domain at one terminal per potential at another, in S.
     thermal
         ``(frequencies, terminals)``: the spectrum over that of thermal noise, ``S/(4 kT Re Y)``; 1 at equilibrium.
+    uncertainty
+        ``J S^-1 J`` of all currents over half their entropy production: at most 1, as near equilibrium; NaN where
+        nothing flows.
     band
         The highest frequency that the mesh resolves: there particles diffuse through the cells at the terminals.
     accuracy
@@ -96,6 +105,7 @@ class Noise:
     electric: Complex | None
     admittance: Complex | None
     thermal: Real | None
+    uncertainty: float
     band: float
     accuracy: float
     eps: float | None
@@ -205,24 +215,27 @@ def _frequency(given: float | str, si: bool) -> float:
         raise UsageError(error.message()) from None
 
 
-def why_not(setup: Setup, discrete: Discretisation) -> str:
-    """Return why there is no noise of a case, in one sentence; empty if there is."""
+def why_not(setup: Setup, discrete: Discretisation, terminals: bool = True) -> str:
+    """Return why there is no noise of a case, in one sentence; empty if there is.
+
+    terminals
+        Whether there must be some.
+    """
     problem, boundaries = discrete.problem, setup.case.boundaries
-    if problem.reactions:
-        return "[[reactions]]: reactions make shot noise of their own, which is not computed"
-    for condition in problem.boundaries:
-        if isinstance(condition, Exchange):
+    for reaction in problem.reactions:
+        if isinstance(reaction.kinetics, Linear):
             return (
-                f'[[boundaries]] "{condition.where}": exchange at finite rates makes shot noise of its own, which is '
-                "not computed; the noise is that of reservoirs and electrodes"
+                f'[[reactions]] "{reaction.name}": shot noise is that of forward and backward rates, and linear '
+                "kinetics have their difference only; give others"
             )
+    for condition in problem.boundaries:
+        if isinstance(condition, Exchange) and (reason := _why_no_swaps(problem, condition)):
+            return f'[[boundaries]] "{condition.where}": {reason}'
         if isinstance(condition, RegulatedWall):
             return (
                 f'[[boundaries]] "{condition.where}": the noise of a wall whose groups take up protons is not '
                 "computed; give it a surface_charge"
             )
-        if getattr(condition, "stern_capacitance", None) is not None:
-            return f'[[boundaries]] "{condition.where}": the noise behind a Stern layer is not computed'
         if condition.given_total is not None:
             return (
                 f'[[boundaries]] "{condition.where}": its potential is found, and fluctuates; noise is that of '
@@ -240,9 +253,26 @@ def why_not(setup: Setup, discrete: Discretisation) -> str:
                     f'[[boundaries]] "{boundary.where}": holds no {name}, and the noise about an empty state is not '
                     "Gaussian; give it a small content"
                 )
-    if not discrete.constraints.claimed:
+    if terminals and not discrete.constraints.claimed and not terms_at_boundaries(discrete):
         return "no boundary holds a species or the potential, so that there is no current whose noise could be told"
     return ""
+
+
+def _why_no_swaps(problem: Problem, condition: Exchange) -> str:
+    charged = [s.name for s in problem.species if s.name in condition.rates and s.charge != 0.0]
+    if problem.coupled and charged and condition.potential is None:
+        return (
+            f"exchanges {charged[0]}, whose charge depends on the potential, but holds none: its rates have no "
+            "equilibrium about which they could fluctuate; give it a potential"
+        )
+    if not problem.law.crowded or (
+        condition.is_swapping(problem.names) and type(problem.law.free_energy) is LatticeGas
+    ):
+        return ""
+    return (
+        "the noise of exchange in a crowded law is that of sites which swap whatever they hold; give all species, of "
+        "one size, the same rate"
+    )
 
 
 def _place(equations: LinearisedEquations, tag: int, name: str) -> int | None:
@@ -254,7 +284,7 @@ def _band(discrete: Discretisation) -> float:
     """Return the angular frequency at which particles diffuse through the cells at the boundaries that hold any."""
     problem, domain = discrete.problem, discrete.problem.domain
     least = np.inf
-    for tag in {tag for tag, _ in discrete.constraints.claimed}:
+    for tag in {tag for tag, _ in [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]}:
         facets, cells = cells_at(domain, domain.boundary_facets[problem.boundaries[tag].where])
         if len(cells):
             rates = (
@@ -325,6 +355,7 @@ def _in_units(
         total, admittance = spread(total_noise) * square, spread(total_answer) * siemens
         of_heat = 2.0 * np.einsum("fii->fi", total_answer).real
         thermal = spread(np.einsum("fii->fi", total_noise).real / of_heat)
+    uncertainty = _uncertainty(steady, at_zero, currents)
     per = steady.per_extent if scales.si else ""
     accuracy = 0.0 if found is None else found.accuracy
     return Noise(
@@ -339,55 +370,63 @@ def _in_units(
         electric=total,
         admittance=admittance,
         thermal=thermal,
+        uncertainty=uncertainty,
         band=band / per_frequency,
         accuracy=accuracy,
-        eps=_small_parameter(steady),
+        eps=small_parameter(steady),
         unit=f"A^2/Hz{per}" if scales.si else "",
         particle_unit=f"1/s{per}" if scales.si else "",
         admittance_unit=f"S{per}" if scales.si else "",
         frequency_unit="Hz" if scales.si else "D/L^2",
         warnings=[
-            *_checks(steady, terminals, at_zero, currents, accuracy),
+            *_checks(steady, at_zero, uncertainty, accuracy),
             *_beyond(wanted, band, per_frequency, scales.si),
         ],
     )
 
 
-def _small_parameter(steady: SteadyState) -> float | None:
+def small_parameter(steady: SteadyState) -> float | None:
+    """Return ``eps``: the volume of a site over that of L^3; None without a lattice spacing, and per area or length."""
     spacing = steady.setup.case.model.lattice_spacing
     return None if spacing is None or steady.per_extent else float((spacing.value / steady.setup.scales.length) ** 3)
 
 
-def _checks(
-    steady: SteadyState, terminals: Sequence[str], at_zero: Real, currents: Real, accuracy: float
-) -> Iterator[str]:
+def _checks(steady: SteadyState, at_zero: Real, uncertainty: float, accuracy: float) -> Iterator[str]:
     """What must hold of the noise of every steady state."""
-    names = steady.discretisation.problem.quantities
+    discrete = steady.discretisation
+    names = discrete.problem.quantities
+    in_volume = [reaction for reaction in discrete.problem.reactions if reaction.boundary is None]
     own = np.einsum("iaia->ia", at_zero)
     for a, name in enumerate(names):
         left = np.abs(at_zero[:, a, :, a].sum(axis=0)).max() / max(own[:, a].max(), np.finfo(float).tiny)
-        if not left <= CONSERVED:
+        if not left <= CONSERVED and not any(reaction.change(name) for reaction in in_volume):
             yield (
                 f"the noise of {name} is not conserved: {left:.1e} of it enters and does not leave (limit "
                 f"{CONSERVED:g}); its spectrum has no more digits than that"
             )
-    # the currents of all terminals but one say all
-    size = (len(terminals) - 1) * len(names)
-    if size:
-        covariance, flow = at_zero[:-1, :, :-1, :].reshape(size, size), currents[:-1].reshape(size)
-        kept = np.diag(covariance) > 0.0
-        scale = np.sqrt(np.diag(covariance)[kept])
-        correlation = covariance[np.ix_(kept, kept)] / np.outer(scale, scale)
-        reduced = flow[kept] / scale
-        precision = float(reduced @ np.linalg.lstsq(correlation, reduced, rcond=1e-12)[0])
-        bound = 0.5 * steady.entropy_production
-        if not precision <= bound * (1.0 + UNCERTAINTY) + np.finfo(float).eps:
-            yield (
-                f"the currents are more certain than their entropy production allows: J S^-1 J = {precision:.6g}, "
-                f"half the entropy production is {bound:.6g} (D/L^2, kT); the noise is wrong"
-            )
+    if uncertainty > 1.0 + UNCERTAINTY:
+        yield (
+            f"the currents are more certain than their entropy production allows: J S^-1 J is {uncertainty:.9g} of "
+            "half of it; the noise is wrong"
+        )
     if not accuracy <= ACCURACY:
         yield f"the spectra are off by {accuracy:.1e} (limit {ACCURACY:g}); a direct solver may leave less"
+
+
+def _uncertainty(steady: SteadyState, at_zero: Real, currents: Real) -> float:
+    """Return ``J S^-1 J`` over half the entropy production."""
+    discrete = steady.discretisation
+    # the currents of all terminals but one say all, if nothing reacts on the way
+    told = len(currents) - (not steady.reacts_in_volume)
+    size = told * currents.shape[1]
+    covariance, flow = at_zero[:told, :, :told, :].reshape(size, size), currents[:told].reshape(size)
+    kept = np.diag(covariance) > 0.0
+    scale = np.sqrt(np.diag(covariance)[kept])
+    correlation = covariance[np.ix_(kept, kept)] / np.outer(scale, scale)
+    reduced = flow[kept] / scale
+    precision = float(reduced @ np.linalg.lstsq(correlation, reduced, rcond=1e-12)[0])
+    bound = 0.5 * (steady.entropy_production + dissipation_of_events(discrete))
+    return precision / bound if bound > SILENT else np.nan
 
 
 def _beyond(wanted: Real, band: float, per_frequency: float, si: bool) -> Iterator[str]:

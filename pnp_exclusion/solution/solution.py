@@ -24,6 +24,13 @@ from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
+from pnp_exclusion.solution.correlations import (
+    Correlations,
+    Covariances,
+    Observable,
+    correlations_of,
+    covariances_of,
+)
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of
 from pnp_exclusion.solution.settings import settings_of
@@ -268,9 +275,52 @@ class Solution:
         ConvergenceError
             The solve has not converged, or the linear systems of the noise could not be solved.
         """
-        if not self.converged:
-            raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no noise")
+        self._require_converged("noise")
         return noise_of(self.steady, frequencies, settings_of(self.case))
+
+    def correlations(self) -> Correlations:
+        """Return how densities fluctuate together at two points of an interval; collective.
+
+        Returns
+        -------
+        pnp_exclusion.solution.correlations.Correlations
+            On every rank.
+
+        Raises
+        ------
+        CaseError
+            The theory does not have the noise of this case, it has more than one dimension, or too many nodes.
+        ConvergenceError
+            The solve has not converged, or a species is so scarce that rounding is all there is.
+        """
+        self._require_converged("correlations")
+        return correlations_of(self.steady, settings_of(self.case))
+
+    def covariances(self, observables: Mapping[str, Observable] | None = None) -> Covariances:
+        """Return how amounts, or other sums over densities, fluctuate together, in any dimension; collective.
+
+        Parameters
+        ----------
+        observables : mapping, optional
+            By its name what an observable counts of every species: a number, or a function that takes points
+            ``(3, points)`` and returns ``(points,)``, smooth over a cell. The amounts of all species if absent.
+
+        Returns
+        -------
+        pnp_exclusion.solution.correlations.Covariances
+            On every rank.
+
+        Raises
+        ------
+        CaseError
+            The theory does not have the noise of this case.
+        UsageError
+            There is no such species.
+        ConvergenceError
+            The solve has not converged, or the linear systems could not be solved.
+        """
+        self._require_converged("covariances")
+        return covariances_of(self.steady, observables, settings_of(self.case))
 
     def impedance(self, frequencies: ArrayLike | None = None, terminal: str | None = None) -> Impedance:
         """Return the impedance of a terminal, the potentials of all others being held; collective.
@@ -290,14 +340,13 @@ class Solution:
         Raises
         ------
         CaseError
-            The case has imposed fields, or a Stern layer.
+            The case has imposed fields.
         UsageError
             The terminal does not hold the potential.
         ConvergenceError
             The solve has not converged, or the linear systems could not be solved.
         """
-        if not self.converged:
-            raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no impedance")
+        self._require_converged("impedance")
         return impedance_of(self.steady, frequencies, terminal, settings_of(self.case))
 
     def save(self, path: str | Path) -> None:
@@ -327,6 +376,10 @@ class Solution:
             unused_petsc_options=self.unused_petsc_options,
         )
         stored.write(Path(path), self.steady, outcome)
+
+    def _require_converged(self, what: str) -> None:
+        if not self.converged:
+            raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no {what}")
 
     def _require_state(self) -> None:
         if not self.has_state:
@@ -451,6 +504,16 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.domain.periodic:
+            along = {"xyz"[axis]: fluxes for axis, fluxes in self.steady.fluxes_along.items()}
+            summary["flux_along"] = {
+                letter: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
+                for letter, fluxes in along.items()
+            }
+            summary["current_along"] = {
+                letter: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
+                for letter, fluxes in along.items()
+            }
         if problem.floating:
             summary["found_potential"] = {
                 problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}

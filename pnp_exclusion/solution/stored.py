@@ -1,16 +1,11 @@
 """A solution as one file of numbers and text, and back on any number of ranks: an archive of numpy, without code.
 
-The file holds the case, the mesh, and the unknowns by node, with the nodes of every cell. Cells are in an order that
-does not depend on ranks (DOLFINx' ``original_cell_index``), and within a cell nodes are found by where they are.
+The file holds the case, the mesh, and the unknowns by node, with the nodes of every cell
+(`pnp_exclusion.solution.places`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,16 +20,18 @@ from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import GivenMesh, Gmsh
+from pnp_exclusion.case.tables import GivenMesh, Gmsh, periodic_axes
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
-from pnp_exclusion.errors import CaseError, DiskError, UsageError
-from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, cell_order, domain_of
+from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.mesh.arrays import MeshArrays, arrays_of, domain_of
 from pnp_exclusion.mesh.domain import Domain, Grid, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import with_own_coordinates
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 from pnp_exclusion.physics.laws import Law, find_law, register_law
-from pnp_exclusion.runtime.parallel import largest_over_ranks, on_rank_zero
+from pnp_exclusion.runtime.parallel import on_rank_zero
+from pnp_exclusion.solution.archive import read_archive, write_archive
+from pnp_exclusion.solution.places import gathered, places_in
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
 
@@ -90,7 +87,7 @@ def write(path: Path, steady: SteadyState, outcome: Outcome) -> None:
     """
     discrete = steady.discretisation
     domain = discrete.problem.domain
-    arrays = _unknowns(discrete)
+    arrays = gathered(discrete, {"values": discrete.values}, {"is_steep": discrete.integration.is_steep})
     mesh = None
     if domain.grid:
         arrays |= {f"axis_{i}": np.asarray(axis) for i, axis in enumerate(domain.grid.nodes)}
@@ -102,20 +99,7 @@ def write(path: Path, steady: SteadyState, outcome: Outcome) -> None:
         arrays |= {f"region_{i}": cells for i, cells in enumerate(mesh.regions.values())}
     arrays["heading"] = np.array(_heading(steady, mesh, outcome).model_dump_json())
 
-    def save() -> None:
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        try:
-            with unfinished.open("wb") as stream:
-                np.savez(stream, **arrays)  # type: ignore[arg-type]
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(unfinished, path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise DiskError(f"cannot write {path}: {error.strerror or error}") from None
-
-    on_rank_zero(domain.comm, save)
+    on_rank_zero(domain.comm, lambda: write_archive(path, arrays))
 
 
 def _heading(steady: SteadyState, mesh: MeshArrays | None, outcome: Outcome) -> Heading:
@@ -140,24 +124,6 @@ def _heading(steady: SteadyState, mesh: MeshArrays | None, outcome: Outcome) -> 
         load_parameter=steady.state.load_parameter,
         outcome=outcome,
     )
-
-
-def _unknowns(discrete: Discretisation) -> dict[str, np.ndarray]:
-    """Return the unknowns with their nodes and cells on rank 0, nothing on the others; collective."""
-    space, nodes = discrete.space, discrete.space.dofmap.index_map
-    cells = space.dofmap.list[: len(discrete.integration.is_steep)]
-    parts = (
-        discrete.layout.at_nodes(discrete.values)[: nodes.size_local],
-        space.tabulate_dof_coordinates()[: nodes.size_local, : discrete.problem.domain.dimension],
-        nodes.local_to_global(cells.ravel()).reshape(cells.shape),
-        discrete.integration.is_steep,
-    )
-    order = cell_order(discrete.problem.domain)
-    gathered = discrete.problem.domain.comm.gather(parts, root=0)
-    if gathered is None or order is None:
-        return {}
-    values, points, cell_nodes, is_steep = (np.concatenate(part) for part in zip(*gathered, strict=True))
-    return {"values": values, "nodes": points, "cell_nodes": cell_nodes[order], "is_steep": is_steep[order]}
 
 
 # ---- reading ----
@@ -192,6 +158,10 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
         domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
     if case is None:
         case = _case_on(path, heading, domain)
+    try:
+        domain = domain.periodic_along(periodic_axes(case.domain))
+    except ValueError as error:
+        raise CaseError(path, [f"is damaged: {error}"]) from None
     _require_fit(path, case, domain, components)
     setup = setup_on(domain, scales_of(case, heading.length), case, law)
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
@@ -201,31 +171,20 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
     return setup, discrete, heading.outcome
 
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, OverflowError)
-"""What an archive raises whose bytes are not those that were written."""
-
-
 def _read(path: Path) -> tuple[Heading, dict[str, np.ndarray]]:
     """Return the content of a file, as far as it can be known without its case; `CaseError` if it is none of ours."""
     try:
-        with path.open("rb") as stream:
-            if not zipfile.is_zipfile(stream):
-                raise ValueError("it is no whole archive of arrays")
-            if broken := zipfile.ZipFile(stream).testzip():
-                raise ValueError(f"{broken} is not what was written")
-            stream.seek(0)
-            archive = np.load(stream, allow_pickle=False)
-            if "heading" not in archive:
-                raise CaseError(path, ["is not a saved solution"])
-            heading = Heading.model_validate_json(str(archive["heading"]))
-            arrays = {name: archive[name] for name in archive if name != "heading"}
-            _require_consistent(heading, arrays)
+        arrays = read_archive(path)
+        if "heading" not in arrays:
+            raise CaseError(path, ["is not a saved solution"])
+        heading = Heading.model_validate_json(str(arrays.pop("heading")))
+        _require_consistent(heading, arrays)
     except FileNotFoundError:
         raise CaseError(path, ["there is no such file"]) from None
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise CaseError(path, [f"is not a saved solution, or one of another version ({place})"]) from None
-    except (*_DAMAGE, OSError, ValueError, KeyError, EOFError, MemoryError) as error:
+    except (ValueError, KeyError) as error:
         raise CaseError(path, [f"is not a saved solution, or damaged: {str(error).splitlines()[0]}"]) from None
     return heading, arrays
 
@@ -322,26 +281,8 @@ def _mesh(heading: Heading, arrays: dict[str, np.ndarray]) -> MeshArrays:
 
 def _fill(path: Path, discrete: Discretisation, arrays: dict[str, np.ndarray]) -> None:
     """Write the unknowns that rank 0 holds into a discretisation of the same mesh; collective."""
-    domain, space, comm = discrete.problem.domain, discrete.space, discrete.problem.domain.comm
-    wanted = comm.gather(domain.mesh.topology.original_cell_index, root=0)
-    parts = None
-    if wanted is not None:
-        nodes = [arrays["cell_nodes"][cells] for cells in wanted]
-        parts = [
-            (arrays["values"][n], arrays["nodes"][n], arrays["is_steep"][cells])
-            for n, cells in zip(nodes, wanted, strict=True)
-        ]
-    values, points, is_steep = comm.scatter(parts, root=0)
-    cells = space.dofmap.list
-    here = space.tabulate_dof_coordinates()[cells][:, :, : domain.dimension]
-    unknown = discrete.layout.at_nodes(discrete.values)
-    rows, size = np.arange(len(cells)), np.ptp(points, axis=1).max(axis=1)
-    farthest = 0.0
-    for k in range(cells.shape[1]):
-        apart = np.linalg.norm(points - here[:, k, None, :], axis=2)
-        nearest = apart.argmin(axis=1)
-        unknown[cells[:, k]] = values[rows, nearest]
-        farthest = max(farthest, float((apart[rows, nearest] / size).max(initial=0.0)))
-    if not largest_over_ranks(comm, np.array([farthest])) <= NODE_FOUND:
+    places = places_in(discrete, arrays)
+    if not places.apart <= NODE_FOUND:
         raise CaseError(path, ["is damaged, or of another version of DOLFINx: its nodes are not those of its mesh"])
-    discrete.integration.mark(is_steep[: len(discrete.integration.is_steep)])
+    discrete.values[:] = places.nodal(arrays.get("values"))
+    discrete.integration.mark(places.cellwise(arrays.get("is_steep")))

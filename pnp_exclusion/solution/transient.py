@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 import time as clock
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
 import numpy as np
+from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.build import Setup, build
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.drive import CaseDrive
 from pnp_exclusion.case.moving import case_at, extremes
+from pnp_exclusion.case.protocol import Passed, ProtocolDrive, ProtocolState, is_still_since
+from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
-from pnp_exclusion.discretisation.discretisation import Discretisation, State
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE
-from pnp_exclusion.errors import CaseError
-from pnp_exclusion.observe.motion import MotionReader, Reading
+from pnp_exclusion.errors import CaseError, SolutionWarning, UsageError
+from pnp_exclusion.observe.motion import MotionReader
+from pnp_exclusion.physics.boundaries import BoundaryCondition, GivenTotal
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solution import fields
+from pnp_exclusion.solution.checkpoints import CheckpointFolder, Motion, find
 from pnp_exclusion.solution.series import Row, dataset_of_rows, row_of
 from pnp_exclusion.solution.solution import Solution, load
 from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of, with_petsc
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solution.stopping import Keeper
 from pnp_exclusion.solver.guess import FirstGuess
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
-from pnp_exclusion.solver.transient.solver import Step, TimeSettings, TransientReport, TransientSolver
+from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
 
 SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
-STILL = 1e-9
-"""Of ``1 + |unknown|``: what changes by less over a step of `LONG` is steady."""
-LONG = 0.2
-"""Of the time since the last change of the numbers."""
 IMBALANCE = 10.0
 """Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
 SAME_PLACE = 1e-9
@@ -63,26 +69,33 @@ class TransientSolution(Solution):
         What it took.
     moments : list[tuple[float, State]]
         The states that were kept, with their times.
+    rows : list[Row]
+        What was read at the end of every step, as values with their units.
+    pieces : list[dict[str, Any]]
+        Of a protocol, those that are over: ``piece``, ``cycle``, ``name``, ``began``, ``ended``, ``charge`` that has
+        passed the terminal out of the domain, ``potential`` of the terminal at the end, and ``by`` what it ended,
+        "until" or "duration".
+    failed : str
+        Why the protocol was not gone through to its end; empty if it was.
     """
 
-    def __init__(self, *arguments: Any, motion: Motion, **others: Any) -> None:
+    def __init__(self, *arguments: Any, motion: Motion, report_in_time: TransientReport, **others: Any) -> None:
         super().__init__(*arguments, **others)
-        self.time = motion.readings[-1].time * self.setup.scales.time
+        self.time = motion.last.time * self.setup.scales.time
         self.steady_at_end = motion.is_still
-        self.transient_report = motion.report
+        self.transient_report = report_in_time
         self.moments = [(time * self.setup.scales.time, state) for time, state in motion.moments]
-        self._readings = motion.readings
-        self._first_free_energy = motion.first_free_energy
+        self.rows = motion.rows
+        protocol = motion.protocol or ProtocolState()
+        self.pieces = [_piece_of(self.setup, piece) for piece in protocol.passed]
+        self.failed = protocol.failed
+        self._last = motion.last
+        self._first_free_energy = motion.sums.first_free_energy
 
     @cached_property
     def series(self) -> xarray.Dataset:
         """What was read at the end of every step, along ``time``; see `pnp_exclusion.solution.series.row_of`."""
         return dataset_of_rows(self.setup, self.rows)
-
-    @cached_property
-    def rows(self) -> list[Row]:
-        """The same as rows of values with their units."""
-        return [row_of(self.setup, reading) for reading in self._readings]
 
     def snapshots(self) -> xarray.Dataset | None:
         """Return the fields at the times that were kept, along ``time``; collective.
@@ -109,7 +122,7 @@ class TransientSolution(Solution):
     @cached_property
     def imbalance(self) -> float | None:
         """What is missing of the free energy that was dissipated and done, relative to it; None if it is not known."""
-        last, first = self._readings[-1], self._first_free_energy
+        last, first = self._last, self._first_free_energy
         if last.balance is None or first is None or last.dissipated is None or last.work is None:
             return None
         whole = abs(last.dissipated) + abs(last.work) + 1e-9 * abs(first)
@@ -127,14 +140,15 @@ class TransientSolution(Solution):
                 f"the free energy does not balance: {self.imbalance:.1e} of what was dissipated and done is missing "
                 f"(limit {limit:g}); lower tolerance in [time]",
             ]
-        return found
+        return [*found, self.failed] if self.failed else found
 
     def readings(self) -> dict[str, Any]:
         """Return the summary of the end, with what the motion took."""
         scales, report = self.setup.scales, self.transient_report
         return super().readings() | {
             "time": {"value": self.time, "unit": "s" if scales.si else ""},
-            "ended": "steady" if self.steady_at_end else "end",
+            "ended": self.failed or ("steady" if self.steady_at_end else "end"),
+            **({"protocol": self.pieces} if self.pieces else {}),
             "steps": report.steps,
             "rejected_steps": report.rejected + report.failed,
             "jacobians": report.effort.jacobians,
@@ -142,15 +156,21 @@ class TransientSolution(Solution):
         }
 
 
-@dataclass
-class Motion:
-    """What was found from the beginning to the end, dimensionless."""
-
-    readings: list[Reading]
-    moments: list[tuple[float, State]]
-    report: TransientReport
-    is_still: bool
-    first_free_energy: float | None
+def _piece_of(setup: Setup, piece: Passed) -> dict[str, Any]:
+    """Return what is told of a piece, in the units of its case."""
+    scales, time = setup.scales, setup.case.time
+    assert time is not None
+    total = scales.length ** (setup.case.dimension_of_totals - 1)
+    return {
+        "piece": piece.piece,
+        "cycle": piece.cycle,
+        "name": time.protocol[piece.piece - 1].name or str(piece.piece),
+        "began": piece.began * scales.time,
+        "ended": piece.ended * scales.time,
+        "charge": piece.charge * scales.surface_charge * total,
+        "potential": (piece.potential + setup.problem.potential_reference) * scales.potential,
+        "by": piece.by,
+    }
 
 
 @dataclass(frozen=True)
@@ -170,6 +190,11 @@ def run(
     petsc_options: Sequence[str] = (),
     progress: Callable[[Progress], None] = lambda progress: None,
     on_row: Callable[[Row], None] = lambda row: None,
+    checkpoints: str | Path | None = None,
+    restart: str | Path | None = None,
+    walltime: str | float | None = None,
+    started: float | None = None,
+    warn: Callable[[str], None] = lambda sentence: warnings.warn(sentence, SolutionWarning, stacklevel=3),
 ) -> TransientSolution:
     """Solve a case that moves, one with a table ``[time]``; collective over ``comm``.
 
@@ -182,12 +207,25 @@ def run(
     progress : Callable[[Progress], None], optional
         Called on every rank after every step.
     on_row : Callable[[Row], None], optional
-        Called on every rank with the row of the series of every step, as soon as it is there.
+        Called on every rank with the row of the series of every step, as soon as it is there; after a restart first
+        with all rows up to it.
+    checkpoints : str or Path, optional
+        A folder, which must be there, in whose sub-folder ``checkpoints`` the run writes where it is
+        (``checkpoint`` in ``[time]``). With it SIGINT and SIGTERM stop the run at the end of a step, after a
+        checkpoint; a second one acts as usual. Without it, and without ``restart``, none is written.
+    restart : str or Path, optional
+        Such a folder, from whose newest checkpoint the run goes on; ``checkpoints`` is the same one if not given.
+    walltime : str or float, optional
+        "2 h", or seconds: when to stop, after a checkpoint.
+    started : float, optional
+        From when it counts, a moment of `time.monotonic`; from now on if not given.
+    warn : Callable[[str], None], optional
+        Called on rank 0 with what is wrong about a newest checkpoint, where the one before stands in for it.
 
     Returns
     -------
     TransientSolution
-        The state at the end, with the series.
+        The state at the end, with the series from the beginning on.
 
     Raises
     ------
@@ -197,32 +235,79 @@ def run(
         The law does not fit the species.
     ConvergenceError
         The beginning was not found, or no step, however short.
+    UsageError
+        There is no checkpoint to go on from, or it is of another case; or ``walltime`` is no time.
+    StoppedError
+        The run was asked to stop, and has left a checkpoint.
+    DiskError
+        A checkpoint could not be written; the ones before are as they were.
     """
     begun = clock.perf_counter()
+    limit = None if walltime is None else _seconds(walltime)
+    if limit is not None and checkpoints is None and restart is None:
+        raise UsageError("walltime stops a run after a checkpoint; give checkpoints, the folder for it, too")
     case = with_petsc(as_case(case), petsc or {})
     if case.time is None:
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
-    setup = build(case, comm, law, also=extremes(case))
-    if setup.problem.floating:
-        raise CaseError(case.path, ["[time]: potentials that are found are computed in steady states only"])
+    found = None if restart is None else find(Path(restart), case, law, comm)
+    setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
+    drive: CaseDrive | ProtocolDrive = CaseDrive(setup)
+    if case.time.protocol:
+        drive = ProtocolDrive(setup, None if found is None else found.protocol)
+        # the terminal is one whose potential may be found
+        setup = replace(setup, problem=drive.problem_at(0.0))
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
     settings = settings_of(case)
-    scales, drive = setup.scales, CaseDrive(setup)
-    end = case.time.end.value / scales.time
-    with OptionsDatabase(petsc_options) as database:
-        _begin(setup, discrete, drive, database, settings)
+    end = case.time.last / setup.scales.time
+    if found is not None and comm.rank == 0:
+        for sentence in found.warnings:
+            warn(sentence)
+    where = checkpoints if checkpoints is not None else restart
+    keeper = None
+    if where is not None:
+        folder = CheckpointFolder(Path(where), setup, discrete, found)
+        keeper = Keeper(folder, setup, limit, clock.monotonic() if started is None else started)
+    before = None if found is None else found.motion(discrete, drive)
+    # its arrays are of the whole mesh
+    del found
+    with OptionsDatabase(petsc_options) as database, nullcontext() if keeper is None else keeper:
+        if before is None:
+            with nullcontext() if keeper is None else keeper.at_once():
+                _begin(setup, discrete, drive, database, settings)
         with TransientSolver(discrete, drive, database, settings, _time_settings(setup)) as solver:
-            motion = _move(setup, solver, end, progress, on_row)
+            if before is None and (case.initial or Initial()).state == "uniform":
+                # what is found is at first where nothing sits on the boundary
+                solver.charges = np.zeros(len(setup.problem.floating))
+            motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
         options = database.effective(), database.unused()
-    effort = motion.report.effort
+    effort = solver.report.effort
     report = SteadyReport(
         newton_iterations=effort.iterations,
         linear_iterations=effort.linear_iterations,
         linear=resolved(settings.linear, size_of(discrete)),
     )
     seconds = {"run": clock.perf_counter() - begun}
-    stored = motion.readings[-1].stored
-    return TransientSolution(setup, discrete, report, True, seconds, *options, stored=stored, motion=motion)
+    return TransientSolution(
+        setup,
+        discrete,
+        report,
+        True,
+        seconds,
+        *options,
+        stored=motion.last.stored[: solver.equations.owned],
+        motion=motion,
+        report_in_time=solver.report,
+    )
+
+
+def _seconds(walltime: str | float) -> float:
+    try:
+        found = CLOCK_TIME.parse(walltime, "si").value
+    except PydanticCustomError as error:
+        raise UsageError(f"walltime: {error.message()}") from None
+    if not found > 0.0:
+        raise UsageError(f"walltime must be positive, but it is {walltime}")
+    return found
 
 
 def _time_settings(setup: Setup) -> TimeSettings:
@@ -239,54 +324,87 @@ def _time_settings(setup: Setup) -> TimeSettings:
 def _move(
     setup: Setup,
     solver: TransientSolver,
+    drive: CaseDrive | ProtocolDrive,
     end: float,
+    before: Motion | None,
+    keeper: Keeper | None,
     progress: Callable[[Progress], None],
     on_row: Callable[[Row], None],
 ) -> Motion:
-    """Step to the end, or until nothing moves any more."""
+    """Step to the end, or until nothing moves any more.
+
+    before
+        What a checkpoint has of the motion, if it goes on.
+    """
     time, unit = setup.case.time, setup.scales.time
     assert time is not None
-    kept = [] if time.fields is None else [moment / unit for moment in time.fields.moments(time.end.value)]
-    reader, readings, moments = MotionReader(solver), [], []
+    kept = [] if time.fields is None else [moment / unit for moment in time.fields.moments(time.last)]
+    carried = None
+    if before is not None:
+        carried = before.carried
+        for row in before.rows:
+            on_row(row)
+        if time.stop == "steady" and before.is_still:
+            end = carried.time
+    if keeper is not None:
+        keeper.begin(before)
+    reader = MotionReader(solver, None if before is None else before.sums)
+    rows, moments = ([], []) if before is None else (before.rows, before.moments)
+    motion = before
     quiet_from = max([0.0, *solver.drive.kinks(0.0, end)])
-    begun, is_still = clock.perf_counter(), False
-    for step in solver.run(0.0, end, kept):
+    begun, done = clock.perf_counter(), 0.0 if before is None else _part(solver, before.carried.time, end)
+    protocol = drive if isinstance(drive, ProtocolDrive) else None
+    if protocol is not None:
+        # the ends of pieces add up with rounding; a motion that goes on may be over
+        end = carried.time if carried is not None and protocol.is_over else end * (1.0 + 1e-9)
+    for step in solver.run(0.0, end, kept, carried, protocol):
         reading = reader.read(step)
-        readings.append(reading)
-        on_row(row_of(setup, reading))
+        if protocol is not None:
+            reading = replace(reading, piece=protocol.state.number + 1)
+            protocol.accept(step)
+        rows.append(row_of(setup, reading))
+        on_row(rows[-1])
         if any(abs(step.time - moment) <= 1e-12 * end for moment in kept):
             moments.append((step.time, solver.discrete.state()))
-        fraction = _part(solver, step, end)
+        fraction = _part(solver, step.time, end)
         spent = clock.perf_counter() - begun
-        progress(Progress(fraction, spent * (1.0 - fraction) / fraction if fraction > 0.0 else np.nan))
-        if time.stop == "steady" and _is_still(step, quiet_from):
-            is_still = True
+        progress(Progress(fraction, spent * (1.0 - fraction) / (fraction - done) if fraction > done else np.nan))
+        is_still = time.stop == "steady" and is_still_since(step, quiet_from)
+        state = None if protocol is None else protocol.state
+        motion = Motion(solver.carried(), reader.sums, reading, rows, moments, is_still, state)
+        if keeper is not None:
+            keeper.after(motion)
+        if is_still or (protocol is not None and protocol.is_over):
             break
-    return Motion(readings, moments, solver.report, is_still, reader.first_free_energy)
+    assert motion is not None
+    if keeper is not None:
+        keeper.finish(motion)
+    return motion
 
 
-def _part(solver: TransientSolver, step: Step, end: float) -> float:
+def _part(solver: TransientSolver, time: float, end: float) -> float:
     """Return about what part of all steps is done: they grow after a jump, and are even where numbers keep moving."""
     if solver.drive.moves:
-        return step.time / end
-    first = min(1e-6 * end, step.time)
-    return float(min(1.0, np.log(step.time / first) / np.log(end / first))) if step.time < end else 1.0
-
-
-def _is_still(step: Step, quiet_from: float) -> bool:
-    return step.time > quiet_from and step.length >= LONG * (step.time - quiet_from) and step.change < STILL
+        return time / end
+    first = min(1e-6 * end, time)
+    return float(min(1.0, np.log(time / first) / np.log(end / first))) if time < end else 1.0
 
 
 # ---- the beginning ----
 
 
 def _begin(
-    setup: Setup, discrete: Discretisation, drive: CaseDrive, database: OptionsDatabase, settings: SolverSettings
+    setup: Setup,
+    discrete: Discretisation,
+    drive: CaseDrive | ProtocolDrive,
+    database: OptionsDatabase,
+    settings: SolverSettings,
 ) -> None:
     """Write the densities at first, with some potential, into the unknown; `TransientSolver` makes it consistent."""
     case = setup.case
     initial = case.initial or Initial()
-    discrete.take(drive.problem_at(0.0, before=True))
+    first = drive.at_rest() if isinstance(drive, ProtocolDrive) else drive.problem_at(0.0, before=True)
+    discrete.take(_discharged(first))
     match initial.state:
         case "equilibrium":
             with SteadySolver(discrete, database, settings) as steady:
@@ -295,6 +413,28 @@ def _begin(
             _begin_with_result(case, initial, discrete)
         case "uniform":
             _begin_uniformly(setup, discrete, database, settings)
+    found, values, driven = discrete.problem, discrete.values.copy(), drive.problem_at(0.0)
+    discrete.take(driven)
+    # where they are to be looked for, behind a layer without ions where they are
+    discrete.set_potentials([found.boundaries[tag].applied_potential or 0.0 for tag in driven.floating])
+    discrete.values[:] = values
+
+
+def _discharged(problem: Problem) -> Problem:
+    """Return a problem whose boundaries that block all charge, and of which a current is given, are without charge."""
+
+    def passes(boundary: BoundaryCondition) -> bool:
+        held = {*boundary.dirichlet_fractions, *boundary.exchanged_fractions}
+        reacts = any(reaction.boundary == boundary.where and reaction.electrons for reaction in problem.reactions)
+        return reacts or any(species.charge and species.name in held for species in problem.species)
+
+    def at_rest(boundary: BoundaryCondition) -> BoundaryCondition:
+        given = boundary.given_total
+        if given is None or given.quantity != "current" or passes(boundary):
+            return boundary
+        return replace(boundary, given_total=GivenTotal("charge", 0.0))
+
+    return replace(problem, boundaries=[at_rest(boundary) for boundary in problem.boundaries])
 
 
 def _begin_uniformly(
@@ -336,4 +476,7 @@ def _begin_with_result(case: Case, initial: Initial, discrete: Discretisation) -
         raise CaseError(case.path, [f"[initial]: {initial.file} is of another mesh, or of other species"])
     discrete.values[:] = other.values
     # potentials there are relative to another one
-    discrete.shift_potentials(other.problem.potential_reference - problem.potential_reference)
+    shift = other.problem.potential_reference - problem.potential_reference
+    discrete.shift_potentials(shift)
+    boundaries = other.problem.boundaries
+    discrete.set_potentials([(boundaries[tag].applied_potential or 0.0) + shift for tag in problem.floating])

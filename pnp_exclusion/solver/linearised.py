@@ -9,13 +9,18 @@ are what flows in. Their answer to a disturbance at angular frequency ``omega`` 
 for particles and for the charge of the terminal alike. What flows at held unknowns is then ``w^T`` times the
 disturbance of the equations, at any node (docs/theory.md#noise).
 
+Where a terminal does not hold an unknown but exchanges particles at finite rates, or has charge behind a layer, it does
+so beyond its nodes: there ``e`` stands on the far side, and the terms of the boundary see ``w - e``. A potential is
+raised there together with all that is held, which leaves rates and charges as they were.
+
 Adjoints are solved at real frequencies ``s = i omega``: their answers span those at the imaginary ones
 (`pnp_exclusion.solver.noise`), and need no complex numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 from mpi4py import MPI
@@ -23,12 +28,16 @@ from petsc4py import PETSc
 
 import numpy as np
 import ufl
+from dolfinx import fem, la
 from dolfinx.fem import petsc as fem_petsc
+from numpy.typing import NDArray
+from scipy import sparse
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.events import Event
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.careful import CarefulSolver
 from pnp_exclusion.solver.steady import SolverSettings
@@ -40,8 +49,63 @@ SETTLED = 1e-13
 ACCEPTABLE = 1e-6
 """Relative: corrections that stop shrinking above this are a failure."""
 
+type Real = NDArray[np.float64]
 type Terminal = tuple[int, str]
-"""Number of a boundary and name of an unknown that it holds."""
+"""Number of a boundary and name of an unknown whose current passes it."""
+_NO_NODES = np.empty(0, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Functions as adjoints are: what they are at the nodes, and beyond the terminals.
+
+    nodes
+        ``(vectors, owned)``.
+    beyond
+        ``(vectors, terminals)``: on the far side of every terminal, in its unknown.
+    """
+
+    nodes: Real
+    beyond: Real
+
+    def __add__(self, nodes: Real) -> Vectors:
+        """Return them with something added at the nodes."""
+        return Vectors(self.nodes + nodes, self.beyond)
+
+    def above(self, others: Vectors) -> Vectors:
+        """Return these, and others behind them."""
+        return Vectors(np.vstack([self.nodes, others.nodes]), np.vstack([self.beyond, others.beyond]))
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The linearised equations in one dimension, as matrices of all unknowns in their global order.
+
+    points, eta
+        ``(nodes,)`` and ``(N, nodes)``: where nodes are, and the state there.
+    is_free, constants
+        ``(unknowns,)`` and ``(combinations, unknowns)``, see `LinearisedEquations`.
+    answer, storage, noise
+        ``A``, ``B`` and ``2 K``.
+    """
+
+    points: Real
+    eta: Real
+    is_free: NDArray[np.bool_]
+    constants: Real
+    answer: Real
+    storage: Real
+    noise: Real
+
+
+@dataclass(frozen=True)
+class _FiniteRates:
+    """A boundary with terms of its own: ``A^T`` and ``K`` of these, and where they have its terminals' far side."""
+
+    answer: PETSc.Mat
+    events: PETSc.Mat | None
+    beyond: Real
+    """``(terminals, owned)``."""
 
 
 class LinearisedEquations:
@@ -50,9 +114,11 @@ class LinearisedEquations:
     A context that frees PETSc's objects. All methods are collective; vectors are arrays of the owned unknowns.
 
     terminals
-        Boundaries and the unknowns that they hold, in the order of every array over them.
+        Boundaries and the unknowns whose currents pass them, in the order of every array over them.
     weights
-        ``(terminals, owned)``: ``e``.
+        ``e`` of every terminal.
+    is_free
+        Which of the owned unknowns are not held.
     """
 
     def __init__(
@@ -62,22 +128,37 @@ class LinearisedEquations:
         settings = settings or SolverSettings()
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-        self.terminals: list[Terminal] = list(discrete.constraints.claimed)
-        self.weights = np.zeros((len(self.terminals), self._owned))
-        for row, dofs in zip(self.weights, discrete.constraints.claimed.values(), strict=True):
-            row[dofs[dofs < self._owned]] = 1.0
-        self.is_free = ~self.weights.any(axis=0)
-        for dofs in discrete.constraints.absent.values():
-            self.is_free[dofs[dofs < self._owned]] = False
+        claimed, natural = discrete.constraints.claimed, terms_at_boundaries(discrete)
+        self.terminals: list[Terminal] = list(dict.fromkeys([*claimed, *natural]))
+        count = len(self.terminals)
+        self.weights = Vectors(np.zeros((count, self._owned)), np.eye(count))
+        self.is_free = np.ones(self._owned, dtype=bool)
+        for position, terminal in enumerate(self.terminals):
+            self.weights.nodes[position, self._own(claimed.get(terminal, _NO_NODES))] = 1.0
+        for dofs in [*claimed.values(), *discrete.constraints.absent.values()]:
+            self.is_free[self._own(dofs)] = False
         self._first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
-        answer, storage, mobility = discrete.forms.kept("linearised equations", lambda: _forms(discrete))
-        self._answer, self._storage = _transposed(answer), _transposed(storage)
-        self._mobility = _assembled(mobility)
+        forms = discrete.forms.kept("linearised equations", lambda: _Forms.of(discrete))
+        self._answer, self._storage = _transposed(forms.answer), _transposed(forms.storage)
+        self._mobility = _assembled(forms.mobility)
+        # one boundary after the other: functions of neighbouring ones reach into each other's facets
+        self._finite = [self._at_finite_rates(forms, tag) for tag in sorted({tag for tag, _ in natural})]
         self._diagonals = self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
         self._operator = self._answer.copy()
         self._solution, self._right = self._operator.createVecRight(), self._operator.createVecLeft()
         self._fill(1.0)
         self._solver = CarefulSolver(discrete, self._operator, settings.linear, settings.petsc, petsc_options)
+
+    def _own(self, dofs: np.ndarray) -> np.ndarray:
+        return dofs[dofs < self._owned]
+
+    def _at_finite_rates(self, forms: _Forms, tag: int) -> _FiniteRates:
+        discrete, beyond = self.discrete, np.zeros((len(self.terminals), self._owned))
+        nodes = discrete.constraints.nodes_on(discrete.problem.boundaries[tag].where)
+        for row, (own, unknown) in zip(beyond, self.terminals, strict=True):
+            if own == tag:
+                row[self._own(discrete.layout.dofs_at(nodes, unknown))] = 1.0
+        return _FiniteRates(*forms.assembled_at(tag), beyond)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +169,8 @@ class LinearisedEquations:
 
     def close(self) -> None:
         """Free PETSc's objects."""
-        matrices = (self._operator, self._answer, self._storage, self._mobility)
+        natural = [matrix for one in self._finite for matrix in (one.answer, one.events) if matrix is not None]
+        matrices = (self._operator, self._answer, self._storage, self._mobility, *natural)
         self._solver.close()
         for thing in (*matrices, self._solution, self._right):
             thing.destroy()
@@ -102,31 +184,96 @@ class LinearisedEquations:
             found[layout.index(POTENTIAL) :: layout.size] = True
         return found
 
-    def answered(self, vectors: np.ndarray) -> np.ndarray:
-        """Return ``A^T v`` for the rows of an array."""
-        return np.array([self._times(self._answer, vector) for vector in vectors])
+    def of_particles(self, vectors: Vectors) -> Vectors:
+        """Return vectors without their electric potentials."""
+        return Vectors(np.where(self.is_potential, 0.0, vectors.nodes), np.where(self._is_charge, 0.0, vectors.beyond))
 
-    def stored(self, vectors: np.ndarray) -> np.ndarray:
-        """Return ``B^T v`` for the rows of an array."""
-        return np.array([self._times(self._storage, vector) for vector in vectors])
+    def of_charge(self, vectors: Vectors) -> Vectors:
+        """Return the electric potentials of vectors alone."""
+        return Vectors(np.where(self.is_potential, vectors.nodes, 0.0), np.where(self._is_charge, vectors.beyond, 0.0))
 
-    def moved(self, vectors: np.ndarray) -> np.ndarray:
-        """Return ``K v`` for the rows of an array: ``int M grad v`` against all test functions, potentials left out."""
-        return np.array([self._times(self._mobility, vector) for vector in vectors])
+    def inside(self, nodes: Real) -> Vectors:
+        """Return vectors that are zero beyond all terminals."""
+        return Vectors(nodes, np.zeros((len(nodes), len(self.terminals))))
+
+    def answered(self, vectors: Vectors) -> Real:
+        """Return ``A^T v`` at the nodes."""
+        found = self._times(self._answer, vectors.nodes)
+        for one in self._finite:
+            found -= self._times(one.answer, vectors.beyond @ one.beyond)
+        return found
+
+    def stored(self, vectors: Vectors) -> Real:
+        """Return ``B^T v`` at the nodes."""
+        return self._times(self._storage, vectors.nodes)
+
+    def answers(self, others: Vectors, vectors: Vectors, answered: Real | None = None) -> Real:
+        """Return ``A^T v`` against other vectors, ``(others, vectors)``, with what is beyond terminals.
+
+        answered
+            Of the vectors, where it is known.
+        """
+        found = self.products(others.nodes, self.answered(vectors) if answered is None else answered)
+        for one in self._finite:
+            jumps = vectors.nodes - vectors.beyond @ one.beyond
+            found -= self.products(others.beyond @ one.beyond, self._times(one.answer, jumps))
+        return found
+
+    def noise(self, vectors: Vectors) -> Real:
+        """Return ``2 v^T K v'``, the covariance of the noise that vectors weigh, ``(vectors, vectors)``.
+
+        ``K`` is ``int M grad v . grad v'`` and half the sum over all events at finite rates, forward and backward, of
+        what one of them changes.
+        """
+        found = self.products(vectors.nodes, self._times(self._mobility, vectors.nodes))
+        for one in self._finite:
+            if one.events is not None:
+                jumps = vectors.nodes - vectors.beyond @ one.beyond
+                found += self.products(jumps, self._times(one.events, jumps))
+        return 2.0 * found
+
+    def noise_of_nodes(self, vectors: Vectors) -> Real:
+        """Return what the noise of vectors would be without what neighbours have in common, ``(vectors,)``: terms that
+        cancel in it."""
+        own = vectors.nodes**2 @ self._mobility.getDiagonal().array_r
+        for one in self._finite:
+            if one.events is not None:
+                own += (vectors.nodes - vectors.beyond @ one.beyond) ** 2 @ one.events.getDiagonal().array_r
+        return 2.0 * self.sum(own)
 
     @property
-    def mobility_diagonal(self) -> np.ndarray:
-        """Return the diagonal of ``K``."""
-        diagonal: np.ndarray = self._mobility.getDiagonal().array_r.copy()
-        return diagonal
+    def _is_charge(self) -> NDArray[np.bool_]:
+        return np.array([unknown == POTENTIAL for _, unknown in self.terminals], dtype=bool)
 
     def products(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return the scalar products of the rows of two arrays over all ranks."""
         return np.asarray(self._comm.allreduce(one @ other.T, op=MPI.SUM))
 
+    def means(self, functions: Real) -> Real:
+        """Return ``int sum_a g_a rho_a`` of functions at the owned unknowns of the species, ``(functions,)``."""
+        discrete = self.discrete
+        form = discrete.forms.kept(
+            "contents at nodes",
+            lambda: discrete.integration.form(
+                discrete.weak_form.contents_against(discrete.layout.parts(ufl.TestFunction(discrete.space)))
+            ),
+        )
+        vector = la.vector(discrete.space.dofmap.index_map, discrete.space.dofmap.index_map_bs)
+        vector.array[:] = 0.0
+        form.add_to(vector.array)
+        vector.scatter_reverse(la.InsertMode.add)
+        return self.sum(functions @ vector.array[: self._owned])
+
     def sum(self, numbers: np.ndarray) -> np.ndarray:
         """Return the sums of arrays over all ranks."""
         return np.asarray(self._comm.allreduce(numbers, op=MPI.SUM))
+
+    @property
+    def fastest(self) -> float:
+        """Return the highest rate at which anything free is stored, D/L^2: that of particles in the finest cells."""
+        flow, store = (np.abs(diagonal[self.is_free & ~self.is_potential]) for diagonal in self._diagonals)
+        rate = float(np.max(flow[store > 0.0] / store[store > 0.0], initial=0.0))
+        return float(self._comm.allreduce(rate, op=MPI.MAX))
 
     def size_at(self, frequency: float) -> np.ndarray:
         """Return the size of the diagonal of the pencil, Poisson's rows times the frequency; 0 where it is held."""
@@ -135,33 +282,90 @@ class LinearisedEquations:
         size = np.abs(np.where(potential, 0.0, flow)) + frequency * np.abs(np.where(potential, flow, store))
         return np.where(self.is_free, size, 0.0)
 
-    def adjoints(self, frequency: float) -> np.ndarray:
-        """Return the adjoint of every terminal, ``(terminals, owned)``, at a real frequency ``s = i omega``.
+    def adjoints(self, frequency: float) -> Vectors:
+        """Return the adjoint of every terminal at a real frequency ``s = i omega``, charges counting ``s`` times.
 
         At zero closed species keep their amounts. Raises `ConvergenceError` if the linear system cannot be solved.
         """
-        closed = self.discrete.problem.conserved if frequency == 0.0 else []
+        weights = Vectors(
+            np.where(self.is_potential, frequency, 1.0) * self.weights.nodes,
+            np.where(self._is_charge, frequency, 1.0) * self.weights.beyond,
+        )
+        found, _ = self.solved(frequency, -self._at(frequency, weights))
+        return weights + found
+
+    def solved(self, frequency: float, columns: Real) -> tuple[Real, Real]:
+        """Return ``w`` with ``(A + s B)^T w`` equal to columns, ``(columns, owned)``, on all that is free.
+
+        At zero closed species keep their amounts: ``B^T`` of their constants is then taken from every column as often
+        as makes it solvable, the second array, ``(columns, combinations)``.
+        """
+        closed = self.discrete.problem.combinations if frequency == 0.0 else []
         pinned = self._pinned(closed)
         self._fill(frequency, pinned)
         self._solver.renew()
-        columns = -self._at(frequency, self.weights)
-        columns[:, ~self.is_free] = 0.0
-        found = np.array([self._solve(frequency, column, pinned) for column in columns])
-        found = found.reshape(len(self.terminals), self._owned)
-        if closed:
-            found -= self._amounts_kept(frequency, closed, pinned, columns, found)
-        return found + self.weights
+        columns = np.where(self.is_free, columns, 0.0)
+        found = np.array([self._solve(frequency, column, pinned) for column in columns]).reshape(columns.shape)
+        if not closed:
+            return found, np.zeros((len(columns), 0))
+        change, shares = self._amounts_kept(closed, pinned, columns, found)
+        return found - change, shares
+
+    def at_fixed_densities(self, columns: Real) -> Real:
+        """Return ``w`` of electric potentials alone, with ``A^T w`` equal to columns in the free potentials."""
+        frozen = np.flatnonzero(self.is_free & ~self.is_potential)
+        self._fill(0.0, frozen)
+        self._solver.renew()
+        columns = np.where(self.is_free & self.is_potential, columns, 0.0)
+        return np.array([self._solve(0.0, column, frozen) for column in columns]).reshape(columns.shape)
+
+    def dense(self) -> Dense:
+        """Return the matrices of all unknowns, on every rank."""
+
+        def whole(matrix: PETSc.Mat) -> Real:
+            pointers, columns, entries = matrix.getValuesCSR()
+            own = sparse.csr_array((entries, columns, pointers), shape=(len(pointers) - 1, matrix.getSize()[1]))
+            return gathered(own.toarray())
+
+        def gathered(own: Any, axis: int = 0) -> Any:
+            return np.concatenate(self._comm.allgather(own), axis=axis)
+
+        events = [one.events for one in self._finite if one.events is not None]
+        discrete, size = self.discrete, self.discrete.layout.size
+        partition = discrete.partition_at_nodes()
+        _, eta, _ = discrete.potentials(discrete.values)
+        owned = self._owned // size
+        return Dense(
+            points=gathered(discrete.space.tabulate_dof_coordinates()[:owned, 0]),
+            eta=gathered((eta if partition is None else eta - partition)[:, :owned], axis=1),
+            is_free=gathered(self.is_free),
+            constants=gathered(self.constants(), axis=1),
+            answer=whole(self._answer).T,
+            storage=whole(self._storage).T,
+            noise=2.0 * sum((whole(matrix) for matrix in events), start=whole(self._mobility)),
+        )
 
     # ---- closed species ----
 
-    def _pinned(self, closed: Sequence[str]) -> np.ndarray:
-        """Return one unknown for each closed species, by its number on the rank that owns it.
+    def constants(self) -> Real:
+        """Return of every conserved combination of closed species what its adjoint is free by."""
+        closed, layout = self.discrete.problem.combinations, self.discrete.layout
+        found = np.zeros((len(closed), self._owned))
+        for row, combination in zip(found, closed, strict=True):
+            for name, factor in combination.items():
+                row[layout.index(unknown_of(name)) :: layout.size] = factor
+        found[:, ~self.is_free] = 0.0
+        return found
+
+    def _pinned(self, closed: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """Return one unknown for each closed combination, by its number on the rank that owns it.
 
         The adjoint of a closed species is free by a constant, which nothing depends on.
         """
         layout, pinned = self.discrete.layout, []
-        for name in closed:
-            own = layout.index(unknown_of(name)) + layout.size * np.arange(self._owned // layout.size)
+        for combination in closed:
+            first = unknown_of(next(iter(combination)))
+            own = layout.dofs_at(np.arange(self._owned // layout.size), first)
             own = own[self.is_free[own]]
             owner = self._comm.allreduce(self._comm.rank if len(own) else self._comm.size, op=MPI.MIN)
             if self._comm.rank == owner:
@@ -169,30 +373,26 @@ class LinearisedEquations:
         return np.array(pinned, dtype=np.int64)
 
     def _amounts_kept(
-        self, frequency: float, closed: Sequence[str], pinned: np.ndarray, columns: np.ndarray, found: np.ndarray
-    ) -> np.ndarray:
+        self, closed: Sequence[Mapping[str, float]], pinned: np.ndarray, columns: Real, found: Real
+    ) -> tuple[Real, Real]:
         """Return what must be taken from adjoints so that their currents do not count what changes the amounts.
 
         A disturbance never does, so that ``B^T`` of the closed species' constants may be added to the equations: by
         as much as makes those hold that were left out for the pinned unknowns.
         """
-        constants = np.zeros((len(closed), self._owned))
-        for row, name in zip(constants, closed, strict=True):
-            row[self.discrete.layout.index(unknown_of(name)) :: self.discrete.layout.size] = 1.0
-        amounts = self.stored(constants)
-        amounts[:, ~self.is_free] = 0.0
-        answers = np.array([self._solve(frequency, amount, pinned) for amount in amounts])
+        amounts = np.where(self.is_free, self.stored(self.inside(self.constants())), 0.0)
+        answers = np.array([self._solve(0.0, amount, pinned) for amount in amounts])
 
-        def missed(solutions: np.ndarray, rights: np.ndarray) -> np.ndarray:
-            gaps = (self._at(frequency, solutions) - rights)[:, pinned]
+        def missed(solutions: Real, rights: Real) -> Real:
+            gaps = (self._at(0.0, self.inside(solutions)) - rights)[:, pinned]
             return np.concatenate(self._comm.allgather(gaps), axis=1)
 
-        shares = np.linalg.solve(missed(answers, amounts).T, missed(found, columns).T).T
-        return np.asarray(shares @ answers)
+        shares: Real = np.linalg.solve(missed(answers, amounts).T, missed(found, columns).T).T
+        return shares @ answers, shares
 
     # ---- one linear solve ----
 
-    def _at(self, frequency: float, vectors: np.ndarray) -> np.ndarray:
+    def _at(self, frequency: float, vectors: Vectors) -> Real:
         return self.answered(vectors) + (frequency * self.stored(vectors) if frequency else 0.0)
 
     def _fill(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
@@ -210,7 +410,7 @@ class LinearisedEquations:
         fixed = ~self.is_free
         fixed[pinned] = True
         for _ in range(REFINEMENTS):
-            residual = right - self._at(frequency, solution[None])[0]
+            residual = right - self._at(frequency, self.inside(solution[None]))[0]
             residual[fixed] = 0.0
             self._right.array_w[:] = residual
             self._solver.solve(self._right, self._solution)
@@ -228,33 +428,105 @@ class LinearisedEquations:
     def _largest(self, vector: np.ndarray) -> float:
         return float(self._comm.allreduce(np.abs(vector).max(initial=0.0), op=MPI.MAX))
 
-    def _times(self, matrix: PETSc.Mat, vector: np.ndarray) -> np.ndarray:
-        self._solution.array_w[:] = vector
-        matrix.mult(self._solution, self._right)
-        return self._right.array_r.copy()
+    def _times(self, matrix: PETSc.Mat, vectors: Real) -> Real:
+        found = np.empty_like(vectors)
+        for row, vector in zip(found, vectors, strict=True):
+            self._solution.array_w[:] = vector
+            matrix.mult(self._solution, self._right)
+            row[:] = self._right.array_r
+        return found
 
 
-def _forms(discrete: Discretisation) -> tuple[CellwiseForm, CellwiseForm, CellwiseForm]:
-    """Return the forms of ``A``, ``B`` and ``K``."""
-    problem, parameters, fields, layout = discrete.problem, discrete.parameters, discrete.fields, discrete.layout
-    test, trial = (layout.parts(argument(discrete.space)) for argument in (ufl.TestFunction, ufl.TrialFunction))
-    dx = discrete.integration.dx
-    stored = sum((fields.contents[name] * test[unknown_of(name)] * dx for name in problem.quantities), ufl.Form([]))
-    fluxes = problem.law.fluxes(
-        [fields.vacancy, *fields.rho.values()],
-        [ufl.grad(trial[unknown]) for unknown in discrete.entropic],
-        parameters.local_diffusivities,
-        parameters.law,
-        parameters.least_mobility,
-        fields.warmth,
-    )
-    moved = ufl.Form([])
-    for unknown, flux in zip(discrete.entropic, fluxes, strict=True):
-        moved += -ufl.inner(flux, ufl.grad(test[unknown])) * dx
-    of: Callable[[Any], CellwiseForm] = discrete.integration.form
-    by_unknown = (ufl.derivative(form, discrete.unknown) for form in (discrete.weak_form.balance, stored))
-    answer, storage = map(of, by_unknown)
-    return answer, storage, of(moved)
+def terms_at_boundaries(discrete: Discretisation) -> list[Terminal]:
+    """Return where species pass a boundary in single events, and where charge sits behind a layer."""
+    problem, found = discrete.problem, []
+    for tag, boundary in enumerate(problem.boundaries):
+        reacting = [one for one in problem.reactions if one.boundary == boundary.where]
+        found += [
+            (tag, unknown_of(name))
+            for name in problem.names
+            if name in boundary.exchanged_fractions or any(one.change(name) for one in reacting)
+        ]
+        is_behind_layer = boundary.applied_potential is not None and boundary.dirichlet_potential is None
+        if problem.coupled and is_behind_layer:
+            found.append((tag, POTENTIAL))
+    return found
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """Compiled: ``A``, ``B`` and ``K``, and of `terms_at_boundaries` ``A`` and ``K`` at one boundary at a time."""
+
+    answer: CellwiseForm
+    storage: CellwiseForm
+    mobility: CellwiseForm
+    natural: CellwiseForm | None
+    events: CellwiseForm | None
+    switches: Mapping[int, fem.Constant]
+
+    def assembled_at(self, tag: int) -> tuple[PETSc.Mat, PETSc.Mat | None]:
+        """Return ``A^T`` and ``K`` of the terms at one boundary; None if nothing happens there in events."""
+        assert self.natural is not None
+        self.switches[tag].value = 1.0
+        found = _transposed(self.natural), None if self.events is None else _assembled(self.events)
+        self.switches[tag].value = 0.0
+        return found
+
+    @staticmethod
+    def of(discrete: Discretisation) -> _Forms:
+        """Compile those of a discretisation."""
+        fields, layout, weak_form = discrete.fields, discrete.layout, discrete.weak_form
+        test, trial = (layout.parts(argument(discrete.space)) for argument in (ufl.TestFunction, ufl.TrialFunction))
+        dx = discrete.integration.dx
+        parameters = discrete.parameters
+        fluxes = discrete.problem.law.fluxes(
+            [fields.vacancy, *fields.rho.values()],
+            [ufl.grad(trial[unknown]) for unknown in discrete.entropic],
+            parameters.local_diffusivities,
+            parameters.law,
+            parameters.least_mobility,
+            fields.warmth,
+        )
+        moved = ufl.Form([])
+        for unknown, flux in zip(discrete.entropic, fluxes, strict=True):
+            moved += -ufl.inner(flux, ufl.grad(test[unknown])) * dx
+        for event in weak_form.volume_events():
+            moved += _covariance(event, test, trial) * dx
+        tags = sorted({tag for tag, _ in terms_at_boundaries(discrete)})
+        switches = {tag: fem.Constant(discrete.problem.domain.mesh, 0.0) for tag in tags}
+        natural, events = ufl.Form([]), ufl.Form([])
+        for tag, switch in switches.items():
+            ds = discrete.integration.ds(tag)
+            for name in discrete.problem.names:
+                outward = weak_form.outward_flux(tag, name)
+                if outward is not None:
+                    natural += switch * outward * test[unknown_of(name)] * ds
+            if POTENTIAL in layout:
+                charge = weak_form.surface_charge(tag, fields.rho, fields.potential)
+                if charge is not None:
+                    natural -= switch * charge * test[POTENTIAL] * ds
+            for event in weak_form.events_at(tag):
+                events += switch * _covariance(event, test, trial) * ds
+        of: Callable[[Any], CellwiseForm] = discrete.integration.form
+        by_unknown = lambda form: of(ufl.derivative(form, discrete.unknown))  # noqa: E731
+        stored = weak_form.contents_against(test)
+        return _Forms(
+            by_unknown(weak_form.balance),
+            by_unknown(stored),
+            of(moved),
+            None if natural.empty() else by_unknown(natural),
+            None if events.empty() else of(events),
+            switches,
+        )
+
+
+def _covariance(event: Event, test: Mapping[str, Any], trial: Mapping[str, Any]) -> Any:
+    """Return half of what one event per rate, forward and backward, adds to the noise."""
+    changes = [
+        sum((count * part[unknown_of(name)] for name, count in event.changes.items()), start=ufl.as_ufl(0.0))
+        for part in (test, trial)
+    ]
+    return 0.5 * (event.forth + event.back) * changes[0] * changes[1]
 
 
 def _assembled(form: CellwiseForm) -> PETSc.Mat:

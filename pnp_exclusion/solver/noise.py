@@ -65,17 +65,15 @@ class Spectra:
 
 
 def noise_at_zero(equations: LinearisedEquations) -> Real:
-    """Return ``S_ij`` of particle currents at frequency zero, ``(terminals, terminals)``; 0 for potentials. Collective.
+    """Return ``S_ij`` of currents at frequency zero, ``(terminals, terminals)``; 0 for potentials. Collective.
 
     Raises `ConvergenceError` if the linear systems cannot be solved.
     """
     adjoints = equations.adjoints(0.0)
-    adjoints[[unknown == POTENTIAL for _, unknown in equations.terminals]] = 0.0
-    found = 2.0 * equations.products(adjoints, equations.moved(adjoints))
+    found = equations.noise(adjoints)
     # a species that no other terminal lets pass has an adjoint without a gradient, and no noise but what rounding
     # leaves of the terms that cancel
-    terms = 2.0 * equations.sum(adjoints**2 @ equations.mobility_diagonal)
-    is_silent = found.diagonal() <= np.finfo(float).eps * terms
+    is_silent = found.diagonal() <= np.finfo(float).eps * equations.noise_of_nodes(adjoints)
     found[is_silent] = found[:, is_silent] = 0.0
     return found
 
@@ -108,6 +106,19 @@ def _shifts(low: float, high: float) -> Real:
     return np.logspace(first, last, 1 + int(np.ceil(SHIFTS_PER_DECADE * (last - first))))
 
 
+def joined(equations: LinearisedEquations, span: Real, new: Real) -> Real:
+    """Return a span, of orthonormal rows, that others have joined; collective."""
+    sizes = np.sqrt(np.einsum("ii->i", equations.products(new, new)))
+    new = new / np.where(sizes > 0.0, sizes, 1.0)[:, None]
+    for _ in range(2):
+        # twice, for the digits
+        new = new - equations.products(new, span) @ span
+        values, vectors = np.linalg.eigh(equations.products(new, new))
+        kept = values > INDEPENDENT
+        new = (vectors[:, kept] / np.sqrt(values[kept])).T @ new
+    return np.vstack([span, new])
+
+
 class _Pencil:
     """``(A + i omega B)^T`` on the span of adjoints at real frequencies, with Poisson's rows times ``i omega``."""
 
@@ -121,47 +132,36 @@ class _Pencil:
         """Let the adjoints at a real frequency join the span."""
         equations = self._equations
         self.shifts += 1
-        new = equations.adjoints(shift)
+        new = equations.adjoints(shift).nodes
         new[:, ~equations.is_free] = 0.0
         new[:, self._potentials] /= shift
-        sizes = np.sqrt(np.einsum("ii->i", equations.products(new, new)))
-        new /= np.where(sizes > 0.0, sizes, 1.0)[:, None]
-        for _ in range(2):
-            # twice, for the digits
-            new -= equations.products(new, self._span) @ self._span
-            values, vectors = np.linalg.eigh(equations.products(new, new))
-            kept = values > INDEPENDENT
-            new = (vectors[:, kept] / np.sqrt(values[kept])).T @ new
-        self._span = np.vstack([self._span, new])
+        self._span = joined(equations, self._span, new)
 
     def spectra(self, frequencies: Real) -> tuple[Spectra, Real]:
         """Return what the span has, and how far off it is, relative, at every frequency."""
-        equations, span, weights = self._equations, self._span, self._equations.weights
-        count = len(weights)
-        every = np.vstack([weights, span])
-        of_flow, of_store = self._transposed(every)
-        flow, store = equations.products(every, of_flow), equations.products(every, of_store)
-        mobility = equations.products(every, equations.moved(every))
+        equations, weights = self._equations, self._equations.weights
+        count = len(weights.nodes)
+        every = weights.above(equations.inside(self._span))
+        particles, charges = equations.of_particles(every), equations.of_charge(every)
+        of_flow, of_charge = equations.answered(particles), equations.answered(charges)
+        of_store = equations.stored(particles)
+        flow = equations.answers(every, particles, of_flow)
+        store = equations.products(every.nodes, of_store) + equations.answers(every, charges, of_charge)
+        of_store += of_charge
+        mobility = equations.noise(every)
         noise = np.zeros((len(frequencies), count, count), dtype=complex)
         admittance, errors = noise.copy(), np.zeros(len(frequencies))
         for position, omega in enumerate(frequencies):
             pencil = flow + 1j * omega * store
             inner = np.linalg.solve(pencil[count:, count:], -pencil[count:, :count])
             adjoint = np.vstack([np.eye(count), inner])
-            noise[position] = 2.0 * adjoint.conj().T @ mobility @ adjoint
+            noise[position] = adjoint.conj().T @ mobility @ adjoint
             admittance[position] = (pencil[:count] @ adjoint).T
             residual = adjoint.T @ (of_flow + 1j * omega * of_store)
             size = equations.size_at(omega)
             energy = np.einsum("if,if->i", residual[:, size > 0.0].conj(), residual[:, size > 0.0] / size[size > 0.0])
             errors[position] = np.max(equations.sum(energy.real) / np.abs(admittance[position].diagonal()))
         return Spectra(frequencies, noise, admittance, float(errors.max()), self.shifts), errors
-
-    def _transposed(self, vectors: Real) -> tuple[Real, Real]:
-        """Return ``A^T v`` and ``B^T v`` of the pencil."""
-        equations = self._equations
-        of_particles = np.where(self._potentials, 0.0, vectors)
-        of_charge = vectors - of_particles
-        return equations.answered(of_particles), equations.stored(of_particles) + equations.answered(of_charge)
 
 
 def total_current_of(equations: LinearisedEquations, tag: int) -> Real:

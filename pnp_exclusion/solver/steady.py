@@ -41,8 +41,9 @@ SLOWER, LEAST_STORAGE_RATE = 0.1, 1e-9
 STORAGE_RATE_AT_REST = 1e-2
 """The same where nothing flows: the first guess has the amounts already, and depleted species need not be resolved."""
 CONSERVED_ROUNDS = 12
-AMOUNTS_KEPT = 1e-13
-"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round."""
+AMOUNTS_KEPT, LOSS_PROGRESS = 1e-13, 0.5
+"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round, as long as
+that leaves less than this share of it."""
 LONG_DEBYE_LENGTH = 0.3
 """Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
@@ -243,7 +244,7 @@ class SteadySolver:
         discrete = self.discrete
         start = discrete.values.copy()
         closed = bool(discrete.problem.combinations)
-        slower = 1.0
+        slower, lost_before = 1.0, np.inf
         for rounds_left in reversed(range(CONSERVED_ROUNDS if closed else 1)):
             before = discrete.values.copy()
             self._store_amounts(slower)
@@ -254,8 +255,11 @@ class SteadySolver:
                 discrete.values[:] = start
                 return result
             has_settled = not closed or self._change(before) < self.settings.tolerance
-            if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
+            lost = self._lost_of_amounts() if has_settled else np.inf
+            # where rounding in what flows leaves more, another round leaves as much
+            if has_settled and (rounds_left == 0 or lost < AMOUNTS_KEPT or lost > LOSS_PROGRESS * lost_before):
                 return result
+            lost_before = lost
             # the first round has moved the guess
             slower *= 1.0 if has_settled or rounds_left == CONSERVED_ROUNDS - 1 else SLOWER
         discrete.values[:] = start
@@ -303,16 +307,19 @@ class SteadySolver:
         for shift, lack in zip(discrete.parameters.reference_shift, linked_lacks(discrete), strict=True):
             shift.value = lack
 
-    def _amounts_are_kept(self) -> bool:
-        ratios = amount_ratios(self.discrete)
-        return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
+    def _lost_of_amounts(self) -> float:
+        """Return the largest share by which the amount of a closed species is off; collective."""
+        return max((abs(ratio - 1.0) for ratio in amount_ratios(self.discrete).values()), default=0.0)
 
     def _is_at_rest(self) -> bool:
-        """Whether no boundary lets anything flow, and no field or temperature drives it."""
+        """Whether no boundary lets anything flow, and no field or temperature drives it; what fields drive round along
+        periodic axes has no end at which it could pile up.
+        """
         problem = self.discrete.problem
         currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
         fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
-        driven = currents or fluxes or problem.fields or problem.law.thermal or problem.reactions
+        fields = bool(problem.fields) and not problem.domain.periodic
+        driven = currents or fluxes or fields or problem.law.thermal or problem.reactions
         return not (driven or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:

@@ -25,7 +25,7 @@ from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import with_petsc
+from pnp_exclusion.solution.solve import CaseLike, as_case, with_petsc
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
@@ -49,7 +49,7 @@ class Workbench:
     """Solves cases that differ from the first one in numbers only; a context that frees PETSc's objects.
 
     case
-        The first case; `solve` takes it or any that `fits`.
+        The first case, as whatever stands for one (`CaseLike`); `solve` takes it or any that `fits`.
     also
         Cases for which the mesh is made fine enough too: all, or those with the strongest driving forces.
     law
@@ -64,10 +64,10 @@ class Workbench:
 
     def __init__(
         self,
-        case: Case,
+        case: CaseLike,
         comm: MPI.Comm = MPI.COMM_SELF,
         *,
-        also: Sequence[Case] = (),
+        also: Sequence[CaseLike] = (),
         law: Law | None = None,
         petsc: Mapping[str, str | float | int | bool] | None = None,
         petsc_options: Sequence[str] = (),
@@ -75,9 +75,9 @@ class Workbench:
     ) -> None:
         self._comm = comm
         self._law = law
-        self._first = case
-        case = with_petsc(case, petsc or {})
-        setup = build(case, comm, law, also)
+        self._first = as_case(case)
+        case = with_petsc(self._first, petsc or {})
+        setup = build(case, comm, law, [as_case(other) for other in also])
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._database = OptionsDatabase(petsc_options)
@@ -103,8 +103,9 @@ class Workbench:
             self._coarser.close()
         self._solver.close()
 
-    def fits(self, case: Case) -> bool:
+    def fits(self, case: CaseLike) -> bool:
         """Whether a case differs from the first one in numbers only."""
+        case = as_case(case)
         # names of a mesh that Python has made do not tell it from others
         on_it = not isinstance(case.domain, GivenMesh) or case.domain is self._first.domain
         # nor does the name of a law that Python has registered anew
@@ -115,13 +116,14 @@ class Workbench:
             and all(_agree(table, getattr(self._first, table), getattr(case, table)) for table in STRUCTURAL)
         )
 
-    def solve(self, case: Case, start: State | None = None) -> Solution:
+    def solve(self, case: CaseLike, start: State | None = None) -> Solution:
         """Return the steady state of a case that fits, starting from the state of a solution nearby if one is given.
 
         Raises `ConvergenceError` if there is
         none to be found, also not from the first guess, or the mesh cannot hold its layers; `ValueError` for a case
         that does not fit.
         """
+        case = as_case(case)
         if not self.fits(case):
             raise ValueError("the case differs from that of the workbench in more than numbers")
         begun = time.perf_counter()

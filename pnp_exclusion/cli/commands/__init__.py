@@ -14,7 +14,9 @@ NAMES = (
     "gas",
     "iv",
     "capacitance",
+    "cv",
     "noise",
+    "correlations",
     "impedance",
     "couple",
     "engine",
@@ -22,6 +24,7 @@ NAMES = (
     "check",
     "mesh",
     "warm",
+    "example",
     "schema",
     "info",
 )

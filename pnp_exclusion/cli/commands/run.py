@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from pnp_exclusion.cli.commands.words import add_case, add_output
-from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.runtime import fenicsx
 
 HELP = "solve a case and write its results"
@@ -17,6 +18,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_case(parser)
     add_output(parser)
     parser.add_argument("--law", help="instead of the law of the case")
+    parser.add_argument(
+        "--restart",
+        type=Path,
+        metavar="DIR",
+        help="go on from the checkpoint in the results DIR of a run of this case, in that folder if there is no -o",
+    )
+    parser.add_argument(
+        "--walltime", metavar="TIME", help='of a case with [time]: stop in time, after a checkpoint, e.g. "2h"'
+    )
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
@@ -24,13 +34,18 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, failure, read
     from pnp_exclusion.output.report import run_table
+    from pnp_exclusion.solution.transient import TransientSolution
 
     case = read(arguments.case, arguments.law)
+    if case.time is None and (arguments.restart or arguments.walltime):
+        raise UsageError(f"{arguments.case}: --restart and --walltime are for cases with a table [time]")
     with Job(arguments, petsc_options) as job:
-        solution = job.solve(case) if case.time is None else job.run(case)
+        solution = job.solve(case) if case.time is None else job.run(case, arguments.walltime)
         job.write(solution)
         job.complete()
     job.print_lines(run_table(solution))
     if not solution.converged:
         raise ConvergenceError(failure(solution, job.folder.path))
+    if isinstance(solution, TransientSolution) and solution.failed:
+        raise ConvergenceError(f"{case.path}: {solution.failed}; {job.folder.path} holds what was before")
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,14 +166,6 @@ def dataset_of(plan: Plan, records: Iterable[Record]) -> xr.Dataset:
     case = json.dumps(plan.case.as_written(), ensure_ascii=False)
     attributes = title | {"design": design.kind, "fingerprint": plan.fingerprint, "case": case}
     return xr.Dataset(variables, coordinates, attributes)
-
-
-def write_netcdf(results: xr.Dataset, path: Path) -> None:
-    """Write a classic NetCDF file (the 64-bit form of NetCDF 3), which everything reads.
-
-    By SciPy, because the HDF5 that other writers bring along does not get on with the one inside DOLFINx.
-    """
-    results.to_netcdf(path, format="NETCDF3_64BIT", engine="scipy")
 
 
 def _present(name: str, table: Table) -> bool:

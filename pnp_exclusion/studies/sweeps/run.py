@@ -22,6 +22,7 @@ import xarray as xr
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.output.netcdf import write_netcdf
 from pnp_exclusion.output.results import draw_or_say, versions
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.runtime.console import Console
@@ -32,7 +33,7 @@ from pnp_exclusion.runtime.pool import executor_for
 from pnp_exclusion.solution.solve import as_case
 from pnp_exclusion.solver.linear.presets import require_ranks
 from pnp_exclusion.studies.sweeps.coupling import coupling_csv, coupling_json, coupling_rows
-from pnp_exclusion.studies.sweeps.dataset import dataset_of, write_netcdf
+from pnp_exclusion.studies.sweeps.dataset import dataset_of
 from pnp_exclusion.studies.sweeps.executors import dask_executor, over_executor
 from pnp_exclusion.studies.sweeps.groups import groups_of, in_turn, over_groups
 from pnp_exclusion.studies.sweeps.pictures import MOST_COLUMNS, Row, current_rows, draw_sweep

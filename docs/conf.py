@@ -1,0 +1,118 @@
+"""Sphinx: how these documents become a site (``make docs``)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, NumpyDocstring
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import pnp_exclusion
+
+project = "pnp_exclusion"
+author = "the pnp_exclusion developers"
+version = release = pnp_exclusion.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton"]
+exclude_patterns = ["_build", "README.md"]
+html_theme = "furo"
+html_title = "pnp_exclusion"
+html_static_path: list[str] = []
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+# headings of every level are targets, as where the documents are read without Sphinx
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": False,
+    "undoc-members": False,
+    "exclude-members": "model_config",
+}
+
+
+def write_commands(app: Sphinx) -> None:
+    """Write the page of the commands from what ``--help`` prints."""
+    from pnp_exclusion.cli import commands
+    from pnp_exclusion.cli.main import parser_of
+
+    os.environ["COLUMNS"] = "100"
+    pages = ["# Commands\n", "As `pnp-exclusion COMMAND --help` prints them.\n"]
+    for name in commands.NAMES:
+        help_of = next(
+            action.choices[name].format_help()
+            for action in parser_of([name])._actions
+            if isinstance(action, argparse._SubParsersAction)
+        )
+        pages.append(f"## {name}\n\n```text\n{help_of}```\n")
+    (Path(__file__).parent / "commands.md").write_text("\n".join(pages))
+
+
+ELSEWHERE = {
+    "../README.md#what-is-computed-and-how-it-is-checked": "package.md",
+    "README.md#what-is-computed-and-how-it-is-checked": "package.md",
+    "../README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "../benchmarks/README.md": "benchmarks.md",
+    "../benchmarks/scaling.md": "scaling.md",
+    "peers/README.md": "peers.md",
+    # of the tables beside them
+    "README.md": "peers.md",
+}
+"""Documents outside this folder, and the pages that stand for them here."""
+
+
+ANCHOR = re.compile(r'^<a id="([\w-]+)"></a>$', re.MULTILINE)
+
+
+@cache
+def anchors(page: str) -> set[str]:
+    """Return the anchors that a page writes out."""
+    path = Path(__file__).with_name(f"{page}.md")
+    return set(ANCHOR.findall(path.read_text())) if path.exists() else set()
+
+
+def as_myst(app: Sphinx, name: str, source: list[str]) -> None:
+    """Make targets of Sphinx of the anchors that GitHub reads, and links to pages of links to files elsewhere."""
+
+    def link(found: re.Match[str]) -> str:
+        page, anchor = found[1] or "", found[2]
+        there = page.removesuffix(".md") or name
+        return f"]({page}#{label(there, anchor) if anchor in anchors(there) else anchor})"
+
+    # the same anchor may be in several pages, a target may not
+    text = ANCHOR.sub(lambda found: f"({label(name, found[1])})=", source[0])
+    text = re.sub(r"\]\(([\w-]+\.md)?#([\w-]+)\)", link, text)
+    for there, page in ELSEWHERE.items():
+        text = text.replace(f"]({there})", f"]({page})")
+    source[0] = text
+
+
+def label(page: str, anchor: str) -> str:
+    """Return the target of an anchor of a page."""
+    return f"{page}--{anchor}"
+
+
+def read_numpydoc(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Read docstrings in numpydoc style, but for those of attributes: up to a colon they would be taken for a type."""
+    if what not in ("attribute", "property", "data"):
+        lines[:] = str(NumpyDocstring(lines, Config(), app, what, name, thing, options)).splitlines()
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is written before the site is made, and what is changed of its pages."""
+    app.connect("autodoc-process-docstring", read_numpydoc)
+    app.connect("builder-inited", write_commands)
+    app.connect("source-read", as_myst)
+    app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))
