@@ -209,8 +209,10 @@ class ResultFolder:
         shutil.rmtree(self.staging, ignore_errors=True)
 
     def withdraw(self) -> None:
-        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left, but for
-        what a run that goes on had already."""
+        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left.
+
+        Of a run that goes on what it had already stays.
+        """
         if self._goes_on:
             self.abandon()
             return
