@@ -34,8 +34,8 @@ FIELDS = 24
 """Into how many steps the time is divided in which a mean field changes, shorter ones at first."""
 
 _ONLY_JUMPS = (
-    "--relaxation: reservoirs and fields of the lattice are what they are after time 0; let numbers of the case jump at "
-    "time 0 only"
+    "--relaxation: reservoirs and fields of the lattice are what they are after time 0; let numbers of the case jump "
+    "at time 0 only"
 )
 
 
