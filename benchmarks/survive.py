@@ -216,17 +216,25 @@ def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
     return failed
 
 
-def stops(case: Path, right: Path, whole: dict[int, float], times: int, draw: random.Random, folder: Path) -> int:
-    """Stop runs by SIGTERM as soon as they have begun to step, or later, and let each go on."""
+def wait_for_rows(process: subprocess.Popen[str], out: Path, rows: int, *, checkpoint: bool = False) -> None:
+    """Wait until a run has written so many steps, and a checkpoint if asked for, or has ended."""
+    series = out / ".unfinished" / "series.csv"
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            has_one = not checkpoint or any((out / "checkpoints").glob("checkpoint_*"))
+            if has_one and series.read_bytes().count(b"\n") > rows:
+                return
+        time.sleep(0.005)
+
+
+def stops(case: Path, right: Path, rows: int, times: int, draw: random.Random, folder: Path) -> int:
+    """Stop runs by SIGTERM once they have begun to step, and let each go on."""
     failed, farthest, codes = 0, 0.0, Counter[int]()
     for count in range(times):
-        out, ranks = folder / f"stopped{count}", 1 + count % 2
+        out, ranks, after = folder / f"stopped{count}", 1 + count % 2, draw.randint(1, max(1, rows // 2))
         process = begin_or_go_on(case, out, ranks)
-        while process.poll() is None and not (out / ".unfinished" / "series.csv").exists():
-            time.sleep(0.01)
-        time.sleep(0.5 * whole[ranks] * draw.random())
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
+        wait_for_rows(process, out, after)
+        os.killpg(process.pid, signal.SIGTERM)
         _, said = process.communicate(timeout=PATIENCE)
         codes[process.returncode] += 1
         wrong = "" if process.returncode == STOPPED else f"exit code {process.returncode}: {said}"
@@ -244,7 +252,7 @@ def stops(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
     return failed
 
 
-def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: random.Random, folder: Path) -> int:
+def full(case: Path, right: Path, rows: int, times: int, draw: random.Random, folder: Path) -> int:
     """Fill the disk up while runs write to it; they go on when there is space again."""
     failed, farthest, disk = 0, 0.0, folder / "disk"
     disk.mkdir()
@@ -254,22 +262,19 @@ def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: ran
         return 1
     try:
         for count in range(times):
-            out, ranks, wrong = disk / f"full{count}", 1 + count % 2, ""
+            out, ranks, after = disk / f"full{count}", 1 + count % 2, draw.randint(1, max(1, rows // 2))
             process = begin_or_go_on(case, out, ranks)
-            while process.poll() is None and not any((out / "checkpoints").glob("checkpoint_*")):
-                time.sleep(0.01)
-            time.sleep(0.3 * whole[ranks] * draw.random())
-            filler = disk / "filler"
+            wait_for_rows(process, out, after, checkpoint=True)
+            filler, wrong = disk / "filler", ""
             with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
                 while True:
-                    stream.write(bytes(1024))
-            there = max((entry.name for entry in (out / "checkpoints").glob("checkpoint_*.npz")), default="")
+                    stream.write(bytes(4096))
+            there = newest_of(out)
             _, said = process.communicate(timeout=PATIENCE)
             if process.returncode != NO_DISK or "No space left" not in said:
                 wrong = f"exit code {process.returncode}: {said}"
-            kept = max((entry.name for entry in (out / "checkpoints").glob("checkpoint_*.npz")), default="")
-            if not there or kept < there:
-                wrong = wrong or "a checkpoint was lost"
+            elif not there or newest_of(out) < there:
+                wrong = "a checkpoint was lost"
             filler.unlink()
             apart, amiss = finish(case, out, 3 - ranks, right)
             farthest = max(farthest, apart)
@@ -281,6 +286,11 @@ def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: ran
         subprocess.run(["umount", "-l", str(disk)], check=False)
     print(f"{times} full disks; tables differ by at most {farthest:.1e}; {failed} not as they should", flush=True)
     return failed
+
+
+def newest_of(out: Path) -> str:
+    """Return the name of the newest checkpoint of a run, empty if there is none."""
+    return max((entry.name for entry in (out / "checkpoints").glob("checkpoint_*.npz")), default="")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -315,8 +325,8 @@ def main(words: Sequence[str] | None = None) -> int:
             flush=True,
         )
         failed = kills(case, right, whole, arguments.kills, draw, folder) if arguments.kills else 0
-        failed += stops(case, right, whole, arguments.stops, draw, folder) if arguments.stops else 0
-        failed += full(case, right, whole, arguments.full, draw, folder) if arguments.full else 0
+        failed += stops(case, right, rows, arguments.stops, draw, folder) if arguments.stops else 0
+        failed += full(case, right, rows, arguments.full, draw, folder) if arguments.full else 0
     return int(failed > 0)
 
 

@@ -3,7 +3,7 @@
 Both solve the same finite elements (residual and Jacobian of one compiled form each) from the same consistent state;
 IDA (scikit-sundae) as the method of lines, ``M(U) U' + F(U) = 0`` with the exact Jacobian, a band. Times
 are those of stepping alone, the best of several; errors are those at a code's own steps, against a solution at a
-tolerance of 1e-8, over the largest charge. Needs ``pip install scikit-sundae``; ``--ours`` does without.
+tolerance of 1e-7, over the largest charge. Needs ``pip install scikit-sundae``; ``--ours`` does without.
 """
 
 from __future__ import annotations
@@ -208,11 +208,11 @@ def main() -> None:
         reference, largest = CubicSpline(np.log(exact.times), exact.charges), np.abs(exact.charges).max()
         print(f"\nV = {voltage:g}\n\n| | error of Q | seconds | drift of amounts | |\n|---|---|---|---|---|")
         ways: list[tuple[str, Callable[[float], Run], list[float]]] = [
-            ("Radau IIA", lambda tolerance, cell=cell: cell.ours(tolerance), [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4])
+            ("Radau IIA", lambda tolerance, cell=cell: cell.ours(tolerance), [1e-1, 3e-2, 1e-2, 1e-3, 1e-4])
         ]
         if not asked.ours:
             lines = MethodOfLines(cell)
-            ways.append(("IDA", lines.ida, [3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6]))
+            ways.append(("IDA", lines.ida, [1e-2, 3e-3, 1e-3, 1e-4, 1e-5]))
         for name, way, tolerances in ways:
             for tolerance in tolerances:
                 run = best(lambda way=way, tolerance=tolerance: way(tolerance))

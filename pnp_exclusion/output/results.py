@@ -60,7 +60,7 @@ class ResultFolder:
     Refuses a folder that holds anything but a log unless ``overwrite``, or if its run ``goes_on``; then files of the
     same names are replaced, and earlier results of other names removed, when the new ones are complete. Pictures are
     drawn last, and one that cannot be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary
-    beside it. Every method but `abandon` is collective.
+    beside it. Every method but `abandon` and `withdraw` is collective.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class ResultFolder:
         self._goes_on = goes_on
         self._warn = warn
         self._pictures: list[tuple[str, Callable[[Path], Any]]] = []
+        self._made: list[Path] = []
 
     def open(self) -> None:
         """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
@@ -101,6 +102,7 @@ class ResultFolder:
                 f"{self.path} holds a checkpoint of a run that was stopped; go on with --restart {self.path}, or begin "
                 "anew with --overwrite"
             )
+        self._made = [one for one in (self.path, *self.path.parents) if not one.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         log = self._earlier_log() if self._goes_on else ""
         shutil.rmtree(self.staging, ignore_errors=True)
@@ -205,6 +207,19 @@ class ResultFolder:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.staging / name, self.path / left)
         shutil.rmtree(self.staging, ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left.
+
+        Of a run that goes on what it had already stays.
+        """
+        if self._goes_on:
+            self.abandon()
+            return
+        shutil.rmtree(self.staging, ignore_errors=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def on_disk(self, work: Callable[[], None]) -> None:
         """Do what may fail for the disk's sake, turning that into `DiskError` and leaving earlier results alone."""

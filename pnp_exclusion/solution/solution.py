@@ -32,7 +32,7 @@ from pnp_exclusion.solution.correlations import (
     covariances_of,
 )
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
-from pnp_exclusion.solution.noise import Noise, noise_of
+from pnp_exclusion.solution.noise import Noise, noise_of, why_not
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -277,6 +277,18 @@ class Solution:
         """
         self._require_converged("noise")
         return noise_of(self.steady, frequencies, settings_of(self.case))
+
+    def noise_at_zero(self) -> Noise | None:
+        """Return the noise at frequency zero alone; None where the theory does not have it; collective.
+
+        Raises
+        ------
+        ConvergenceError
+            The linear systems of the noise could not be solved.
+        """
+        if not self.converged or why_not(self.setup, self.discretisation):
+            return None
+        return noise_of(self.steady, [], settings_of(self.case))
 
     def correlations(self) -> Correlations:
         """Return how densities fluctuate together at two points of an interval; collective.

@@ -16,6 +16,7 @@ from pnp_exclusion.case.scales import AVOGADRO, ELEMENTARY_CHARGE, Scales
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.observe.sample import values_at
 from pnp_exclusion.particles.lattice import ExchangeProcess, FieldEnergy, Lattice, NegativeRateError
+from pnp_exclusion.particles.lattice.kernel import build_tables
 from pnp_exclusion.physics.boundaries import Reservoir
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.verification import LARGEST_SIZE
@@ -93,6 +94,8 @@ class Continuum:
         A process of the same correlation time that is not longer than any of these.
     charges
         Valences of the species, ``(N,)``.
+    field
+        In which the particles move.
     noise
         None if it was not asked for.
     """
@@ -113,6 +116,7 @@ class Continuum:
     pilot: ExchangeProcess
     units: Units
     charges: np.ndarray
+    field: Field
     noise: ContinuumNoise | None
 
 
@@ -160,6 +164,7 @@ def read_continuum(
         pilot=_pilot(process_of, processes[min(sizes)], field),
         units=units,
         charges=problem.charges,
+        field=field,
         noise=None if frequencies is None else _noise(solution, units, field, frequencies),
     )
 
@@ -171,7 +176,7 @@ def process_on(solution: Solution, sites: int, form: str, field: Field) -> Excha
     """
     left, right = _contents(solution)
     own = field == "configuration"
-    return ExchangeProcess(
+    process = ExchangeProcess(
         Lattice("reservoirs", sites),
         np.zeros(len(left)) if own else _bond_fields(solution, sites),
         left.tolist(),
@@ -180,6 +185,9 @@ def process_on(solution: Solution, sites: int, form: str, field: Field) -> Excha
         form=form,  # type: ignore[arg-type]
         energy=_field_energy(solution, sites) if own else None,
     )
+    # refuses a field that would make almost all attempts fail
+    build_tables(process)
+    return process
 
 
 def _contents(solution: Solution) -> tuple[np.ndarray, np.ndarray]:

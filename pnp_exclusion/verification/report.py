@@ -83,6 +83,7 @@ def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
         "diffusion_time": _time(continuum.units, 1.0),
         "seed": settings.seed,
         "form": settings.form,
+        "field": continuum.field,
         "continuum": {
             "currents": _currents(continuum, continuum.currents),
             "force": dict(continuum.forces),
@@ -126,6 +127,7 @@ def relaxation_as_json(relaxation: Relaxation) -> dict[str, Any]:
     return {
         "verdict": relaxation_verdict(relaxation),
         "reference": relaxation.course.reference,
+        "field": continuum.field,
         "agrees": relaxation.agrees,
         "interrupted": result.interrupted,
         "n": result.process.lattice.length,

@@ -105,14 +105,15 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         return _measure_energy(arguments, petsc_options, with_energy)
     case = read(arguments.case)
     moves = times is not None and case.time is not None
+    field: Field = arguments.field or "mean"
     # without fields, which the relaxation of a step demands, both forms are the same, and this one suits every size
-    form = "exponential" if times and not moves else arguments.form or "linear"
+    is_exponential = (times and not moves) or field == "configuration"
+    form = "exponential" if is_exponential else arguments.form or "linear"
     sizes = [max(sizes)] if times else sizes
     settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
     if arguments.bonds:
         settings = replace(settings, bonds=_places(arguments.bonds))
     frequencies = _positive("--frequencies", arguments.frequencies, float) if arguments.frequencies else []
-    field: Field = arguments.field or "mean"
     course: Course | None = None
     with Job(arguments, petsc_options) as job:
         if times and moves:
@@ -146,6 +147,8 @@ def _require_sense(arguments: argparse.Namespace, sizes: Sequence[int]) -> None:
     for name in ("bonds", "frequencies"):
         if getattr(arguments, name) and not arguments.noise:
             raise UsageError(f"--{name} goes with --noise")
+    if arguments.field == "configuration" and arguments.form == "linear":
+        raise UsageError("--form linear does not go with --field configuration, whose rates are exp(-dH/2)")
     if arguments.noise and arguments.relaxation:
         raise UsageError("--noise is that of the steady state: it does not go with --relaxation")
 
