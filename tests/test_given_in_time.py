@@ -135,3 +135,5 @@ def test_mistakes_in_what_is_given_are_told():
     plating = example("plating")
     plating["reactions"][1]["butler_volmer"]["equilibrium_potential"] = {"step": ["0 V", "1 V"]}
     assert any("equilibrium_potential" in one for one in mistakes(plating))
+    with pytest.raises(pnp.CaseError, match="passes no current"):
+        pnp.solve(driven({"kind": "electrode", "total_current": -0.05}))

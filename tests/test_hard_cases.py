@@ -58,6 +58,18 @@ def test_jammed_particles_with_a_current_are_found_in_time():
     assert solution.summary()["balance"] < 1e-6
 
 
+def test_a_layer_of_a_held_ion_is_resolved_where_the_other_electrode_takes_the_whole_voltage():
+    """The layer of point ions at the right has rho = 0.6 exp(23); before, cells were as for half of the voltage."""
+    species = [{"name": "a", "charge": -1, "mean_fraction": 0.009}, {"name": "b", "charge": -1}]
+    left = {"kind": "electrode", "potential": -23.0, "fraction": {"b": 0.6}}
+    membrane = [{"name": "membrane", "x": [0.3, 0.7], "fixed_charge": 0.26}]
+    tables = case("pnp", 0.075, species, left, {"kind": "electrode", "potential": 0.0}, regions=membrane)
+    solution = pnp.solve(tables)
+    x = solution.discretisation.space.tabulate_dof_coordinates()[:, 0]
+    at_right = solution.steady.nodal.rho[1, x.argmax()]
+    assert at_right == pytest.approx(0.6 * np.exp(23.0), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("tables", "told"),
     [
@@ -87,8 +99,20 @@ def test_jammed_particles_with_a_current_are_found_in_time():
             # 0.09941 in the full lattice, by finite volumes and Newton's method with the amounts of all three given
             r'no solution: at "left" there is at most 0.0994 of b, .*; 0.9 is given',
         ),
+        (
+            case(
+                "vacancy",
+                0.02,
+                [{"name": "a", "charge": -1}, {"name": "b", "charge": 1}],
+                {"kind": "flux", "flux": {"a": -0.1}},
+                {"kind": "reservoir", "potential": 0.0, "fraction": {"a": 0.499, "b": 0.499}},
+            ),
+            # all sites are taken where it comes in: its gradient is that of the vacancies, 0.002, twice as large with
+            # what its own field moves
+            r'the flux of a through "left" can be carried up to -0.00[234]\d* of the -0.1 given',
+        ),
     ],
-    ids=["closed charge", "full lattice"],
+    ids=["closed charge", "full lattice", "flux"],
 )
 def test_a_case_without_a_solution_is_told_so_with_the_number_that_shows_it(tables: dict, told: str):
     with pytest.raises(ConvergenceError, match=told):

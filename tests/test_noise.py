@@ -226,6 +226,26 @@ def test_noise_of_si_cases_is_one_sided_in_the_units_of_instruments(tmp_path: Pa
     assert whole["sides"] == 1 and whole["warnings"] == []
 
 
+def test_sweeps_and_comparisons_have_the_noise_of_every_point_and_law(tmp_path: Path):
+    """At equal reservoirs and no field S = 2 M, of every law."""
+    tables = between([0.2, 0.3], [0.2, 0.3], law="shdl")
+    tables["sweep"] = {"noise": True, "axes": [{"key": "boundaries.left.fraction.A", "values": [0.2, 0.4]}]}
+    results = pnp.sweep(pnp.make_case(tables), tmp_path / "sweep").isel(left_fraction_A=1)
+    left, right = 0.4, 0.2
+    stirred = left + right - 2.0 * left * right - 2.0 / 3.0 * (left - right) ** 2
+    assert results.fano.sel(species="A").item() == pytest.approx(stirred / (left - right), rel=1e-7)
+    assert -1.0 < results.noise_correlation.sel(species="A", other_species="B").item() < 0.0
+    assert (tmp_path / "sweep" / "noise.png").exists()
+    del tables["sweep"]
+    case = write_toml(tables, tmp_path / "case.toml")
+    finished = run_command("compare", case, "--laws", "shdl,mpnp", "-o", tmp_path / "laws", "--quiet")
+    assert finished.returncode == 0, finished.stderr
+    noise = json.loads((tmp_path / "laws" / "summary.json").read_text())["noise"]
+    for law, mobility in (("shdl", 0.2 * 0.8), ("mpnp", 0.2)):
+        assert noise[law]["particle_noise_at_zero"][0][0][0][0] == pytest.approx(2.0 * mobility, rel=1e-9)
+    assert "Fano factor" in finished.stdout
+
+
 def test_frequencies_beyond_the_mesh_have_no_spectrum_but_a_reason():
     found = noise(between([0.4], [0.1], law="shdl"), [1.0, 1e9])
     assert np.isfinite(found.particle[0]).all() and np.isnan(found.particle[1]).all()

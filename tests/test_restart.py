@@ -291,7 +291,8 @@ def test_full_disk_and_vanished_folder_are_told_and_lose_no_checkpoint(stopped: 
     os.symlink("/dev/full", tmp_path / "run" / "checkpoints" / f".checkpoint_{number:06d}.npz.unfinished")
     with pytest.raises(DiskError, match="No space left on device"):
         pnp.run(pulsed(), restart=tmp_path / "run")
-    assert {entry: entry.read_bytes() for entry in (tmp_path / "run" / "checkpoints").iterdir()} == there
+    # fields of the checkpoint that failed may be beside them, until the next one
+    assert {entry: entry.read_bytes() for entry in there} == there
 
     def vanish(row: Row) -> None:
         shutil.rmtree(tmp_path / "other", ignore_errors=True)

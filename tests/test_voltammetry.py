@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import mistakes, run_command, summary_of, write_toml
+from conftest import example, mistakes, run_command, summary_of, write_toml
 from scipy.constants import physical_constants
 from test_given_in_time import SCREENING
 from test_restart import numbers, run_killed
@@ -94,6 +94,21 @@ def test_cycles_go_through_a_protocol_again():
     assert ends[0] == pytest.approx(ends[1], abs=2e-4 * np.abs(other.series.charge_left.values).max())
 
 
+def test_example_charges_at_a_constant_current_and_gives_it_back():
+    """In coarse steps: 1 MA/m^2 for about 0.51 us each way, as both layers together take 0.5 C/m^2 at 0.5 V."""
+    tables = example("charge_and_hold")
+    tables["time"] |= {"largest_step": "100 ns", "tolerance": 1e-2}
+    charge, hold, rest, discharge = pnp.run(tables).pieces
+    still = example("charge_and_hold")
+    del still["time"]
+    still["boundaries"][0]["potential"] = "0.5 V"
+    full = pnp.solve(still).summary()["charge"]["left"]["value"]
+    assert -(charge["charge"] + hold["charge"]) == pytest.approx(full, rel=2e-2)
+    assert discharge["charge"] == pytest.approx(full, rel=3e-2)
+    assert charge["potential"] == pytest.approx(0.5, rel=1e-5)
+    assert rest["potential"] < 0.5
+
+
 def test_protocol_that_cannot_go_on_says_so_and_keeps_what_was(tmp_path):
     """Exit code 3, with a sentence of what was reached, and the results up to there."""
     case = write_toml(protocol({**CHARGE, "duration": 0.1}, HOLD), tmp_path / "case.toml")
@@ -137,22 +152,10 @@ def test_mistakes_in_protocols_are_told():
 
 
 def reversible(cells: int) -> dict:
-    """One electron of a fast couple in diffusion alone, the cell six diffusion lengths long."""
-    return {
-        "model": {"law": "pnp", "electrostatics": "imposed", "temperature": "298.15 K"},
-        "species": [
-            {"name": "Ox", "charge": 1, "diffusivity": "1e-9 m^2/s"},
-            {"name": "Red", "diffusivity": "1e-9 m^2/s"},
-        ],
-        "domain": {"shape": "interval", "length": "0.8 mm", "cells": cells},
-        "boundaries": [
-            {"where": "left", "kind": "electrode", "potential": "0.25 V"},
-            {"where": "right", "kind": "reservoir", "concentration": {"Ox": "1 mmol/L", "Red": "0.1 umol/L"}},
-        ],
-        "reactions": [{"equation": "Ox + e- <-> Red", "where": "left", "butler_volmer": {"k0": "0.1 m/s"}}],
-        "initial": {"concentration": {"Ox": "1 mmol/L", "Red": "0.1 umol/L"}},
-        "time": {"end": "1 s"},
-    }
+    """The example: one electron of a fast couple in diffusion alone, the cell five diffusion lengths long."""
+    tables = example("voltammogram")
+    tables["domain"]["cells"] = cells
+    return tables
 
 
 def test_voltammogram_of_a_fast_couple_has_the_peak_of_randles_and_sevcik():

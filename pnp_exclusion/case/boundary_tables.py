@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Protocol, override
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -124,8 +124,11 @@ class LayerSizes(Protocol):
         """Of the diffuse layer at a boundary that holds a potential and what is dissolved there."""
         ...
 
-    def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
-        """Of that at one which holds a potential and lets ions pile up, behind a layer without ions or not."""
+    def at_blocking(
+        self, potential: Quantity, held: Collection[str] = (), stern_capacitance: float | None = None
+    ) -> float:
+        """Of that at one which holds a potential and lets ions pile up, but for those that it holds; behind a layer
+        without ions or not."""
         ...
 
     @property
@@ -351,7 +354,7 @@ class Electrode(Contents):
         stern = None if self.stern is None else self.stern.dimensionless(sizes)
         if self.floats:
             return sizes.at_potential()
-        return math.inf if self.potential is None else sizes.at_blocking(self.potential, stern)
+        return math.inf if self.potential is None else sizes.at_blocking(self.potential, self.held, stern)
 
 
 class Floating(Electrode):

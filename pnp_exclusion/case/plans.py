@@ -30,6 +30,7 @@ RESERVED = (
     *("entropy_production", "balance", "identity_residual", "newton_iterations"),
     *("force_on", "onsager", "asymmetry", "conductance", "transport_number", "zero_current_voltage", "permeability"),
     *("figure_of_merit", "degree_of_coupling", "best_efficiency"),
+    *("fano", "electric_fano", "electric_noise", "noise_correlation", "other_species", "uncertainty"),
 )
 """Dimensions and variables of the results; no axis can have such a name."""
 
@@ -147,6 +148,8 @@ class Sweep(Table):
     """Of the points that are drawn; 1 if absent."""
     chunk: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
     """How many neighbouring points are solved one from another; 25, 4, 1 in one, two, three dimensions if absent."""
+    noise: bool | None = None
+    """Whether Fano factors and correlations of the currents are kept too, see docs/noise.md."""
 
     @property
     def drawn(self) -> bool:

@@ -51,6 +51,8 @@ from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
+LETTERS = "xyz"
+"""Names of the axes."""
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
 
@@ -89,6 +91,16 @@ def unseen_dimensions(domain: Any) -> int:
     if getattr(domain, "area", None) is not None:
         return 2
     return int(getattr(domain, "coordinates", "cartesian") == "axisymmetric")
+
+
+def periodic_letters(domain: Any) -> list[str]:
+    """Return the names of the axes along which a domain is periodic, as given."""
+    return getattr(domain, "periodic", None) or []
+
+
+def periodic_axes(domain: Any) -> list[int]:
+    """Return the numbers of the axes along which a domain is periodic."""
+    return sorted(LETTERS.index(letter) for letter in periodic_letters(domain))
 
 
 def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
@@ -170,6 +182,13 @@ class Species(Table):
         return formula
 
 
+class Periodic(Table):
+    """A domain that may go on through opposite sides."""
+
+    periodic: list[Literal["x", "y", "z"]] | None = None
+    """Axes along which the domain goes on at its other end, ``["y"]``: densities, potentials and fluxes continue."""
+
+
 class Planar(Table):
     """A domain that may be the half-plane of a body around an axis."""
 
@@ -224,7 +243,7 @@ def _form_of_area(written: Any) -> str:
     return "<formula>" if isinstance(written, str) and AREA_OF_X.search(written) else "<value>"
 
 
-class Interval(Table):
+class Interval(Periodic):
     """``[domain]`` with ``shape = "interval"``."""
 
     numbers: ClassVar[tuple[str, ...]] = ("wall_charge",)
@@ -249,7 +268,7 @@ class Interval(Table):
     """Charge per area of the wall of a channel, which is round; needs ``area``."""
 
 
-class Rectangle(Planar):
+class Rectangle(Planar, Periodic):
     """``[domain]`` with ``shape = "rectangle"``, from the origin."""
 
     shape: Literal["rectangle"] = "rectangle"
@@ -264,7 +283,7 @@ class Rectangle(Planar):
     """Per side, or one number for both; chosen and graded if absent."""
 
 
-class Box(Table):
+class Box(Periodic):
     """``[domain]`` with ``shape = "box"``, from the origin."""
 
     shape: Literal["box"] = "box"
@@ -279,7 +298,7 @@ class Box(Table):
     """Per side, or one number for all; chosen and graded if absent."""
 
 
-class Gmsh(Planar):
+class Gmsh(Planar, Periodic):
     """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
     shape: Literal["gmsh"] = "gmsh"
@@ -291,7 +310,7 @@ class Gmsh(Planar):
     """Dimension of the cells; the highest in the file if absent."""
 
 
-class GivenMesh(Planar):
+class GivenMesh(Planar, Periodic):
     """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
 
     mesh

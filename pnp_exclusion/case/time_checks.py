@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pnp_exclusion.case.boundary_tables import Contents
+from pnp_exclusion.case.boundary_tables import BLOCKED_CURRENT, Contents
 from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.courses import CourseError
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.moving import at_time, courses_in
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.sentences import nearest
+from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.case.time_tables import Time
+from pnp_exclusion.errors import CaseError
 
 type Check = Callable[[Draft, Model], None]
 
@@ -75,6 +77,24 @@ def _check_protocol(draft: Draft, time: Time, model: Model) -> None:
                 course.extremes(piece.duration.value)
         except CourseError as error:
             draft.refuse(f"[[time.protocol]] {number}", str(error))
+
+
+def require_rest(case: CaseTables) -> None:
+    """Refuse a case that has no steady state because a current charges an electrode that blocks all ions: `CaseError`.
+
+    A case that does not move was refused as it was read.
+    """
+    charged = {species.name for species in case.species if species.charge}
+    reacting = {reaction.where for reaction in case.reactions if reaction.stoichiometry.electrons}
+    blocked = [
+        f'[[boundaries]] "{boundary.where}": {BLOCKED_CURRENT}'
+        for boundary in case.boundaries
+        if getattr(boundary, "total_current", None) is not None
+        and not charged & boundary.held
+        and boundary.where not in reacting
+    ]
+    if blocked:
+        raise CaseError(case.path, blocked)
 
 
 def _check_contents(draft: Draft, time: float) -> None:

@@ -11,15 +11,17 @@ from typing import Any, Self
 from mpi4py import MPI
 
 from pnp_exclusion.case.case import Case, read_case
-from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.errors import CaseError, ConvergenceError, LawError, UsageError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.output.distances import distances
+from pnp_exclusion.output.noise import noise_at_zero_json
 from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, manifest, profile_csv, write_fields
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back, results_are_in_place
 from pnp_exclusion.solution.limits import limits
+from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
 from pnp_exclusion.solution.transient import TransientSolution, run
@@ -74,7 +76,11 @@ class Job:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
             with held_back():
-                self.folder.abandon()
+                # what is refused once its mesh is known leaves no more behind than what is refused before
+                if isinstance(error, CaseError | UsageError | LawError):
+                    self.folder.withdraw()
+                else:
+                    self.folder.abandon()
 
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
@@ -162,14 +168,15 @@ class Job:
         if parts:
             folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
 
-    def write_comparison(self, solutions: dict[str, Solution]) -> None:
-        """Stage the summary and the picture of all laws together."""
+    def write_comparison(self, solutions: dict[str, Solution], noises: dict[str, Noise]) -> None:
+        """Stage the summary and the picture of all laws together; of the noise what there is."""
         case = next(iter(solutions.values())).setup.case
         summaries = {law: solution.summary() for law, solution in solutions.items()}
         converged = all(solution.converged for solution in solutions.values())
         solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
         apart = distances(solutions) if solutions else []
-        content = {"converged": converged, "laws": summaries, "distances": apart}
+        noise = {law: noise_at_zero_json(one) for law, one in noises.items()}
+        content = {"converged": converged, "laws": summaries, "distances": apart, "noise": noise}
         self.folder.write_json("summary.json", lambda: content)
         first = next(iter(solutions.values()), None)
         if first is None or first.steady.ends is None or not case.output.pictures:

@@ -41,6 +41,16 @@ def noise_csv(noise: Noise) -> str:
 
 def noise_json(noise: Noise) -> dict[str, Any]:
     """Return ``noise.json``: what is known at frequency zero, and how far it reaches."""
+    return noise_at_zero_json(noise) | {
+        "resolved_up_to": noise.band,
+        "accuracy": noise.accuracy,
+        "eps": noise.eps,
+        "warnings": noise.warnings,
+    }
+
+
+def noise_at_zero_json(noise: Noise) -> dict[str, Any]:
+    """Return what is known at frequency zero."""
     names = noise.quantities
     return {
         "terminals": list(noise.terminals),
@@ -68,10 +78,6 @@ def noise_json(noise: Noise) -> dict[str, Any]:
             for where in noise.terminals
         },
         "uncertainty": _number(noise.uncertainty),
-        "resolved_up_to": noise.band,
-        "accuracy": noise.accuracy,
-        "eps": noise.eps,
-        "warnings": noise.warnings,
     }
 
 
@@ -83,13 +89,13 @@ def noise_table(noise: Noise) -> list[str]:
         sided = "one-sided" if noise.unit else "two-sided, over eps"
         own = np.diag(noise.electric_at_zero)
         rows.append([_header(f"noise of the electric current, {sided}", noise.unit), *(f"{s:.6g}" for s in own)])
-        rows.append(["its Fano factor", *(_word(factor) for factor in noise.electric_fano)])
+        rows.append(["its Fano factor", *(word(factor) for factor in noise.electric_fano)])
     for a, name in enumerate(noise.quantities):
-        rows.append([f"Fano factor of {name}", *(_word(factor) for factor in noise.fano[:, a])])
+        rows.append([f"Fano factor of {name}", *(word(factor) for factor in noise.fano[:, a])])
     for a, one in enumerate(noise.quantities):
         for other in noise.quantities[a + 1 :]:
             found = [noise.correlation(where, one, other) for where in noise.terminals]
-            rows.append([f"correlation of {one} and {other}", *(_word(value) for value in found)])
+            rows.append([f"correlation of {one} and {other}", *(word(value) for value in found)])
     return columns([head, *rows])
 
 
@@ -138,5 +144,6 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _word(value: float) -> str:
+def word(value: float) -> str:
+    """Return a number for a table, a dash if it means nothing."""
     return f"{value:.6g}" if math.isfinite(value) else "-"

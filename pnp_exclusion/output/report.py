@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 
 from pnp_exclusion.case.build import Setup
+from pnp_exclusion.output.noise import word
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.runtime.memory import peak_per_rank
+from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 
 
@@ -26,13 +28,20 @@ def run_table(solution: Solution) -> list[str]:
         ]
         head = ["species", f"current {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
         lines += columns([head, *rows])
-    else:
+    elif summary["flux"]:
         rows = [
             [where, name, f"{flux['value']:.6g}", flux["unit"]]
             for where, fluxes in summary["flux"].items()
             for name, flux in fluxes.items()
         ]
         lines += columns([["boundary", "species", "outward flux", ""], *rows])
+    if "flux_along" in summary:
+        rows = [
+            [letter, name, f"{flux['value']:.6g}", flux["unit"]]
+            for letter, fluxes in summary["flux_along"].items()
+            for name, flux in fluxes.items()
+        ]
+        lines += columns([["along", "species", "flux round", ""], *rows])
     if "reactions" in summary:
         rows = [
             [one["where"], name, f"{one['rate']['value']:.6g}", one["rate"]["unit"]]
@@ -53,8 +62,12 @@ def run_table(solution: Solution) -> list[str]:
     return lines
 
 
-def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
-    """Return the lines that ``compare`` prints: a row for every law and species."""
+def comparison_table(solutions: Mapping[str, Solution], noises: Mapping[str, Noise]) -> list[str]:
+    """Return the lines that ``compare`` prints: a row for every law and species.
+
+    noises
+        Of the laws of which there is any.
+    """
     unit = ""
     rows = []
     solutions = {law: solution for law, solution in solutions.items() if solution.has_state}
@@ -63,11 +76,14 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
     for law, solution in solutions.items():
         currents, unit = solution.currents, solution.current_unit
         identity = "-" if solution.identity_residual is None else f"{solution.identity_residual:.1e}"
-        for name in solution.discretisation.problem.quantities:
+        noise = noises.get(law)
+        for a, name in enumerate(solution.discretisation.problem.quantities):
+            fano, own = ("-", "-") if noise is None else (word(noise.fano[0, a]), word(noise.at_zero[0, a, 0, a]))
             current = f"{currents[name]:.6g}" if currents else "-"
             force = f"{solution.forces[name]:.5g}" if solution.forces else "-"
-            rows.append([law, name, current, force, solution.regimes[name] or "-", identity])
+            rows.append([law, name, current, force, solution.regimes[name] or "-", own, fano, identity])
     ends = next(iter(solutions.values())).steady.ends
+    noise_unit = next((f" [{noise.particle_unit}]" for noise in noises.values() if noise.particle_unit), "")
     arrow = f" {ends[0].name} -> {ends[1].name}" if ends else ""
     head = [
         "law",
@@ -75,6 +91,8 @@ def comparison_table(solutions: Mapping[str, Solution]) -> list[str]:
         f"current{arrow}{f' [{unit}]' if unit else ''}",
         "force [kT]",
         "regime",
+        f"noise S(0){noise_unit}",
+        "Fano factor",
         "identity residual",
     ]
     return columns([head, *rows])

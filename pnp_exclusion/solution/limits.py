@@ -13,6 +13,7 @@ import numpy as np
 from pnp_exclusion.case.boundary_tables import Contents
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.layers import FINEST_LAYER, thinnest_layers
+from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.solver.constant_potentials import Shortfall
 from pnp_exclusion.solver.steady import SteadyReport
@@ -25,7 +26,7 @@ BEGINNING = "no solution: "
 def limits(setup: Setup, report: SteadyReport) -> list[str]:
     """Return a sentence for every limit that a case is beyond, if its solve has failed."""
     sentences = [*_closed_charge(setup), *_layers_of_points(setup), *_shortfall(report.shortfall)]
-    return [BEGINNING + sentence for sentence in sentences] + _carried_fluxes(setup, report)
+    return [BEGINNING + sentence for sentence in sentences] + [*_carried_fluxes(setup, report)]
 
 
 def _closed_charge(setup: Setup) -> Iterator[str]:
@@ -88,24 +89,27 @@ def _shortfall(found: Shortfall | None) -> Iterator[str]:
         )
 
 
-def _carried_fluxes(setup: Setup, report: SteadyReport) -> list[str]:
+def _carried_fluxes(setup: Setup, report: SteadyReport) -> Iterator[str]:
     """Return a sentence for every flux and current that a case gives, if its solve has failed: its limits.
 
-    The ramp has raised given fluxes together with all other driving forces.
+    Fluxes have been raised with everything else as it is given, currents together with all other driving forces.
     """
-    if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
-        return []
-    given = [
-        (f"flux of {name}", boundary.where, flux)
-        for boundary in setup.case.boundaries
-        for name, flux in boundary.fluxes.items()
-    ]
-    currents = [(b.where, b.total_current) for b in setup.case.boundaries if isinstance(b, Contents)]
-    given += [("electric current", where, current) for where, current in currents if current is not None]
-    return [
-        f'the {what} through "{where}" can be carried up to '
-        f"{report.load_parameter * quantity.number:.5g} of the {quantity.text} given; "
-        f"at {report.failed_load_parameter * quantity.number:.5g} no steady state was found"
-        for what, where, quantity in given
-        if quantity.number
-    ]
+    boundaries = setup.case.boundaries
+    if report.not_carried <= 1.0:
+        fluxes = [(name, b.where, flux) for b in boundaries for name, flux in b.fluxes.items()]
+        for name, where, flux in fluxes:
+            yield from _carried(f"flux of {name}", where, flux, report.carried, report.not_carried)
+    if 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
+        currents = [(b.where, b.total_current) for b in boundaries if isinstance(b, Contents)]
+        for where, current in currents:
+            if current is not None:
+                reached, failed = report.load_parameter, report.failed_load_parameter
+                yield from _carried("electric current", where, current, reached, failed)
+
+
+def _carried(what: str, where: str, given: Quantity, reached: float, failed: float) -> Iterator[str]:
+    if given.number:
+        yield (
+            f'the {what} through "{where}" can be carried up to {reached * given.number:.5g} of the {given.text} '
+            f"given; at {failed * given.number:.5g} no steady state was found"
+        )

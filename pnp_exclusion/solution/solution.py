@@ -32,7 +32,7 @@ from pnp_exclusion.solution.correlations import (
     covariances_of,
 )
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
-from pnp_exclusion.solution.noise import Noise, noise_of
+from pnp_exclusion.solution.noise import Noise, noise_of, why_not
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -278,6 +278,18 @@ class Solution:
         self._require_converged("noise")
         return noise_of(self.steady, frequencies, settings_of(self.case))
 
+    def noise_at_zero(self) -> Noise | None:
+        """Return the noise at frequency zero alone; None where the theory does not have it; collective.
+
+        Raises
+        ------
+        ConvergenceError
+            The linear systems of the noise could not be solved.
+        """
+        if not self.converged or why_not(self.setup, self.discretisation):
+            return None
+        return noise_of(self.steady, [], settings_of(self.case))
+
     def correlations(self) -> Correlations:
         """Return how densities fluctuate together at two points of an interval; collective.
 
@@ -504,6 +516,16 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.domain.periodic:
+            along = {"xyz"[axis]: fluxes for axis, fluxes in self.steady.fluxes_along.items()}
+            summary["flux_along"] = {
+                letter: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
+                for letter, fluxes in along.items()
+            }
+            summary["current_along"] = {
+                letter: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
+                for letter, fluxes in along.items()
+            }
         if problem.floating:
             summary["found_potential"] = {
                 problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}

@@ -28,6 +28,8 @@ type Direction = Literal["up", "down"]
 
 POINTS = 400
 """Of a cycle at least, if it is not said."""
+BEGINNING = 0.01
+"""Of the first cycle: what the potential's jump to its first value leaves is not looked at for scales."""
 PROMINENT = 0.01
 """Of the range of the current in a cycle: a peak stands out by more."""
 AT_CORNER = 1e-9
@@ -92,6 +94,12 @@ class Voltammogram:
         """How many there are."""
         return int(self.cycle.max(initial=0))
 
+    @property
+    def has_begun(self) -> NDArray[np.bool_]:
+        """Where the beginning is over, in which what is not at equilibrium at the first potential may flow at once."""
+        found: NDArray[np.bool_] = self.time > BEGINNING * self.time[-1] / self.cycles
+        return found
+
     @cached_property
     def peaks(self) -> list[Peak]:
         """One of each cycle and direction, where there is one; ends of sweeps are none."""
@@ -116,7 +124,7 @@ class Voltammogram:
         from scipy.signal import find_peaks
 
         of_cycle = self.cycle == cycle
-        least = PROMINENT * float(np.ptp(self.current[of_cycle]))
+        least = PROMINENT * float(np.ptp(self.current[of_cycle & self.has_begun]))
         sign = 1.0 if rising else -1.0
         best: Peak | None = None
         for leg in _runs(np.flatnonzero(of_cycle & (self.is_rising == rising))):

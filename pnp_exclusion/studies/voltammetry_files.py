@@ -73,7 +73,7 @@ def cv_table(found: Voltammogram) -> list[str]:
 
 
 def draw_cv(path: Path, found: Voltammogram) -> None:
-    """Draw the current over the potential, later cycles darker, with the faradaic part of the last one, and peaks."""
+    """Draw the current over the potential, later cycles darker, with the parts of the last one, and peaks."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.8))
         axis = figure.subplots()
@@ -81,11 +81,14 @@ def draw_cv(path: Path, found: Voltammogram) -> None:
         for cycle, shade in enumerate(shades, start=1):
             own = found.cycle == cycle
             axis.plot(found.potential[own], found.current[own], color=shade, label=f"cycle {cycle}")
-        last = found.cycle == found.cycles
-        for name, style in (("faradaic", "--"), ("capacitive", ":")):
-            values = getattr(found, name)[last]
-            if np.abs(values).max(initial=0.0) > 1e-3 * np.abs(found.current[last]).max(initial=0.0):
-                axis.plot(found.potential[last], values, style, color="0.4", linewidth=1.0, label=name)
+        last, begun = found.cycle == found.cycles, found.has_begun
+        parts = {name: getattr(found, name)[last & begun] for name in ("faradaic", "capacitive")}
+        # where there is only one of them it is the whole
+        if all(np.ptp(values) > 1e-3 * np.ptp(found.current[last & begun]) for values in parts.values()):
+            for (name, values), style in zip(parts.items(), ("--", ":"), strict=True):
+                axis.plot(found.potential[last & begun], values, style, color="0.4", linewidth=1.0, label=name)
+        low, high = found.current[begun].min(), found.current[begun].max()
+        axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
         for peak in found.peaks:
             axis.plot(peak.potential, peak.current, "o", color="black", markersize=3)
         axis.axhline(0.0, color="0.6", linewidth=0.8)

@@ -16,6 +16,7 @@ from pnp_exclusion.case.scales import AVOGADRO, ELEMENTARY_CHARGE, Scales
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.observe.sample import values_at
 from pnp_exclusion.particles.lattice import ExchangeProcess, FieldEnergy, Lattice, NegativeRateError
+from pnp_exclusion.particles.lattice.kernel import build_tables
 from pnp_exclusion.physics.boundaries import Reservoir
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.verification import LARGEST_SIZE
@@ -93,6 +94,8 @@ class Continuum:
         A process of the same correlation time that is not longer than any of these.
     charges
         Valences of the species, ``(N,)``.
+    field
+        In which the particles move.
     noise
         None if it was not asked for.
     """
@@ -113,6 +116,7 @@ class Continuum:
     pilot: ExchangeProcess
     units: Units
     charges: np.ndarray
+    field: Field
     noise: ContinuumNoise | None
 
 
@@ -134,22 +138,13 @@ def read_continuum(
         _require_charges(solution)
         form = "exponential"
     problem = solution.discretisation.problem
-    held = {boundary.where: boundary.dirichlet_fractions for boundary in problem.boundaries}
-    left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
+    left, right = _contents(solution)
     kappa = kappa_of(solution)
 
     def process_of(sites: int, form: str = form) -> ExchangeProcess:
-        return ExchangeProcess(
-            Lattice("reservoirs", sites),
-            np.zeros(len(left)) if field == "configuration" else _bond_fields(solution, sites),
-            left.tolist(),
-            right.tolist(),
-            kappa=kappa,
-            form=form,  # type: ignore[arg-type]
-            energy=_field_energy(solution, sites) if field == "configuration" else None,
-        )
+        return process_on(solution, sites, form, field)
 
-    processes = {sites: _admitted(process_of, sites) for sites in sizes}
+    processes = {sites: admitted(process_of, sites) for sites in sizes}
     units = _units(solution)
     x = np.linspace(0.0, 1.0, CURVE_POINTS)
     return Continuum(
@@ -163,14 +158,44 @@ def read_continuum(
         currents=np.array(list((solution.steady.currents or {}).values())) / units.current,
         forces=solution.forces or {},
         curve_x=x,
-        curve=_densities(solution, x),
+        curve=densities_at(solution, x),
         processes=processes,
-        densities={sites: _densities(solution, process.lattice.positions) for sites, process in processes.items()},
+        densities={sites: densities_at(solution, process.lattice.positions) for sites, process in processes.items()},
         pilot=_pilot(process_of, processes[min(sizes)], field),
         units=units,
         charges=problem.charges,
+        field=field,
         noise=None if frequencies is None else _noise(solution, units, field, frequencies),
     )
+
+
+def process_on(solution: Solution, sites: int, form: str, field: Field) -> ExchangeProcess:
+    """Return the process on so many sites between the reservoirs and in the field of a state.
+
+    Raises `ValueError` where it has none, see `ExchangeProcess`.
+    """
+    left, right = _contents(solution)
+    own = field == "configuration"
+    process = ExchangeProcess(
+        Lattice("reservoirs", sites),
+        np.zeros(len(left)) if own else _bond_fields(solution, sites),
+        left.tolist(),
+        right.tolist(),
+        kappa=kappa_of(solution),
+        form=form,  # type: ignore[arg-type]
+        energy=_field_energy(solution, sites) if own else None,
+    )
+    # refuses a field that would make almost all attempts fail
+    build_tables(process)
+    return process
+
+
+def _contents(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions of the reservoirs, ``(N,)`` each."""
+    problem = solution.discretisation.problem
+    held = {boundary.where: boundary.dirichlet_fractions for boundary in problem.boundaries}
+    left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
+    return left, right
 
 
 def require_channel(solution: Solution) -> None:
@@ -225,8 +250,8 @@ def _points(solution: Solution, x: np.ndarray) -> np.ndarray:
     return points
 
 
-def _densities(solution: Solution, x: np.ndarray) -> np.ndarray:
-    """Densities at positions from 0 to 1 along the channel, ``(N, len(x))``."""
+def densities_at(solution: Solution, x: np.ndarray) -> np.ndarray:
+    """Return the densities at positions from 0 to 1 along the channel, ``(N, len(x))``."""
     discrete = solution.discretisation
     _, eta, _ = discrete.potentials(values_at(_points(solution, x), [discrete.unknown])[0])
     return np.array(discrete.problem.law.free_energy.densities(list(eta))[1:])
@@ -246,7 +271,8 @@ def _bond_fields(solution: Solution, sites: int) -> np.ndarray:
     return np.diff(work, axis=1) * (sites + 1)
 
 
-def _admitted(process_of: Callable[[int], ExchangeProcess], sites: int) -> ExchangeProcess:
+def admitted(process_of: Callable[[int], ExchangeProcess], sites: int) -> ExchangeProcess:
+    """Return the process of a size; `UsageError` with the smallest admissible one where it has none."""
     try:
         return process_of(sites)
     except NegativeRateError as error:

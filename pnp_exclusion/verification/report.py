@@ -41,14 +41,15 @@ def _verdict_of_last(comparison: HydrodynamicComparison) -> str:
 
 
 def relaxation_verdict(relaxation: Relaxation | None) -> str:
-    """Return one plain sentence: whether lattice and heat equation agree at all times."""
+    """Return one plain sentence: whether lattice and reference agree at all times."""
     if relaxation is None:
         return "Interrupted: too few copies were completed to compare."
     result = relaxation.result
     worst = min(relaxation.chi_square, key=lambda chi: chi.probability)
+    agree = "agree" if relaxation.agrees else "do not agree"
     found = (
-        f"lattice and heat equation {'agree' if relaxation.agrees else 'do not agree'} within the error bars at "
-        f"n = {result.process.lattice.length}: chi-square per degree of freedom, at the time where it is least "
+        f"lattice and {relaxation.course.reference} {agree} within the error bars at n = "
+        f"{result.process.lattice.length}: chi-square per degree of freedom, at the time where it is least "
         f"probable, {worst}."
     )
     if not result.interrupted:
@@ -82,6 +83,7 @@ def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
         "diffusion_time": _time(continuum.units, 1.0),
         "seed": settings.seed,
         "form": settings.form,
+        "field": continuum.field,
         "continuum": {
             "currents": _currents(continuum, continuum.currents),
             "force": dict(continuum.forces),
@@ -121,24 +123,26 @@ def _one_size(continuum: Continuum, run: LatticeRun) -> dict[str, Any]:
 
 def relaxation_as_json(relaxation: Relaxation) -> dict[str, Any]:
     """Return the contents of ``lattice.json`` for a relaxation, in the case's units; densities are fractions."""
-    result, names = relaxation.result, relaxation.continuum.names
+    result, continuum = relaxation.result, relaxation.course.continuum
     return {
         "verdict": relaxation_verdict(relaxation),
+        "reference": relaxation.course.reference,
+        "field": continuum.field,
         "agrees": relaxation.agrees,
         "interrupted": result.interrupted,
         "n": result.process.lattice.length,
         "position": result.process.lattice.positions.tolist(),
         "replicas": result.replicas,
-        "diffusion_time": _time(relaxation.continuum.units, 1.0),
+        "diffusion_time": _time(continuum.units, 1.0),
         "times": [
             {
-                "time": _time(relaxation.continuum.units, time),
+                "time": _time(continuum.units, time),
                 "chi_square": relaxation.chi_square[moment]._asdict(),
                 "densities": _densities(
-                    names,
+                    continuum.names,
                     Estimate(result.densities.mean[moment], result.densities.error[moment]),
-                    relaxation.exact[moment],
-                    "exact",
+                    relaxation.course.expected[moment],
+                    "exact" if relaxation.course.reference == "heat equation" else "continuum",
                 ),
             }
             for moment, time in enumerate(result.times)

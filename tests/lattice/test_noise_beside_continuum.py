@@ -112,6 +112,10 @@ def test_what_has_no_such_lattice_or_noise_is_refused(tmp_path: Path):
         boundary.pop("potential")
     with pytest.raises(UsageError, match="--field configuration is for cases with electrostatics"):
         read(imposed, [8])
+    thin = salt()
+    thin["model"]["debye_length"] = 0.02
+    with pytest.raises(UsageError, match="--sizes 8: the field of the charges may speed swaps up"):
+        read(thin, [8])
     empty = json.loads(json.dumps(imposed))
     empty["boundaries"][0]["fraction"]["A"] = 0.0
     with pytest.raises(UsageError, match=r"--noise: .*holds no A"):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pnp_exclusion.cli.commands.words import add_case, add_output, laws
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime import fenicsx
+
+if TYPE_CHECKING:
+    from pnp_exclusion.solution.noise import Noise
 
 HELP = "solve a case under several laws, side by side"
 
@@ -34,9 +38,17 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.console.say(f"law {law}")
             solutions[law] = job.solve(one)
             job.write(solutions[law], f"{law}/")
-        job.write_comparison(solutions)
+        noises: dict[str, Noise] = {}
+        for law, solution in solutions.items():
+            try:
+                noise = solution.noise_at_zero()
+            except ConvergenceError as error:
+                job.console.warn(f"law {law}: {error}")
+            else:
+                noises |= {law: noise} if noise else {}
+        job.write_comparison(solutions, noises)
         job.complete()
-    job.print_lines(comparison_table(solutions))
+    job.print_lines(comparison_table(solutions, noises))
     failed = [solution for solution in solutions.values() if not solution.converged]
     if failed:
         raise ConvergenceError("\n".join(failure(solution, job.folder.path) for solution in failed))

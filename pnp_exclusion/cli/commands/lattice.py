@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.particles.replicas import Progress
     from pnp_exclusion.verification.compare import LatticeSettings
     from pnp_exclusion.verification.continuum import Continuum, Field
+    from pnp_exclusion.verification.relax import Course
 
 HELP = "run the lattice process of a case and compare it with the continuum"
 INTERRUPTED = 130
@@ -79,8 +80,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relaxation",
         metavar="TIMES",
-        help="without fields: follow a step between the reservoirs' contents at these times (in L^2/D, e.g. "
-        "0.003,0.01,0.03) with --replicas copies of the largest size, against the heat equation",
+        help="follow the densities at these times (in L^2/D, e.g. 0.003,0.01,0.03) with --replicas copies of the "
+        "largest size: of a case with a table [time] from its beginning, against its continuum; of others, which must "
+        "have no fields, from a step between the reservoirs' contents, against the heat equation",
     )
 
 
@@ -96,25 +98,34 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.output.job import Job, read
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.verification.compare import LatticeSettings
+    from pnp_exclusion.verification.relax import step_course
 
     with_energy = on_rank_zero(MPI.COMM_WORLD, lambda: read_lattice_case(arguments.case))
     if with_energy is not None:
         return _measure_energy(arguments, petsc_options, with_energy)
-    # without fields, which a relaxation demands, both forms are the same, and this one suits every size
-    sizes, form = ([max(sizes)], "exponential") if times else (sizes, arguments.form or "linear")
+    case = read(arguments.case)
+    moves = times is not None and case.time is not None
+    field: Field = arguments.field or "mean"
+    # without fields, which the relaxation of a step demands, both forms are the same, and this one suits every size
+    is_exponential = (times and not moves) or field == "configuration"
+    form = "exponential" if is_exponential else arguments.form or "linear"
+    sizes = [max(sizes)] if times else sizes
     settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
     if arguments.bonds:
         settings = replace(settings, bonds=_places(arguments.bonds))
     frequencies = _positive("--frequencies", arguments.frequencies, float) if arguments.frequencies else []
-    case = read(arguments.case)
+    course: Course | None = None
     with Job(arguments, petsc_options) as job:
-        continuum, manifest = _continuum(
-            job, case, settings, arguments.field or "mean", frequencies if arguments.noise else None
-        )
+        if times and moves:
+            course, manifest = _motion(job, case, settings, field, times, petsc_options)
+        else:
+            continuum, manifest = _continuum(job, case, settings, field, frequencies if arguments.noise else None)
+            if times:
+                course = step_course(continuum, times)
         job.folder.write_json("manifest.json", lambda: manifest)
         lines, ending = (
-            _relax(job, case.title, continuum, settings, times)
-            if times
+            _relax(job, case.title, course, settings)
+            if course is not None
             else _compare(job, case.title, continuum, settings)
         )
         job.complete()
@@ -136,6 +147,8 @@ def _require_sense(arguments: argparse.Namespace, sizes: Sequence[int]) -> None:
     for name in ("bonds", "frequencies"):
         if getattr(arguments, name) and not arguments.noise:
             raise UsageError(f"--{name} goes with --noise")
+    if arguments.field == "configuration" and arguments.form == "linear":
+        raise UsageError("--form linear does not go with --field configuration, whose rates are exp(-dH/2)")
     if arguments.noise and arguments.relaxation:
         raise UsageError("--noise is that of the steady state: it does not go with --relaxation")
 
@@ -155,6 +168,27 @@ def _continuum(
         solution = job.solve_or_end(case, MPI.COMM_SELF)
         run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
         return read_continuum(solution, settings.sizes, settings.form, field, frequencies), run
+
+    return on_rank_zero(job.comm, work)
+
+
+def _motion(
+    job: Job, case: Case, settings: LatticeSettings, field: Field, times: Sequence[float], petsc_options: Sequence[str]
+) -> tuple[Course, dict[str, Any]]:
+    """Solve the motion on the first rank alone and share what the lattice needs, as `_continuum` does."""
+    from mpi4py import MPI
+
+    from pnp_exclusion.output.results import manifest
+    from pnp_exclusion.runtime.memory import peak_per_rank
+    from pnp_exclusion.runtime.parallel import on_rank_zero
+    from pnp_exclusion.verification.motion import read_motion, solve_motion
+
+    (sites,) = settings.sizes
+
+    def work() -> tuple[Course, dict[str, Any]]:
+        solution = solve_motion(case, sites, times, petsc_options)
+        run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
+        return read_motion(solution, sites, times, settings.form, field), run
 
     return on_rank_zero(job.comm, work)
 
@@ -185,14 +219,12 @@ def _progress(job: Job) -> Callable[[int, Progress], None]:
     return lambda sites, progress: job.console.progress(f"n = {sites}", progress)
 
 
-def _relax(
-    job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
-) -> tuple[list[str], Ending]:
-    from pnp_exclusion.verification.relax import relax_step
+def _relax(job: Job, title: str, course: Course, settings: LatticeSettings) -> tuple[list[str], Ending]:
+    from pnp_exclusion.verification.relax import relax
     from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    relaxation = relax_step(continuum, settings, times, communicator, _progress(job))
+    relaxation = relax(course, settings, communicator, _progress(job))
     if relaxation is None:
         return [relaxation_verdict(None)], INTERRUPTED
     job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)

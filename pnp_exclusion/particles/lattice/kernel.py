@@ -75,9 +75,10 @@ def build_tables(process: ExchangeProcess) -> Tables:
         rates = process.rates[class_of_bond] * np.exp(-0.5 * own)
         bound = 0.5 * np.abs(moved) * field.largest_drops()[:, None, None]
         if bound.max() > LARGEST_EXPONENT:
+            enough = ceil(process.lattice.scale * bound.max() / LARGEST_EXPONENT)
             raise ValueError(
                 f"the field of the charges may speed swaps up by exp({bound.max():.3g}) at length = "
-                f"{process.lattice.length}: take at least {ceil(process.lattice.length * bound.max())}"
+                f"{process.lattice.length}: take at least {enough}"
             )
         largest_rate = float((rates * np.exp(bound)).max())
         charged = ChargedTables(field.charges, field.compliance, field.shares, rates / largest_rate)

@@ -24,8 +24,8 @@ class Carried:
         Of the next step, if nothing lands before; below which the solver gives up.
     scheme
         The name of that with which the next step is tried first: a more robust one where another has failed.
-    largest_potential
-        So far, against which errors of the potential are measured.
+    largest_potential, largest_charge, mean_at_first
+        So far, and of everything that is conserved: against which errors are measured.
     steps, rejected, failed, effort
         What it took.
     values
@@ -52,6 +52,8 @@ class Carried:
     least: float
     scheme: str
     largest_potential: float
+    largest_charge: float
+    mean_at_first: list[float]
     steps: int
     rejected: int
     failed: int

@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Protocol, Self
 
+from mpi4py import MPI
+
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
@@ -20,10 +24,10 @@ from pnp_exclusion.solver.steady import SolverSettings
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.equations import Equations
-from pnp_exclusion.solver.transient.schemes import EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
+from pnp_exclusion.solver.transient.schemes import EULER, EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
 from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 
-LEFT = 1e-8
+LEFT = 1e-7
 """Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
 currents are differences of charges over short steps."""
 SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
@@ -37,6 +41,10 @@ OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
 LOCATED, TRIES = 1e-6, 8
 """Of a step: where in it something happens, at the latest after so many steps to there."""
+SHORT_STEP = 1e-5
+"""L^2/D: from here on a step that is given, and too long for Newton's method, is lengthened."""
+LENGTHENING, LEAST_LENGTHENING, QUICK = 10.0, 1.02, 6
+"""By which factor at first, and at least; after so few Jacobians it may be three times as much."""
 LEAST_CONTENT = 1e-12
 """Of a site: against less no error is measured."""
 
@@ -100,8 +108,8 @@ class TimeSettings:
     """How to step.
 
     tolerance
-        Of the error of a step: of densities, relative to what they are and are on the whole, and of potentials relative
-        to the largest.
+        Of the error of a step: of densities, relative to what they are and are on the whole, of potentials relative to
+        the largest, and of the charges on boundaries relative to the largest.
     first_step, largest_step
         ``L^2/D``; the first is chosen if None.
     fixed_step
@@ -207,7 +215,9 @@ class TransientSolver:
         self._scheme = self.settings.scheme
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
-        self._largest_potential = 0.0
+        self._volume = self._volume_of_domain()
+        self._mean_at_first = np.zeros(len(discrete.entropic))
+        self._largest_potential, self._largest_charge = 0.0, self._charge_of_the_gap()
         self.potentials = np.zeros(0)
         """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
         self.charges: np.ndarray | None = None
@@ -308,6 +318,7 @@ class TransientSolver:
             if self.charges is None:
                 self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
             before = equations.stored()
+            self._mean_at_first = self._amounts(before) / self._volume
             self.make_consistent(begin)
             values = discrete.values.copy()
             # what is stored beside held densities is what was there before these were held
@@ -321,7 +332,7 @@ class TransientSolver:
             owned = slice(equations.owned)
             values, stored, flowing = carried.values, carried.stored[owned], carried.flowing[owned]
         is_first, has_arrived = carried is None, carried is not None
-        located, tries = 0.0, 0
+        located, tries, rejected_at = 0.0, 0, math.nan
         while time < end:
             changes = has_arrived and events is not None and events.changes_at(time)
             if has_arrived and (time in kinks or changes):
@@ -346,7 +357,10 @@ class TransientSolver:
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
             located, found = 0.0, self._step(time, tried, values, stored, flowing)
             if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
-                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0))
+                # what was rejected twice does not have the order of the scheme yet: a front that has just begun
+                order = None if rejected_at != time else 1
+                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0, order))
+                rejected_at = time
                 self.report.failed += found is None
                 self.report.rejected += found is not None
                 if length < least or self.settings.fixed_step is not None:
@@ -414,6 +428,8 @@ class TransientSolver:
             least=least,
             scheme=self._scheme.name,
             largest_potential=self._largest_potential,
+            largest_charge=self._largest_charge,
+            mean_at_first=self._mean_at_first.tolist(),
             steps=report.steps,
             rejected=report.rejected,
             failed=report.failed,
@@ -443,6 +459,7 @@ class TransientSolver:
         time = carried.time
         self._before_jump_at = time if self.drive.jumps_at(time) else math.inf
         self._scheme, self._largest_potential = scheme_named(carried.scheme), carried.largest_potential
+        self._largest_charge, self._mean_at_first = carried.largest_charge, np.array(carried.mean_at_first)
         self._past = None
         if carried.past_scheme is not None and carried.past_states is not None:
             potentials = np.array(carried.past_potentials)
@@ -490,25 +507,62 @@ class TransientSolver:
         # the field that a jump leaves moves ions across a cell the sooner the stronger it is
         given = [b.applied_potential for b in self.discrete.problem.boundaries if b.applied_potential is not None]
         apart = max(given) - min(given) if given else 0.0
-        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 2, 0.01 * whole)
+        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 1.5, 0.01 * whole)
 
     def _step(
         self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
     ) -> tuple[Solved, float, Scheme] | None:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
-        for scheme in self._schemes():
-            assert self.charges is not None
+        assert self.charges is not None
+        schemes = self._schemes()
+        for scheme in schemes:
             start = self._predict(scheme, time, length, values)
             solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, LEFT)
-            if solved is not None:
-                if scheme is GALERKIN:
-                    # where the other has failed once it fails again
-                    self._scheme = GALERKIN
-                return solved, self._error(scheme, length, solved, values, flowing), scheme
+            if solved is None and scheme is not RADAU and self.settings.fixed_step is not None:
+                solved = self._lengthen(scheme, time, length, values, stored, self.charges)
+            if solved is None:
+                continue
+            if scheme is GALERKIN:
+                # where the other has failed once it fails again
+                self._scheme = GALERKIN
+            error = self._error(scheme, length, solved, values, flowing)
+            if error > 1.0 and scheme is EULER and scheme is not schemes[-1]:
+                continue
+            return solved, error, scheme
+        return None
+
+    def _lengthen(
+        self, scheme: Scheme, time: float, length: float, values: np.ndarray, stored: np.ndarray, charges: np.ndarray
+    ) -> Solved | None:
+        """Return the stages of a step that is too long for Newton's method, or None.
+
+        They are followed as the step grows, from the same beginning.
+        """
+        at, ratio, has_begun = min(SHORT_STEP, length), LENGTHENING, False
+        states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
+        while ratio > LEAST_LENGTHENING:
+            effort = self.stages.effort.jacobians
+            self._impose(scheme, time, at, states, potentials)
+            found = self.stages.solve(scheme, time, at, stored, charges, states, potentials, LEFT)
+            if found is not None:
+                if at == length:
+                    return found
+                has_begun, states, potentials = True, found.states, found.potentials
+                if self.stages.effort.jacobians - effort <= QUICK:
+                    ratio *= 3.0
+            elif has_begun:
+                at, ratio = at / ratio, ratio**0.4
+            else:
+                at, ratio = at * AFTER_FAILURE, ratio**0.9
+                continue
+            at = min(length, at * ratio)
         return None
 
     def _schemes(self) -> list[Scheme]:
-        return list(EVERY[EVERY.index(self._scheme) :])
+        left = list(EVERY[EVERY.index(self._scheme) :])
+        # where co-ions are swept out in long steps the others fail again and again
+        was_euler = self._past is not None and self._past.scheme is EULER and self.settings.fixed_step is None
+        return left[::-1] if was_euler and len(left) == 2 else left
 
     def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return where the stages may be, with the potentials that are found: the polynomial of the step before
@@ -519,13 +573,17 @@ class TransientSolver:
         else:
             weights = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length)
             states, potentials = weights @ past.states, weights @ past.potentials
+        self._impose(scheme, time, length, states, potentials)
+        return states, potentials
+
+    def _impose(self, scheme: Scheme, time: float, length: float, states: np.ndarray, potentials: np.ndarray) -> None:
+        """Write what is held, and potentials that are given, into those of the stages of a step."""
         for node, state, own in zip(scheme.nodes, states, potentials, strict=True):
             self._numbers_at(time + node * length)
             if len(own):
                 own[:] = self.stages.terminals.known_potentials(own)
                 self.discrete.set_potentials(own.tolist())
             self.discrete.constraints.impose(state)
-        return states, potentials
 
     def _carry(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
         """Return what is stored at the end: what was at the beginning, less what has flowed; what is, where held."""
@@ -538,6 +596,11 @@ class TransientSolver:
         if solved.terminals is None or self.charges is None:
             return np.zeros((scheme.stages, 0))
         return self.stages.terminals.passed(scheme, length, stored, solved.stored, solved.terminals, self.charges)
+
+    def _amounts(self, stored: np.ndarray) -> np.ndarray:
+        layout, comm = self.discrete.layout, self.discrete.problem.domain.comm
+        own = layout.at_nodes(stored)[:, layout.indices(self.discrete.entropic)].sum(axis=0)
+        return np.asarray(comm.allreduce(own, op=MPI.SUM))
 
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
@@ -572,8 +635,8 @@ class TransientSolver:
 
     # ---- errors ----
 
-    def _factor(self, error: float, most: float) -> float:
-        exponent = 1.0 / self._scheme.order
+    def _factor(self, error: float, most: float, order: int | None = None) -> float:
+        exponent = 1.0 / (order or self._scheme.order)
         best = SAFETY * error**-exponent if error > 0.0 else most
         return min(most, max(MOST_SHRINKING, best))
 
@@ -625,19 +688,41 @@ class TransientSolver:
             comm = discrete.problem.domain.comm
             self._largest_potential = max(self._largest_potential, largest_over_ranks(comm, np.abs(first)))
             moved = float(np.max(np.abs(second - first), initial=0.0)) / (1.0 + self._largest_potential)
-            apart = np.nan if np.isnan(moved) else max(apart, moved)
+            apart = np.nan if np.isnan(moved) else max(apart, moved, self._charges_apart(values, others))
         return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart])))
+
+    def _charges_apart(self, values: np.ndarray, others: np.ndarray) -> float:
+        """Return the same in the charges on boundaries, the integrals of currents, relative to the largest."""
+        one, other = (self._charges(state) for state in (values, others))
+        self._largest_charge = max(self._largest_charge, float(np.abs(one).max(initial=0.0)))
+        return float(np.abs(other - one).max(initial=0.0)) / self._largest_charge
+
+    def _charges(self, values: np.ndarray) -> np.ndarray:
+        integrals = boundary_integrals(self.discrete)
+        self.equations.show(values)
+        return (integrals.natural() + integrals.held(self.equations.flowing())).charges
+
+    def _volume_of_domain(self) -> float:
+        problem = self.discrete.problem
+        section = problem.cross_section
+        return integral(problem.domain, None if section is None else section.weight(problem.domain))
+
+    def _charge_of_the_gap(self) -> float:
+        """Return what the sides of the domain, without particles between them, hold at 1 kT/e."""
+        low, high = self.discrete.problem.domain.bounding_box()
+        debye = self.discrete.problem.debye_length or 0.0
+        return float(debye**2 * self._volume / np.max(high - low) ** 2)
 
     @property
     def _typical(self) -> np.ndarray:
-        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean."""
+        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean at first."""
         problem = self.discrete.problem
         found = []
-        for name in problem.quantities:
+        for name, mean in zip(problem.quantities, self._mean_at_first, strict=True):
             given = [b.dirichlet_fractions.get(name, 0.0) for b in problem.boundaries]
             given += [b.exchanged_fractions.get(name, 0.0) for b in problem.boundaries]
             given += [s.mean_fraction or 0.0 for s in problem.species if s.name == name]
-            found.append(max([LEAST_CONTENT, *given]) if name in problem.names else 1.0)
+            found.append(max([LEAST_CONTENT, mean, *given]) if name in problem.names else 1.0)
         return np.array(found)
 
     def _relative_change(self, values: np.ndarray, others: np.ndarray) -> float:

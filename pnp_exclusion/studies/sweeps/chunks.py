@@ -15,6 +15,7 @@ from pnp_exclusion.runtime.worker import stop_requested, worker_state
 from pnp_exclusion.solver.linear.presets import petsc_message
 from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.sweeps.coupling import analysed
+from pnp_exclusion.studies.sweeps.noise import noise_of_point
 from pnp_exclusion.studies.sweeps.plan import Chunk, Point, Work
 from pnp_exclusion.studies.sweeps.record import Outcome, Record, failure, record_of
 from pnp_exclusion.studies.workbench import Workbench
@@ -39,6 +40,7 @@ class ChunkSolver:
         self._cases = work.cases
         self._petsc_options = work.petsc_options
         self._coupling = work.coupling
+        self._noise = work.noise
         self._comm = comm
         self._stopped = stopped
         self._workbenches: OrderedDict[int, Workbench] = OrderedDict()
@@ -80,6 +82,8 @@ class ChunkSolver:
         solved.add(point.position, solution.state)
         if self._coupling is not None:
             record["coupling"] = analysed(solution, self._coupling, self._petsc_options)
+        if self._noise:
+            record |= noise_of_point(solution)
         return record
 
     def _workbench(self, chunk: Chunk) -> Workbench:

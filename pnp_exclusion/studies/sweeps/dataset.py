@@ -12,7 +12,7 @@ import xarray as xr
 from pnp_exclusion.case.axes import Driving
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.physics.energy import ENERGY
-from pnp_exclusion.studies.sweeps import coupling
+from pnp_exclusion.studies.sweeps import coupling, noise
 from pnp_exclusion.studies.sweeps.plan import Plan
 from pnp_exclusion.studies.sweeps.record import Record
 
@@ -31,7 +31,8 @@ LONG_NAMES = {
     "balance": "largest net flux of a species over its gross flux",
     "identity_residual": "distance of the currents from the master identity, relative",
     "newton_iterations": "Newton steps",
-} | coupling.LONG_NAMES
+}
+LONG_NAMES |= coupling.LONG_NAMES | noise.LONG_NAMES
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "current": ("species",),
     "force": ("species",),
@@ -40,7 +41,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "flux": ("boundary", "species"),
     "charge": ("boundary",),
     "found_potential": ("boundary",),
-} | coupling.DIMENSIONS
+}
+DIMENSIONS |= coupling.DIMENSIONS | noise.DIMENSIONS
 """Beyond those of the points."""
 REGIME_LENGTH = 16
 """Letters that the longest regime may have."""
@@ -59,7 +61,7 @@ def units_of(case: Case) -> dict[str, str]:
         "charge": f"C{per}",
         "found_potential": "V",
         "entropy_production": f"kT {flux}",
-    }
+    } | noise.units_of(case)
     return units if case.model.si else dict.fromkeys(units, "")
 
 
@@ -162,6 +164,8 @@ def dataset_of(plan: Plan, records: Iterable[Record]) -> xr.Dataset:
         coordinates["boundary"] = table.boundaries
     if "onsager" in variables:
         coordinates["force_on"] = table.species
+    if "noise_correlation" in variables:
+        coordinates["other_species"] = table.species
     title = {"title": plan.case.title} if plan.case.title else {}
     case = json.dumps(plan.case.as_written(), ensure_ascii=False)
     attributes = title | {"design": design.kind, "fingerprint": plan.fingerprint, "case": case}

@@ -76,6 +76,7 @@ class Work:
     petsc_options: tuple[str, ...]
     fingerprint: str
     coupling: CouplingChoice | None = None
+    noise: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class Plan:
     @property
     def work(self) -> Work:
         """What those who solve the chunks must know."""
-        return Work(self.cases, self.petsc_options, self.fingerprint, self.coupling)
+        assert self.case.sweep is not None
+        return Work(self.cases, self.petsc_options, self.fingerprint, self.coupling, bool(self.case.sweep.noise))
 
     @property
     def size(self) -> int:

@@ -36,6 +36,7 @@ from pnp_exclusion.studies.sweeps.coupling import coupling_csv, coupling_json, c
 from pnp_exclusion.studies.sweeps.dataset import dataset_of
 from pnp_exclusion.studies.sweeps.executors import dask_executor, over_executor
 from pnp_exclusion.studies.sweeps.groups import groups_of, in_turn, over_groups
+from pnp_exclusion.studies.sweeps.noise import noise_rows
 from pnp_exclusion.studies.sweeps.pictures import MOST_COLUMNS, Row, current_rows, draw_sweep
 from pnp_exclusion.studies.sweeps.plan import Chunk, CouplingChoice, Work, plan_of
 from pnp_exclusion.studies.sweeps.progress import Progress
@@ -356,6 +357,8 @@ class _Session:
             store.write("coupling.json", json.dumps(coupling, indent=2, ensure_ascii=False) + "\n")
             store.write("coupling.csv", coupling_csv(results))
             pictures["coupling.png"] = coupling_rows(results)
+        if self.plan.work.noise:
+            pictures["noise.png"] = noise_rows(results)
         for name, rows in pictures.items() if self.plan.case.output.pictures else ():
             self._draw(name, results, rows)
         store.write(MANIFEST, json.dumps(self._manifest(), indent=2, ensure_ascii=False) + "\n")
