@@ -123,9 +123,9 @@ assert all(noise.uncertainty < 1.0 for noise in spectra.values())
 # %% [markdown]
 # ## The spectrum
 #
-# From ten megahertz on ions have no time any more to cross the pore, and what the current adds falls off, in another way
-# at either sign of the voltage, as the cone has two unlike ends. Fast enough, the noise is that of all ions jittering
-# where they are, whatever drives them.
+# From ten megahertz on ions have no time any more to cross the pore, and what the current adds falls off, in another
+# way at either sign of the voltage, as the cone has two unlike ends. Fast enough, the noise is that of all ions
+# jittering where they are, whatever drives them.
 
 # %%
 figure, axis = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
