@@ -3,7 +3,7 @@
     python benchmarks/survive.py --kills 50 --stops 10 --full 10
 
 A cell of two electrodes, one of which is pulsed and the other follows a sine, writes a checkpoint every few steps.
-SIGKILL goes, at moments spread over the run, to it, or to one of two ranks, their launcher, or all of them; the next
+SIGKILL goes, at random moments of the run, to it, or to one of two ranks, their launcher, or all of them; the next
 run goes on from what is there on another number of ranks, and is killed too now and then. SIGTERM must end a run with
 exit code 5. The full disk is a small one in memory (which only root can mount) that something else fills up while a run
 writes to it: the run must end with exit code 4, lose no checkpoint, and go on once there is space.
@@ -15,6 +15,7 @@ column, each once, and so must the profile of the end. The exit code is 1 unless
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import os
 import random
@@ -36,6 +37,8 @@ ALIKE = 1e-8
 """Of the largest number in a column."""
 AGAIN = 0.3
 """How often a run that goes on is killed too."""
+EARLY = 0.1
+"""How often a run is killed before its first step."""
 PATIENCE = 300.0
 SPACE = "8M"
 """Of the small disk."""
@@ -176,7 +179,20 @@ def finish(case: Path, folder: Path, ranks: int, right: Path) -> tuple[float, st
     return difference(folder, right)
 
 
-def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: random.Random, folder: Path) -> int:
+def wait_for_rows(process: subprocess.Popen[str], out: Path, rows: int, *, checkpoint: bool = False) -> None:
+    """Wait until a run has written so many steps, and a checkpoint if asked for, or has ended."""
+    series = out / ".unfinished" / "series.csv"
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            has_one = not checkpoint or any((out / "checkpoints").glob("checkpoint_*"))
+            if has_one and series.read_bytes().count(b"\n") > rows:
+                return
+        time.sleep(0.005)
+
+
+def kills(
+    case: Path, right: Path, rows: int, whole: dict[int, float], times: int, draw: random.Random, folder: Path
+) -> int:
     """Kill runs, and let each go on; return how many did not end as they should."""
     failed, farthest, how, gone_on = 0, 0.0, Counter[str](), 0
     for count in range(times):
@@ -184,7 +200,9 @@ def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
         wrong, deaths = "", 0
         while deaths == 0 or (deaths < 4 and draw.random() < AGAIN):
             process = begin_or_go_on(case, out, ranks)
-            time.sleep(whole[ranks] * (count + draw.random()) / times if deaths == 0 else whole[ranks] * draw.random())
+            if draw.random() > EARLY:
+                wait_for_rows(process, out, draw.randint(0, rows - 2))
+            time.sleep(whole[ranks] / rows * draw.random())
             if process.poll() is not None:
                 _, said = process.communicate()
                 if process.returncode:
@@ -215,17 +233,14 @@ def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
     return failed
 
 
-def stops(case: Path, right: Path, whole: dict[int, float], times: int, draw: random.Random, folder: Path) -> int:
-    """Stop runs by SIGTERM as soon as they have begun to step, or later, and let each go on."""
+def stops(case: Path, right: Path, rows: int, times: int, draw: random.Random, folder: Path) -> int:
+    """Stop runs by SIGTERM once they have begun to step, and let each go on."""
     failed, farthest, codes = 0, 0.0, Counter[int]()
     for count in range(times):
-        out, ranks = folder / f"stopped{count}", 1 + count % 2
+        out, ranks, after = folder / f"stopped{count}", 1 + count % 2, draw.randint(1, max(1, rows // 2))
         process = begin_or_go_on(case, out, ranks)
-        while process.poll() is None and not (out / ".unfinished" / "series.csv").exists():
-            time.sleep(0.01)
-        time.sleep(0.5 * whole[ranks] * draw.random())
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
+        wait_for_rows(process, out, after)
+        os.killpg(process.pid, signal.SIGTERM)
         _, said = process.communicate(timeout=PATIENCE)
         codes[process.returncode] += 1
         wrong = "" if process.returncode == STOPPED else f"exit code {process.returncode}: {said}"
@@ -236,11 +251,14 @@ def stops(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
             print(f"stopped {count}: {wrong}", flush=True)
         shutil.rmtree(out, ignore_errors=True)
     told = ", ".join(f"{number} with exit code {code}" for code, number in sorted(codes.items()))
-    print(f"{times} runs at SIGTERM: {told}; tables differ by at most {farthest:.1e}; {failed} not as they should")
+    print(
+        f"{times} runs at SIGTERM: {told}; tables differ by at most {farthest:.1e}; {failed} not as they should",
+        flush=True,
+    )
     return failed
 
 
-def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: random.Random, folder: Path) -> int:
+def full(case: Path, right: Path, rows: int, times: int, draw: random.Random, folder: Path) -> int:
     """Fill the disk up while runs write to it; they go on when there is space again."""
     failed, farthest, disk = 0, 0.0, folder / "disk"
     disk.mkdir()
@@ -250,26 +268,19 @@ def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: ran
         return 1
     try:
         for count in range(times):
-            out, ranks, wrong = disk / f"full{count}", 1 + count % 2, ""
+            out, ranks, after = disk / f"full{count}", 1 + count % 2, draw.randint(1, max(1, rows // 2))
             process = begin_or_go_on(case, out, ranks)
-            while process.poll() is None and not any((out / "checkpoints").glob("checkpoint_*")):
-                time.sleep(0.01)
-            time.sleep(0.3 * whole[ranks] * draw.random())
-            filler = disk / "filler"
-            with filler.open("wb") as stream:
-                try:
-                    while True:
-                        stream.write(bytes(1024))
-                        stream.flush()
-                except OSError:
-                    pass
-            there = {entry: entry.read_bytes() for entry in sorted((out / "checkpoints").glob("checkpoint_*.npz"))[-1:]}
+            wait_for_rows(process, out, after, checkpoint=True)
+            filler, wrong = disk / "filler", ""
+            with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(4096))
+            there = newest_of(out)
             _, said = process.communicate(timeout=PATIENCE)
             if process.returncode != NO_DISK or "No space left" not in said:
                 wrong = f"exit code {process.returncode}: {said}"
-            kept = sorted((out / "checkpoints").glob("checkpoint_*.npz"))
-            if not kept or (there and kept[-1].name < max(entry.name for entry in there)):
-                wrong = wrong or "a checkpoint was lost"
+            elif not there or newest_of(out) < there:
+                wrong = "a checkpoint was lost"
             filler.unlink()
             apart, amiss = finish(case, out, 3 - ranks, right)
             farthest = max(farthest, apart)
@@ -278,9 +289,14 @@ def full(case: Path, right: Path, whole: dict[int, float], times: int, draw: ran
                 print(f"full disk {count}: {wrong}", flush=True)
             shutil.rmtree(out, ignore_errors=True)
     finally:
-        subprocess.run(["umount", str(disk)], check=False)
+        subprocess.run(["umount", "-l", str(disk)], check=False)
     print(f"{times} full disks; tables differ by at most {farthest:.1e}; {failed} not as they should", flush=True)
     return failed
+
+
+def newest_of(out: Path) -> str:
+    """Return the name of the newest checkpoint of a run, empty if there is none."""
+    return max((entry.name for entry in (out / "checkpoints").glob("checkpoint_*.npz")), default="")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -314,9 +330,9 @@ def main(words: Sequence[str] | None = None) -> int:
             f"{apart:.1e}{f', {amiss}' if amiss else ''}",
             flush=True,
         )
-        failed = kills(case, right, whole, arguments.kills, draw, folder) if arguments.kills else 0
-        failed += stops(case, right, whole, arguments.stops, draw, folder) if arguments.stops else 0
-        failed += full(case, right, whole, arguments.full, draw, folder) if arguments.full else 0
+        failed = kills(case, right, rows, whole, arguments.kills, draw, folder) if arguments.kills else 0
+        failed += stops(case, right, rows, arguments.stops, draw, folder) if arguments.stops else 0
+        failed += full(case, right, rows, arguments.full, draw, folder) if arguments.full else 0
     return int(failed > 0)
 
 

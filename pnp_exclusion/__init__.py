@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         Species,
     )
     from pnp_exclusion.case.tables import GivenMesh as Mesh
-    from pnp_exclusion.case.time_tables import Checkpoints, Initial, Records, Time
+    from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
     from pnp_exclusion.errors import (
         CaseError,
         ConvergenceError,
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.studies.gas.run import Settings as GasSettings
     from pnp_exclusion.studies.gas.run import run_gas
     from pnp_exclusion.studies.sweeps.run import sweep
+    from pnp_exclusion.studies.voltammetry import cv
     from pnp_exclusion.studies.workbench import Workbench
 
 __version__ = "0.1.0"
@@ -116,6 +117,7 @@ __all__ = [
     "Model",
     "MoleFractions",
     "Output",
+    "Piece",
     "Reaction",
     "Records",
     "Rectangle",
@@ -129,12 +131,14 @@ __all__ = [
     "StoppedError",
     "Time",
     "TransientSolution",
+    "Until",
     "UsageError",
     "VolumeFractions",
     "Wall",
     "Workbench",
     "capacitance",
     "couple",
+    "cv",
     "iv",
     "load",
     "make_case",
@@ -176,7 +180,7 @@ _HOME = {
     ),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
-    **dict.fromkeys(("Checkpoints", "Initial", "Records", "Time"), "case.time_tables"),
+    **dict.fromkeys(("Checkpoints", "Initial", "Piece", "Records", "Time", "Until"), "case.time_tables"),
     **dict.fromkeys(("TransientSolution", "run"), "solution.transient"),
     **dict.fromkeys(("MoleFractions", "VolumeFractions"), "physics.unequal_sizes"),
     "HardSpheres": "physics.hard_spheres",
@@ -190,6 +194,7 @@ _HOME = {
     "sweep": "studies.sweeps.run",
     **dict.fromkeys(("capacitance", "iv"), "studies.curves"),
     "couple": "studies.coupled.coupling",
+    "cv": "studies.voltammetry",
     "run_engine": "studies.engine.engine",
     "run_gas": "studies.gas.run",
     "run_gas_engine": "studies.engine.gas_engine",

@@ -52,6 +52,18 @@ def test_plating_conserves_ligands_and_passes_the_current_that_its_electrodes_re
     assert quotient[0] < 0.999 * quotient[middle]
 
 
+def test_striped_slit_dissipates_what_its_field_does_and_conducts_less_than_an_even_one(tmp_path: Path):
+    """Over a period ``e E L = 0.1 eV`` of every ion; between evenly charged walls all would drift, ``D c E`` each."""
+    summary, _ = run_example("striped_slit", tmp_path)
+    fluxes = {name: flux["value"] for name, flux in summary["flux_along"]["y"].items()}
+    work = 0.1 / 0.025692579 * (fluxes["K"] - fluxes["Cl"])
+    assert summary["entropy_production"]["value"] == pytest.approx(work, rel=1e-6)
+    assert summary["current_along"]["y"]["value"] == pytest.approx(FARADAY * (fluxes["K"] - fluxes["Cl"]), rel=1e-9)
+    even = {"K": 150.0 * 1.96e-9, "Cl": -50.0 * 2.03e-9}
+    shares = {name: flux / (even[name] * 5e6 / 0.025692579 * 5e-9) for name, flux in fluxes.items()}
+    assert shares == pytest.approx({"K": 0.718, "Cl": 0.896}, abs=2e-3)
+
+
 def test_imposed_fields_satisfy_the_master_identity(tmp_path: Path):
     summary, _ = run_example("imposed_fields", tmp_path)
     assert summary["identity_residual"] < 1e-7

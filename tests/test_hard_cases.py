@@ -58,6 +58,18 @@ def test_jammed_particles_with_a_current_are_found_in_time():
     assert solution.summary()["balance"] < 1e-6
 
 
+def test_a_layer_of_a_held_ion_is_resolved_where_the_other_electrode_takes_the_whole_voltage():
+    """The layer of point ions at the right has rho = 0.6 exp(23); before, cells were as for half of the voltage."""
+    species = [{"name": "a", "charge": -1, "mean_fraction": 0.009}, {"name": "b", "charge": -1}]
+    left = {"kind": "electrode", "potential": -23.0, "fraction": {"b": 0.6}}
+    membrane = [{"name": "membrane", "x": [0.3, 0.7], "fixed_charge": 0.26}]
+    tables = case("pnp", 0.075, species, left, {"kind": "electrode", "potential": 0.0}, regions=membrane)
+    solution = pnp.solve(tables)
+    x = solution.discretisation.space.tabulate_dof_coordinates()[:, 0]
+    at_right = solution.steady.nodal.rho[1, x.argmax()]
+    assert at_right == pytest.approx(0.6 * np.exp(23.0), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("tables", "told"),
     [
@@ -74,23 +86,32 @@ def test_jammed_particles_with_a_current_are_found_in_time():
         ),
         (
             case(
-                "mpnp",
-                3e-3,
+                "shdl",
+                0.1,
                 [
-                    {"name": "a", "charge": 2, "mean_fraction": 0.1},
-                    {"name": "b", "charge": 2, "mean_fraction": 0.123},
-                    {"name": "c", "charge": -2},
-                    {"name": "d", "charge": 3, "mean_fraction": 0.273},
+                    {"name": "a", "charge": 3, "mean_fraction": 0.12},
+                    {"name": "b", "charge": 1},
+                    {"name": "c", "charge": -3, "mean_fraction": 0.2},
                 ],
-                {"kind": "electrode", "potential": -2.9, "fraction": {"c": 0.88}},
+                {"kind": "electrode", "potential": 9.0, "fraction": {"b": 0.9}},
                 {"kind": "electrode", "potential": 0.0},
-                regions=[{"name": "membrane", "x": [0.3, 0.7], "fixed_charge": 1.58}],
             ),
-            # the closed ones take half of the lattice, and c is not where its electrode is to be covered by it
-            "no solution: with the lattice full there is only 0.6.* of a, 0.6.* of b, 0.5.* of d, 0.[45].* of c",
+            # 0.09941 in the full lattice, by finite volumes and Newton's method with the amounts of all three given
+            r'no solution: at "left" there is at most 0.0994 of b, .*; 0.9 is given',
+        ),
+        (
+            case(
+                "vacancy",
+                0.02,
+                [{"name": "a", "charge": -1}, {"name": "b", "charge": 1}],
+                {"kind": "flux", "flux": {"a": -0.1}},
+                {"kind": "reservoir", "potential": 0.0, "fraction": {"a": 0.499, "b": 0.499}},
+            ),
+            # all sites are taken where it comes in: vacancies, 0.002 of all at the right, diffuse the other way
+            r'the flux of a through "left" can be carried up to -0.0019\d* of the -0.1 given',
         ),
     ],
-    ids=["closed charge", "full lattice"],
+    ids=["closed charge", "full lattice", "flux"],
 )
 def test_a_case_without_a_solution_is_told_so_with_the_number_that_shows_it(tables: dict, told: str):
     with pytest.raises(ConvergenceError, match=told):

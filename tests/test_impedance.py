@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 from conftest import dimensionless_case, run_command, write_toml
+from scipy.optimize import nnls
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
@@ -50,6 +51,42 @@ def test_two_blocking_electrodes_have_the_closed_form(law, diffusivity):
     assert found.ends()["high"]["capacitance"] == pytest.approx(0.05**2, rel=1e-2)
 
 
+@pytest.mark.parametrize("layer", [{}, {"stern": {"capacitance": 0.5}}], ids=["bare", "behind a layer"])
+def test_slow_impedance_of_reacting_electrodes_is_the_slope_of_their_current(layer):
+    """Of two steady states beside the one: what reacts is a current too."""
+
+    def reacting(potential: float) -> dict:
+        tables = cell("mpnp", 0.1, potential)
+        del tables["species"][0]["mean_fraction"]
+        tables["boundaries"] = [boundary | layer for boundary in tables["boundaries"]]
+        tables["reactions"] = [
+            {"name": where, "where": where, "equation": "cation + e- <-> 0", "butler_volmer": {"k0": 1.0}}
+            for where in ("left", "right")
+        ]
+        return tables
+
+    beside = [pnp.solve(reacting(0.8 + change)).summary()["current"]["left"]["value"] for change in (-1e-3, 1e-3)]
+    found = pnp.solve(reacting(0.8)).impedance([1e-6])
+    assert found.values[0].real == pytest.approx(-2e-3 / (beside[1] - beside[0]), rel=1e-6)
+    assert abs(found.values[0].imag) < 1e-5 * found.values[0].real
+
+
+def test_spectrum_satisfies_kramers_and_kronig():
+    """Boukamp, J. Electrochem. Soc. 142, 1885 (1995): what is linear, causal and stable is a sum of relaxations, here
+    of positive ones beside a capacitor. Imaginary parts are fitted, real ones follow."""
+    frequencies = np.geomspace(1e-3, 1e4, 71)
+    tables = cell("mpnp", 0.05, 4.0)
+    values = pnp.solve(tables).impedance(frequencies).values
+    omega = 2.0 * np.pi * frequencies
+    capacitance = -1.0 / (omega[0] * values[0].imag)
+    rest = values - 1.0 / (1j * omega * capacitance)
+    times = np.geomspace(0.1 / omega[-1], 10.0 / omega[0], 80)
+    relaxing = 1.0 / (1.0 + 1j * omega[:, None] * times)
+    weights, _ = nnls(relaxing.imag, rest.imag)
+    predicted = relaxing.real @ weights
+    assert np.abs(predicted - rest.real).max() < 1e-3 * np.abs(rest).max()
+
+
 def test_a_small_sine_in_time_shows_the_same():
     """The transient solver knows nothing of the linearised equations; third harmonics are 1e-6 at this amplitude, and
     a derivative at the end of a step is of order 2."""
@@ -86,6 +123,10 @@ def test_command_writes_what_the_solution_has_and_refuses_what_it_has_not(tmp_pa
         solution.impedance(terminal="top")
     with pytest.raises(CaseError, match="needs a potential"):
         pnp.solve(dimensionless_case()).impedance()
+    tables = cell("mpnp")
+    tables["boundaries"][0] = {"where": "left", "kind": "floating", "total_charge": 0.0}
+    with pytest.raises(CaseError, match="give the one found here"):
+        pnp.solve(tables).impedance()
 
 
 def test_stern_layer_is_a_capacitor_in_series():

@@ -142,3 +142,12 @@ def test_pairs_are_found_where_no_rank_has_both_sides_of_a_corner():
     command = [BIN / "mpiexec", "-n", "2", sys.executable, Path(__file__).with_name("contacts_check.py")]
     finished = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_fluxes_of_species_that_do_not_enter_where_boundaries_meet_are_not_named():
+    """Where a membrane without ions fills the corner there is no way for A from one to the other; charges grow."""
+    tables = corner(4, "pnp", reservoir(0.5, A=0.3, B=0.3), reservoir(0.0, A=0.3, B=0.3), (1.0, -1.0))
+    tables["regions"] = [{"name": "membrane", "x": [0.0, 0.5], "y": [0.0, 0.5], "ions": False}]
+    (told,) = told_of(tables)
+    assert ": the charges there have no limit" in told
+    assert "fluxes" not in told

@@ -236,6 +236,8 @@ def test_condition_inside_the_domain_that_would_be_ignored_is_refused(
     assert finished.returncode == 2
     assert '"middle": 8 facets of this group have cells on both sides' in finished.stderr
     assert why in finished.stderr
+    # nothing was begun
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_of_several_crowded_species_cannot_be_held_inside(tmp_path: Path):

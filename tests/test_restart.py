@@ -95,9 +95,9 @@ def test_killed_run_goes_on_to_the_same_numbers(undisturbed: TransientSolution, 
         solution = pnp.run(pulsed(), restart=folder, on_row=told.append)
         assert np.array_equal(numbers(solution.rows), right)
         assert told == solution.rows
-        assert [t for t, _ in solution.moments] == [t for t, _ in undisturbed.moments]
-        for (_, one), (_, other) in zip(solution.moments, undisturbed.moments, strict=True):
-            assert np.array_equal(one.values, other.values)
+        fields, expected = solution.snapshots(), undisturbed.snapshots()
+        assert fields is not None
+        assert fields.identical(expected)
         one, other = ({**each.summary(), "wall_seconds": 0.0} for each in (solution, undisturbed))
         assert one == other
 
@@ -231,12 +231,12 @@ def test_table_that_has_changed_is_another_case(tmp_path: Path):
 
 def test_what_may_change_does_and_the_end_may_be_put_off(stopped: Path, tmp_path: Path):
     """To a time by which the potential goes further, for which a mesh would be made another way."""
-    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run").mkdir()
     tables = pulsed(end=1.9 * JUMP, checkpoint={"every": "1 h"}, fields={"times": [0.5 * JUMP]}, stop="steady")
     tables |= {"title": "another", "solver": {"linear": "direct", "petsc": {"ksp_rtol": 1e-9}}}
     tables["output"] = {"pictures": True}
     assert {key.partition(".")[0] for key in MAY_CHANGE} == {"title", "output", "time", "solver"}
-    solution = pnp.run(tables, restart=tmp_path / "run")
+    solution = pnp.run(tables, restart=stopped, checkpoints=tmp_path / "run")
     assert solution.time == 1.9 * JUMP
     assert (np.diff(numbers(solution.rows)[:, 0]) > 0.0).all()
     # and again from there
@@ -291,7 +291,8 @@ def test_full_disk_and_vanished_folder_are_told_and_lose_no_checkpoint(stopped: 
     os.symlink("/dev/full", tmp_path / "run" / "checkpoints" / f".checkpoint_{number:06d}.npz.unfinished")
     with pytest.raises(DiskError, match="No space left on device"):
         pnp.run(pulsed(), restart=tmp_path / "run")
-    assert {entry: entry.read_bytes() for entry in (tmp_path / "run" / "checkpoints").iterdir()} == there
+    # fields of the checkpoint that failed may be beside them, until the next one
+    assert {entry: entry.read_bytes() for entry in there} == there
 
     def vanish(row: Row) -> None:
         shutil.rmtree(tmp_path / "other", ignore_errors=True)

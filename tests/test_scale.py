@@ -289,7 +289,7 @@ def test_the_single_job_is_stopped_in_time_and_goes_on_from_its_checkpoint(tmp_p
         "pnp-exclusion run case.toml -o out --restart out",
     ]
     for line in (lines[0], lines[3]):
-        cli._parser(line.split()[1:]).parse_args(line.split()[1:])
+        cli.parser_of(line.split()[1:]).parse_args(line.split()[1:])
 
 
 @pytest.mark.parametrize(("parts", "expected"), [("16", {"part": 3, "parts": 16}), ("gather", {"gather": True})])

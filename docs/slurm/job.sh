@@ -44,7 +44,8 @@ if [ "$heard" = yes ] && [ "$code" -gt 128 ]; then # the signal has ended the wa
     code=0
     wait $! || code=$?
 fi
-if [ "$code" -eq 5 ]; then
+# 130: heard as results were written already
+if [ "$code" -eq 5 ] || { [ "$heard$code" = yes130 ] && [ -d "$folder/checkpoints" ]; }; then
     clear_cache
     trap - EXIT
     scontrol requeue "$SLURM_JOB_ID"

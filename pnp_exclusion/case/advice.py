@@ -111,16 +111,19 @@ def _packing(setup: Setup) -> Iterator[str]:
         packing = problem.packing([held.get(name, 0.0) for name in problem.names])
         if packing > NEARLY_FULL:
             yield f'boundary "{boundary.where}": the species fill {packing:.4g} of the space'
-    limit = problem.largest_charge
     if not problem.coupled:
         return
-    among_ions = np.abs(problem.immobile_charge[~problem.is_ion_free])
-    fixed = problem.domain.comm.allreduce(float(among_ions.max(initial=0.0)), op=MPI.MAX)
-    if fixed > NEARLY_FULL * limit:
-        yield (
-            f"a fixed charge of {fixed:.4g} elementary charges a site is more than the ions can comfortably "
-            f"compensate: where they fill all space they have {limit:.4g}"
-        )
+    among_ions, comm = problem.immobile_charge[~problem.is_ion_free], problem.domain.comm
+    what = "the fixed charge and that of the wall, together" if problem.wall_charge else "a fixed charge of"
+    for sign in (1.0, -1.0):
+        fixed = comm.allreduce(float((sign * among_ions).max(initial=0.0)), op=MPI.MAX)
+        # only ions of the other sign compensate it
+        limit = problem.densest_charge(-sign)
+        if fixed > NEARLY_FULL * limit:
+            yield (
+                f"{what} {sign * fixed:.4g} elementary charges a site is more than the ions can comfortably "
+                f"compensate: where those of the other sign fill all space they have {limit:.4g}"
+            )
 
 
 def _unresolved(setup: Setup) -> Iterator[str]:

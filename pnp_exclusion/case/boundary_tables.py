@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Protocol, override
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -124,8 +124,11 @@ class LayerSizes(Protocol):
         """Of the diffuse layer at a boundary that holds a potential and what is dissolved there."""
         ...
 
-    def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
-        """Of that at one which holds a potential and lets ions pile up, behind a layer without ions or not."""
+    def at_blocking(
+        self, potential: Quantity, held: Collection[str] = (), stern_capacitance: float | None = None
+    ) -> float:
+        """Of that at one which holds a potential and lets ions pile up, but for those that it holds; behind a layer
+        without ions or not."""
         ...
 
     @property
@@ -206,8 +209,8 @@ BLOCKED_CURRENT = (
     "an electrode that holds no species, and at which none reacts, passes no current; give a total_charge to one of "
     'kind = "floating"'
 )
-TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0))
-TOTAL_CURRENT = Dimension("an electric current", ("A", "A/m", "A/m^2"), "20 A/m^2", (1.0, 1.0, 1.0))
+TOTAL_CHARGE = Dimension("a charge", ("C", "C/m", "C/m^2"), "-10 mC/m^2", (1.0, 1.0, 1.0), in_time=True)
+TOTAL_CURRENT = Dimension("an electric current", ("A", "A/m", "A/m^2"), "20 A/m^2", (1.0, 1.0, 1.0), in_time=True)
 
 Capacitance = Annotated[Quantity, Dimension("a capacitance per area", ("F/m^2",), "0.2 F/m^2")]
 
@@ -351,7 +354,7 @@ class Electrode(Contents):
         stern = None if self.stern is None else self.stern.dimensionless(sizes)
         if self.floats:
             return sizes.at_potential()
-        return math.inf if self.potential is None else sizes.at_blocking(self.potential, stern)
+        return math.inf if self.potential is None else sizes.at_blocking(self.potential, self.held, stern)
 
 
 class Floating(Electrode):

@@ -46,6 +46,7 @@ EMPTY_SHARE = 1e-16
 
 NOTHING = 1e-300
 """Fraction of what a solution does not contain, whose logarithm is taken."""
+ON_PERIODIC_SIDE = "it lies on a side along a periodic axis, where the domain does not end; remove it"
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
 
 
 def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundaries", "regions", "species")) -> Problem:
-    """Return the problem of a case that differs from that of a setup in numbers of its boundaries, fixed charge or
-    imposed fields; potentials stay relative to the same one.
+    """Return the problem of a case that differs from that of a setup in numbers of its boundaries, charge that does not
+    move, or imposed fields; potentials stay relative to the same one.
 
     changed
         The tables that may differ.
@@ -118,6 +119,8 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
     if "regions" in changed:
         sheets, (_, fixed_charge) = _sheets(case, scales, domain), _materials(case, scales, domain)
         found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
+    if "domain" in changed:
+        found = replace(found, wall_charge=_wall_charge(case, scales))
     return replace(found, fields=_fields(case, scales, domain)) if "species" in changed else found
 
 
@@ -138,7 +141,19 @@ def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tupl
         low, high = domain.bounding_box()
         length = float((high - low).max()) * case.domain.unit.value
         domain.mesh.geometry.x[:] *= case.domain.unit.value / length
-    return domain, scales_of(case, length), memory
+    return _joined(domain, case), scales_of(case, length), memory
+
+
+def _joined(domain: Domain, case: Case) -> Domain:
+    """Return a domain that is periodic as its case says."""
+    try:
+        found = domain.periodic_along(tables.periodic_axes(case.domain))
+    except ValueError as error:
+        raise CaseError(case.path, [f"[domain]: {error}"]) from None
+    gone = [boundary.where for boundary in case.boundaries if boundary.where not in found.boundary_facets]
+    if gone:
+        raise CaseError(case.path, [f'[[boundaries]] "{where}": {ON_PERIODIC_SIDE}' for where in gone])
+    return found
 
 
 def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
@@ -159,7 +174,7 @@ def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case])
     memory = _check_memory(case, comm, nodes, on_grid=True)
     if excess := too_many_ranks(comm.size, grid.cells):
         raise UsageError(excess)
-    return tensor_domain(comm, grid.nodes, grid.breakpoints), memory
+    return _joined(tensor_domain(comm, grid.nodes, grid.breakpoints), case), memory
 
 
 def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> str:

@@ -20,8 +20,9 @@ from pnp_exclusion.case.boundary_tables import (
 )
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
+from pnp_exclusion.case.periodic_checks import check_periodic, is_along_periodic
 from pnp_exclusion.case.plan_checks import check_plans
-from pnp_exclusion.case.quantities import Quantity, is_compatible
+from pnp_exclusion.case.quantities import Dimension, Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
@@ -57,6 +58,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             check_sizes,
             _check_domain,
             _check_axis,
+            check_periodic,
             _check_area,
             _check_species,
             _check_fit,
@@ -100,10 +102,15 @@ def _check_totals(draft: Draft, model: Model) -> None:
         return
     lacking = 3 - draft.dimension - tables.unseen_dimensions(draft.domain)
     per = ("", "/m", "/m^2")[lacking]
+    totals: list[tuple[str, str, Dimension, Any]]
     totals = [(f'[[species]] "{s.name}"', "amount", tables.TOTAL_AMOUNT, s) for s in draft.species.values()]
     for boundary in draft.boundaries:
         where = f'[[boundaries]] "{boundary.where}"'
         totals += [(where, "total_charge", TOTAL_CHARGE, boundary), (where, "total_current", TOTAL_CURRENT, boundary)]
+    for number, piece in enumerate(draft.time.protocol if draft.time else [], start=1):
+        where = f"[[time.protocol]] {number}"
+        totals.append((where, "total_current", TOTAL_CURRENT, piece))
+        totals += [(where, "charge", TOTAL_CHARGE, piece.until), (where, "current", TOTAL_CURRENT, piece.until)]
     for where, key, dimension, table in totals:
         given: Quantity | None = getattr(table, key, None)
         right = f"{dimension.units[0]}{per}"
@@ -193,8 +200,12 @@ def _misfit(law: Law, diffusivities: list[float]) -> str:
 def _check_field(draft: Draft, model: Model, where: str, imposed: Any) -> None:
     if model.thermal:
         draft.refuse(where, f'field does not go with law "{model.law}", whose particles feel temperature and contents')
-    if model.electrostatics == "poisson":
-        draft.refuse(where, 'field goes with electrostatics = "imposed"; with "poisson" the field is solved for')
+    if model.electrostatics == "poisson" and not is_along_periodic(draft, imposed):
+        draft.refuse(
+            where,
+            'field goes with electrostatics = "imposed"; with "poisson" the field is solved for, '
+            "but for a uniform one along periodic axes",
+        )
     if isinstance(imposed, list) and draft.dimension and len(imposed) != draft.dimension:
         draft.refuse(where, f"field has {len(imposed)} components, but the domain has {draft.dimension} dimensions")
     if isinstance(imposed, tables.FieldTable) and draft.size:
@@ -469,18 +480,21 @@ def _check_solver(draft: Draft, model: Model) -> None:
 
 def _check_supply(draft: Draft, model: Model) -> None:
     """Every unknown must be fixed somewhere, or the steady problem is singular."""
-    if not draft.all_boundaries_read or not draft.all_species_read or not draft.boundaries:
+    if not draft.all_boundaries_read or not draft.all_species_read or (draft.has_ends and not draft.boundaries):
         return
     held = any(b.dirichlet_potential is not None or (b.needs_potential and not b.floats) for b in draft.boundaries)
     if model.electrostatics == "poisson" and not held and not _is_closed_cell(draft):
         floating = [f'"{b.where}"' for b in draft.boundaries if b.floats]
         of_whom = f": {' and '.join(floating)} float beside nothing that fixes a potential" if floating else ""
+        cure = "add a reservoir or an electrode"
+        if not draft.has_ends:
+            cure = "where all axes are periodic there can be none, so give the amounts of all species"
         draft.refuse(
-            "[[boundaries]]",
-            f"no boundary gives a potential, so it is fixed only up to a constant{of_whom}; add a reservoir or an "
-            "electrode",
+            "[[boundaries]]", f"no boundary gives a potential, so it is fixed only up to a constant{of_whom}; {cure}"
         )
-    _check_current(draft)
+    if draft.time is None:
+        # in time a boundary that blocks all is charged
+        _check_current(draft)
     if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
         draft.refuse(
             "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"

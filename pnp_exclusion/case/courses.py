@@ -1,7 +1,7 @@
 """Courses of a number in time, as a case writes them: ``{ step = [0, 1] }``, ``{ sine = 0.1, frequency = "1 kHz" }``.
 
-A course is piecewise linear, with jumps where a time is given twice, once or periodically, or a sine. Before its first
-time and after its last it stays what it is there.
+A course is piecewise linear, with jumps where a time is given twice, once or periodically, or a sine, or a formula of
+the time. Before its first time and after its last it stays what it is there; a formula goes on.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 
+from pnp_exclusion.case.formulas import Formula, FormulaError
+
 KINDS: dict[str, tuple[str, ...]] = {
     "step": ("at",),
-    "ramp": ("begin", "duration"),
+    "ramp": ("begin", "duration", "rate"),
     "triangle": ("rate", "cycles", "begin"),
     "sine": ("mean", "frequency", "phase", "begin"),
     "pulses": ("period", "width", "cycles", "begin"),
     "table": (),
+    "expression": ("unit", "time_unit"),
 }
 """The key that says what kind of course it is, and those that go with it."""
 MOST_KINKS = 1_000_000
@@ -30,6 +33,8 @@ MOST_KINKS = 1_000_000
 
 SAME_TIME = 1e-10
 """Relative: times are computed from other units, and from periods."""
+SAMPLES = 2001
+"""Times at which a formula is looked at before anything moves."""
 
 
 class CourseError(ValueError):
@@ -119,6 +124,43 @@ class Course:
         return float(self.times[-1]) + (self.period or 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class Expression(Course):
+    """A course by a formula of the time ``t``, which counts as smooth: no step lands on a kink that is in it.
+
+    formula, unit, time_unit
+        Its value times ``unit``, ``t`` being the time over ``time_unit``.
+    """
+
+    formula: Formula = field(kw_only=True)
+    unit: float = 1.0
+    time_unit: float = 1.0
+
+    @override
+    def value(self, time: float, *, before: bool = False) -> float:
+        """Return the number at a time; raises `CourseError` where the formula has none."""
+        found = self.unit * float(self.formula(t=time / self.time_unit))
+        if not math.isfinite(found):
+            raise CourseError(f'expression = "{self.formula.text}" has no value at t = {time / self.time_unit:.4g}')
+        return found
+
+    @override
+    def kinks(self, end: float) -> Iterator[float]:
+        """Yield nothing."""
+        yield from ()
+
+    @override
+    def jumps_at(self, time: float) -> bool:
+        """Return that it does not."""
+        return False
+
+    @override
+    def extremes(self, end: float) -> list[tuple[float, bool]]:
+        """Return the times at which it is the smallest and the largest of many values."""
+        moments = np.linspace(0.0, end, SAMPLES).tolist()
+        return [(choose(moments, key=self.value), False) for choose in (min, max)]
+
+
 type Parse = Callable[[Any], float]
 
 
@@ -199,8 +241,15 @@ def _ramp(written: dict[str, Any], words: _Words) -> Course:
     values = words.several("ramp", words.value, 2)
     if len(values) != 2:
         raise CourseError("ramp must be two numbers, from and to")
-    begin = words.begin
-    return Course(written, np.array([begin, begin + words.positive("duration", words.time)]), values)
+    if ("duration" in written) == ("rate" in written):
+        raise CourseError("ramp goes with either duration, or rate")
+    if "duration" in written:
+        duration = words.positive("duration", words.time)
+    elif values[0] == values[1]:
+        raise CourseError("ramp with a rate must be two different numbers")
+    else:
+        duration = abs(values[1] - values[0]) / words.positive("rate", words.rate)
+    return Course(written, words.begin + np.array([0.0, duration]), values)
 
 
 def _triangle(written: dict[str, Any], words: _Words) -> Course:
@@ -266,6 +315,30 @@ def _table(written: dict[str, Any], words: _Words) -> Course:
     return Course(written, times, values)
 
 
+def _expression(written: dict[str, Any], words: _Words) -> Course:
+    text = written["expression"]
+    if not isinstance(text, str):
+        raise CourseError(f"expression must be a formula of t, but it is {text!r}")
+    try:
+        formula = Formula(text, ("t",))
+    except FormulaError as error:
+        raise CourseError(f'expression = "{text}" is no function of t: {error}') from None
+    for key in ("unit", "time_unit"):
+        if not isinstance(written.get(key, ""), str):
+            raise CourseError(f"{key} must be the name of a unit")
+    time_unit = words.time(f"1 {written['time_unit']}") if "time_unit" in written else 1.0
+    if "unit" in written:
+        unit = words.value(f"1 {written['unit']}")
+    else:
+        try:
+            unit = words.value(1.0)
+        except ValueError:
+            raise CourseError(
+                'expression gives plain numbers, whose unit is missing; add it, as in unit = "mV"'
+            ) from None
+    return Expression(written, np.zeros(1), np.zeros(1), formula=formula, unit=unit, time_unit=time_unit)
+
+
 _MAKE: dict[str, Callable[[dict[str, Any], _Words], Course]] = {
     "step": _step,
     "ramp": _ramp,
@@ -273,4 +346,5 @@ _MAKE: dict[str, Callable[[dict[str, Any], _Words], Course]] = {
     "sine": _sine,
     "pulses": _pulses,
     "table": _table,
+    "expression": _expression,
 }

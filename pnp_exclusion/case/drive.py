@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pnp_exclusion.case.build import Setup, problem_with
-from pnp_exclusion.case.courses import Course
+from pnp_exclusion.case.courses import Course, CourseError
 from pnp_exclusion.case.moving import MOVING, case_at, courses_in
+from pnp_exclusion.errors import CaseError
 from pnp_exclusion.physics.problem import Problem
 
 
@@ -39,7 +40,10 @@ class CaseDrive:
             # the stages of a step are asked for several times
             if len(self._kept) > 8:
                 self._kept.clear()
-            case = case_at(self._setup.case, time * self._setup.scales.time, before=before)
+            try:
+                case = case_at(self._setup.case, time * self._setup.scales.time, before=before)
+            except CourseError as error:
+                raise CaseError(self._setup.case.path, [f"[time]: {error}"]) from None
             others = {key for key, courses in self._courses.items() if courses}
             self._kept[key] = problem_with(self._setup, case, others)
         return self._kept[key]

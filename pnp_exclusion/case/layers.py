@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,18 @@ from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import AreaTable, Box, FieldTable, Interval, Rectangle, Region
+from pnp_exclusion.case.tables import (
+    AreaTable,
+    Box,
+    FieldTable,
+    GivenMesh,
+    Gmsh,
+    Interval,
+    Rectangle,
+    Region,
+    Species,
+    periodic_axes,
+)
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -61,6 +72,9 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
             for one in (case, *also):
                 for position, thickness in _layers(one, scales_of(one, scales.length), axis, extent):
                     thinnest[position] = min(thickness, thinnest.get(position, math.inf))
+            if axis in periodic_axes(domain):
+                # what is steep beyond one side is so at the other, too
+                thinnest |= {at + turn * extent: one for at, one in thinnest.items() for turn in (-1.0, 1.0)}
             per_layer = _cells_per_layer(resolution, case.solver.degree)
             layers = [
                 Layer(position, max(thickness / per_layer, finest * extent))
@@ -98,7 +112,8 @@ def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:
 
 def _layers(case: Case, scales: Scales, axis: int, extent: float) -> Iterator[tuple[float, float]]:
     """Yield position and thickness of every layer along an axis."""
-    for name, position in zip(SIDES[2 * axis : 2 * axis + 2], (0.0, extent), strict=True):
+    ends = () if axis in periodic_axes(case.domain) else (0.0, extent)
+    for name, position in zip(SIDES[2 * axis : 2 * axis + 2], ends, strict=bool(ends)):
         spacer = _spacer(case, scales, axis, position)
         thickness = _side_thickness(case, scales, name, spacer.capacitance if spacer else None)
         if thickness < math.inf:
@@ -259,24 +274,48 @@ class _LayerSizes:
     def permittivity(self, given: float) -> float:
         return given / (self.case.model.permittivity if self.case.model.si else 1.0)
 
-    def at_blocking(self, potential: Quantity, stern_capacitance: float | None = None) -> float:
+    def at_blocking(
+        self, potential: Quantity, held: Collection[str] = (), stern_capacitance: float | None = None
+    ) -> float:
+        layer = debye_layer(self.case, self.scales)
         if self.case.model.flux_law.crowded:
-            return debye_layer(self.case, self.scales)
-        return debye_layer(self.case, self.scales) * self._point_ion_contraction(potential, stern_capacitance)
-
-    def _point_ion_contraction(self, potential: Quantity, stern_capacitance: float | None) -> float:
-        """Point ions pile up without limit: their layer is thinner by exp(-V/2), V the voltage across it."""
-        case = self.case
-        others = [b.dirichlet_potential.value for b in case.boundaries if b.dirichlet_potential is not None]
-        voltage = max(abs(potential.value - other) for other in others) / self.scales.potential
-        if len({b.where for b in case.boundaries if isinstance(b, Electrode)}) > 1:
-            voltage /= 2.0
+            return layer
         in_series = [capacitance for capacitance in (stern_capacitance, self.spacer) if capacitance is not None]
-        return self.contraction(voltage, 1.0 / sum(1.0 / c for c in in_series) if in_series else None)
+        capacitance = 1.0 / sum(1.0 / c for c in in_series) if in_series else None
+        # point ions pile up without limit; what is held does not
+        blocked = [species for species in self.case.species if species.name not in held and species.charge]
+        return min([layer, *(self._of_piled(species, potential, capacitance) for species in blocked)])
 
-    def contraction(self, voltage: float, capacitance: float | None) -> float:
-        """Return by what a layer is thinner that takes a voltage (kT/e), less what falls off at a capacitance."""
-        valence = max(abs(species.charge) for species in self.case.species)
+    def _of_piled(self, species: Species, potential: Quantity, capacitance: float | None) -> float:
+        """Thickness of the layer of one species that a boundary blocks, at its potential."""
+        layer, valence = debye_layer(self.case, self.scales), abs(species.charge)
+        supplying = [b for b in self.case.boundaries if species.name in b.held]
+        others = [b.dirichlet_potential for b in supplying or self.case.boundaries if b.dirichlet_potential is not None]
+        attracting = [-math.copysign(1.0, species.charge) * (potential.value - other.value) for other in others]
+        voltage = max([0.0, *attracting]) / self.scales.potential
+        if supplying:
+            return layer * self.contraction(voltage, capacitance, valence)
+        if len({b.where for b in self.case.boundaries if isinstance(b, Electrode)}) > 1:
+            voltage /= 2.0
+        thinner = layer * self.contraction(voltage, capacitance, valence)
+        # no more charge can be there than that of all of its particles, spread over the longest way to the boundary
+        if isinstance(self.case.domain, Gmsh | GivenMesh):
+            return thinner
+        lengths = [self.case.domain.length] if isinstance(self.case.domain, Interval) else self.case.domain.size
+        longest = max(length.value for length in lengths) / self.scales.length
+        charge = valence * (mean_of(species, volume_of(self.case.domain)) or 0.0) / self._unit_of(species) * longest
+        return max(thinner, min(layer, 2.0 * self.debye_length**2 / (valence * charge))) if charge > 0.0 else thinner
+
+    def _unit_of(self, species: Species) -> float:
+        return dict(zip(self.case.species_names, self.scales.contents.tolist(), strict=True))[species.name]
+
+    def contraction(self, voltage: float, capacitance: float | None, valence: float | None = None) -> float:
+        """Return by what a layer is thinner that takes a voltage (kT/e), less what falls off at a capacitance.
+
+        valence
+            Of the ions in it; the largest of the case if absent.
+        """
+        valence = valence or max(abs(species.charge) for species in self.case.species)
         if capacitance is not None and valence * voltage > 0.0:
             voltage = self._in_series(voltage, valence, capacitance)
         return 3.0 * math.exp(-min(0.5 * valence * voltage, 40.0)) if valence * voltage > 2.2 else 1.0

@@ -109,6 +109,8 @@ def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
     ]
     for first, second in meeting_boundaries(problem.domain, holding):
         jump = jump_between(problem, boundaries[first], boundaries[second])
+        if problem.excludes_any:
+            jump = _of_present(problem, jump, (first, second))
         unlimited = ["the charges"] * jump.potentials
         unlimited += [f"the fluxes of {', '.join(jump.fluxes)}"] if jump.fluxes else []
         if not unlimited:
@@ -121,6 +123,18 @@ def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
             f"{' and '.join(unlimited)} there have no limit, they grow by as much with every halving of the cells; "
             "leave a piece of wall between the two"
         )
+
+
+def _of_present(problem: Problem, jump: Jump, names: tuple[str, str]) -> Jump:
+    """Return what is left of a jump of species that are not excluded from where the boundaries meet; collective."""
+
+    def is_there(species: str) -> bool:
+        present = species == ENERGY or ~problem.excludes(species)
+        return bool(meeting_boundaries(problem.domain, names, np.broadcast_to(present, problem.domain.local_cells)))
+
+    there = {name: is_there(name) for name in dict.fromkeys([*jump.contents, *jump.fluxes])}
+    contents, fluxes = ([name for name in some if there[name]] for some in (jump.contents, jump.fluxes))
+    return Jump(jump.potentials, contents, fluxes)
 
 
 def _potential(setup: Setup, where: str) -> str:

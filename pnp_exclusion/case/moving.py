@@ -10,7 +10,7 @@ from pnp_exclusion.case.courses import Course
 from pnp_exclusion.case.quantities import MovingNumber, Quantity
 from pnp_exclusion.case.tables import CaseTables
 
-MOVING = ("species", "regions", "boundaries")
+MOVING = ("species", "domain", "regions", "boundaries")
 """Tables with numbers that may change in time."""
 
 
@@ -59,5 +59,28 @@ def extremes[C: CaseTables](case: C) -> list[C]:
     if case.time is None:
         return []
     courses = [course for key in MOVING for course in courses_in(getattr(case, key))]
-    moments = {moment for course in courses for moment in course.extremes(case.time.end.value)}
-    return [case_at(case, time, before=before) for time, before in sorted(moments)]
+    moments = {moment for course in courses for moment in course.extremes(case.time.last)}
+    return [*(case_at(case, time, before=before) for time, before in sorted(moments)), *_of_protocol(case)]
+
+
+def _of_protocol[C: CaseTables](case: C) -> list[C]:
+    """Return the case at the lowest and at the highest potential that its protocol gives, or ends a piece with."""
+    time, given = case.time, []
+    for piece in [] if time is None else time.protocol:
+        if piece.potential is not None:
+            course = piece.potential.course
+            moments = [(0.0, False)] if course is None else course.extremes(piece.duration.value)
+            given += [piece.potential.at(moment, before=before) for moment, before in moments]
+        elif piece.until is not None and piece.until.potential is not None:
+            given.append(piece.until.potential)
+    if time is None or not given:
+        return []
+
+    def at(potential: Quantity) -> C:
+        boundaries = [
+            one.model_copy(update={"potential": potential}) if one.where == time.terminal else one
+            for one in case.boundaries
+        ]
+        return case.model_copy(update={"boundaries": boundaries})
+
+    return [at(choose(given, key=float)) for choose in (min, max)]

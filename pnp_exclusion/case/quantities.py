@@ -161,9 +161,15 @@ class Dimension:
     def course(self, raw: Mapping[str, Any], context: Mapping[str, Any]) -> Quantity:
         """Return the quantity that a course in time describes, as it is at first."""
         units, plain = context["units"], context.get("plain", False)
+        stated: set[str] = set()
 
         def parser(dimension: Dimension) -> Any:
             return lambda one: dimension.parse(one, units, plain).value
+
+        def value_of(one: Any) -> float:
+            quantity = self.parse(one, units, plain)
+            stated.add(self._way_of(quantity.unit))
+            return quantity.value
 
         rate = replace(
             self,
@@ -174,12 +180,21 @@ class Dimension:
         )
         folder = Path(context.get("folder", "."))
         try:
-            course = course_of(raw, parser(self), parser(TIME), parser(rate), parser(FREQUENCY), folder)
+            course = course_of(raw, value_of, parser(TIME), parser(rate), parser(FREQUENCY), folder)
+            value = course.value(0.0, before=True)
         except CourseError as error:
             raise _refusal(str(error)) from None
-        value = course.value(0.0, before=True)
-        unit = self.units[0] if units == "si" else ""
+        if len(stated) > 1:
+            raise _refusal(f"{self.name} in time is given in units of several kinds, {' and '.join(sorted(stated))}")
+        # in that in which it is stated, where there are several ways and no factor between them
+        unit = (stated.pop() if len(set(self.factors)) == 1 else self.units[0]) if units == "si" else ""
         return Quantity(value, f"{value:g} {unit}".strip(), value, unit, course)
+
+    def _way_of(self, unit: str) -> str:
+        """Return which of the units a quantity is stated in."""
+        if len(self.units) < 2 or not unit:
+            return self.units[0] if self.units else ""
+        return next(target for target in self.units if is_compatible(unit, target))
 
     def parse(self, raw: Any, units: str, plain: bool = False) -> Quantity:
         """Return the checked quantity.
@@ -292,6 +307,7 @@ FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
 Area = Annotated[Quantity, Dimension("an area", ("m^2",), "80 nm^2")]
 ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV", in_time=True)
 Potential = Annotated[Quantity, ELECTRIC_POTENTIAL]
+ConstantPotential = Annotated[Quantity, replace(ELECTRIC_POTENTIAL, in_time=False)]
 Volume = Annotated[Quantity, Dimension("a volume", ("m^3", "m^3/mol"), "0.03 nm^3", (1.0, 1.0 / AVOGADRO))]
 Temperature = Annotated[Quantity, Dimension("a temperature", ("K",), "298.15 K")]
 Diffusivity = Annotated[Quantity, Dimension("a diffusivity", ("m^2/s",), "1.6e-9 m^2/s")]

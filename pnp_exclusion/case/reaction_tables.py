@@ -15,7 +15,7 @@ from pydantic import Field, GetCoreSchemaHandler, ValidationInfo, field_validato
 from pydantic_core import PydanticCustomError, core_schema
 
 from pnp_exclusion.case.base import Flag, GroupName, Name, Table, refusal
-from pnp_exclusion.case.quantities import Concentration, Dimension, Energy, Potential, Quantity
+from pnp_exclusion.case.quantities import Concentration, ConstantPotential, Dimension, Energy, Quantity
 from pnp_exclusion.case.stoichiometry import ELECTRON, Equation, parsed_equation
 from pnp_exclusion.physics import reactions
 
@@ -128,12 +128,12 @@ class Kinetics(Table):
     k0: Velocity | None = None
     """Standard rate constant: both directions are ``k0`` times 1 mol/L at the formal potential where all activities
     are 1 mol/L; dimensionless in D/L, activities of a full lattice."""
-    formal_potential: Potential | None = None
+    formal_potential: ConstantPotential | None = None
     """With ``k0``: the metal's less the solution's potential where both directions are as fast at unit activities; 0 if
     absent."""
     exchange_current: CurrentDensity | None = None
     """Instead: the current either way at equilibrium with the ``reference``; dimensionless in fluxes."""
-    equilibrium_potential: Potential | None = None
+    equilibrium_potential: ConstantPotential | None = None
     """With it: the metal's less the solution's potential at equilibrium with the ``reference``; 0 if absent."""
     reference: dict[str, Concentration] = Field(default_factory=dict)
     """With it: contents for which it holds, of every species of the reaction."""

@@ -19,7 +19,7 @@ from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.sentences import nearest, sentences
-from pnp_exclusion.case.tables import CaseTables, dimension_of
+from pnp_exclusion.case.tables import DIMENSIONS, CaseTables, dimension_of
 from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
@@ -75,6 +75,13 @@ class Draft:
     def dimension(self) -> int | None:
         """Dimension of the domain, where it can be known."""
         return dimension_of(self.shape, self.groups)
+
+    @property
+    def has_ends(self) -> bool:
+        """Whether the domain ends anywhere, as far as the case itself says: it is not periodic along every axis, or
+        its drawing may have holes."""
+        letters = set(tables.periodic_letters(self.domain))
+        return self.shape not in DIMENSIONS or len(letters) < DIMENSIONS[self.shape]
 
     @property
     def size(self) -> list[float] | None:
@@ -175,7 +182,7 @@ def _read_regions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
 
 
 def _read_boundaries(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
-    boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=True))
+    boundaries = list(reader.array(raw, "boundaries", AnyBoundary, required=draft.has_ends))
     draft.boundaries = [b for b in boundaries if b is not None]
     draft.all_boundaries_read = len(draft.boundaries) == len(boundaries)
 

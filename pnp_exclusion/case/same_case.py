@@ -36,7 +36,7 @@ def files_of(case: CaseTables) -> dict[str, str]:
     found = {}
     if case.domain.shape == "gmsh":
         found[case.domain.file] = hashlib.sha256(case.mesh_path.read_bytes()).hexdigest()
-    for key in MOVING:
+    for key in (*MOVING, "time"):
         for course in courses_in(getattr(case, key)):
             if "table" in course.written:
                 numbers = course.times.tobytes() + course.values.tobytes()

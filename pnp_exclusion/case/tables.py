@@ -38,7 +38,6 @@ from pnp_exclusion.case.quantities import (
     Diffusivity,
     Dimension,
     FixedCharge,
-    Force,
     ForceInTime,
     Length,
     PartitionEnergy,
@@ -52,6 +51,8 @@ from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.mesh.physical_names import Group, MeshGroups
 
 TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
+LETTERS = "xyz"
+"""Names of the axes."""
 DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
 """Of the shapes that are made here; a mesh file says its own."""
 
@@ -92,6 +93,16 @@ def unseen_dimensions(domain: Any) -> int:
     return int(getattr(domain, "coordinates", "cartesian") == "axisymmetric")
 
 
+def periodic_letters(domain: Any) -> list[str]:
+    """Return the names of the axes along which a domain is periodic, as given."""
+    return getattr(domain, "periodic", None) or []
+
+
+def periodic_axes(domain: Any) -> list[int]:
+    """Return the numbers of the axes along which a domain is periodic."""
+    return sorted(LETTERS.index(letter) for letter in periodic_letters(domain))
+
+
 def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
     """Refuse knots of a table that do not ascend, or have not one value each."""
     if len(x) != len(values):
@@ -105,7 +116,7 @@ class FieldTable(Table):
 
     x: Annotated[list[Length], Field(min_length=2)]
     """Positions of the knots, in ascending order, covering the domain."""
-    values: Annotated[list[Force], Field(min_length=2)]
+    values: Annotated[list[ForceInTime], Field(min_length=2)]
     """The field at the knots, along x."""
 
     @model_validator(mode="after")
@@ -137,7 +148,7 @@ class Species(Table):
     field: (
         Annotated[
             Annotated[FieldTable, Tag("<table>")]
-            | Annotated[list[Force], Tag("<list>")]
+            | Annotated[list[ForceInTime], Tag("<list>")]
             | Annotated[ForceInTime, Tag("<value>")],
             Discriminator(_form),
         ]
@@ -169,6 +180,13 @@ class Species(Table):
         if formula is not None:
             atoms_of(formula)
         return formula
+
+
+class Periodic(Table):
+    """A domain that may go on through opposite sides."""
+
+    periodic: list[Literal["x", "y", "z"]] | None = None
+    """Axes along which the domain goes on at its other end, ``["y"]``: densities, potentials and fluxes continue."""
 
 
 class Planar(Table):
@@ -225,7 +243,7 @@ def _form_of_area(written: Any) -> str:
     return "<formula>" if isinstance(written, str) and AREA_OF_X.search(written) else "<value>"
 
 
-class Interval(Table):
+class Interval(Periodic):
     """``[domain]`` with ``shape = "interval"``."""
 
     numbers: ClassVar[tuple[str, ...]] = ("wall_charge",)
@@ -250,7 +268,7 @@ class Interval(Table):
     """Charge per area of the wall of a channel, which is round; needs ``area``."""
 
 
-class Rectangle(Planar):
+class Rectangle(Planar, Periodic):
     """``[domain]`` with ``shape = "rectangle"``, from the origin."""
 
     shape: Literal["rectangle"] = "rectangle"
@@ -265,7 +283,7 @@ class Rectangle(Planar):
     """Per side, or one number for both; chosen and graded if absent."""
 
 
-class Box(Table):
+class Box(Periodic):
     """``[domain]`` with ``shape = "box"``, from the origin."""
 
     shape: Literal["box"] = "box"
@@ -280,7 +298,7 @@ class Box(Table):
     """Per side, or one number for all; chosen and graded if absent."""
 
 
-class Gmsh(Planar):
+class Gmsh(Planar, Periodic):
     """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
 
     shape: Literal["gmsh"] = "gmsh"
@@ -292,7 +310,7 @@ class Gmsh(Planar):
     """Dimension of the cells; the highest in the file if absent."""
 
 
-class GivenMesh(Planar):
+class GivenMesh(Planar, Periodic):
     """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
 
     mesh

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from pnp_exclusion.case.boundary_tables import BLOCKED_CURRENT, Contents
 from pnp_exclusion.case.contents import contents_at_first
+from pnp_exclusion.case.courses import CourseError
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.moving import at_time, courses_in
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.sentences import nearest
+from pnp_exclusion.case.tables import CaseTables
+from pnp_exclusion.case.time_tables import Time
+from pnp_exclusion.errors import CaseError
 
 type Check = Callable[[Draft, Model], None]
 
 
 def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
     """Refuse numbers in time where there is none, contents that are none at some moment, and unknown beginnings."""
-    tables = [*draft.species.values(), *draft.regions, *draft.boundaries]
+    tables = [*draft.species.values(), draft.domain, *draft.regions, *draft.boundaries]
     courses = list(courses_in(tables))
     if draft.time is None:
         if courses:
@@ -29,19 +34,67 @@ def check_motion(draft: Draft, model: Model, check_packing: Check) -> None:
         return
     if draft.sweep is not None or draft.diagram is not None:
         draft.refuse("[time]", "a sweep or diagram is of steady states; remove it, or [time]")
-    for boundary in draft.boundaries:
-        if boundary.kind == "floating" or getattr(boundary, "total_current", None) is not None:
-            where = f'[[boundaries]] "{boundary.where}"'
-            draft.refuse(
-                where, "potentials that are found are computed in steady states only; give one, or remove [time]"
-            )
+    _check_protocol(draft, draft.time, model)
     _check_beginning(draft, model)
-    end = draft.time.end.value
-    for time, before in {moment for course in courses for moment in course.extremes(end)}:
+    end = draft.time.last
+    try:
+        moments = {moment for course in courses for moment in course.extremes(end)}
+    except CourseError as error:
+        draft.refuse("[time]", str(error))
+        return
+    for time, before in moments:
         moved = replace(draft, mistakes=[], boundaries=at_time(draft.boundaries, time, before=before))
         _check_contents(moved, time)
         check_packing(moved, model)
         draft.mistakes += [mistake for mistake in moved.mistakes if mistake not in draft.mistakes]
+
+
+def _check_protocol(draft: Draft, time: Time, model: Model) -> None:
+    """The terminal must be one whose potential may be given and found."""
+    if not time.protocol:
+        return
+    if model.electrostatics != "poisson":
+        draft.refuse("[time]", 'a protocol needs a potential that is solved for, electrostatics = "poisson"')
+    if not draft.all_boundaries_read:
+        return
+    names = [boundary.where for boundary in draft.boundaries]
+    terminal = next((boundary for boundary in draft.boundaries if boundary.where == time.terminal), None)
+    if terminal is None:
+        near = nearest(time.terminal or "", names)
+        draft.refuse("[time]", f'terminal names an unknown boundary "{time.terminal}"; {near}')
+        return
+    where = f'[[boundaries]] "{terminal.where}"'
+    if not isinstance(terminal, Contents) or terminal.potential is None:
+        draft.refuse(where, "the terminal of a protocol has a potential, at which it is before; give it one")
+    elif terminal.potential.course is not None:
+        draft.refuse(where, "its potential is given in time and by a protocol too; give what it is before the protocol")
+    if all(other is terminal or other.dirichlet_potential is None for other in draft.boundaries):
+        draft.refuse("[time]", "beside the terminal of a protocol another boundary must hold a potential")
+    moving = [courses_in([piece.potential, piece.total_current]) for piece in time.protocol]
+    for number, (piece, courses) in enumerate(zip(time.protocol, moving, strict=True), start=1):
+        try:
+            for course in courses:
+                course.extremes(piece.duration.value)
+        except CourseError as error:
+            draft.refuse(f"[[time.protocol]] {number}", str(error))
+
+
+def require_rest(case: CaseTables) -> None:
+    """Refuse a case that has no steady state because a current charges an electrode that blocks all ions: `CaseError`.
+
+    A case that does not move was refused as it was read.
+    """
+    charged = {species.name for species in case.species if species.charge}
+    reacting = {reaction.where for reaction in case.reactions if reaction.stoichiometry.electrons}
+    blocked = [
+        f'[[boundaries]] "{boundary.where}": {BLOCKED_CURRENT}'
+        for boundary in case.boundaries
+        if getattr(boundary, "total_current", None) is not None
+        and not charged & boundary.held
+        and boundary.where not in reacting
+    ]
+    if blocked:
+        raise CaseError(case.path, blocked)
 
 
 def _check_contents(draft: Draft, time: float) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pnp_exclusion.case.base import Count, Number, Table, refusal
-from pnp_exclusion.case.quantities import ClockTime, Concentration, Quantity
+from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Table, refusal
+from pnp_exclusion.case.boundary_tables import TOTAL_CHARGE, TOTAL_CURRENT
+from pnp_exclusion.case.quantities import ClockTime, Concentration, ConstantPotential, Potential, Quantity
 from pnp_exclusion.case.quantities import Time as Duration
 
 
@@ -19,17 +21,21 @@ class Records(Table):
     first: Duration | None = None
     times: list[Duration] = Field(default_factory=list)
     """These times."""
+    steps: Count | None = None
+    """The ends of all steps whose number is a multiple of it."""
 
     @model_validator(mode="after")
     def _given_once(self) -> Records:
-        if (self.count is None) == (not self.times):
-            raise refusal("give either count, or times")
+        if (self.count is not None) + bool(self.times) + (self.steps is not None) != 1:
+            raise refusal("give either count, or times, or steps")
         if self.first is not None and (self.count is None or self.first.value <= 0.0):
             raise refusal("first goes with count, and must be positive")
         return self
 
     def moments(self, end: float) -> list[float]:
-        """Return the times up to an end."""
+        """Return the times up to an end; none for steps, which have their own."""
+        if self.steps is not None:
+            return []
         if self.times:
             return sorted(time.value for time in self.times if 0.0 < time.value <= end)
         count = self.count or 1
@@ -37,6 +43,65 @@ class Records(Table):
             return [end * k / count for k in range(1, count + 1)]
         first = min(self.first.value, end)
         return [first * (end / first) ** (k / max(count - 1, 1)) for k in range(count)]
+
+
+class Until(Table):
+    """``until`` of a piece of a protocol: what ends it, whichever comes first."""
+
+    potential: ConstantPotential | None = None
+    """The terminal reaches this potential, from the side on which it was as the piece began."""
+    current: Annotated[Quantity, replace(TOTAL_CURRENT, in_time=False)] | None = None
+    """The whole current through the terminal is no more than this, in either direction."""
+    charge: Annotated[Quantity, replace(TOTAL_CHARGE, in_time=False)] | None = None
+    """So much has passed the terminal since the piece began, in either direction."""
+    steady: Flag = False
+    """Nothing moves any more."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Until:
+        for key in ("current", "charge"):
+            given: Quantity | None = getattr(self, key)
+            if given is not None and not given.value > 0.0:
+                raise refusal(f"{key} must be positive, but it is {given.text}")
+        if not self.steady and all(getattr(self, key) is None for key in ("potential", "current", "charge")):
+            raise refusal("give a potential, a current, a charge, or steady = true")
+        return self
+
+
+class Piece(Table):
+    """``[[time.protocol]]``: what is given of the terminal for a while; times count from where the piece begins."""
+
+    name: Name | None = None
+    """In results; its number if absent."""
+    potential: Potential | None = None
+    """Of the terminal."""
+    total_current: Annotated[Quantity, TOTAL_CURRENT] | None = None
+    """Instead: the whole current out of the domain through it, as of a boundary; 0 is an open circuit."""
+    duration: Duration
+    """How long, or with ``until`` how long at most."""
+    until: Until | None = None
+    """What ends it before."""
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Piece:
+        if (self.potential is None) == (self.total_current is None):
+            raise refusal("give either a potential, or a total_current")
+        if not self.duration.value > 0.0:
+            raise refusal(f"duration must be positive, but it is {self.duration.text}")
+        until, current = self.until or Until(steady=True), self.total_current
+        if self.potential is not None and until.potential is not None:
+            raise refusal("until.potential is for a piece whose current is given; the potential of this one is")
+        if current is not None and until.current is not None:
+            raise refusal("until.current is for a piece whose potential is given; the current of this one is")
+        if current is not None and current.course is None and until.charge is not None:
+            most = abs(current.value) * self.duration.value
+            # of a dimensionless case, or in SI: A s = C
+            if most < until.charge.value:
+                raise refusal(
+                    f"until.charge = {until.charge.text} cannot be met: {current.text} bring {most:.4g} of it within "
+                    f"{self.duration.text}"
+                )
+        return self
 
 
 class Checkpoints(Table):
@@ -63,8 +128,14 @@ class Checkpoints(Table):
 class Time(Table):
     """``[time]``: the case moves."""
 
-    end: Duration
-    """Dimensionless: in ``L^2/D``, as all times."""
+    end: Duration | None = None
+    """Dimensionless: in ``L^2/D``, as all times. Needed without a protocol, which itself has an end."""
+    terminal: GroupName | None = None
+    """With a protocol: the boundary that it drives, one with a potential, at which it is before."""
+    protocol: list[Piece] = Field(default_factory=list)
+    """What is given of the terminal, piece by piece."""
+    cycles: Count = 1
+    """How often the protocol is gone through."""
     first_step: Duration | None = None
     """Chosen by the Debye time if absent."""
     largest_step: Duration | None = None
@@ -80,16 +151,41 @@ class Time(Table):
     checkpoint: Checkpoints | None = None
     """Every 10 min by the clock if absent."""
 
+    @property
+    def last(self) -> float:
+        """The end, or the latest one that a protocol may have."""
+        if self.end is not None:
+            return self.end.value
+        return self.cycles * sum(piece.duration.value for piece in self.protocol)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Time:
+        if not self.protocol:
+            if self.end is None:
+                raise refusal("end is missing, the time at which the motion ends")
+            for key in ("terminal", "cycles"):
+                if key in self.model_fields_set:
+                    raise refusal(f"{key} goes with a protocol; remove it")
+            return self
+        if self.end is not None:
+            raise refusal("a protocol ends with its last piece; remove end")
+        if self.terminal is None:
+            raise refusal("terminal is missing, the boundary that the protocol drives")
+        if self.stop is not None:
+            raise refusal("a protocol ends with its last piece; give that until = { steady = true } instead of stop")
+        return self
+
     @model_validator(mode="after")
     def _in_order(self) -> Time:
+        end = "the end" if self.end is None else f"the end, {self.end.text}"
         for key in ("end", "first_step", "largest_step"):
             given: Quantity | None = getattr(self, key)
             if given is not None and not given.value > 0.0:
                 raise refusal(f"{key} must be positive, but it is {given.text}")
-            if given is not None and key != "end" and given.value > self.end.value:
-                raise refusal(f"{key} = {given.text} is beyond the end, {self.end.text}")
-        if self.fields is not None and any(not 0.0 < time.value <= self.end.value for time in self.fields.times):
-            raise refusal(f"fields.times must be after 0 and not beyond the end, {self.end.text}")
+            if given is not None and key != "end" and given.value > self.last:
+                raise refusal(f"{key} = {given.text} is beyond {end}")
+        if self.fields is not None and any(not 0.0 < time.value <= self.last for time in self.fields.times):
+            raise refusal(f"fields.times must be after 0 and not beyond {end}")
         return self
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, override
 
 import ufl
 from dolfinx import fem
@@ -58,6 +58,15 @@ class LocalState:
     def number(self, value: float) -> fem.Constant:
         """Return a constant of the form, whose value may change without compiling."""
         return self.numbers.number(value)
+
+
+class PlainState(LocalState):
+    """The same of plain numbers: what is written with it gives the constants of a term their values, and is no form."""
+
+    @override
+    def number(self, value: float) -> float:
+        """Give the next constant of the term its value, and return that."""
+        return float(super().number(value).value)
 
 
 @dataclass(frozen=True)
@@ -362,13 +371,29 @@ class WeakForm:
             if self._parameters.has_term(("events", tag)):
                 self.events_at(tag)
             for name in self._problem.quantities:
-                self.outward_flux(tag, name)
-        for number, reaction in enumerate(self._problem.reactions):
-            if reaction.boundary is None:
-                self.volume_rate(number)
+                self._problem.boundaries[tag].outward_flux(name, self._local_state("flux", tag, name))
+        for number in range(len(self._problem.reactions)):
+            self._take_numbers_of_reaction(number)
         for number in range(len(self._problem.sheets)):
             self.sheet_charge(number)
         self._penalised_densities()
+
+    def _take_numbers_of_reaction(self, number: int) -> None:
+        """Write a rate of plain numbers in place of fields: that of fields takes UFL milliseconds, at every time."""
+        reaction = self._problem.reactions[number]
+        names = self._problem.names
+        plain = PlainState(
+            dict.fromkeys(names, 1.0),
+            0.0,
+            1.0,
+            self._parameters.of_term(("reaction", number)),
+            dict.fromkeys(names, 0.0),
+        )
+        if reaction.boundary is None:
+            reaction.directions(plain)
+            return
+        boundary = next(one for one in self._problem.boundaries if one.where == reaction.boundary)
+        reaction.rate(plain, boundary.metal_potential(plain))
 
     def _penalised_densities(self) -> list[tuple[int, str, fem.Constant]]:
         return [

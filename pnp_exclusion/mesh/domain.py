@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,7 @@ from dolfinx.graph import adjacencylist
 
 from pnp_exclusion.mesh.locate import cells_of_points, points_beyond
 from pnp_exclusion.mesh.parts import Parts, connected_parts
+from pnp_exclusion.mesh.periodic import extent_of, facets_left, periodic_mesh
 from pnp_exclusion.mesh.physical_names import SIDES
 
 BEYOND = 1e-3
@@ -26,10 +27,15 @@ BEYOND = 1e-3
 
 @dataclass(frozen=True)
 class Grid:
-    """The nodes along each axis of an interval, rectangle or box (ascending), and those that must stay nodes."""
+    """The nodes along each axis of an interval, rectangle or box (ascending), and those that must stay nodes.
+
+    periodic
+        The axes along which the last node is the first one again, which alone is numbered.
+    """
 
     nodes: Sequence[np.ndarray]
     breakpoints: Sequence[Sequence[float]]
+    periodic: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -51,18 +57,28 @@ class Grid:
         along = [
             np.searchsorted(0.5 * (axis[:-1] + axis[1:]), x) for axis, x in zip(self.nodes, points.T, strict=False)
         ]
-        return np.asarray(sum(stride * index for stride, index in zip(self.strides, along, strict=True)))
+        return self.numbered(along)
+
+    def numbered(self, along: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the numbers of nodes that are given by their numbers along each axis."""
+        once = [
+            index % max(1, len(self.nodes[axis]) - 1) if axis in self.periodic else index
+            for axis, index in enumerate(along)
+        ]
+        return np.asarray(sum(stride * index for stride, index in zip(self.strides, once, strict=True)))
 
     def halved(self) -> Grid:
         """Return the grid that has also the midpoints between nodes."""
         nodes = [np.sort(np.concatenate([axis, 0.5 * (axis[1:] + axis[:-1])])) for axis in self.nodes]
-        return Grid(nodes, self.breakpoints)
+        return replace(self, nodes=nodes)
 
     def coarsened(self) -> Grid | None:
         """Return the grid of every second node between breakpoints; None if that leaves (nearly) all of them."""
         along = zip(self.nodes, self.breakpoints, strict=True)
         coarse = [nodes[every_second(nodes, breakpoints)] for nodes, breakpoints in along]
-        grid = Grid(coarse, self.breakpoints)
+        # between sides that are one there must be three cells
+        coarse = [self.nodes[axis] if axis in self.periodic and len(x) < 4 else x for axis, x in enumerate(coarse)]
+        grid = replace(self, nodes=coarse)
         return grid if 2 * grid.size <= self.size else None
 
 
@@ -109,6 +125,10 @@ class Domain:
         How many elements of a boundary in the mesh file are not facets of its cells, if any.
     notes
         What was done to the mesh of a file, one sentence each.
+    periodic
+        The axes along which it goes on at its other end (`pnp_exclusion.mesh.periodic`).
+    drawn_mesh
+        Of a periodic domain: the same cells, which end at its sides.
     """
 
     mesh: dmesh.Mesh
@@ -117,6 +137,13 @@ class Domain:
     grid: Grid | None = None
     stray_facets: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    periodic: tuple[int, ...] = ()
+    drawn_mesh: dmesh.Mesh | None = None
+
+    @property
+    def drawn(self) -> dmesh.Mesh:
+        """The mesh, on which a node is in one place only: where it is periodic, that of before, with the same cells."""
+        return self.drawn_mesh or self.mesh
 
     @property
     def dimension(self) -> int:
@@ -185,12 +212,33 @@ class Domain:
 
     def bounding_box(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest coordinates over all ranks, each ``(dimension,)``."""
-        points = self.mesh.geometry.x[:, : self.dimension]
-        low = points.min(axis=0, initial=np.inf)
-        high = points.max(axis=0, initial=-np.inf)
-        self.comm.Allreduce(MPI.IN_PLACE, low, op=MPI.MIN)
-        self.comm.Allreduce(MPI.IN_PLACE, high, op=MPI.MAX)
-        return low, high
+        return extent_of(self.mesh)
+
+    def periodic_along(self, axes: Sequence[int]) -> Domain:
+        """Return the same domain, but that it goes on from its highest to its lowest coordinate along some axes.
+
+        Collective. Raises `ValueError` on every rank where that cannot be, see `pnp_exclusion.mesh.periodic`.
+        """
+        if not axes:
+            return self
+        joined = periodic_mesh(self.mesh, axes)
+        facets = facets_left(self.mesh, joined, self.boundary_facets)
+        grid = replace(self.grid, periodic=tuple(axes)) if self.grid else None
+        return replace(self, mesh=joined, boundary_facets=facets, grid=grid, periodic=tuple(axes), drawn_mesh=self.mesh)
+
+    def nearest_images(self, points: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Return points beside cells ``(cells, points, dimension)``, moved by periods to where these are; collective.
+
+        cells
+            Corners, or nodes, of every cell, likewise.
+        """
+        if not self.periodic:
+            return points
+        low, high = self.bounding_box()
+        periods = np.where(np.isin(np.arange(self.dimension), self.periodic), high - low, np.inf)
+        finite = np.where(np.isinf(periods), 0.0, periods)
+        moved: np.ndarray = points + finite * np.round((cells.mean(axis=1, keepdims=True) - points) / periods)
+        return moved
 
     def largest_cell(self) -> float:
         """Largest cell diameter over all ranks."""
@@ -214,11 +262,14 @@ class Domain:
 
 
 def tensor_domain(
-    comm: MPI.Comm, nodes: Sequence[np.ndarray], breakpoints: Sequence[Sequence[float]] | None = None
+    comm: MPI.Comm,
+    nodes: Sequence[np.ndarray],
+    breakpoints: Sequence[Sequence[float]] | None = None,
+    periodic: Sequence[int] = (),
 ) -> Domain:
     """Return the interval, rectangle or box with the given nodes along each axis (ascending, from 0).
 
-    ``breakpoints`` are the nodes that a coarser mesh must have too.
+    ``breakpoints`` are the nodes that a coarser mesh must have too, ``periodic`` the axes whose two sides are one.
     """
     counts = [len(axis) - 1 for axis in nodes]
     # the mesh is made on integer coordinates and then moved, so that every rank places its own nodes
@@ -239,7 +290,8 @@ def tensor_domain(
     for axis, positions in enumerate(nodes):
         integer = mesh.geometry.x[:, axis]
         mesh.geometry.x[:, axis] = np.interp(integer, np.arange(len(positions)), positions)
-    return Domain(mesh, facets, {}, Grid(nodes, breakpoints or [[] for _ in nodes]))
+    domain = Domain(mesh, facets, {}, Grid(nodes, breakpoints or [[] for _ in nodes]))
+    return domain.periodic_along(periodic)
 
 
 def _partitioner(counts: Sequence[int]) -> Callable[..., Any]:

@@ -70,7 +70,7 @@ class BoundaryTotals:
     def is_rounding(self, species: str) -> bool:
         """Return whether the imbalance of a species is no more than rounding leaves at some boundary, or of what
         reactions turn over."""
-        left = max(rounding[species] for rounding in self.rounding.values())
+        left = max((rounding[species] for rounding in self.rounding.values()), default=0.0)
         return self.net(species) <= DISTINCT * max(left, self._rounding_of_production(species))
 
     def _rounding_of_production(self, species: str) -> float:
@@ -106,6 +106,16 @@ def boundary_totals(discrete: Discretisation, nodal: NodalValues, stored: np.nda
     }
     charge = dict(zip(wheres, totals.charges.tolist(), strict=True)) if problem.coupled else {}
     return BoundaryTotals(flux, charge, _rounding(discrete, nodal), production_of(discrete))
+
+
+def fluxes_along(discrete: Discretisation, axis: int) -> dict[str, float]:
+    """Return the flux of every species, and with a temperature of energy, through a section across an axis, the mean
+    over all sections; collective. Along a periodic axis that is what flows round.
+    """
+    problem, fluxes = discrete.problem, discrete.fields.fluxes
+    low, high = problem.domain.bounding_box()
+    integrals = discrete.forms.integrals(f"fluxes along {axis}", lambda: [flux[axis] for flux in fluxes.values()])
+    return dict(zip(problem.quantities, (integrals / (high - low)[axis]).tolist(), strict=True))
 
 
 def balance(totals: BoundaryTotals, mean_fluxes: dict[str, float]) -> float:

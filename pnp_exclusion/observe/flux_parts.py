@@ -42,8 +42,8 @@ def flux_part_densities(discrete: Discretisation, axis: int) -> list[ufl.core.ex
         drift = 0.0 * diffusion
         if fields.potential is not None:
             drift = -parameters.charges[a] * diffusivity * rho * ufl.grad(fields.potential)
-        elif species.name in parameters.fields:
-            drift = diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
+        if species.name in parameters.fields:
+            drift += diffusivity * rho * parameters.load_parameter * parameters.fields[species.name]
         found += [diffusion[axis], drift[axis], fields.fluxes[species.name][axis]]
     return found
 

@@ -136,6 +136,8 @@ def _end(discrete: Discretisation, nodal: NodalValues, tag: int) -> End:
     load_parameter = float(discrete.parameters.load_parameter.value)
     values = discrete.layout.at_nodes(discrete.values)
     positions = discrete.forms.kept("positions of nodes", discrete.space.tabulate_dof_coordinates)
+    # work along a periodic axis depends on the way, not on the end
+    positions[:, list(problem.domain.periodic)] = 0.0
     # sums of density, mu without the work of fields and phi, each with the number of nodes that it is over
     sums = np.zeros((2 * len(problem.quantities) + 1, 2))
     for a, (name, unknown) in enumerate(zip(problem.quantities, discrete.entropic, strict=True)):

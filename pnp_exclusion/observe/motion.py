@@ -35,6 +35,8 @@ class Reading:
         The same integrated from the beginning of the motion on.
     charge, displacement
         By boundary: the charge that sits on it, and what leaves the domain there as a displacement, ``-dQ/dt``.
+    potential
+        Of every boundary that has one, from the user's zero.
     amounts
         By quantity: in the whole domain.
     free_energy
@@ -46,6 +48,8 @@ class Reading:
         them ``G`` keeps what it was.
     stored
         ``dS/dt``, owned: what is stored per time at every unknown.
+    piece
+        Number of the piece of a protocol, from 1 on; 0 without one.
     """
 
     time: float
@@ -54,12 +58,14 @@ class Reading:
     outflow: dict[str, dict[str, float]]
     charge: dict[str, float]
     displacement: dict[str, float]
+    potential: dict[str, float]
     amounts: dict[str, float]
     free_energy: float | None
     dissipation: float | None
     dissipated: float | None
     work: float | None
     stored: np.ndarray = field(metadata=OF_NODES)
+    piece: int = 0
 
     @property
     def balance(self) -> float | None:
@@ -119,6 +125,7 @@ class MotionReader:
             self._begin(step)
         balance, natural, charges = [], [], []
         dissipated = works = explicit = 0.0
+        moves = self._solver.drive.moves or bool(discrete.problem.floating)
         end_dissipation = 0.0
         for point, weight in enumerate(scheme.time_weights):
             step.show(point)
@@ -132,7 +139,7 @@ class MotionReader:
                 through = sum(work_through(discrete, tag) for tag in range(len(self._names)))
                 dissipated += step.length * weight * end_dissipation
                 works += step.length * weight * (through - driven)
-                if self._solver.drive.moves and weight != 0.0:
+                if moves and weight != 0.0:
                     explicit += step.length * weight * self._work_of_numbers(step, point, rows)
         flowing = np.array(balance)
         # of the species: what the equations of the stages leave where unknowns are held flows out there
@@ -168,6 +175,11 @@ class MotionReader:
             {where: dict(outflow) for where, outflow in self.sums.outflow.items()},
             dict(self.sums.charge) if coupled else {},
             dict(zip(self._names, (-rates[-1]).tolist(), strict=True)) if coupled else {},
+            {
+                boundary.where: boundary.applied_potential + discrete.problem.potential_reference
+                for boundary in discrete.problem.boundaries
+                if boundary.applied_potential is not None
+            },
             self._amounts(step.end),
             energy,
             end_dissipation if self._has_energy else None,

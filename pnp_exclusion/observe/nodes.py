@@ -9,12 +9,15 @@ import numpy as np
 from dolfinx import fem
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 
 
 @dataclass(frozen=True)
 class NodalFields:
     """Fields at the nodes of the elements, without units; those of an interval ascend in ``x``.
+
+    Nodes on two sides that are one are there twice.
 
     points
         ``(nodes, dimension)``.
@@ -29,7 +32,7 @@ class NodalFields:
     energy, temperature
         ``(nodes,)``: of a site; None under a law without.
     order
-        ``(nodes,)``: the global number of every node in the solution.
+        ``(nodes,)``: the global number of every node in the solution, where it is periodic on the mesh as drawn.
     """
 
     points: np.ndarray
@@ -52,12 +55,14 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     )
     flux = fem.Function(fem.functionspace(problem.domain.mesh, element))
     flux.interpolate(averaged)
-    owned, energies = space.dofmap.index_map.size_local, discrete.partition_at_nodes()
+    drawn, numbers = unfolded(space, problem.domain.drawn)
+    owned, energies = drawn.dofmap.index_map.size_local, discrete.partition_at_nodes()
+    here = numbers[:owned]
     parts = (
-        space.tabulate_dof_coordinates()[:owned, :dimension],
-        layout.at_nodes(discrete.values)[:owned],
-        flux.x.array.reshape(-1, count * dimension)[:owned],
-        *([] if energies is None else [energies.T[:owned]]),
+        drawn.tabulate_dof_coordinates()[:owned, :dimension],
+        layout.at_nodes(discrete.values)[here],
+        flux.x.array.reshape(-1, count * dimension)[here],
+        *([] if energies is None else [energies.T[here]]),
     )
     gathered = problem.domain.comm.gather(parts, root=0)
     if gathered is None:

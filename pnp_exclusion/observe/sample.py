@@ -12,6 +12,7 @@ from dolfinx import fem
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.locate import cells_of_points
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 
 GRID = 181
@@ -45,11 +46,12 @@ class Profile:
 def profile(discrete: Discretisation) -> Profile | None:
     """Return the profile on rank 0, None on the others; collective. One dimension only."""
     problem, layout, size = discrete.problem, discrete.layout, discrete.layout.size
-    nodes, cells = _at_nodes(discrete)
+    space, numbers = unfolded(discrete.space, problem.domain.drawn)
+    nodes, cells = _at_nodes(discrete, space)
     columns = [
-        discrete.space.tabulate_dof_coordinates()[nodes, 0],
+        space.tabulate_dof_coordinates()[nodes, 0],
         problem.immobile_charge[cells],
-        layout.at_nodes(discrete.values)[nodes],
+        layout.at_nodes(discrete.values)[numbers[nodes]],
     ]
     energies = discrete.partition_of_cells
     if energies is not None:
@@ -74,14 +76,15 @@ def profile(discrete: Discretisation) -> Profile | None:
     return Profile(table[:, 0], rho, mu, vacancy, potential, table[:, 1], *warm)
 
 
-def _at_nodes(discrete: Discretisation) -> tuple[np.ndarray, np.ndarray]:
-    """Return the owned nodes, each with a cell beside it; with partition energies all nodes of all owned cells."""
-    cell_nodes = discrete.space.dofmap.list
+def _at_nodes(discrete: Discretisation, space: fem.FunctionSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the owned nodes of a space, each with a cell beside it; with partition energies all nodes of all owned
+    cells."""
+    cell_nodes = space.dofmap.list
     if discrete.problem.partition:
         owned = len(discrete.integration.is_steep)
         return cell_nodes[:owned].ravel(), np.repeat(np.arange(owned), cell_nodes.shape[1])
-    owned = discrete.space.dofmap.index_map.size_local
-    cells = np.zeros(len(discrete.is_absent), dtype=int)
+    owned = space.dofmap.index_map.size_local
+    cells = np.zeros(owned + space.dofmap.index_map.num_ghosts, dtype=int)
     cells[cell_nodes] = np.arange(len(cell_nodes))[:, None]
     return np.arange(owned), cells[:owned]
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from mpi4py import MPI
 
 from pnp_exclusion.case.case import Case, read_case
-from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.errors import CaseError, ConvergenceError, LawError, UsageError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.output.distances import distances
 from pnp_exclusion.output.noise import noise_at_zero_json
@@ -76,7 +76,11 @@ class Job:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None:
             with held_back():
-                self.folder.abandon()
+                # what is refused once its mesh is known leaves no more behind than what is refused before
+                if isinstance(error, CaseError | UsageError | LawError):
+                    self.folder.withdraw()
+                else:
+                    self.folder.abandon()
 
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc

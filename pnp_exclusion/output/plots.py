@@ -167,8 +167,15 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
     time = columns["time"]
     names = [boundary.where for boundary in case.boundaries]
     charged = [name for name in names if f"charge_{name}" in columns]
-    kinds = ["current", *(["charge"] if charged else []), *(["free_energy"] if "free_energy" in columns else [])]
-    moves = next(courses_in([case.boundaries, case.regions, case.species]), None) is not None
+    driven = [name for name in names if f"potential_{name}" in columns and np.ptp(columns[f"potential_{name}"]) > 0.0]
+    kinds = [
+        *(["potential"] if driven else []),
+        "current",
+        *(["charge"] if charged else []),
+        *(["free_energy"] if "free_energy" in columns else []),
+    ]
+    protocol = case.time is not None and bool(case.time.protocol)
+    moves = protocol or next(courses_in([case.boundaries, case.regions, case.species]), None) is not None
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 2.4 * len(kinds) + 0.6))
         axes = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
@@ -177,13 +184,16 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
                 axis.plot(time, columns[kind], color="black")
                 axis.set_ylabel(_with_unit("free energy", units[kind]))
                 continue
-            for position, name in enumerate(charged if kind == "charge" else names):
+            shown = {"charge": charged, "potential": driven}.get(kind, names)
+            for position, name in enumerate(names):
+                if name not in shown:
+                    continue
                 values = columns[f"{kind}_{name}"]
                 if kind == "current" and name in charged:
                     values = values + columns[f"displacement_{name}"]
                 axis.plot(time, values, color=species_colour(position), label=name)
             words = "current, total" if kind == "current" else kind
-            axis.set_ylabel(_with_unit(words, units[f"{kind}_{names[0]}"]))
+            axis.set_ylabel(_with_unit(words, units[f"{kind}_{shown[0]}"]))
             axis.legend(loc="best")
         if not moves and time[-1] > 100.0 * time[0]:
             axes[-1].set_xscale("log")

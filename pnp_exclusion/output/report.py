@@ -28,13 +28,20 @@ def run_table(solution: Solution) -> list[str]:
         ]
         head = ["species", f"current {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
         lines += columns([head, *rows])
-    else:
+    elif summary["flux"]:
         rows = [
             [where, name, f"{flux['value']:.6g}", flux["unit"]]
             for where, fluxes in summary["flux"].items()
             for name, flux in fluxes.items()
         ]
         lines += columns([["boundary", "species", "outward flux", ""], *rows])
+    if "flux_along" in summary:
+        rows = [
+            [letter, name, f"{flux['value']:.6g}", flux["unit"]]
+            for letter, fluxes in summary["flux_along"].items()
+            for name, flux in fluxes.items()
+        ]
+        lines += columns([["along", "species", "flux round", ""], *rows])
     if "reactions" in summary:
         rows = [
             [one["where"], name, f"{one['rate']['value']:.6g}", one["rate"]["unit"]]

@@ -29,6 +29,7 @@ from dolfinx.io import VTXWriter
 from pnp_exclusion.case.same_case import case_hash
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.output.netcdf import write_netcdf
@@ -59,7 +60,7 @@ class ResultFolder:
     Refuses a folder that holds anything but a log unless ``overwrite``, or if its run ``goes_on``; then files of the
     same names are replaced, and earlier results of other names removed, when the new ones are complete. Pictures are
     drawn last, and one that cannot be drawn costs nothing but itself: ``warn`` is told on rank 0, and the summary
-    beside it. Every method but `abandon` is collective.
+    beside it. Every method but `abandon` and `withdraw` is collective.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class ResultFolder:
         self._goes_on = goes_on
         self._warn = warn
         self._pictures: list[tuple[str, Callable[[Path], Any]]] = []
+        self._made: list[Path] = []
 
     def open(self) -> None:
         """Make the folder; `UsageError` if it holds other results, `DiskError` if it cannot be made."""
@@ -100,6 +102,7 @@ class ResultFolder:
                 f"{self.path} holds a checkpoint of a run that was stopped; go on with --restart {self.path}, or begin "
                 "anew with --overwrite"
             )
+        self._made = [one for one in (self.path, *self.path.parents) if not one.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         log = self._earlier_log() if self._goes_on else ""
         shutil.rmtree(self.staging, ignore_errors=True)
@@ -205,6 +208,19 @@ class ResultFolder:
                 os.replace(self.staging / name, self.path / left)
         shutil.rmtree(self.staging, ignore_errors=True)
 
+    def withdraw(self) -> None:
+        """Remove what was staged and what `open` has made, as `abandon`: nothing was begun, and nothing is left.
+
+        Of a run that goes on what it had already stays.
+        """
+        if self._goes_on:
+            self.abandon()
+            return
+        shutil.rmtree(self.staging, ignore_errors=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
     def on_disk(self, work: Callable[[], None]) -> None:
         """Do what may fail for the disk's sake, turning that into `DiskError` and leaving earlier results alone."""
         try:
@@ -264,6 +280,8 @@ OUR_FILES = {
     "points.csv",
     "curve.csv",
     "curve.json",
+    "cv.csv",
+    "cv.json",
     *(
         f"{picture}.png"
         for picture in (
@@ -286,6 +304,7 @@ OUR_FILES = {
             "engine",
             "diagram",
             "curve",
+            "cv",
         )
     ),
 }
@@ -396,7 +415,9 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
     """
     discrete, scales = solution.discretisation, solution.setup.scales
     problem = discrete.problem
-    mesh, dimension = problem.domain.mesh, problem.domain.dimension
+    mesh, dimension = problem.domain.drawn, problem.domain.dimension
+    drawn, numbers = unfolded(discrete.space, mesh)
+    solved = fem.Function(drawn)
 
     # densities jump between cells of unlike partition energy
     jumps = discrete.partition_of_cells is not None
@@ -420,11 +441,13 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
         named(_header(name, unit), scalar).x.array[:] = values
 
     linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    cellwise = fem.functionspace(mesh, ("Discontinuous Lagrange", 0))
     raised = fem.Function(scalar)
 
     def fill() -> None:
         """Write the fields of the state in the unknown into the functions."""
-        unknown.interpolate(discrete.unknown)
+        discrete.layout.at_nodes(solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[numbers]
+        unknown.interpolate(solved)
         nodes = discrete.layout.at_nodes(unknown.x.array)
         partition = None
         if discrete.partition_of_cells is not None:
@@ -444,15 +467,17 @@ def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, 
             add("temperature", "", 1.0 / beta)
             add(ENERGY, "", discrete.contents(nodes)[-1])
         averaged = flux_fields(discrete)
+        _, vertices = unfolded(averaged.function_space, mesh)
+        of_vertices = averaged.x.array.reshape(-1, len(problem.quantities), dimension)[vertices]
         for a, name in enumerate(problem.quantities):
             function = named(_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
             for component in range(dimension):
-                linear.x.array[:] = averaged.x.array[a * dimension + component :: len(problem.quantities) * dimension]
+                linear.x.array[:] = of_vertices[:, a, component]
                 raised.interpolate(linear)
                 function.x.array[component::dimension] = raised.x.array * scales.flux
         if problem.coupled:
             header = _header("fixed_charge", "mol/L" if scales.si else "")
-            fixed = named(header, problem.domain.cellwise_space)
+            fixed = named(header, cellwise)
             fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
 
     def show_and_fill(state: State) -> None:

@@ -55,12 +55,13 @@ class GivenTotal:
     """What is given of a boundary in place of its potential, which is found.
 
     quantity
-        The charge that sits on it, or the electric current out of the domain through it.
+        The charge that sits on it, or the electric current out of the domain through it; in time also the potential
+        itself, kT/e, where that is given at some times and another quantity at others.
     total
         Over the whole boundary; scaled by the load parameter.
     """
 
-    quantity: Literal["charge", "current"]
+    quantity: Literal["charge", "current", "potential"]
     total: float
 
 

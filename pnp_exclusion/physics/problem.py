@@ -167,10 +167,10 @@ class Problem:
         """Valences ``(N,)``."""
         return np.array([species.charge for species in self.species])
 
-    @property
-    def largest_charge(self) -> float:
-        """Largest charge of a site that is full of one species; 0 without charges."""
-        return max((abs(species.charge) / species.volume for species in self.species), default=0.0)
+    def densest_charge(self, sign: float) -> float:
+        """Return the largest charge of one sign of a site that is full of one species, without its sign; 0 if none has
+        it."""
+        return max([0.0, *(sign * species.charge / species.volume for species in self.species)])
 
     def packing(self, rho: Sequence[Any] | np.ndarray) -> Any:
         """Return the fraction of space that densities in the order of the species occupy."""

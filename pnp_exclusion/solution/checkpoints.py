@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from pnp_exclusion.case.build import Setup, build, setup_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.moving import extremes
+from pnp_exclusion.case.protocol import ProtocolState
 from pnp_exclusion.case.same_case import case_hash, differences, files_of
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
@@ -43,6 +44,10 @@ KEPT = 2
 _NAME = re.compile(r"checkpoint_(\d{6,})\.npz")
 
 
+type Kept = tuple[list[tuple[float, list[float]]], dict[str, np.ndarray]]
+"""States that were kept in one file: their times, with the potentials that are found, and arrays."""
+
+
 @dataclass(eq=False)
 class Motion:
     """What was found of a motion so far, dimensionless but for the rows; all of it goes into a checkpoint.
@@ -59,6 +64,8 @@ class Motion:
         The states that were kept, with their times.
     is_still
         Whether it ended because nothing moved any more.
+    protocol
+        Where it is in its protocol; None without one.
     """
 
     carried: Carried
@@ -67,6 +74,7 @@ class Motion:
     rows: list[Row]
     moments: list[tuple[float, State]]
     is_still: bool = False
+    protocol: ProtocolState | None = None
 
 
 class CheckpointFolder:
@@ -85,6 +93,8 @@ class CheckpointFolder:
         self._mine = [found.number] if goes_on and found is not None else []
         self._kept_moments = {number: list(self._moments) for number in self._mine}
         self._saved = 0 if found is None or not goes_on else found.moments
+        # as they are now: files may be gone when a checkpoint is written
+        self._files = on_rank_zero(self._comm, lambda: files_of(setup.case))
 
     @property
     def is_used(self) -> bool:
@@ -96,10 +106,13 @@ class CheckpointFolder:
         number = on_rank_zero(self._comm, self._next_number)
         fresh = motion.moments[self._saved :]
         if fresh:
+            floating = self._discrete.problem.floating
             values = np.array([state.values for _, state in fresh])
             steep = {f"is_steep_{i}": state.is_steep for i, (_, state) in enumerate(fresh)}
             arrays = gathered(self._discrete, {"values": values}, steep)
-            arrays["heading"] = _text({"format": FORMAT, "version": VERSION, "times": [time for time, _ in fresh]})
+            potentials = [[state.problem.boundaries[tag].applied_potential for tag in floating] for _, state in fresh]
+            of_moments = {"times": [time for time, _ in fresh], "potentials": potentials}
+            arrays["heading"] = _text({"format": FORMAT, "version": VERSION, **of_moments})
             self._save(f"fields_{number:06d}.npz", arrays)
             self._moments.append(f"fields_{number:06d}.npz")
             self._saved += len(fresh)
@@ -159,7 +172,7 @@ class CheckpointFolder:
             "version": VERSION,
             "case": written,
             "case_sha256": case_hash(written),
-            "files": files_of(setup.case),
+            "files": self._files,
             "law": problem.law.name,
             "length": setup.scales.length,
             "breakpoints": [[float(x) for x in axis] for axis in grid.breakpoints] if grid else [],
@@ -168,6 +181,7 @@ class CheckpointFolder:
             "moment_files": self._moments,
             "is_still": motion.is_still,
             "sums": vars(motion.sums),
+            "protocol": None if motion.protocol is None else asdict(motion.protocol),
             **numbers,
         }
         return arrays | {"heading": _text(heading)}
@@ -212,7 +226,7 @@ class Found:
     warnings: list[str]
     axes: list[np.ndarray]
     arrays: dict[str, np.ndarray]
-    kept: list[tuple[list[float], dict[str, np.ndarray]]]
+    kept: list[Kept]
 
     @property
     def time(self) -> float:
@@ -246,9 +260,10 @@ class Found:
         for times, arrays in self.kept:
             of_file = self._places(discrete, arrays)
             values = of_file.nodal(arrays.get("values"))
-            for i, time in enumerate(times):
+            for i, (time, potentials) in enumerate(times):
                 is_steep = of_file.cellwise(arrays.get(f"is_steep_{i}"))
-                moments.append((time, State(values[i], drive.problem_at(time, before=True), 1.0, is_steep)))
+                problem = drive.problem_at(time, before=True).at_potentials(potentials)
+                moments.append((time, State(values[i], problem, 1.0, is_steep)))
         return Motion(
             self._joined(Carried, "carried", places),
             Sums(**heading["sums"]),
@@ -256,7 +271,14 @@ class Found:
             [{name: (x, unit) for (name, unit), x in zip(columns, row, strict=True)} for row in rows.tolist()],
             moments,
             bool(heading["is_still"]),
+            self.protocol,
         )
+
+    @property
+    def protocol(self) -> ProtocolState | None:
+        """Where the motion is in its protocol; None without one."""
+        written = self.heading["protocol"]
+        return None if written is None else ProtocolState.of(written)
 
     def _places(self, discrete: Discretisation, arrays: dict[str, np.ndarray]) -> Places:
         domain = discrete.problem.domain
@@ -289,7 +311,7 @@ def find(folder: Path, case: Case, law: Law | None, comm: MPI.Comm) -> Found:
     """
 
     arrays: dict[str, np.ndarray] = {}
-    kept: list[tuple[list[float], dict[str, np.ndarray]]] = []
+    kept: list[Kept] = []
 
     def search() -> Found:
         nonlocal arrays, kept
@@ -309,7 +331,7 @@ def find(folder: Path, case: Case, law: Law | None, comm: MPI.Comm) -> Found:
 
 def _newest(
     folder: Path,
-) -> tuple[Found, dict[str, np.ndarray], list[tuple[list[float], dict[str, np.ndarray]]]]:
+) -> tuple[Found, dict[str, np.ndarray], list[Kept]]:
     numbers = sorted(_numbers(folder), reverse=True) if folder.is_dir() else []
     damaged: list[str] = []
     for number in numbers:
@@ -319,7 +341,8 @@ def _newest(
             kept = []
             for other in heading["moment_files"]:
                 beside, fields_there = _read(folder / other)
-                kept.append(([float(time) for time in beside["times"]], fields_there))
+                potentials = [[float(v) for v in row] for row in beside["potentials"]]
+                kept.append((list(zip(map(float, beside["times"]), potentials, strict=True)), fields_there))
             heading |= {"arrays": sorted(arrays), "times": [times for times, _ in kept]}
             axes = [arrays[f"axis_{i}"] for i in range(len(heading["breakpoints"]))]
             _require_whole(heading, arrays)
@@ -375,6 +398,7 @@ def _require_case(found: Found, case: Case, law: Law | None, folder: Path) -> No
     if apart:
         raise UsageError(f"{case.path} is not the case of the checkpoint in {folder}: {'; '.join(apart)}")
     assert case.time is not None
-    end = case.time.end.value / scales_of(case, heading["length"]).time
+    end = case.time.last / scales_of(case, heading["length"]).time
     if found.time > end * (1.0 + 1e-12):
-        raise UsageError(f"the checkpoint in {folder} is beyond the end, {case.time.end.text}")
+        text = f"{case.time.last:g}" if case.time.end is None else case.time.end.text
+        raise UsageError(f"the checkpoint in {folder} is beyond the end, {text}")

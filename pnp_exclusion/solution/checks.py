@@ -136,6 +136,9 @@ def _forces_are_all(steady: SteadyState) -> bool:
         return False
     if any(name in problem.fields for reaction in problem.reactions for name in reaction.species):
         return False
+    if problem.domain.periodic and problem.fields:
+        # along a periodic axis they drive what flows round
+        return False
     if problem.domain.dimension == 1:
         return True
     tags = range(len(problem.boundaries))

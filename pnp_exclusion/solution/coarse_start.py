@@ -59,7 +59,7 @@ def coarser_start(
         grid = domain.grid.coarsened() if domain.grid else None
         if grid is None:
             return None
-        setup = _on(tensor_domain(domain.comm, grid.nodes, grid.breakpoints), setup)
+        setup = _on(tensor_domain(domain.comm, grid.nodes, grid.breakpoints, grid.periodic), setup)
         coarse = Discretisation(setup.problem, 1)
     # in 3D an elimination costs twice the multigrid's solve at 6e3 unknowns already, and two ranks hardly share it
     iterative = settings.linear == "auto" and domain.dimension == 3 and discrete.layout.size > 1
@@ -179,6 +179,6 @@ def _corners(grid: Grid, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         share = np.clip((points[:, axis] - nodes[low]) / (nodes[low + 1] - nodes[low]), 0.0, 1.0)
         along.append(((low, 1.0 - share), (low + 1, share)))
     corners = list(product(*along))
-    numbers = [sum(stride * index for stride, (index, _) in zip(grid.strides, c, strict=True)) for c in corners]
+    numbers = [grid.numbered([index for index, _ in corner]) for corner in corners]
     weights = [functools.reduce(np.multiply, [share for _, share in corner]) for corner in corners]
     return np.array(numbers), np.array(weights)

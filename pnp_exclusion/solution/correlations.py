@@ -241,6 +241,11 @@ def _why_no_correlations(steady: SteadyState) -> str:
             f"[domain]: correlations of two points are computed in one dimension, and this case has {steady.axes}; "
             "covariances of amounts are in any"
         )
+    if discrete.problem.domain.periodic:
+        return (
+            "[domain]: correlations of two points are computed between two ends, and this case is a ring; covariances "
+            "of amounts are in any"
+        )
     unknowns = discrete.space.dofmap.index_map.size_global * len(discrete.mu)
     if unknowns > LARGEST:
         return (

@@ -12,6 +12,7 @@ from dolfinx.plot import vtk_mesh
 
 import pnp_exclusion
 from pnp_exclusion.errors import MissingLibraryError
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.nodes import NodalFields, fields_at_nodes
 from pnp_exclusion.solution.steady_state import SteadyState
 
@@ -96,9 +97,10 @@ def pyvista_grid_of(steady: SteadyState) -> Any:
     discrete, scales = steady.discretisation, steady.setup.scales
     comm = discrete.problem.domain.comm
     pyvista = _pyvista()
-    topology, kinds, _ = vtk_mesh(discrete.space)
+    space, _ = unfolded(discrete.space, discrete.problem.domain.drawn)
+    topology, kinds, _ = vtk_mesh(space)
     cells = topology.reshape(len(kinds), -1)[:, 1:]
-    numbers = discrete.space.dofmap.index_map.local_to_global(cells.astype(np.int32).ravel()).reshape(cells.shape)
+    numbers = space.dofmap.index_map.local_to_global(cells.astype(np.int32).ravel()).reshape(cells.shape)
     gathered = comm.gather((numbers, kinds), root=0)
     fields = fields_at_nodes(discrete)
     if gathered is None or fields is None:

@@ -97,6 +97,11 @@ def impedance_of(
     problem, scales = discrete.problem, setup.scales
     if not problem.coupled:
         raise CaseError(setup.case.path, ['[model]: an impedance needs a potential, electrostatics = "poisson"'])
+    if problem.floating:
+        where = problem.boundaries[problem.floating[0]].where
+        raise CaseError(
+            setup.case.path, [f'[[boundaries]] "{where}": an impedance is at given potentials; give the one found here']
+        )
     passed = [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]
     terminals = [problem.boundaries[tag].where for tag, name in passed if name == POTENTIAL]
     terminal = terminal or next(iter(terminals), None)

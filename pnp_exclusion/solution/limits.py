@@ -5,14 +5,17 @@ They are told after a failure, not before: limits are taken from below, and what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from pnp_exclusion.case.boundary_tables import Contents
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.layers import FINEST_LAYER, thinnest_layers
+from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.physics.problem import Problem
+from pnp_exclusion.solver.constant_potentials import Shortfall
 from pnp_exclusion.solver.steady import SteadyReport
 
 LARGEST_VOLTAGE = 100.0
@@ -22,27 +25,36 @@ BEGINNING = "no solution: "
 
 def limits(setup: Setup, report: SteadyReport) -> list[str]:
     """Return a sentence for every limit that a case is beyond, if its solve has failed."""
-    sentences = [*_closed_charge(setup), *_layers_of_points(setup), *_full_lattice(report.reached)]
-    return [BEGINNING + sentence for sentence in sentences] + _carried_fluxes(setup, report)
+    sentences = [*_closed_charge(setup), *_layers_of_points(setup), *_shortfall(report.shortfall)]
+    return [BEGINNING + sentence for sentence in sentences] + [*_carried_fluxes(setup, report)]
 
 
 def _closed_charge(setup: Setup) -> Iterator[str]:
     """Charge that cannot leave an interval: packed at both ends, as near to its image charges as it gets, the least
-    voltage that it makes is ``Q^2/(8 z lambda^2)``."""
+    voltage that it makes is ``Q^2/(8 z lambda^2)``.
+
+    A species that one boundary holds brings as much of its own charge as there is room for, and no more.
+    """
     problem = setup.problem
     if problem.domain.dimension > 1 or problem.debye_length is None or not problem.law.crowded:
         return
-    if set(problem.conserved) != set(problem.names):
+    if not problem.conserved or any(species.volume != 1.0 for species in problem.species):
         return
-    charge = sum(species.charge * (species.mean_fraction or 0.0) for species in problem.species) + _mean_fixed(problem)
+    means = {species.name: species.mean_fraction or 0.0 for species in problem.species}
+    charge = sum(species.charge * means[species.name] for species in problem.species) + _mean_fixed(problem)
+    brought = [species.charge for species in problem.species if species.name not in problem.conserved]
+    room = 1.0 - sum(means.values())
+    most = max([0.0, *(-z * math.copysign(room, charge) for z in brought)])
+    charge -= math.copysign(min(most, abs(charge)), charge)
     of_sign = [abs(species.charge) for species in problem.species if species.charge * charge > 0.0]
     if not of_sign:
         return
     voltage = charge**2 / (8.0 * max(of_sign) * problem.debye_length**2)
     if voltage > LARGEST_VOLTAGE:
+        least = "at least " if brought else ""
         yield (
-            f"closed species and fixed charge leave a mean charge of {charge:.3g} e a site, which even if it is "
-            f"packed at the two ends makes {voltage:.3g} kT/e; balance it"
+            f"closed species and fixed charge leave a mean charge of {least}{charge:.3g} e a site, which even if it is "
+            f"packed at the two ends makes {voltage:.3g} kT/e, more than can be computed with; balance it"
         )
 
 
@@ -69,30 +81,35 @@ def _layers_of_points(setup: Setup) -> Iterator[str]:
             )
 
 
-def _full_lattice(reached: Mapping[str, float]) -> Iterator[str]:
-    if reached:
-        shares = ", ".join(f"{share:.3g} of {name}" for name, share in reached.items())
-        yield f"with the lattice full there is only {shares}, relative to what is given; lower these contents"
+def _shortfall(found: Shortfall | None) -> Iterator[str]:
+    if found is not None:
+        yield (
+            f'at "{found.where}" there is at most {found.most:.3g} of {found.species}, however much of it the domain '
+            f"holds beside these potentials and amounts; {found.given:.3g} is given"
+        )
 
 
-def _carried_fluxes(setup: Setup, report: SteadyReport) -> list[str]:
+def _carried_fluxes(setup: Setup, report: SteadyReport) -> Iterator[str]:
     """Return a sentence for every flux and current that a case gives, if its solve has failed: its limits.
 
-    The ramp has raised given fluxes together with all other driving forces.
+    Fluxes have been raised with everything else as it is given, currents together with all other driving forces.
     """
-    if not 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
-        return []
-    given = [
-        (f"flux of {name}", boundary.where, flux)
-        for boundary in setup.case.boundaries
-        for name, flux in boundary.fluxes.items()
-    ]
-    currents = [(b.where, b.total_current) for b in setup.case.boundaries if isinstance(b, Contents)]
-    given += [("electric current", where, current) for where, current in currents if current is not None]
-    return [
-        f'the {what} through "{where}" can be carried up to '
-        f"{report.load_parameter * quantity.number:.5g} of the {quantity.text} given; "
-        f"at {report.failed_load_parameter * quantity.number:.5g} no steady state was found"
-        for what, where, quantity in given
-        if quantity.number
-    ]
+    boundaries = setup.case.boundaries
+    if report.not_carried <= 1.0:
+        fluxes = [(name, b.where, flux) for b in boundaries for name, flux in b.fluxes.items()]
+        for name, where, flux in fluxes:
+            yield from _carried(f"flux of {name}", where, flux, report.carried, report.not_carried)
+    if 0.0 < report.load_parameter < report.failed_load_parameter <= 1.0:
+        currents = [(b.where, b.total_current) for b in boundaries if isinstance(b, Contents)]
+        for where, current in currents:
+            if current is not None:
+                reached, failed = report.load_parameter, report.failed_load_parameter
+                yield from _carried("electric current", where, current, reached, failed)
+
+
+def _carried(what: str, where: str, given: Quantity, reached: float, failed: float) -> Iterator[str]:
+    if given.number:
+        yield (
+            f'the {what} through "{where}" can be carried up to {reached * given.number:.5g} of the {given.text} '
+            f"given; at {failed * given.number:.5g} no steady state was found"
+        )

@@ -15,6 +15,7 @@ import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.arrays import cell_order
+from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 
 NODES, CELL_NODES = "nodes", "cell_nodes"
@@ -100,8 +101,9 @@ def places_in(discrete: Discretisation, arrays: Mapping[str, np.ndarray]) -> Pla
         of_cells = [arrays[CELL_NODES][cells] for cells in wanted]
         parts = [(numbers, arrays[NODES][numbers]) for numbers in of_cells]
     numbers, points = comm.scatter(parts, root=0)
-    cells = space.dofmap.list
-    here = space.tabulate_dof_coordinates()[cells][:, :, : domain.dimension]
+    cells, (drawn, _) = space.dofmap.list, unfolded(space, domain.drawn)
+    here = drawn.tabulate_dof_coordinates()[drawn.dofmap.list][:, :, : domain.dimension]
+    points = domain.nearest_images(points, here)
     found = np.empty(space.dofmap.index_map.size_local + space.dofmap.index_map.num_ghosts, dtype=np.int64)
     rows, size = np.arange(len(cells)), np.ptp(points, axis=1).max(axis=1)
     farthest = 0.0

@@ -22,9 +22,10 @@ def row_of(setup: Setup, reading: Reading) -> Row:
     """Return the columns of one reading.
 
     ``time``; for every boundary ``current_*``, the electric current that ions carry out of the domain, and with Poisson
-    ``displacement_*``, what leaves it beside as a displacement current, and ``charge_*``; ``flux_*_*`` by boundary and
-    quantity, outward; ``amount_*``; ``free_energy``, ``dissipation`` per time, and from the beginning on ``dissipated``
-    and ``work``, done by the system; ``step``, the length of the step.
+    ``displacement_*``, what leaves it beside as a displacement current, and ``charge_*``; ``potential_*`` where there
+    is one; ``flux_*_*`` by boundary and quantity, outward; ``amount_*``; ``free_energy``, ``dissipation`` per time, and
+    from the beginning on ``dissipated`` and ``work``, done by the system; ``step``, the length of the step;
+    ``piece``, the number of the piece of a protocol.
     """
     scales, problem = setup.scales, setup.problem
     si, dimension = scales.si, problem.boundary_dimension
@@ -48,6 +49,8 @@ def row_of(setup: Setup, reading: Reading) -> Row:
         if where in reading.charge:
             add(f"displacement_{where}", reading.displacement[where], current)
             add(f"charge_{where}", reading.charge[where], charge)
+        if where in reading.potential:
+            add(f"potential_{where}", reading.potential[where], (scales.potential, "V"))
     for where, fluxes in reading.flux.items():
         for name, value in fluxes.items():
             add(f"flux_{where}_{name}", value, flux)
@@ -59,6 +62,8 @@ def row_of(setup: Setup, reading: Reading) -> Row:
             add(name, value, energy)
     if reading.dissipation is not None:
         add("dissipation", reading.dissipation, power)
+    if reading.piece:
+        row["piece"] = reading.piece, ""
     add("step", reading.length, time)
     return row
 

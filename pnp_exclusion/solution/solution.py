@@ -516,6 +516,16 @@ class Solution:
             "unknowns": index_map.size_global * self.discretisation.layout.size,
             "wall_seconds": sum(self.seconds.values()),
         }
+        if problem.domain.periodic:
+            along = {"xyz"[axis]: fluxes for axis, fluxes in self.steady.fluxes_along.items()}
+            summary["flux_along"] = {
+                letter: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
+                for letter, fluxes in along.items()
+            }
+            summary["current_along"] = {
+                letter: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
+                for letter, fluxes in along.items()
+            }
         if problem.floating:
             summary["found_potential"] = {
                 problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}

@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
+from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
@@ -154,6 +155,8 @@ def solve_quietly(
     if law is None and isinstance(case, Solution):
         law = case.discretisation.problem.law
     case = with_petsc(as_case(case), petsc or {})
+    if case.time is not None:
+        require_rest(case)
     setup = build(case, comm, law)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree

@@ -118,6 +118,12 @@ class SteadyState:
         return {name: self.totals.through(name, first, second) for name in self.discretisation.problem.quantities}
 
     @cached_property
+    def fluxes_along(self) -> dict[int, dict[str, float]]:
+        """What flows round along every periodic axis, see `pnp_exclusion.observe.currents.fluxes_along`."""
+        periodic = self.discretisation.problem.domain.periodic
+        return {axis: currents.fluxes_along(self.discretisation, axis) for axis in periodic}
+
+    @cached_property
     def forces(self) -> dict[str, float] | None:
         """``F_a`` in kT from the first end to the second, that on energy in ``1/T``; None without two ends."""
         return None if self.ends is None else forces.forces(self.ends)
@@ -270,9 +276,9 @@ class SteadyState:
 
     @cached_property
     def axis(self) -> int:
-        """The axis along which the two ends lie farthest apart; 0 without two ends."""
+        """The axis along which the two ends lie farthest apart; without two ends a periodic one, or 0."""
         if self.ends is None:
-            return 0
+            return next(iter(self.discretisation.problem.domain.periodic), 0)
         names = [boundary.where for boundary in self.discretisation.problem.boundaries]
         centres = [self._centre(names.index(end.name)) for end in self.ends]
         return int(np.argmax(np.abs(centres[1] - centres[0])))

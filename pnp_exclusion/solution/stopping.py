@@ -37,7 +37,7 @@ class Keeper:
         assert time is not None
         settings = time.checkpoint
         self._folder, self._setup, self._comm = folder, setup, setup.problem.domain.comm
-        self._end = time.end.value
+        self._end = time.last
         self._is_asked = settings is not None
         every = None if settings is None else settings.every
         self._every = USUALLY if settings is None else math.inf if every is None else every.value

@@ -20,7 +20,7 @@ from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import GivenMesh, Gmsh
+from pnp_exclusion.case.tables import GivenMesh, Gmsh, periodic_axes
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import CaseError, UsageError
@@ -158,6 +158,10 @@ def read(path: Path, law: Law | None, comm: MPI.Comm) -> tuple[Setup, Discretisa
         domain = domain_of(comm, _mesh(heading, arrays) if comm.rank == 0 else None)
     if case is None:
         case = _case_on(path, heading, domain)
+    try:
+        domain = domain.periodic_along(periodic_axes(case.domain))
+    except ValueError as error:
+        raise CaseError(path, [f"is damaged: {error}"]) from None
     _require_fit(path, case, domain, components)
     setup = setup_on(domain, scales_of(case, heading.length), case, law)
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)

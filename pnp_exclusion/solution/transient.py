@@ -6,7 +6,7 @@ import time as clock
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,16 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.drive import CaseDrive
 from pnp_exclusion.case.moving import case_at, extremes
+from pnp_exclusion.case.protocol import Passed, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE
 from pnp_exclusion.errors import CaseError, SolutionWarning, UsageError
 from pnp_exclusion.observe.motion import MotionReader
+from pnp_exclusion.physics.boundaries import BoundaryCondition, GivenTotal
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solution import fields
 from pnp_exclusion.solution.checkpoints import CheckpointFolder, Motion, find
@@ -41,16 +44,12 @@ from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
-from pnp_exclusion.solver.transient.solver import Step, TimeSettings, TransientReport, TransientSolver
+from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
 
 SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
-STILL = 1e-9
-"""Of ``1 + |unknown|``: what changes by less over a step of `LONG` is steady."""
-LONG = 0.2
-"""Of the time since the last change of the numbers."""
 IMBALANCE = 10.0
 """Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
 SAME_PLACE = 1e-9
@@ -72,6 +71,12 @@ class TransientSolution(Solution):
         The states that were kept, with their times.
     rows : list[Row]
         What was read at the end of every step, as values with their units.
+    pieces : list[dict[str, Any]]
+        Of a protocol, those that are over: ``piece``, ``cycle``, ``name``, ``began``, ``ended``, ``charge`` that has
+        passed the terminal out of the domain, ``potential`` of the terminal at the end, and ``by`` what it ended,
+        "until" or "duration".
+    failed : str
+        Why the protocol was not gone through to its end; empty if it was.
     """
 
     def __init__(self, *arguments: Any, motion: Motion, report_in_time: TransientReport, **others: Any) -> None:
@@ -81,6 +86,9 @@ class TransientSolution(Solution):
         self.transient_report = report_in_time
         self.moments = [(time * self.setup.scales.time, state) for time, state in motion.moments]
         self.rows = motion.rows
+        protocol = motion.protocol or ProtocolState()
+        self.pieces = [_piece_of(self.setup, piece) for piece in protocol.passed]
+        self.failed = protocol.failed
         self._last = motion.last
         self._first_free_energy = motion.sums.first_free_energy
 
@@ -132,19 +140,37 @@ class TransientSolution(Solution):
                 f"the free energy does not balance: {self.imbalance:.1e} of what was dissipated and done is missing "
                 f"(limit {limit:g}); lower tolerance in [time]",
             ]
-        return found
+        return [*found, self.failed] if self.failed else found
 
     def readings(self) -> dict[str, Any]:
         """Return the summary of the end, with what the motion took."""
         scales, report = self.setup.scales, self.transient_report
         return super().readings() | {
             "time": {"value": self.time, "unit": "s" if scales.si else ""},
-            "ended": "steady" if self.steady_at_end else "end",
+            "ended": self.failed or ("steady" if self.steady_at_end else "end"),
+            **({"protocol": self.pieces} if self.pieces else {}),
             "steps": report.steps,
             "rejected_steps": report.rejected + report.failed,
             "jacobians": report.effort.jacobians,
             "free_energy_imbalance": self.imbalance,
         }
+
+
+def _piece_of(setup: Setup, piece: Passed) -> dict[str, Any]:
+    """Return what is told of a piece, in the units of its case."""
+    scales, time = setup.scales, setup.case.time
+    assert time is not None
+    total = scales.length ** (setup.case.dimension_of_totals - 1)
+    return {
+        "piece": piece.piece,
+        "cycle": piece.cycle,
+        "name": time.protocol[piece.piece - 1].name or str(piece.piece),
+        "began": piece.began * scales.time,
+        "ended": piece.ended * scales.time,
+        "charge": piece.charge * scales.surface_charge * total,
+        "potential": (piece.potential + setup.problem.potential_reference) * scales.potential,
+        "by": piece.by,
+    }
 
 
 @dataclass(frozen=True)
@@ -225,12 +251,14 @@ def run(
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
     found = None if restart is None else find(Path(restart), case, law, comm)
     setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
-    if setup.problem.floating:
-        raise CaseError(case.path, ["[time]: potentials that are found are computed in steady states only"])
+    drive: CaseDrive | ProtocolDrive = CaseDrive(setup)
+    if case.time.protocol:
+        drive = ProtocolDrive(setup, None if found is None else found.protocol)
+        # the terminal is one whose potential may be found
+        setup = replace(setup, problem=drive.problem_at(0.0))
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
     settings = settings_of(case)
-    scales, drive = setup.scales, CaseDrive(setup)
-    end = case.time.end.value / scales.time
+    end = case.time.last / setup.scales.time
     if found is not None and comm.rank == 0:
         for sentence in found.warnings:
             warn(sentence)
@@ -247,7 +275,10 @@ def run(
             with nullcontext() if keeper is None else keeper.at_once():
                 _begin(setup, discrete, drive, database, settings)
         with TransientSolver(discrete, drive, database, settings, _time_settings(setup)) as solver:
-            motion = _move(setup, solver, end, before, keeper, progress, on_row)
+            if before is None and (case.initial or Initial()).state == "uniform":
+                # what is found is at first where nothing sits on the boundary
+                solver.charges = np.zeros(len(setup.problem.floating))
+            motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
         options = database.effective(), database.unused()
     effort = solver.report.effort
     report = SteadyReport(
@@ -293,6 +324,7 @@ def _time_settings(setup: Setup) -> TimeSettings:
 def _move(
     setup: Setup,
     solver: TransientSolver,
+    drive: CaseDrive | ProtocolDrive,
     end: float,
     before: Motion | None,
     keeper: Keeper | None,
@@ -306,7 +338,7 @@ def _move(
     """
     time, unit = setup.case.time, setup.scales.time
     assert time is not None
-    kept = [] if time.fields is None else [moment / unit for moment in time.fields.moments(time.end.value)]
+    kept = [] if time.fields is None else [moment / unit for moment in time.fields.moments(time.last)]
     carried = None
     if before is not None:
         carried = before.carried
@@ -321,20 +353,29 @@ def _move(
     motion = before
     quiet_from = max([0.0, *solver.drive.kinks(0.0, end)])
     begun, done = clock.perf_counter(), 0.0 if before is None else _part(solver, before.carried.time, end)
-    for step in solver.run(0.0, end, kept, carried):
+    protocol = drive if isinstance(drive, ProtocolDrive) else None
+    if protocol is not None:
+        # the ends of pieces add up with rounding; a motion that goes on may be over
+        end = carried.time if carried is not None and protocol.is_over else end * (1.0 + 1e-9)
+    for step in solver.run(0.0, end, kept, carried, protocol):
         reading = reader.read(step)
+        if protocol is not None:
+            reading = replace(reading, piece=protocol.state.number + 1)
+            protocol.accept(step)
         rows.append(row_of(setup, reading))
         on_row(rows[-1])
-        if any(abs(step.time - moment) <= 1e-12 * end for moment in kept):
+        of_steps = time.fields is not None and time.fields.steps and solver.report.steps % time.fields.steps == 0
+        if of_steps or any(abs(step.time - moment) <= 1e-12 * end for moment in kept):
             moments.append((step.time, solver.discrete.state()))
         fraction = _part(solver, step.time, end)
         spent = clock.perf_counter() - begun
         progress(Progress(fraction, spent * (1.0 - fraction) / (fraction - done) if fraction > done else np.nan))
-        is_still = time.stop == "steady" and _is_still(step, quiet_from)
-        motion = Motion(solver.carried(), reader.sums, reading, rows, moments, is_still)
+        is_still = time.stop == "steady" and is_still_since(step, quiet_from)
+        state = None if protocol is None else protocol.state
+        motion = Motion(solver.carried(), reader.sums, reading, rows, moments, is_still, state)
         if keeper is not None:
             keeper.after(motion)
-        if is_still:
+        if is_still or (protocol is not None and protocol.is_over):
             break
     assert motion is not None
     if keeper is not None:
@@ -350,20 +391,21 @@ def _part(solver: TransientSolver, time: float, end: float) -> float:
     return float(min(1.0, np.log(time / first) / np.log(end / first))) if time < end else 1.0
 
 
-def _is_still(step: Step, quiet_from: float) -> bool:
-    return step.time > quiet_from and step.length >= LONG * (step.time - quiet_from) and step.change < STILL
-
-
 # ---- the beginning ----
 
 
 def _begin(
-    setup: Setup, discrete: Discretisation, drive: CaseDrive, database: OptionsDatabase, settings: SolverSettings
+    setup: Setup,
+    discrete: Discretisation,
+    drive: CaseDrive | ProtocolDrive,
+    database: OptionsDatabase,
+    settings: SolverSettings,
 ) -> None:
     """Write the densities at first, with some potential, into the unknown; `TransientSolver` makes it consistent."""
     case = setup.case
     initial = case.initial or Initial()
-    discrete.take(drive.problem_at(0.0, before=True))
+    first = drive.at_rest() if isinstance(drive, ProtocolDrive) else drive.problem_at(0.0, before=True)
+    discrete.take(_discharged(first))
     match initial.state:
         case "equilibrium":
             with SteadySolver(discrete, database, settings) as steady:
@@ -372,6 +414,28 @@ def _begin(
             _begin_with_result(case, initial, discrete)
         case "uniform":
             _begin_uniformly(setup, discrete, database, settings)
+    found, values, driven = discrete.problem, discrete.values.copy(), drive.problem_at(0.0)
+    discrete.take(driven)
+    # where they are to be looked for, behind a layer without ions where they are
+    discrete.set_potentials([found.boundaries[tag].applied_potential or 0.0 for tag in driven.floating])
+    discrete.values[:] = values
+
+
+def _discharged(problem: Problem) -> Problem:
+    """Return a problem whose boundaries that block all charge, and of which a current is given, are without charge."""
+
+    def passes(boundary: BoundaryCondition) -> bool:
+        held = {*boundary.dirichlet_fractions, *boundary.exchanged_fractions}
+        reacts = any(reaction.boundary == boundary.where and reaction.electrons for reaction in problem.reactions)
+        return reacts or any(species.charge and species.name in held for species in problem.species)
+
+    def at_rest(boundary: BoundaryCondition) -> BoundaryCondition:
+        given = boundary.given_total
+        if given is None or given.quantity != "current" or passes(boundary):
+            return boundary
+        return replace(boundary, given_total=GivenTotal("charge", 0.0))
+
+    return replace(problem, boundaries=[at_rest(boundary) for boundary in problem.boundaries])
 
 
 def _begin_uniformly(
@@ -413,4 +477,7 @@ def _begin_with_result(case: Case, initial: Initial, discrete: Discretisation) -
         raise CaseError(case.path, [f"[initial]: {initial.file} is of another mesh, or of other species"])
     discrete.values[:] = other.values
     # potentials there are relative to another one
-    discrete.shift_potentials(other.problem.potential_reference - problem.potential_reference)
+    shift = other.problem.potential_reference - problem.potential_reference
+    discrete.shift_potentials(shift)
+    boundaries = other.problem.boundaries
+    discrete.set_potentials([(boundaries[tag].applied_potential or 0.0) + shift for tag in problem.floating])

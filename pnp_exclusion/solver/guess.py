@@ -16,49 +16,27 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from mpi4py import MPI
-from petsc4py import PETSc
-
 import numpy as np
 import ufl
 from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.found_potentials import follow_potentials
-from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL, electrochemical_potential
+from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
 from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
+from pnp_exclusion.solver.constant_potentials import ConstantPotentials, passing
 from pnp_exclusion.solver.depletion import depletion_rates
-from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
-from pnp_exclusion.solver.newton import damped
-from pnp_exclusion.solver.poisson_border import PoissonBorder
+from pnp_exclusion.solver.harmonic import HarmonicExtension
+from pnp_exclusion.solver.nonlinear_poisson import NonlinearPoisson
 
 Start = Literal["densities", "potentials"]
 """What is harmonic between boundaries that hold different values. Densities are nearly so where particles pass,
 potentials where nothing does: equilibrium is then exact."""
 
-POISSON_STEPS = 60
-"""The damped iteration on a monotone problem: 5 steps as a rule, 11 at most when it was tried."""
-POISSON_TOLERANCE = 0.03
-"""kT/e, of the full step: what is left is corrected by Newton's method, which follows."""
 LEAST_SHARE = 1e-6
 """Of the largest density: what harmonic ones are credited with near a sink, and the vacancies in a full lattice."""
-LEVEL_ROUNDS = 60
-"""Of shifting constant ``mu``."""
-LEVEL_PROGRESS, IDLE_ROUNDS = 0.7, 5
-"""Slopes are taken anew after so many rounds without an excess that is so many times the least before."""
-LEVEL_DIFFERENCE = 0.05
-"""kT, by which slopes are taken, with Poisson's equation to `FINE_TOLERANCE`."""
-FINE_TOLERANCE = 1e-6
-FULL = 1e-3
-"""Vacancies that are none."""
-LEVEL_TOLERANCE = 1e-2
-"""Relative, of amounts and contents: what is left is Newton's work."""
-LARGEST_SHIFT = 3.0
-"""kT, in one round."""
 EMPTY = 1e-16
 """Of a species that reactions use up: what is left of it far from where it is supplied."""
 
@@ -70,8 +48,9 @@ class FirstGuess:
         self.discrete = discrete
         self.scalar_space = discrete.scalar_space()
         self.species = len(self.problem.species)
-        self._poisson = _NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
-        self._extensions: dict[tuple[tuple[int, ...], str], _HarmonicExtension] = {}
+        self._poisson = NonlinearPoisson(discrete, self.scalar_space) if self.problem.coupled else None
+        self.constants = ConstantPotentials(discrete, self._poisson)
+        self._extensions: dict[tuple[tuple[int, ...], str], HarmonicExtension] = {}
 
     @property
     def problem(self) -> Problem:
@@ -100,7 +79,7 @@ class FirstGuess:
                 self._make_electroneutral()
             discrete.impose_dirichlet_values()
             self.solve_poisson()
-        self.restore_levels()
+        self.constants.restore()
         discrete.impose_dirichlet_values()
 
     def solve_poisson(self) -> bool:
@@ -117,101 +96,8 @@ class FirstGuess:
         for problem in self._problems():
             problem.forget()
 
-    def _problems(self) -> list[_NonlinearPoisson | _HarmonicExtension]:
+    def _problems(self) -> list[NonlinearPoisson | HarmonicExtension]:
         return [*self._extensions.values(), *([self._poisson] if self._poisson is not None else [])]
-
-    def restore_levels(self) -> None:
-        """Shift constant ``mu`` until closed species have their amounts, and others their contents at the one boundary
-        that holds them; the potential follows.
-
-        Closed ones together with Poisson's equation, if that converges; what is left by Broyden's method, from a state
-        in which each amount follows its own ``mu`` alone, and where that makes no progress, with slopes taken by
-        differences.
-        """
-        if self.problem.conserved and self._poisson is not None:
-            self._poisson.solve(with_amounts=True)
-        excesses = self._excesses()
-        answers, least, idle = -np.eye(len(excesses)), np.inf, 0
-        for _ in range(LEVEL_ROUNDS):
-            now = np.array(list(excesses.values()))
-            largest = np.abs(now).max(initial=0.0)
-            if largest < LEVEL_TOLERANCE:
-                return
-            least, idle = (largest, 0) if largest < LEVEL_PROGRESS * least else (least, idle + 1)
-            if idle == IDLE_ROUNDS:
-                answers, idle = -np.linalg.pinv(self._slopes(list(excesses), now), rcond=1e-8), 0
-            shifts = np.clip(answers @ now, -LARGEST_SHIFT, LARGEST_SHIFT)
-            self._shift(dict(zip(excesses, shifts, strict=True)), FINE_TOLERANCE)
-            excesses = self._excesses()
-            answered = answers @ (np.array(list(excesses.values())) - now)
-            along = shifts @ answered
-            if abs(along) > 1e-3 * (shifts @ shifts):
-                answers += np.outer(-shifts - answered, shifts @ answers) / along
-
-    def reached_in_full_lattice(self) -> dict[str, float]:
-        """Return the share of what must be there of every species with a constant ``mu``, if `fill` has filled the
-        lattice without having enough of any."""
-        excesses = self._excesses()
-        if not self.problem.law.crowded or len(excesses) < self.species:
-            return {}
-        vacancies = 1.0 - self.discrete.nodal_values().rho.sum(axis=0)
-        is_full = largest_over_ranks(self.problem.domain.comm, vacancies) < FULL
-        if not is_full or not all(excess < -LEVEL_TOLERANCE for excess in excesses.values()):
-            return {}
-        return {name: float(np.exp(excess)) for name, excess in excesses.items()}
-
-    def _slopes(self, names: Sequence[str], now: np.ndarray) -> np.ndarray:
-        """Return the slopes of excesses by constant ``mu``, by differences: a solution of Poisson's equation each."""
-        values = self.discrete.values.copy()
-        slopes = np.zeros((len(names), len(names)))
-        for column, name in enumerate(names):
-            self._shift({name: LEVEL_DIFFERENCE}, FINE_TOLERANCE)
-            slopes[:, column] = (np.array(list(self._excesses().values())) - now) / LEVEL_DIFFERENCE
-            self.discrete.values[:] = values
-        return slopes
-
-    def _shift(self, shifts: Mapping[str, float], tolerance: float) -> None:
-        unknowns = self.discrete.layout.split(self.discrete.values)
-        for name, shift in shifts.items():
-            unknowns[electrochemical_potential(name)] += shift
-        if self._poisson is not None:
-            self._poisson.solve(tolerance=tolerance)
-
-    def _excesses(self) -> dict[str, float]:
-        """Return the logarithm of what there is of every species with a constant ``mu`` over what there must be."""
-        excesses = {name: float(np.log(ratio)) for name, ratio in self.amount_ratios().items()}
-        weakly = weakly_imposed(self.problem)
-        for tag, name, held in weakly:
-            if self.problem.names.index(name) in self.passing or sum(other == name for _, other, _ in weakly) > 1:
-                continue
-            nodes = self.discrete.constraints.nodes_on(self.problem.boundaries[tag].where)
-            own = nodes[nodes < self.discrete.space.dofmap.index_map.size_local]
-            at_nodes = self.discrete.layout.at_nodes(self.discrete.values)[own]
-            there = self.discrete.contents(at_nodes)[self.problem.names.index(name)]
-            comm = self.problem.domain.comm
-            total = comm.allreduce(float(np.log(np.maximum(there, 1e-300) / held).sum()), op=MPI.SUM)
-            excesses[name] = total / comm.allreduce(len(own), op=MPI.SUM)
-        return excesses
-
-    def amount_ratios(self) -> dict[str, float]:
-        """Return the amount of every closed species relative to what it must be."""
-        closed = {s.name: s.mean_fraction or 0.0 for s in self.problem.species if s.name in self.problem.conserved}
-        if not closed:
-            return {}
-        one, rho = fem.Constant(self.problem.domain.mesh, 1.0), self.discrete.fields.rho
-        volume, *amounts = self.discrete.forms.integrals("amounts", lambda: [one, *(rho[name] for name in closed)])
-        return {name: float(amount / (volume * closed[name])) for name, amount in zip(closed, amounts, strict=True)}
-
-    def linked_lacks(self) -> list[float]:
-        """Return what every combination that reactions conserve lacks of its mean over the domain."""
-        problem = self.problem
-        linked = problem.linked
-        if not linked:
-            return []
-        one, rho = fem.Constant(problem.domain.mesh, 1.0), self.discrete.fields.rho
-        totals = lambda: [sum(factor * rho[name] for name, factor in pairs.items()) for pairs in linked]  # noqa: E731
-        volume, *amounts = self.discrete.forms.integrals("linked amounts", lambda: [one, *totals()])
-        return [problem.mean_of(pairs) - float(amount / volume) for pairs, amount in zip(linked, amounts, strict=True)]
 
     def inverse_temperature(self) -> np.ndarray:
         """Return ``beta`` of a temperature that is harmonic between the boundaries that hold one."""
@@ -250,7 +136,7 @@ class FirstGuess:
             parameters.local_diffusivities[a] * ufl.inner(ufl.grad(u), ufl.grad(v)) + taken * u * v
         ) * discrete.integration.dx
         nodes = [discrete.layout.nodes_of(claimed[tag, unknown]) for tag in tags]
-        extension = _HarmonicExtension(discrete.integration.form(form).now, space, nodes)
+        extension = HarmonicExtension(discrete.integration.form(form).now, space, nodes)
         left = extension.of([1.0] * len(tags))
         extension.close()
         return np.log(np.clip(left, EMPTY, 1.0))
@@ -277,18 +163,13 @@ class FirstGuess:
             laplacian = self.discrete.forms.kept(f"laplacian {part}", partial(self._laplacian, part))
             nodes = [layout.nodes_of(constraints.claimed[tag, unknown]) for tag in boundaries]
             absent = layout.nodes_of(constraints.absent[part]) if part else np.empty(0, dtype=np.int32)
-            self._extensions[boundaries, part] = _HarmonicExtension(laplacian, self.scalar_space, [*nodes, absent])
+            self._extensions[boundaries, part] = HarmonicExtension(laplacian, self.scalar_space, [*nodes, absent])
         return self._extensions[boundaries, part].of([*levels.values(), 0.0])
 
     @property
     def passing(self) -> list[int]:
-        """Species that boundaries hold at different electrochemical potentials, or contents, so that they may flow."""
-        return [a for a in range(self.species) if self._passes(a)]
-
-    def _passes(self, a: int) -> bool:
-        weakly = {rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]}
-        held = {float(h.constant.value) for h in self.discrete.constraints.values_of(self.discrete.mu[a])}
-        return len(weakly) + len(held) > 1
+        """Species that may flow, by `passing`."""
+        return passing(self.discrete)
 
     @property
     def has_fixed_charge(self) -> bool:
@@ -389,164 +270,3 @@ def _nodal_mean(cellwise: np.ndarray, space: fem.FunctionSpace) -> np.ndarray:
         vector.scatter_reverse(la.InsertMode.add)
         vector.scatter_forward()
     return total.array / count.array
-
-
-def scalar_solver(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
-    """Return a solver for a scalar symmetric positive definite matrix, configured under a prefix of options."""
-    solver = PETSc.KSP().create(matrix.comm)
-    solver.setOptionsPrefix(prefix)
-    solver.setOperators(matrix)
-    with refusals_as_usage_errors():
-        solver.setFromOptions()
-    return solver
-
-
-def _scalar_conditions(discrete: Discretisation, space: fem.FunctionSpace, unknown: str) -> list[fem.DirichletBC]:
-    """The held values of one unknown as conditions on a scalar space, on the same nodes."""
-    held = discrete.constraints.values_of(unknown)
-    return [fem.dirichletbc(h.constant, discrete.layout.nodes_of(h.dofs), space) for h in held]
-
-
-class _HarmonicExtension:
-    """The harmonic function that takes one value on each of some sets of nodes; its matrix never changes."""
-
-    def __init__(self, laplacian: fem.Form, space: fem.FunctionSpace, nodes: Sequence[np.ndarray]) -> None:
-        self.laplacian = laplacian
-        self.values = [fem.Constant(space.mesh, 0.0) for _ in nodes]
-        self.conditions = [
-            fem.dirichletbc(value, own.astype(np.int32), space) for value, own in zip(self.values, nodes, strict=True)
-        ]
-        self.matrix = fem_petsc.assemble_matrix(laplacian, bcs=self.conditions)
-        self.matrix.assemble()
-        self.right = fem_petsc.create_vector(space)
-        self.solution = fem.Function(space)
-        self.solver = scalar_solver(self.matrix, "guess_")
-
-    def of(self, levels: Sequence[float]) -> np.ndarray:
-        """Return its values at all nodes, owned and ghost, for the level of every set."""
-        for value, level in zip(self.values, levels, strict=True):
-            value.value = level
-        with self.right.localForm() as local:
-            local.set(0.0)
-        fem_petsc.apply_lifting(self.right, [self.laplacian], bcs=[self.conditions])
-        self.right.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        fem_petsc.set_bc(self.right, self.conditions)
-        with refusals_as_usage_errors():
-            self.solver.solve(self.right, self.solution.x.petsc_vec)
-        self.solution.x.scatter_forward()
-        return self.solution.x.array.copy()
-
-    def forget(self) -> None:
-        """Start with a new factorisation."""
-        self.solver.destroy()
-        self.solver = scalar_solver(self.matrix, "guess_")
-
-    def close(self) -> None:
-        """Free PETSc's objects."""
-        for thing in (self.solver, self.matrix, self.right):
-            thing.destroy()
-
-
-class _NonlinearPoisson:
-    """``R_phi = 0`` for the potential at given ``mu``: a monotone scalar problem."""
-
-    def __init__(self, discrete: Discretisation, space: fem.FunctionSpace) -> None:
-        self.discrete = discrete
-        self.frozen = fem.Function(discrete.space, name="frozen")
-        self.potential = fem.Function(space, name="phi")
-        self.step = fem.Function(space, name="step")
-        law, parameters = discrete.problem.law, discrete.parameters
-
-        def eta_of(frozen: fem.Function, potential: fem.Function) -> list[Any]:
-            parts = discrete.layout.parts(frozen)
-            mu, beta = [parts[name] for name in discrete.mu], parts.get(INVERSE_TEMPERATURE)
-            return law.eta(mu, parameters.charges, potential, beta, parameters.law, parameters.partition)
-
-        # the same values, for derivatives to pass by
-        same = eta_of(fem.Function(discrete.space, self.frozen.x), fem.Function(space, self.potential.x))
-        rho = parameters.free_energy.densities_near(eta_of(self.frozen, self.potential), same)[1:]
-        residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
-        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
-        self.residual_form = discrete.integration.form(residual)
-        self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
-        self.conditions = _scalar_conditions(discrete, space, POTENTIAL)
-        self.matrix = fem_petsc.create_matrix(self.jacobian_form.now)
-        self.right = self.matrix.createVecLeft()
-        self.increment = self.matrix.createVecRight()
-        self.residual = la.vector(space.dofmap.index_map, 1)
-        self.solver = scalar_solver(self.matrix, "poisson_")
-        charged = discrete.problem.charges != 0.0
-        self.is_ion_free = discrete.is_absent[:, charged].all(axis=1) & charged.any()
-
-    def _damped(self, step: np.ndarray) -> np.ndarray:
-        """Limit a step: it raises the densities of one sign of charge and lowers those of the other."""
-        largest = max((abs(species.charge) for species in self.discrete.problem.species), default=0.0) or 1.0
-        return np.sign(step) * damped(np.abs(largest * step)) / largest
-
-    def forget(self) -> None:
-        """Start with a new factorisation."""
-        self.solver.destroy()
-        self.solver = scalar_solver(self.matrix, "poisson_")
-
-    def close(self) -> None:
-        """Free PETSc's objects."""
-        for thing in (self.solver, self.matrix, self.right, self.increment):
-            thing.destroy()
-
-    def solve(self, with_amounts: bool = False, tolerance: float = POISSON_TOLERANCE) -> bool:
-        """Write the potential into the unknown if the iteration converges; otherwise leave it as it was.
-
-        with_amounts
-            Shift ``mu`` of closed species too, so that their amounts are right.
-        """
-        discrete, potential = self.discrete, self.potential
-        of_unknown = discrete.layout.split(discrete.values)[POTENTIAL]
-        self.frozen.x.array[:] = discrete.values
-        potential.x.array[:] = of_unknown
-        for condition in self.conditions:
-            condition.set(potential.x.array)
-        # particles that exclude each other bound the charge, and full steps settle. Where a large ion would take the
-        # place of a small one they may go too far: then the next one is larger
-        is_bounded, earlier = discrete.problem.law.crowded, np.inf
-        for _ in range(POISSON_STEPS):
-            step, of_scalars = self._newton_step(with_amounts)
-            largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(np.append(step, of_scalars)))
-            if not np.isfinite(largest):
-                break
-            is_bounded = is_bounded and not len(of_scalars) and largest < earlier
-            # where there are no ions the equation is linear
-            potential.x.array[:] += step if is_bounded else np.where(self.is_ion_free, step, self._damped(step))
-            self.border.move(self._damped(of_scalars))
-            earlier = largest
-            if largest < tolerance:
-                discrete.values[:] = self.frozen.x.array
-                of_unknown[:] = potential.x.array
-                break
-        follow_potentials(discrete)
-        return largest < tolerance
-
-    def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
-        self.matrix.zeroEntries()
-        fem_petsc.assemble_matrix(self.matrix, self.jacobian_form.now, bcs=self.conditions)
-        self.matrix.assemble()
-        self.residual.array[:] = 0.0
-        self.residual_form.add_to(self.residual.array)
-        self.residual.scatter_reverse(la.InsertMode.add)
-        owned = self.right.getLocalSize()
-        fixed = -self._solved(self.residual.array[:owned])
-        self.step.x.array[:owned], of_scalars = self.border.correct(fixed, self._solved, with_amounts)
-        self.step.x.scatter_forward()
-        return self.step.x.array, of_scalars
-
-    def _solved(self, right: np.ndarray) -> np.ndarray:
-        """Solve with the matrix for a right-hand side at the owned nodes, taken as 0 where the potential is held."""
-        owned = self.right.getLocalSize()
-        self.right.array_w[:] = right
-        for condition in self.conditions:
-            nodes = condition.dof_indices()[0]
-            self.right.array_w[nodes[nodes < owned]] = 0.0
-        with refusals_as_usage_errors():
-            self.solver.solve(self.right, self.increment)
-        failed = self.solver.getConvergedReason() < 0
-        return np.full(owned, np.nan) if failed else self.increment.array_r.copy()

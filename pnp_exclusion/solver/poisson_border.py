@@ -92,7 +92,7 @@ class PoissonBorder:
         if count == 0:
             return fixed, np.zeros(0)
         tangents, slopes = zip(*(self._tangent(scalar, solve, count) for scalar in range(count)), strict=True)
-        left = self._excess(count) + self._changes(fixed, self._closed_shift(None), count)
+        left = self.excess(count) + self._changes(fixed, self._closed_shift(None), count)
         try:
             steps = np.linalg.solve(np.column_stack(slopes), -left)
         except np.linalg.LinAlgError:
@@ -141,8 +141,8 @@ class PoissonBorder:
             charges[scalar] += sign * self._discrete.forms.total(self._natural[number][0])
         return column, charges
 
-    def _excess(self, count: int) -> np.ndarray:
-        """Return by how much charges and amounts exceed what is given."""
+    def excess(self, count: int) -> np.ndarray:
+        """Return by how much charges, and amounts if they are counted, exceed what is given."""
         discrete, totals = self._discrete, given(self._discrete)
         at_nodes, found = self._assembled(self._residual), []
         for number, tag in self._tags:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.solver.amounts import amount_ratios
 from pnp_exclusion.solver.guess import FirstGuess, Start
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.newton import NewtonReport, NewtonSolver
@@ -50,7 +51,7 @@ def relaxing(
         for _ in range(STEPS):
             moving.parameters.storage_rate.value = rate
             moving.reference.x.array[:] = moving.values
-            for name, ratio in guess.amount_ratios().items():
+            for name, ratio in amount_ratios(moving).items():
                 moving.parameters.reference_share[name].value = 1.0 / ratio
             report = newton.solve("damp")
             if not report.converged:

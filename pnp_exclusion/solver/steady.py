@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -18,6 +18,8 @@ from pnp_exclusion.physics.boundaries import Exchange, PrescribedFlux
 from pnp_exclusion.physics.laws import LEAST_MOBILITY
 from pnp_exclusion.runtime.memory import available_per_rank, estimate
 from pnp_exclusion.runtime.parallel import leaves_together
+from pnp_exclusion.solver.amounts import amount_ratios, linked_lacks
+from pnp_exclusion.solver.constant_potentials import Shortfall
 from pnp_exclusion.solver.guess import FirstGuess, Start
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved, with_pivots
@@ -28,6 +30,8 @@ FIRST_RAMP_STEP = 3.0
 """kT/e: what the first ramp step drives."""
 SMALLEST_RAMP_STEP = 1e-4
 """Of the load parameter: below it the ramp gives up."""
+FIRST_FLUX_STEP, SMALLEST_FLUX_STEP = 0.3, 1e-9
+"""Of given fluxes: through a layer without particles hardly anything passes."""
 QUICK_STEPS = 6
 """A ramp step of so many Jacobians or fewer lets the next one be twice as large."""
 CONSERVED_STORAGE_RATE = 1e-4
@@ -37,8 +41,9 @@ SLOWER, LEAST_STORAGE_RATE = 0.1, 1e-9
 STORAGE_RATE_AT_REST = 1e-2
 """The same where nothing flows: the first guess has the amounts already, and depleted species need not be resolved."""
 CONSERVED_ROUNDS = 12
-AMOUNTS_KEPT = 1e-13
-"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round."""
+AMOUNTS_KEPT, LOSS_PROGRESS = 1e-13, 0.5
+"""Relative: amounts that are off by more, because a linear solver has lost digits, ask for one more round, as long as
+that leaves less than this share of it."""
 LONG_DEBYE_LENGTH = 0.3
 """Of the domain: with a lambda like this nothing is steep."""
 FAR = 0.5
@@ -74,6 +79,7 @@ class _Path:
     first_step: float
     smallest_step: float
     is_load_parameter: bool = False
+    is_of_fluxes: bool = False
 
 
 @dataclass
@@ -91,9 +97,12 @@ class SteadyReport:
     """Share of the driving forces at which the unknown is a solution; below 1 only after a failure."""
     failed_load_parameter: float = math.inf
     """After a failure, the share next to it at which the ramp has found no solution."""
-    reached: Mapping[str, float] = field(default_factory=dict)
-    """After a failure, the share of what is given of every closed or held species that there is in a full lattice, if
-    that is less than all of one."""
+    carried: float = 0.0
+    """After a failure, the largest share of all given fluxes, everything else being as it is given, with which a
+    steady state was found, and the next one with which none was; the second is infinite if there was no such search."""
+    not_carried: float = math.inf
+    shortfall: Shortfall | None = None
+    """After a failure, a content that the case cannot have."""
 
     def add(self, earlier: SteadyReport) -> None:
         """Count what an earlier solve took, from which this one started."""
@@ -170,7 +179,10 @@ class SteadySolver:
         if near and self._continue():
             return self.report
         if self.settings.always_ramp or not self._solve_directly():
-            self._follow_paths()
+            if self.guess.constants.shortfall is None:
+                self._follow_paths()
+            else:
+                self._give_up([])
         return self.report
 
     def forget(self) -> None:
@@ -196,6 +208,8 @@ class SteadySolver:
         for limiter, start in attempts:
             self.discrete.set_load_parameter(1.0)
             self.guess.fill(start)
+            if self.guess.constants.shortfall is not None:
+                return False
             if self._attempt(limiter, f"from harmonic {start}, {_IN_WORDS[limiter]}"):
                 return True
         return False
@@ -230,7 +244,7 @@ class SteadySolver:
         discrete = self.discrete
         start = discrete.values.copy()
         closed = bool(discrete.problem.combinations)
-        slower = 1.0
+        slower, lost_before = 1.0, np.inf
         for rounds_left in reversed(range(CONSERVED_ROUNDS if closed else 1)):
             before = discrete.values.copy()
             self._store_amounts(slower)
@@ -241,8 +255,11 @@ class SteadySolver:
                 discrete.values[:] = start
                 return result
             has_settled = not closed or self._change(before) < self.settings.tolerance
-            if has_settled and (rounds_left == 0 or self._amounts_are_kept()):
+            lost = self._lost_of_amounts() if has_settled else np.inf
+            # where rounding in what flows leaves more, another round leaves as much
+            if has_settled and (rounds_left == 0 or lost < AMOUNTS_KEPT or lost > LOSS_PROGRESS * lost_before):
                 return result
+            lost_before = lost
             # the first round has moved the guess
             slower *= 1.0 if has_settled or rounds_left == CONSERVED_ROUNDS - 1 else SLOWER
         discrete.values[:] = start
@@ -285,21 +302,24 @@ class SteadySolver:
         rate = max(slower * usual, LEAST_STORAGE_RATE)
         discrete.parameters.storage_rate.value = rate
         discrete.reference.x.array[:] = discrete.values
-        for name, ratio in self.guess.amount_ratios().items():
+        for name, ratio in amount_ratios(discrete).items():
             discrete.parameters.reference_share[name].value = 1.0 / ratio
-        for shift, lack in zip(discrete.parameters.reference_shift, self.guess.linked_lacks(), strict=True):
+        for shift, lack in zip(discrete.parameters.reference_shift, linked_lacks(discrete), strict=True):
             shift.value = lack
 
-    def _amounts_are_kept(self) -> bool:
-        ratios = self.guess.amount_ratios() if self.discrete.problem.conserved else {}
-        return all(abs(ratio - 1.0) < AMOUNTS_KEPT for ratio in ratios.values())
+    def _lost_of_amounts(self) -> float:
+        """Return the largest share by which the amount of a closed species is off; collective."""
+        return max((abs(ratio - 1.0) for ratio in amount_ratios(self.discrete).values()), default=0.0)
 
     def _is_at_rest(self) -> bool:
-        """Whether no boundary lets anything flow, and no field or temperature drives it."""
+        """Whether no boundary lets anything flow, and no field or temperature drives it; what fields drive round along
+        periodic axes has no end at which it could pile up.
+        """
         problem = self.discrete.problem
         currents = any(b.given_total is not None and b.given_total.quantity == "current" for b in problem.boundaries)
         fluxes = any(isinstance(boundary, PrescribedFlux | Exchange) for boundary in problem.boundaries)
-        driven = currents or fluxes or problem.fields or problem.law.thermal or problem.reactions
+        fields = bool(problem.fields) and not problem.domain.periodic
+        driven = currents or fluxes or fields or problem.law.thermal or problem.reactions
         return not (driven or self.guess.passing)
 
     def _change(self, before: np.ndarray) -> float:
@@ -314,12 +334,15 @@ class SteadySolver:
         After a failure the unknown holds the last good state of the first path.
         """
         drive_reached: _Known = []
+        self._given = self.discrete.problem
         for path in self._paths():
             known = self._follow(path)
             if known and known[-1][0] == 1.0:
                 return
             if path.is_load_parameter:
                 drive_reached = known
+            if path.is_of_fluxes:
+                self.report.carried = known[-1][0] if known else 0.0
         if not self._relax():
             self._give_up(drive_reached)
 
@@ -352,6 +375,9 @@ class SteadySolver:
             SMALLEST_RAMP_STEP,
             is_load_parameter=True,
         )
+        if any(isinstance(boundary, PrescribedFlux) for boundary in problem.boundaries):
+            # without them everything else is near equilibrium; and they may have a limit
+            yield _Path("the given fluxes", self._carry, FIRST_FLUX_STEP, SMALLEST_FLUX_STEP, is_of_fluxes=True)
         if problem.law.crowded:
 
             def lower_mobility(share: float) -> None:
@@ -368,6 +394,17 @@ class SteadySolver:
 
             yield _Path("the way to the Debye length", shorten, 1 / 4, 1 / 100)
 
+    def _carry(self, share: float) -> None:
+        """Let boundaries have a share of the fluxes that are given."""
+        now = self.discrete.problem
+        boundaries = [
+            replace(one, fluxes={name: share * flux for name, flux in given.fluxes.items()})
+            if isinstance(one, PrescribedFlux) and isinstance(given, PrescribedFlux)
+            else one
+            for one, given in zip(now.boundaries, self._given.boundaries, strict=True)
+        ]
+        self.discrete.take(replace(now, boundaries=boundaries))
+
     def _follow(self, path: _Path) -> _Known:
         """Return the last two solutions along a path; it led to the end if the last is at 1."""
         report = self.report
@@ -383,6 +420,8 @@ class SteadySolver:
                 if not result.converged:
                     if path.is_load_parameter:
                         report.failed_load_parameter = target
+                    if path.is_of_fluxes and known:
+                        report.not_carried = target
                     report.tried.append(f"ramp to {target:.4g} of {path.name}: {result.reason}")
                     self.progress(f"  {report.tried[-1]}")
                     step /= 3.0
@@ -429,7 +468,7 @@ class SteadySolver:
     def _give_up(self, known: _Known) -> None:
         self.discrete.set_load_parameter(1.0)
         self.guess.fill("potentials")
-        self.report.reached = self.guess.reached_in_full_lattice()
+        self.report.shortfall = self.guess.constants.shortfall
         self.report.load_parameter = 0.0
         if known:
             self.report.load_parameter, state = known[-1]

@@ -72,9 +72,13 @@ class TangentSolver:
         held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *dofs]))
         self._held = held[held < self._owned]
         self._jacobian_form, self._conditions = _of_balance(discrete)
+        replaced = [condition.dof_indices()[0] for condition in self._conditions]
+        self._replaced = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *replaced]))
+        self._replaced = self._replaced[self._replaced < self._owned].astype(PETSc.IntType)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
         self._jacobian = fem_petsc.create_matrix(discrete.forms.jacobian.now)
-        self._operator = fem_petsc.create_matrix(discrete.forms.jacobian.now)
+        _assemble_into(self._jacobian, self._jacobian_form, [])
+        self._operator = self._jacobian.duplicate(copy=True)
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
         self._integrals = boundary_integrals(discrete)
@@ -112,8 +116,13 @@ class TangentSolver:
         try:
             rate.value = 0.0
             _assemble_into(self._jacobian, self._jacobian_form, [])
-            rate.value = CONSERVED_STORAGE_RATE if self.discrete.problem.combinations else 0.0
-            _assemble_into(self._operator, self._jacobian_form, self._conditions)
+            if self.discrete.problem.combinations:
+                rate.value = CONSERVED_STORAGE_RATE
+                _assemble_into(self._operator, self._jacobian_form, self._conditions)
+            else:
+                # the same numbers: to assemble them once more would cost as much as the factors
+                self._jacobian.copy(self._operator, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+                self._operator.zeroRowsColumnsLocal(self._replaced)
         finally:
             rate.value = 0.0
 

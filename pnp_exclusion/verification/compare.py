@@ -20,9 +20,12 @@ from pnp_exclusion.particles.lattice import (
     Comparison,
     Distance,
     Limit,
+    LinearNoise,
+    MeasuredNoise,
     NothingMeasuredError,
     Order,
     Progress,
+    Recording,
     StationaryResult,
     TooShortError,
     WorkerDiedError,
@@ -31,6 +34,8 @@ from pnp_exclusion.particles.lattice import (
     compare,
     fitted_order,
     hydrodynamic_limit,
+    measured_noise,
+    recording_of,
     simulate_stationary,
     time_needed,
 )
@@ -68,6 +73,8 @@ class LatticeSettings:
         Of the rates: "linear" or "exponential" in the field.
     workers
         Processes that share the replicas when not under MPI.
+    bonds
+        Places from 0 to 1 of bonds through which currents are counted one by one for their noise.
     """
 
     sizes: Sequence[int]
@@ -76,15 +83,17 @@ class LatticeSettings:
     seed: int = 1
     form: str = "linear"
     workers: int = 1
+    bonds: Sequence[float] = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
 class LatticeRun:
-    """One size: what was measured, and how it compares with the continuum."""
+    """One size: what was measured, and how it compares with the continuum; ``noise`` if it was asked for."""
 
     sites: int
     result: StationaryResult
     comparison: Comparison
+    noise: MeasuredNoise | None
 
     def directions(self, continuum: Continuum) -> dict[str, str]:
         """Whether each species flows with or against its own force on the lattice, or neither significantly."""
@@ -147,6 +156,18 @@ class HydrodynamicComparison:
         return hydrodynamic_limit([run.sites for run in self.runs], np.array([m.mean for m in measured]), errors)
 
     @property
+    def noise_limit(self) -> Limit | None:
+        """``S_ab(0)``, the upper triangle in rows, extrapolated to 1/n = 0."""
+        measured = [run.noise.at_zero for run in self.runs if run.noise is not None]
+        if len(measured) < 2:
+            return None
+        upper = np.triu_indices(len(self.continuum.names))
+        errors = np.array([m.error[upper] for m in measured])
+        if not (errors > 0.0).all():
+            return None
+        return hydrodynamic_limit([run.sites for run in self.runs], [m.mean[upper] for m in measured], errors)
+
+    @property
     def is_exact(self) -> bool:
         """Whether the averages are those of the continuum at every size."""
         return any(process.has_linear_averages for process in self.continuum.processes.values())
@@ -189,8 +210,9 @@ class _Campaign:
         try:
             self._require_time()
             for sites in self.sizes:
-                result = self._simulate(sites)
-                run = self._compared(sites, result)
+                recording, theory = self._recording(sites)
+                result = self._simulate(sites, recording)
+                run = self._compared(sites, result, theory)
                 if run is not None:
                     runs.append(run)
                 if result.interrupted:
@@ -232,7 +254,15 @@ class _Campaign:
             if self._time_of(sites) < SURELY_TOO_SHORT * needed:
                 raise self._too_short(sites, needed)
 
-    def _simulate(self, sites: int) -> StationaryResult:
+    def _recording(self, sites: int) -> tuple[Recording | None, LinearNoise | None]:
+        if self.continuum.noise is None:
+            return None, None
+        return recording_of(self.continuum.processes[sites], self._bonds(sites))
+
+    def _bonds(self, sites: int) -> list[int]:
+        return sorted({min(sites, int(place * (sites + 1))) for place in self.settings.bonds})
+
+    def _simulate(self, sites: int, recording: Recording | None) -> StationaryResult:
         settings = self.settings
         try:
             return simulate_stationary(
@@ -244,6 +274,7 @@ class _Campaign:
                 workers=settings.workers,
                 communicator=self.communicator,
                 report=lambda progress: self.report(sites, progress),
+                recording=recording,
             )
         except TooShortError as error:
             raise self._too_short(sites, error.needed) from None
@@ -252,14 +283,26 @@ class _Campaign:
         except WorkerDiedError as error:
             raise PnpExclusionError(f"n = {sites}: {error}") from None
 
-    def _compared(self, sites: int, result: StationaryResult) -> LatticeRun | None:
+    def _compared(self, sites: int, result: StationaryResult, theory: LinearNoise | None) -> LatticeRun | None:
         """Compare in as many cells as the batches allow; None if an interruption left too few for any."""
         continuum = self.continuum
         batches = result.batches.densities.shape[0] * result.batches.densities.shape[1]
         cells = affordable_cells(batches, len(continuum.names))
         if cells == 0:
             return None
-        return LatticeRun(sites, result, compare(result, continuum.densities[sites], continuum.currents, cells))
+        comparison = compare(result, continuum.densities[sites], continuum.currents, cells)
+        return LatticeRun(sites, result, comparison, self._noise(sites, result, theory))
+
+    def _noise(self, sites: int, result: StationaryResult, theory: LinearNoise | None) -> MeasuredNoise | None:
+        continuum = self.continuum
+        if continuum.noise is None:
+            return None
+        try:
+            return measured_noise(result, theory, self._bonds(sites), continuum.noise.frequencies.tolist())
+        except ValueError as error:
+            if result.interrupted:
+                return None
+            raise UsageError(f"--noise, n = {sites}: {error}; give a longer --time") from None
 
     def _time_of(self, sites: int) -> float:
         return self.time * (max(self.sizes) / sites) ** 2

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from pnp_exclusion.case.scales import Scales
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.case.scales import AVOGADRO, ELEMENTARY_CHARGE, Scales
+from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.observe.sample import values_at
-from pnp_exclusion.particles.lattice import ExchangeProcess, Lattice, NegativeRateError
+from pnp_exclusion.particles.lattice import ExchangeProcess, FieldEnergy, Lattice, NegativeRateError
+from pnp_exclusion.particles.lattice.kernel import build_tables
 from pnp_exclusion.physics.boundaries import Reservoir
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.verification import LARGEST_SIZE
 
 CURVE_POINTS = 401
 """Of the lines in pictures, from reservoir to reservoir."""
+Field = Literal["mean", "configuration"]
+"""In what field the particles move: that of the continuum solution, or that of their own charges."""
+FREQUENCIES = np.array([3.0, 10.0, 30.0])
+"""At which spectra are compared, angular in D/length^2: about the slowest relaxation, whose rate is 10 or so."""
 PILOT_SIZE = 32
 """Sites of the short lattice that tells, within milliseconds, how long the densities stay correlated."""
 
@@ -38,6 +44,32 @@ class Units:
     time: float
     current: float
     scales: Scales
+
+    @property
+    def noise(self) -> float:
+        """The lattice's unit of spectra in that of the case: two-sided over ``eps``, in SI one-sided in particles."""
+        return self.current * (2.0 * self.scales.flux * AVOGADRO if self.scales.si else 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuumNoise:
+    """The noise of the continuum in the lattice's own units, two-sided.
+
+    at_zero
+        ``S_ab(0)`` of the species' currents, ``(N, N)``; None where the lattice moves in a field that does not
+        fluctuate, while that of the solution does.
+    electric
+        Spectra of the total electric current over ``e^2``, ``(frequencies,)``; None with imposed fields.
+    frequencies
+        Angular, in D/length^2, ``(frequencies,)``.
+    per_frequency
+        These over those of the case.
+    """
+
+    at_zero: np.ndarray | None
+    electric: np.ndarray | None
+    frequencies: np.ndarray
+    per_frequency: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +92,12 @@ class Continuum:
         By size: the process, and the densities at its sites, ``(N, sites)``.
     pilot
         A process of the same correlation time that is not longer than any of these.
+    charges
+        Valences of the species, ``(N,)``.
+    field
+        In which the particles move.
+    noise
+        None if it was not asked for.
     """
 
     names: Sequence[str]
@@ -77,31 +115,36 @@ class Continuum:
     densities: Mapping[int, np.ndarray]
     pilot: ExchangeProcess
     units: Units
+    charges: np.ndarray
+    field: Field
+    noise: ContinuumNoise | None
 
 
-def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Continuum:
+def read_continuum(
+    solution: Solution,
+    sizes: Sequence[int],
+    form: str,
+    field: Field = "mean",
+    frequencies: Sequence[float] | None = None,
+) -> Continuum:
     """Read off a solution what lattices of these sizes need; collective over the ranks of the solution.
 
-    Raises `UsageError` for a case that is no lattice channel, or with the smallest admissible size where a linear rate
-    would be negative.
+    ``frequencies``: of the noise, in Hz or angular in D/L^2 of the case, `FREQUENCIES` if there are none; no noise if
+    None. Raises `UsageError` for a case that
+    is no lattice channel, has no noise, or with the smallest admissible size where a linear rate would be negative.
     """
     require_channel(solution)
+    if field == "configuration":
+        _require_charges(solution)
+        form = "exponential"
     problem = solution.discretisation.problem
-    held = {boundary.where: boundary.dirichlet_fractions for boundary in problem.boundaries}
-    left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
+    left, right = _contents(solution)
     kappa = kappa_of(solution)
 
     def process_of(sites: int, form: str = form) -> ExchangeProcess:
-        return ExchangeProcess(
-            Lattice("reservoirs", sites),
-            _bond_fields(solution, sites),
-            left.tolist(),
-            right.tolist(),
-            kappa=kappa,
-            form=form,  # type: ignore[arg-type]
-        )
+        return process_on(solution, sites, form, field)
 
-    processes = {sites: _admitted(process_of, sites) for sites in sizes}
+    processes = {sites: admitted(process_of, sites) for sites in sizes}
     units = _units(solution)
     x = np.linspace(0.0, 1.0, CURVE_POINTS)
     return Continuum(
@@ -115,12 +158,44 @@ def read_continuum(solution: Solution, sizes: Sequence[int], form: str) -> Conti
         currents=np.array(list((solution.steady.currents or {}).values())) / units.current,
         forces=solution.forces or {},
         curve_x=x,
-        curve=_densities(solution, x),
+        curve=densities_at(solution, x),
         processes=processes,
-        densities={sites: _densities(solution, process.lattice.positions) for sites, process in processes.items()},
-        pilot=_pilot(process_of, processes[min(sizes)]),
+        densities={sites: densities_at(solution, process.lattice.positions) for sites, process in processes.items()},
+        pilot=_pilot(process_of, processes[min(sizes)], field),
         units=units,
+        charges=problem.charges,
+        field=field,
+        noise=None if frequencies is None else _noise(solution, units, field, frequencies),
     )
+
+
+def process_on(solution: Solution, sites: int, form: str, field: Field) -> ExchangeProcess:
+    """Return the process on so many sites between the reservoirs and in the field of a state.
+
+    Raises `ValueError` where it has none, see `ExchangeProcess`.
+    """
+    left, right = _contents(solution)
+    own = field == "configuration"
+    process = ExchangeProcess(
+        Lattice("reservoirs", sites),
+        np.zeros(len(left)) if own else _bond_fields(solution, sites),
+        left.tolist(),
+        right.tolist(),
+        kappa=kappa_of(solution),
+        form=form,  # type: ignore[arg-type]
+        energy=_field_energy(solution, sites) if own else None,
+    )
+    # refuses a field that would make almost all attempts fail
+    build_tables(process)
+    return process
+
+
+def _contents(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions of the reservoirs, ``(N,)`` each."""
+    problem = solution.discretisation.problem
+    held = {boundary.where: boundary.dirichlet_fractions for boundary in problem.boundaries}
+    left, right = (np.array([held[side][name] for name in problem.names]) for side in ("left", "right"))
+    return left, right
 
 
 def require_channel(solution: Solution) -> None:
@@ -175,8 +250,8 @@ def _points(solution: Solution, x: np.ndarray) -> np.ndarray:
     return points
 
 
-def _densities(solution: Solution, x: np.ndarray) -> np.ndarray:
-    """Densities at positions from 0 to 1 along the channel, ``(N, len(x))``."""
+def densities_at(solution: Solution, x: np.ndarray) -> np.ndarray:
+    """Return the densities at positions from 0 to 1 along the channel, ``(N, len(x))``."""
     discrete = solution.discretisation
     _, eta, _ = discrete.potentials(values_at(_points(solution, x), [discrete.unknown])[0])
     return np.array(discrete.problem.law.free_energy.densities(list(eta))[1:])
@@ -196,7 +271,8 @@ def _bond_fields(solution: Solution, sites: int) -> np.ndarray:
     return np.diff(work, axis=1) * (sites + 1)
 
 
-def _admitted(process_of: Callable[[int], ExchangeProcess], sites: int) -> ExchangeProcess:
+def admitted(process_of: Callable[[int], ExchangeProcess], sites: int) -> ExchangeProcess:
+    """Return the process of a size; `UsageError` with the smallest admissible one where it has none."""
     try:
         return process_of(sites)
     except NegativeRateError as error:
@@ -225,7 +301,61 @@ def _smallest_size(process_of: Callable[[int], ExchangeProcess], guess: int) -> 
     return None
 
 
-def _pilot(process_of: Callable[[int, str], ExchangeProcess], smallest: ExchangeProcess) -> ExchangeProcess:
+def _require_charges(solution: Solution) -> None:
+    problem = solution.discretisation.problem
+    if not problem.coupled:
+        raise UsageError('--field configuration is for cases with electrostatics = "poisson"')
+    if problem.sheets:
+        raise UsageError("--field configuration: charged interfaces have no place on the lattice; use --field mean")
+
+
+def _field_energy(solution: Solution, sites: int) -> FieldEnergy:
+    """The field energy of charges on so many sites, between the electrodes of the case and with its fixed charge."""
+    problem, (_, length) = solution.discretisation.problem, _extent(solution)
+    ends = values_at(_points(solution, np.array([0.0, 1.0])), [solution.discretisation.unknown])[0][:, -1]
+    between = (np.arange(sites + 1) + 0.5) / (sites + 1)
+    at_sites = np.arange(sites + 2) / (sites + 1)
+    fixed = np.diff(_integral(solution, problem.fixed_charge, between)) * (sites + 1)
+    resistance = np.diff(_integral(solution, 1.0 / problem.permittivity, at_sites)) * (sites + 1)
+    assert problem.debye_length is not None
+    charges = problem.charges.tolist()
+    return FieldEnergy(charges, problem.debye_length / length, (ends[0], ends[1]), fixed, 1.0 / resistance)
+
+
+def _integral(solution: Solution, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Integrals of a cellwise function from the left end to positions from 0 to 1, over the length; on one rank."""
+    mesh, (low, length) = solution.discretisation.problem.domain.mesh, _extent(solution)
+    ends = np.sort((mesh.geometry.x[mesh.geometry.dofmaps[0], 0] - low) / length, axis=1)
+    order = np.argsort(ends[:, 0])
+    widths = (ends[:, 1] - ends[:, 0])[order]
+    return np.interp(x, [0.0, *ends[order, 1]], np.concatenate([[0.0], np.cumsum(widths * values[order])]))
+
+
+def _noise(solution: Solution, units: Units, field: Field, frequencies: Sequence[float]) -> ContinuumNoise:
+    scales, problem = units.scales, solution.discretisation.problem
+    per_frequency = units.time * (2.0 * np.pi * scales.time if scales.si else 1.0)
+    wanted = np.asarray(frequencies, dtype=float) if len(frequencies) else FREQUENCIES / per_frequency
+    try:
+        found = solution.noise(wanted)
+    except CaseError as error:
+        raise UsageError(f"--noise: {'; '.join(error.mistakes)}") from None
+    left = found.terminals.index("left")
+    frozen = problem.coupled and field == "mean"
+    electric = found.electric
+    charge = 2.0 * scales.current * ELEMENTARY_CHARGE if scales.si else 1.0
+    return ContinuumNoise(
+        at_zero=None if frozen else found.at_zero[left, :, left] / units.noise,
+        electric=None if electric is None or frozen else electric[:, left, left].real / (charge * units.current),
+        frequencies=wanted * per_frequency,
+        per_frequency=per_frequency,
+    )
+
+
+def _pilot(
+    process_of: Callable[[int, str], ExchangeProcess], smallest: ExchangeProcess, field: Field
+) -> ExchangeProcess:
+    if field == "configuration":
+        return smallest
     # linear rates, because exponential ones of a strong field on few sites would hardly ever be accepted
     try:
         return process_of(min(PILOT_SIZE, smallest.lattice.length), "linear")

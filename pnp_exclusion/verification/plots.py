@@ -141,20 +141,21 @@ def _draw_distances(
 
 
 def relaxing_profiles(title: str, relaxation: Relaxation) -> Figure:
-    """Mean densities at several times after a step, with error bars, over the heat kernels (lines)."""
-    result, continuum = relaxation.result, relaxation.continuum
+    """Mean densities at several times, with error bars, over those of the reference (lines)."""
+    result, course = relaxation.result, relaxation.course
+    continuum = course.continuum
     x, densities = result.process.lattice.positions, result.densities
     figure = Figure(figsize=(4.6 * len(continuum.names) + 0.6, 4.2))
     panels = figure.subplots(1, len(continuum.names), sharey=True, squeeze=False)[0]
     for a, (axis, name) in enumerate(zip(panels, continuum.names, strict=True)):
         for moment, time in enumerate(relaxation.times):
             colour = matplotlib.colormaps["viridis"](0.9 * moment / max(1, len(relaxation.times) - 1))
-            axis.plot(continuum.curve_x, relaxation.curves[moment, a], color=colour, linewidth=1.2)
+            axis.plot(continuum.curve_x, course.curves[moment, a], color=colour, linewidth=1.2)
             mean, error = densities.mean[moment, a], densities.error[moment, a]
             _draw_points(axis, x, mean, error, colour, f"t = {time:g} L²/D")
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("x [channel length]")
     panels[0].set_ylabel("occupied fraction")
     panels[-1].legend(fontsize=8)
-    figure.suptitle(f"{plain(title)}\nlattice (points, 2 standard errors) and heat equation (lines)")
+    figure.suptitle(f"{plain(title)}\nlattice (points, 2 standard errors) and {course.reference} (lines)")
     return figure

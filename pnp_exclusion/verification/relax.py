@@ -1,4 +1,9 @@
-"""Relaxation of a step on the lattice beside the heat equation, which it obeys at every size where no field acts."""
+"""Relaxation on the lattice: of a step beside the heat equation, of a case that moves beside its continuum in time.
+
+Without fields the mean densities obey the heat equation at every size. With them their limit is the continuum's motion,
+in imposed fields, in the mean field of Poisson's equation, which changes as the densities do, and in that of the
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import numpy as np
 from pnp_exclusion.errors import PnpExclusionError, UsageError
 from pnp_exclusion.particles.lattice import (
     ChiSquare,
+    ExchangeProcess,
     NothingMeasuredError,
     Progress,
     RelaxationResult,
@@ -32,25 +38,45 @@ SIGNIFICANCE = 1e-3
 DEFAULT_REPLICAS = 1000
 
 
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What the lattice is to follow, in its own units.
+
+    start
+        Densities at first, ``(N, sites)``.
+    times, kept
+        At which the process is told what to do, ``(steps,)``, and the numbers of those that are compared.
+    processes
+        One for each of ``times``: that up to it.
+    expected, curves
+        Densities at the times that are compared: at the sites, ``(times, N, sites)``, and at ``continuum.curve_x``.
+    reference
+        What they are of, in words.
+    """
+
+    continuum: Continuum
+    start: np.ndarray
+    times: np.ndarray
+    kept: Sequence[int]
+    processes: Sequence[ExchangeProcess]
+    expected: np.ndarray
+    curves: np.ndarray
+    reference: str
+
+
 @dataclass(frozen=True)
 class Relaxation:
-    """Mean densities after a step in the middle, beside those of the heat equation.
+    """Mean densities in time, beside those of a reference.
 
     times
         In L^2/D of the case, ``(times,)``; those of ``result`` are in length^2/D of the channel.
-    exact
-        Densities of the heat equation at the sites, ``(times, N, sites)``.
-    curves
-        The same at the positions of ``continuum.curve_x``, ``(times, N, points)``.
     replicas
         Copies that were asked for; ``result`` has those that were completed.
     """
 
-    continuum: Continuum
+    course: Course
     result: RelaxationResult
     times: np.ndarray
-    exact: np.ndarray
-    curves: np.ndarray
     chi_square: Sequence[ChiSquare]
     replicas: int
 
@@ -60,34 +86,58 @@ class Relaxation:
         return all(chi.probability >= SIGNIFICANCE for chi in self.chi_square)
 
 
-def relax_step(
-    continuum: Continuum,
+def step_course(continuum: Continuum, times: Sequence[float]) -> Course:
+    """Return the course of a step from the left to the right reservoir's contents, at the largest size.
+
+    ``times`` are in L^2/D of the case. Exact without fields only: raises `UsageError` where a field acts or unlike
+    particles are not stirred.
+    """
+    if continuum.driven:
+        raise UsageError(
+            "--relaxation compares with the heat equation, which holds without fields: remove them, or give the case a "
+            "table [time]"
+        )
+    if continuum.kappa != 1.0 and len(continuum.names) > 1:
+        raise UsageError('--relaxation: several species obey the heat equation under stirring only: use law = "shdl"')
+    process = continuum.processes[max(continuum.processes)]
+    x, moments = process.lattice.positions, np.sort(times) / continuum.units.time
+    return Course(
+        continuum=continuum,
+        start=_step(continuum, x),
+        times=moments,
+        kept=range(len(moments)),
+        processes=[process] * len(moments),
+        expected=_heat(continuum, x, moments),
+        curves=_heat(continuum, continuum.curve_x, moments),
+        reference="heat equation",
+    )
+
+
+def relax(
+    course: Course,
     settings: LatticeSettings,
-    times: Sequence[float],
     communicator: MPI.Comm | None = None,
     report: Callable[[int, Progress], None] = lambda sites, progress: None,
 ) -> Relaxation | None:
-    """Follow the step from the left to the right reservoir's contents; collective.
+    """Follow a course with copies of the process; collective.
 
-    ``times`` are in L^2/D of the case. None if interrupted before there were copies enough to compare. Exact without
-    fields only: raises `UsageError` where a field acts or unlike particles are not stirred, or for too few replicas,
-    and `PnpExclusionError` if worker processes die.
+    None if interrupted before there were copies enough to compare. Raises `UsageError` for too few replicas, and
+    `PnpExclusionError` if worker processes die.
     """
-    replicas = settings.replicas or DEFAULT_REPLICAS
-    sites = max(settings.sizes)
-    process = continuum.processes[sites]
-    _require_heat_equation(continuum, replicas)
+    replicas, continuum = settings.replicas or DEFAULT_REPLICAS, course.continuum
+    sites = course.processes[-1].lattice.length
+    _require_replicas(len(continuum.names), replicas)
     try:
         result = simulate_relaxation(
-            process,
-            _step(continuum, process.lattice.positions),
-            np.sort(times) / continuum.units.time,
+            course.processes,
+            course.start,
+            course.times,
             settings.seed,
             replicas,
             workers=settings.workers,
             communicator=communicator,
             report=lambda progress: report(sites, progress),
-        )
+        ).at(course.kept)
     except NothingMeasuredError:
         return None
     except WorkerDiedError as error:
@@ -97,24 +147,16 @@ def relax_step(
     cells = affordable_cells(len(result.groups), len(continuum.names))
     if cells == 0:
         return None
-    exact = _heat(continuum, process.lattice.positions, result.times)
     return Relaxation(
-        continuum=continuum,
+        course=course,
         result=result,
         times=result.times * continuum.units.time,
-        exact=exact,
-        curves=_heat(continuum, continuum.curve_x, result.times),
-        chi_square=compare_relaxation(result, exact, cells),
+        chi_square=compare_relaxation(result, course.expected, cells),
         replicas=replicas,
     )
 
 
-def _require_heat_equation(continuum: Continuum, replicas: int) -> None:
-    species = len(continuum.names)
-    if continuum.driven:
-        raise UsageError("--relaxation compares with the heat equation, which holds without fields: remove them")
-    if continuum.kappa != 1.0 and species > 1:
-        raise UsageError('--relaxation: several species obey the heat equation under stirring only: use law = "shdl"')
+def _require_replicas(species: int, replicas: int) -> None:
     if replicas < batches_needed(species):
         raise UsageError(
             f"--replicas {replicas} are too few for --relaxation, whose error bars come from the scatter of the "

@@ -10,6 +10,7 @@ import numpy as np
 from pnp_exclusion.particles.lattice import Estimate, Order
 from pnp_exclusion.verification.compare import HydrodynamicComparison, LatticeRun
 from pnp_exclusion.verification.continuum import Continuum, Units
+from pnp_exclusion.verification.noise_report import noise_of_all, noise_of_size
 from pnp_exclusion.verification.relax import Relaxation
 
 
@@ -40,14 +41,15 @@ def _verdict_of_last(comparison: HydrodynamicComparison) -> str:
 
 
 def relaxation_verdict(relaxation: Relaxation | None) -> str:
-    """Return one plain sentence: whether lattice and heat equation agree at all times."""
+    """Return one plain sentence: whether lattice and reference agree at all times."""
     if relaxation is None:
         return "Interrupted: too few copies were completed to compare."
     result = relaxation.result
     worst = min(relaxation.chi_square, key=lambda chi: chi.probability)
+    agree = "agree" if relaxation.agrees else "do not agree"
     found = (
-        f"lattice and heat equation {'agree' if relaxation.agrees else 'do not agree'} within the error bars at "
-        f"n = {result.process.lattice.length}: chi-square per degree of freedom, at the time where it is least "
+        f"lattice and {relaxation.course.reference} {agree} within the error bars at n = "
+        f"{result.process.lattice.length}: chi-square per degree of freedom, at the time where it is least "
         f"probable, {worst}."
     )
     if not result.interrupted:
@@ -81,6 +83,7 @@ def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
         "diffusion_time": _time(continuum.units, 1.0),
         "seed": settings.seed,
         "form": settings.form,
+        "field": continuum.field,
         "continuum": {
             "currents": _currents(continuum, continuum.currents),
             "force": dict(continuum.forces),
@@ -91,7 +94,7 @@ def as_json(comparison: HydrodynamicComparison) -> dict[str, Any]:
             "densities": _order(comparison.order_of_densities, (1.0, "")),
         },
         "limit": _currents(continuum, *limit.limit) if limit else None,
-    }
+    } | noise_of_all(comparison)
 
 
 def _one_size(continuum: Continuum, run: LatticeRun) -> dict[str, Any]:
@@ -115,29 +118,31 @@ def _one_size(continuum: Continuum, run: LatticeRun) -> dict[str, Any]:
         "burn_in": _time(continuum.units, result.burn_in),
         "attempts": result.attempts,
         "seconds": result.seconds,
-    }
+    } | ({} if run.noise is None else {"noise": noise_of_size(continuum, run.noise)})
 
 
 def relaxation_as_json(relaxation: Relaxation) -> dict[str, Any]:
     """Return the contents of ``lattice.json`` for a relaxation, in the case's units; densities are fractions."""
-    result, names = relaxation.result, relaxation.continuum.names
+    result, continuum = relaxation.result, relaxation.course.continuum
     return {
         "verdict": relaxation_verdict(relaxation),
+        "reference": relaxation.course.reference,
+        "field": continuum.field,
         "agrees": relaxation.agrees,
         "interrupted": result.interrupted,
         "n": result.process.lattice.length,
         "position": result.process.lattice.positions.tolist(),
         "replicas": result.replicas,
-        "diffusion_time": _time(relaxation.continuum.units, 1.0),
+        "diffusion_time": _time(continuum.units, 1.0),
         "times": [
             {
-                "time": _time(relaxation.continuum.units, time),
+                "time": _time(continuum.units, time),
                 "chi_square": relaxation.chi_square[moment]._asdict(),
                 "densities": _densities(
-                    names,
+                    continuum.names,
                     Estimate(result.densities.mean[moment], result.densities.error[moment]),
-                    relaxation.exact[moment],
-                    "exact",
+                    relaxation.course.expected[moment],
+                    "exact" if relaxation.course.reference == "heat equation" else "continuum",
                 ),
             }
             for moment, time in enumerate(result.times)

@@ -20,10 +20,11 @@ from pnp_exclusion.errors import PnpExclusionError, UsageError
 from pnp_exclusion.particles import replicas as spreading
 from pnp_exclusion.particles.lattice import TooShortError, WorkerDiedError, lattice_heat_profile
 from pnp_exclusion.verification import compare as comparing
-from pnp_exclusion.verification import plots, relax
+from pnp_exclusion.verification import plots
+from pnp_exclusion.verification import relax as relaxing
 from pnp_exclusion.verification.compare import LatticeSettings, compare_with_lattice
 from pnp_exclusion.verification.continuum import read_continuum
-from pnp_exclusion.verification.relax import relax_step
+from pnp_exclusion.verification.relax import step_course
 from pnp_exclusion.verification.report import as_json, relaxation_as_json, relaxation_verdict, table, verdict
 
 CHANCE = 1e-7
@@ -48,6 +49,10 @@ def channel(left: list[float], right: list[float], fields: list[float], diffusiv
 def compared(solution, **settings):
     chosen = LatticeSettings(**{"sizes": [16], "time": 40.0, **settings})
     return compare_with_lattice(read_continuum(solution, chosen.sizes, chosen.form), chosen)
+
+
+def relax_step(continuum, settings, times, *others):
+    return relaxing.relax(step_course(continuum, times), settings, *others)
 
 
 # ---- units ----
@@ -95,8 +100,8 @@ def test_relaxation_runs_on_the_clock_of_the_diffusivity_and_the_length():
     )
     for other in (fast, long):
         assert np.array_equal(other.result.densities.mean, unit.result.densities.mean)
-        assert other.exact == pytest.approx(unit.exact, abs=1e-12)
-        assert other.curves == pytest.approx(unit.curves, abs=1e-12)
+        assert other.course.expected == pytest.approx(unit.course.expected, abs=1e-12)
+        assert other.course.curves == pytest.approx(unit.course.curves, abs=1e-12)
     assert [entry["time"]["value"] for entry in relaxation_as_json(fast)["times"]] == pytest.approx([0.005, 0.025])
 
 
@@ -202,7 +207,7 @@ def test_a_size_that_fails_later_leaves_the_finished_ones(monkeypatch, error, ki
 
 
 def test_relaxation_refuses_too_few_copies_before_it_runs_them(monkeypatch):
-    monkeypatch.setattr(relax, "simulate_relaxation", lambda *arguments, **options: pytest.fail("ran"))
+    monkeypatch.setattr(relaxing, "simulate_relaxation", lambda *arguments, **options: pytest.fail("ran"))
     continuum = read_continuum(channel([0.2, 0.5], [0.6, 0.1], [0.0, 0.0]), [16], "linear")
     with pytest.raises(UsageError, match=r"--replicas 4 are too few for --relaxation.* give at least 6"):
         relax_step(continuum, LatticeSettings([16], replicas=4), [0.1])
@@ -217,9 +222,9 @@ def test_step_of_an_odd_number_of_sites_relaxes_about_its_middle():
     for sites in (32, 33, 65):
         continuum = read_continuum(channel([0.2, 0.5], [0.6, 0.1], [0.0, 0.0]), [sites], "linear")
         process = continuum.processes[sites]
-        start = relax._step(continuum, process.lattice.positions)
+        start = relaxing._step(continuum, process.lattice.positions)
         means = lattice_heat_profile(process, start, [0.01])
-        kernels = relax._heat(continuum, process.lattice.positions, np.array([0.01]))
+        kernels = relaxing._heat(continuum, process.lattice.positions, np.array([0.01]))
         distances[sites] = np.abs(means - kernels).max()
     assert distances[33] < 1.1 * distances[32] < 2e-3
     assert distances[65] < distances[33] / 3.5

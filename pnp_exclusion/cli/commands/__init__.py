@@ -14,6 +14,7 @@ NAMES = (
     "gas",
     "iv",
     "capacitance",
+    "cv",
     "noise",
     "correlations",
     "impedance",

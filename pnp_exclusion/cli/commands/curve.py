@@ -41,7 +41,7 @@ def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, pe
     from pnp_exclusion.studies.curve_files import curve_csv, curve_json, curve_table
 
     case = read(arguments.case, arguments.law)
-    ends = [_number_or_text(text) for text in (arguments.start, arguments.stop)]
+    ends = [number_or_text(text) for text in (arguments.start, arguments.stop)]
     with Job(arguments, petsc_options) as job:
         points = job.folder.path / UNFINISHED_CURVE
         if arguments.overwrite:
@@ -72,7 +72,8 @@ def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, pe
     return 0
 
 
-def _number_or_text(text: str) -> float | str:
+def number_or_text(text: str) -> float | str:
+    """Return a number without a unit as such, anything else as the text that it is."""
     try:
         return float(text)
     except ValueError:

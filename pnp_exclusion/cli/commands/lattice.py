@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pnp_exclusion.cli.commands.words import add_case, add_output, numbers
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from pnp_exclusion.output.job import Job
     from pnp_exclusion.particles.replicas import Progress
     from pnp_exclusion.verification.compare import LatticeSettings
-    from pnp_exclusion.verification.continuum import Continuum
+    from pnp_exclusion.verification.continuum import Continuum, Field
+    from pnp_exclusion.verification.relax import Course
 
 HELP = "run the lattice process of a case and compare it with the continuum"
 INTERRUPTED = 130
@@ -55,10 +57,32 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=1, help="processes; under mpiexec the ranks share the copies")
     parser.add_argument(
+        "--field",
+        choices=["mean", "configuration"],
+        help='with electrostatics = "poisson": the particles move in the field of the continuum solution (default), or '
+        "in that of their own charges, at rates exp(-dH/2) of the field energy",
+    )
+    parser.add_argument(
+        "--noise",
+        action="store_true",
+        help="count the currents' noise: S(0), Fano factors, spectra and two-point functions, beside the continuum's",
+    )
+    parser.add_argument(
+        "--bonds",
+        metavar="PLACES",
+        help="with --noise: places from 0 to 1 of bonds whose own currents are told (default: 0,0.5,1)",
+    )
+    parser.add_argument(
+        "--frequencies",
+        help="with --noise: of spectra, in Hz, of a dimensionless case angular in D/L^2 (default: 3, 10 and 30 "
+        "D/length^2 of the channel)",
+    )
+    parser.add_argument(
         "--relaxation",
         metavar="TIMES",
-        help="without fields: follow a step between the reservoirs' contents at these times (in L^2/D, e.g. "
-        "0.003,0.01,0.03) with --replicas copies of the largest size, against the heat equation",
+        help="follow the densities at these times (in L^2/D, e.g. 0.003,0.01,0.03) with --replicas copies of the "
+        "largest size: of a case with a table [time] from its beginning, against its continuum; of others, which must "
+        "have no fields, from a step between the reservoirs' contents, against the heat equation",
     )
 
 
@@ -74,20 +98,34 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.output.job import Job, read
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.verification.compare import LatticeSettings
+    from pnp_exclusion.verification.relax import step_course
 
     with_energy = on_rank_zero(MPI.COMM_WORLD, lambda: read_lattice_case(arguments.case))
     if with_energy is not None:
         return _measure_energy(arguments, petsc_options, with_energy)
-    # without fields, which a relaxation demands, both forms are the same, and this one suits every size
-    sizes, form = ([max(sizes)], "exponential") if times else (sizes, arguments.form or "linear")
-    settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
     case = read(arguments.case)
+    moves = times is not None and case.time is not None
+    field: Field = arguments.field or "mean"
+    # without fields, which the relaxation of a step demands, both forms are the same, and this one suits every size
+    is_exponential = (times and not moves) or field == "configuration"
+    form = "exponential" if is_exponential else arguments.form or "linear"
+    sizes = [max(sizes)] if times else sizes
+    settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
+    if arguments.bonds:
+        settings = replace(settings, bonds=_places(arguments.bonds))
+    frequencies = _positive("--frequencies", arguments.frequencies, float) if arguments.frequencies else []
+    course: Course | None = None
     with Job(arguments, petsc_options) as job:
-        continuum, manifest = _continuum(job, case, settings)
+        if times and moves:
+            course, manifest = _motion(job, case, settings, field, times, petsc_options)
+        else:
+            continuum, manifest = _continuum(job, case, settings, field, frequencies if arguments.noise else None)
+            if times:
+                course = step_course(continuum, times)
         job.folder.write_json("manifest.json", lambda: manifest)
         lines, ending = (
-            _relax(job, case.title, continuum, settings, times)
-            if times
+            _relax(job, case.title, course, settings)
+            if course is not None
             else _compare(job, case.title, continuum, settings)
         )
         job.complete()
@@ -106,9 +144,18 @@ def _require_sense(arguments: argparse.Namespace, sizes: Sequence[int]) -> None:
         raise UsageError(f"--seed must be 0 or greater, but it is {arguments.seed}")
     if max(sizes) > LARGEST_SIZE:
         raise UsageError(f"--sizes are at most {LARGEST_SIZE}, but one is {max(sizes)}")
+    for name in ("bonds", "frequencies"):
+        if getattr(arguments, name) and not arguments.noise:
+            raise UsageError(f"--{name} goes with --noise")
+    if arguments.field == "configuration" and arguments.form == "linear":
+        raise UsageError("--form linear does not go with --field configuration, whose rates are exp(-dH/2)")
+    if arguments.noise and arguments.relaxation:
+        raise UsageError("--noise is that of the steady state: it does not go with --relaxation")
 
 
-def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continuum, dict[str, Any]]:
+def _continuum(
+    job: Job, case: Case, settings: LatticeSettings, field: Field, frequencies: Sequence[float] | None
+) -> tuple[Continuum, dict[str, Any]]:
     """Solve on the first rank alone and share what the lattice needs: several ranks would round in another way."""
     from mpi4py import MPI
 
@@ -120,7 +167,28 @@ def _continuum(job: Job, case: Case, settings: LatticeSettings) -> tuple[Continu
     def work() -> tuple[Continuum, dict[str, Any]]:
         solution = job.solve_or_end(case, MPI.COMM_SELF)
         run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
-        return read_continuum(solution, settings.sizes, settings.form), run
+        return read_continuum(solution, settings.sizes, settings.form, field, frequencies), run
+
+    return on_rank_zero(job.comm, work)
+
+
+def _motion(
+    job: Job, case: Case, settings: LatticeSettings, field: Field, times: Sequence[float], petsc_options: Sequence[str]
+) -> tuple[Course, dict[str, Any]]:
+    """Solve the motion on the first rank alone and share what the lattice needs, as `_continuum` does."""
+    from mpi4py import MPI
+
+    from pnp_exclusion.output.results import manifest
+    from pnp_exclusion.runtime.memory import peak_per_rank
+    from pnp_exclusion.runtime.parallel import on_rank_zero
+    from pnp_exclusion.verification.motion import read_motion, solve_motion
+
+    (sites,) = settings.sizes
+
+    def work() -> tuple[Course, dict[str, Any]]:
+        solution = solve_motion(case, sites, times, petsc_options)
+        run = manifest(solution, job.comm.size, peak_per_rank(MPI.COMM_SELF))
+        return read_motion(solution, sites, times, settings.form, field), run
 
     return on_rank_zero(job.comm, work)
 
@@ -131,6 +199,7 @@ Ending = int | PnpExclusionError
 
 def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettings) -> tuple[list[str], Ending]:
     from pnp_exclusion.verification.compare import compare_with_lattice
+    from pnp_exclusion.verification.noise_report import noise_table
     from pnp_exclusion.verification.report import as_json, table, verdict
 
     communicator = job.comm if job.comm.size > 1 else None
@@ -140,7 +209,8 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     if len(comparison.runs) > 1:
         job.folder.draw("lattice_convergence.png", "verification.plots.draw_convergence", title, comparison)
     job.folder.write_json("lattice.json", lambda: as_json(comparison))
-    lines = [*columns(table(comparison)), verdict(comparison)]
+    of_noise = columns(noise_table(comparison)) if continuum.noise else []
+    lines = [*columns(table(comparison)), *of_noise, verdict(comparison)]
     return lines, comparison.failure or (INTERRUPTED if comparison.interrupted else 0)
 
 
@@ -149,14 +219,12 @@ def _progress(job: Job) -> Callable[[int, Progress], None]:
     return lambda sites, progress: job.console.progress(f"n = {sites}", progress)
 
 
-def _relax(
-    job: Job, title: str, continuum: Continuum, settings: LatticeSettings, times: Sequence[float]
-) -> tuple[list[str], Ending]:
-    from pnp_exclusion.verification.relax import relax_step
+def _relax(job: Job, title: str, course: Course, settings: LatticeSettings) -> tuple[list[str], Ending]:
+    from pnp_exclusion.verification.relax import relax
     from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
     communicator = job.comm if job.comm.size > 1 else None
-    relaxation = relax_step(continuum, settings, times, communicator, _progress(job))
+    relaxation = relax(course, settings, communicator, _progress(job))
     if relaxation is None:
         return [relaxation_verdict(None)], INTERRUPTED
     job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)
@@ -172,8 +240,8 @@ def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str],
     from pnp_exclusion.studies.energy.report import as_json, table, verdict
     from pnp_exclusion.studies.energy.run import DEFAULT_REPLICAS, EnergySettings, measure_energy
 
-    for option in ("form", "relaxation"):
-        if getattr(arguments, option) is not None:
+    for option in ("form", "relaxation", "field", "noise"):
+        if getattr(arguments, option):
             raise UsageError(f"--{option} is not for a lattice whose particles carry energy")
     wanted = arguments.sizes or DEFAULT_SIZES_WITH_ENERGY
     sizes = sorted({int(size) for size in _positive("--sizes", wanted, int)})
@@ -192,6 +260,16 @@ def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str],
     if campaign.failure:
         raise campaign.failure
     return INTERRUPTED if campaign.interrupted else 0
+
+
+def _places(text: str) -> list[float]:
+    try:
+        found = [float(number) for number in numbers(text, float)]
+    except ValueError:
+        found = []
+    if not found or not all(0.0 <= place <= 1.0 for place in found):
+        raise UsageError(f'--bonds takes places from 0 to 1 separated by commas, but it is "{text}"')
+    return found
 
 
 def _positive(option: str, text: str, kind: type[int] | type[float]) -> list[float]:

@@ -34,6 +34,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, failure, read
     from pnp_exclusion.output.report import run_table
+    from pnp_exclusion.solution.transient import TransientSolution
 
     case = read(arguments.case, arguments.law)
     if case.time is None and (arguments.restart or arguments.walltime):
@@ -45,4 +46,6 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     job.print_lines(run_table(solution))
     if not solution.converged:
         raise ConvergenceError(failure(solution, job.folder.path))
+    if isinstance(solution, TransientSolution) and solution.failed:
+        raise ConvergenceError(f"{case.path}: {solution.failed}; {job.folder.path} holds what was before")
     return 0

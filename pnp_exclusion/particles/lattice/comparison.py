@@ -299,6 +299,28 @@ def hydrodynamic_limit(lengths: Sequence[int], values: ArrayLike, errors: ArrayL
     return Limit(Estimate(np.array(limits), np.array(limit_errors)), per_degree)
 
 
+def exact_limit(lengths: Sequence[int], values: ArrayLike) -> Array:
+    """Extrapolate values without noise to infinitely many sites, by rational functions of ``1/(n + 1)``.
+
+    ``values``: ``(lengths, ...)``. The scheme of Bulirsch and Stoer (Stoer and Bulirsch, Introduction to Numerical
+    Analysis, 2.2.3), which bears poles at small sizes. Raises `ValueError` for fewer than two different lengths.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if len(lengths) != len(found) or np.unique(lengths).size != len(lengths) or len(lengths) < 2:
+        raise ValueError("a limit needs values of at least two different lengths")
+    step = 1.0 / (np.asarray(lengths, dtype=np.float64).reshape(-1, *[1] * (found.ndim - 1)) + 1.0)
+    older, column = np.zeros((len(found) + 1, *found.shape[1:])), found
+    for order in range(1, len(found)):
+        change = column[1:] - column[:-1]
+        whole = column[1:] - older[1:-1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below = step[:-order] / step[order:] * (1.0 - change / whole) - 1.0
+            correction = change / below
+        # what no longer changes is there
+        older, column = column, column[1:] + np.where(np.isfinite(correction), correction, 0.0)
+    return np.asarray(column[0])
+
+
 def _columns(batches: Array) -> Array:
     return batches.reshape(batches.shape[0] * batches.shape[1], -1)
 

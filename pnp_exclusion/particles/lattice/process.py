@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pnp_exclusion.particles.lattice.field_energy import FieldEnergy, FieldOnSites
 from pnp_exclusion.particles.lattice.geometry import Lattice
 
 Form = Literal["linear", "exponential"]
@@ -68,6 +69,9 @@ class ExchangeProcess:
     fields_across
         ``E_a`` on the bonds across the channel, shape ``(N,)`` or ``(N,) + lattice.across_shape``;
         zero by default.
+    energy
+        Of the field that the particles' charges make: the rates are those of the imposed fields times ``exp(-dH/2)``,
+        ``dH`` what a swap costs. Exponential rates between reservoirs in one dimension only.
 
     Raises `ValueError` when a shape does not fit, a fraction is negative or a reservoir overfull,
     the particles outnumber the sites or ``kappa`` is negative, and `NegativeRateError` (a
@@ -83,6 +87,7 @@ class ExchangeProcess:
     kappa: float = 1.0
     form: Form = "linear"
     fields_across: ArrayLike | None = None
+    energy: FieldEnergy | None = None
 
     def __post_init__(self) -> None:
         if self.form not in ("linear", "exponential"):
@@ -92,6 +97,12 @@ class ExchangeProcess:
         self._check_ends()
         self._check_content()
         self._check_rates()
+        self._check_energy()
+
+    @cached_property
+    def field_of_charges(self) -> FieldOnSites | None:
+        """What the energy is on this lattice; None without one."""
+        return None if self.energy is None else self.energy.on(self.lattice.length)
 
     @cached_property
     def species(self) -> int:
@@ -129,7 +140,8 @@ class ExchangeProcess:
     def rates(self) -> NDArray[np.float64]:
         """Swap rate for ``a`` left, ``b`` right in each field class, ``(classes, N + 1, N + 1)``.
 
-        Per lattice unit of time; zero for two of a kind, whose swap changes nothing.
+        Per lattice unit of time; zero for two of a kind, whose swap changes nothing. Without what the field of the
+        charges does.
         """
         tilt = self._tilts
         bias = 1 + tilt if self.form == "linear" else np.exp(tilt)
@@ -172,7 +184,8 @@ class ExchangeProcess:
     @property
     def has_linear_averages(self) -> bool:
         """Whether mean densities obey the discrete heat equation: no fields, and ``kappa`` 1."""
-        return not self.bond_fields.any() and (self.kappa == 1 or self.species == 1)
+        driven = self.bond_fields.any() or self.energy is not None
+        return not driven and (self.kappa == 1 or self.species == 1)
 
     @property
     def _tilts(self) -> NDArray[np.float64]:
@@ -216,6 +229,15 @@ class ExchangeProcess:
             raise ValueError(
                 f"content has {counts.sum()} particles for {self.lattice.sites} sites: there must be at most one a site"
             )
+
+    def _check_energy(self) -> None:
+        if self.energy is None:
+            return
+        if self.form != "exponential" or self.lattice.ends != "reservoirs" or self.lattice.width > 1:
+            raise ValueError("energy needs form = 'exponential' and a lattice of width 1 between reservoirs")
+        if len(self.energy.charges) != self.species:
+            raise ValueError(f"energy has {len(self.energy.charges)} charges for {self.species} species")
+        self.energy.on(self.lattice.length)
 
     def _check_rates(self) -> None:
         if self.form == "exponential":

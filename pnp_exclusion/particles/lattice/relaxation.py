@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +49,12 @@ class RelaxationResult:
     replicas: int
     interrupted: bool
 
+    def at(self, moments: Sequence[int]) -> "RelaxationResult":
+        """Return the result at some of its times, by their numbers."""
+        chosen = np.asarray(moments)
+        densities = Estimate(*(one[chosen] for one in self.densities))
+        return replace(self, times=self.times[chosen], densities=densities, groups=self.groups[:, chosen])
+
 
 class Counts(NamedTuple):
     """How many replicas found a species on a site, ``(times, N, sites)``, out of how many."""
@@ -59,15 +65,20 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What each replica is to do: from ``initial``, ``(N, sites)``, to the lattice times."""
+    """What each replica is to do: from ``initial``, ``(N, sites)``, to the lattice times, by one apparatus for each."""
 
-    apparatus: Apparatus
+    apparatus: Sequence[Apparatus]
     initial: Array
     lapses: Array
 
+    @property
+    def process(self) -> ExchangeProcess:
+        """The process of the last time, of whose lattice and species all are."""
+        return self.apparatus[-1].process
+
 
 def simulate_relaxation(
-    process: ExchangeProcess,
+    process: ExchangeProcess | Sequence[ExchangeProcess],
     initial: ArrayLike,
     times: ArrayLike,
     seed: int | np.random.SeedSequence,
@@ -79,6 +90,7 @@ def simulate_relaxation(
 ) -> RelaxationResult:
     """Follow the mean densities from a product measure.
 
+    ``process``: one, or one for every time: the process up to it, all on one lattice and with as many species.
     ``initial``: fractions at time 0, ``(N,) + lattice.site_shape``, each site drawn independently
     (in a closed channel or ring the content of the process is not used). ``times``: macroscopic,
     from 0, not falling, ``(times,)``. The number of attempts up to each time is Poisson, so the law
@@ -89,24 +101,31 @@ def simulate_relaxation(
     """
     if replicas < 2:
         raise ValueError(f"replicas = {replicas} must be at least 2, or there is no error bar")
-    start = np.asarray(initial, dtype=np.float64)
-    check_fractions("initial", start, (process.species, *process.lattice.site_shape))
     moments = np.asarray(times, dtype=np.float64)
     rising = moments.ndim == 1 and moments.size > 0 and np.all(np.diff(moments, prepend=0.0) >= 0)
     if not rising or not np.isfinite(moments).all():
         raise ValueError("times must be finite, begin at 0 or later and not fall")
-    lapses = np.diff(moments, prepend=0.0) * process.lattice.scale**2
-    course = Course(Apparatus(process), start.reshape(process.species, -1), lapses)
+    if isinstance(process, ExchangeProcess):
+        apparatus: Sequence[Apparatus] = [Apparatus(process)] * moments.size
+    else:
+        apparatus = [Apparatus(one) for one in process]
+    if len(apparatus) != moments.size or len({(one.process.lattice, one.process.species) for one in apparatus}) > 1:
+        raise ValueError("there must be one process for every time, all on one lattice and with as many species")
+    last = apparatus[-1].process
+    start = np.asarray(initial, dtype=np.float64)
+    check_fractions("initial", start, (last.species, *last.lattice.site_shape))
+    lapses = np.diff(moments, prepend=0.0) * last.lattice.scale**2
+    course = Course(apparatus, start.reshape(last.species, -1), lapses)
     seeds = root_seed(seed).spawn(replicas)
     bounds = np.linspace(0, replicas, 1 + min(SHARES, replicas)).astype(int)
     shares = [seeds[first:last] for first, last in pairwise(bounds)]
     outcome = spread(partial(run_share, course), shares, workers, communicator, report, executor)
-    return _collect(process, moments, outcome.results, outcome.interrupted)
+    return _collect(last, moments, outcome.results, outcome.interrupted)
 
 
 def run_share(course: Course, seeds: Seeds, monitor: Monitor) -> Counts:
     """Run one replica after the other; a replica that is stopped on the way is not counted."""
-    process = course.apparatus.process
+    process = course.process
     shape = (course.lapses.size, process.species, process.lattice.sites)
     occupied, done = np.zeros(shape, dtype=np.int64), 0
     for seed in seeds:
@@ -122,12 +141,12 @@ def run_share(course: Course, seeds: Seeds, monitor: Monitor) -> Counts:
 def _run_replica(course: Course, seed: np.random.SeedSequence, monitor: Monitor) -> NDArray[np.bool_] | None:
     preparation, dynamics = seed.spawn(2)
     generator = np.random.default_rng(preparation)
-    apparatus = course.apparatus
-    engine = Engine(apparatus, draw_product_measure(course.initial, generator), dynamics)
-    sites, species = apparatus.process.lattice.sites, apparatus.process.species
+    engine = Engine(course.apparatus[0], draw_product_measure(course.initial, generator), dynamics)
+    sites, species = course.process.lattice.sites, course.process.species
     types = np.arange(1, species + 1)[:, None]
     found = np.empty((course.lapses.size, species, sites), dtype=np.bool_)
     for moment, lapse in enumerate(course.lapses):
+        engine.apparatus = apparatus = course.apparatus[moment]
         rings = apparatus.tables.bonds.shape[0] * apparatus.tables.largest_rate * lapse
         left = int(generator.poisson(rings))
         while left > 0:

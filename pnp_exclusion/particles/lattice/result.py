@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_exclusion.particles.lattice.engine import Apparatus, Counters
+from pnp_exclusion.particles.lattice.engine import Apparatus, Engine, Recording
 from pnp_exclusion.particles.lattice.process import (
     ExchangeProcess,
     net_crossing_rates,
@@ -31,7 +31,7 @@ class Blocks:
     the block, ``(blocks, N, bonds)``; ``pairs``: fraction of samples, inside the lattice,
     ``(blocks, bonds, N + 1, N + 1)``; ``products``: fraction of samples for the chosen two
     species, ``(longer blocks, sites, sites)``, or with no sites at all; ``amplitudes``: slow modes,
-    ``(probes, N * modes)``.
+    ``(probes, N * modes)``; ``flows``, ``(probes, currents)``, and ``cells``, ``(probes, N, cells)``: what is recorded.
     """
 
     occupation: Array
@@ -39,6 +39,8 @@ class Blocks:
     pairs: Array
     products: Array
     amplitudes: Array
+    flows: Array
+    cells: Array
     probes_per_block: int
     blocks_per_product: int
     count: int = 0
@@ -49,27 +51,33 @@ class Blocks:
         process, bonds = apparatus.process, apparatus.tables.bonds.shape[0]
         species, sites, types = process.species, process.lattice.sites, process.types
         side = 0 if apparatus.pair is None else sites
-        columns = species * apparatus.modes.weights.shape[0]
+        modes = apparatus.modes.weights.shape[0]
+        probes, cells = blocks * probes_per_block, apparatus.weights.shape[0] - modes
         return cls(
             occupation=np.zeros((blocks, species, sites)),
             crossings=np.zeros((blocks, species, bonds)),
             pairs=np.zeros((blocks, bonds, types, types)),
             products=np.zeros((product_blocks, side, side)),
-            amplitudes=np.zeros((blocks * probes_per_block, columns)),
+            amplitudes=np.zeros((probes, species * modes)),
+            flows=np.zeros((probes, apparatus.flow_weights.shape[0])),
+            cells=np.zeros((probes, species, cells)),
             probes_per_block=probes_per_block,
             blocks_per_product=blocks // product_blocks,
         )
 
-    def add(self, counters: Counters, amplitudes: Array, samples: int, products: int) -> None:
+    def add(self, engine: Engine, amplitudes: Array, samples: int, products: int) -> None:
         """Append one block; ``samples`` and ``products`` are how often each was counted."""
+        counters = engine.counters
         block = self.count
         self.occupation[block] = counters.occupation / samples
         self.crossings[block] = counters.crossings[:, 1:].T
         self.pairs[block] = counters.pairs / samples
         long_block = block // self.blocks_per_product
         self.products[long_block] += counters.products / (products * self.blocks_per_product)
-        first = block * self.probes_per_block
-        self.amplitudes[first : first + self.probes_per_block] = amplitudes
+        these = slice(block * self.probes_per_block, (block + 1) * self.probes_per_block)
+        self.amplitudes[these] = amplitudes
+        self.flows[these] = engine.flows
+        self.cells[these] = engine.cells
         self.count += 1
 
     def trimmed(self) -> "Blocks":
@@ -81,6 +89,8 @@ class Blocks:
             pairs=self.pairs[: self.count],
             products=self.products[: self.count // self.blocks_per_product],
             amplitudes=self.amplitudes[: self.count * self.probes_per_block],
+            flows=self.flows[: self.count * self.probes_per_block],
+            cells=self.cells[: self.count * self.probes_per_block],
         )
 
 
@@ -100,6 +110,23 @@ class Batches:
 
 
 @dataclass(frozen=True, eq=False)
+class Record:
+    """What was recorded in time, of every replica.
+
+    ``step``: macroscopic time from one row to the next. ``flows``: sums of crossings in a step by their weights,
+    ``(replicas, rows, currents)``; ``cells``: particles of every stretch at the end of it,
+    ``(replicas, rows, N, cells)``. ``recording`` says which. ``ring_rate``: attempts per lattice unit of time; a step
+    has a fixed number of them, where a time has a Poisson number.
+    """
+
+    recording: Recording
+    step: float
+    flows: Array
+    cells: Array
+    ring_rate: float
+
+
+@dataclass(frozen=True, eq=False)
 class StationaryResult:
     """Stationary averages; each `measure.Estimate` is a mean and its standard error.
 
@@ -115,7 +142,8 @@ class StationaryResult:
         ``(N,)``: the mean over all bonds along of the *expected* crossing rate given the sampled
         configuration. It has the same mean as the counted current, averaged over the bonds, without
         the noise of the jumps themselves: where the fields vanish and ``kappa`` is 1 the sum
-        telescopes to the difference of the reservoirs and has no noise at all.
+        telescopes to the difference of the reservoirs and has no noise at all. Where charges make a field it is the
+        counted current.
     counted_currents
         ``(N,)``: the mean over all bonds along of ``currents``.
     neighbour_correlations, neighbour_correlations_across
@@ -127,6 +155,8 @@ class StationaryResult:
     verdict
         What the slow modes say: ``correlation_time`` (macroscopic) and ``drift`` (of each mode of each species);
         ``settled`` says that none drifts and that the burn-in was long enough, see `particles.stationary.Verdict`.
+    record
+        What was recorded in time; None if nothing.
     batch_correlation
         Correlation of neighbouring batches of the densities, which is corrected for; batches are
         at least ten correlation times long.
@@ -144,6 +174,7 @@ class StationaryResult:
     neighbour_correlations_across: Estimate
     correlations: Estimate | None
     batches: Batches
+    record: "Record | None"
     verdict: Verdict
     batch_correlation: float
     burn_in: float
@@ -168,11 +199,12 @@ def assemble(
     block_time: float,
     verdict: Verdict,
     pair: tuple[int, int] | None,
+    record: Record | None,
     **about: object,
 ) -> StationaryResult:
     """Merge blocks to batches, as many as the verdict says, and estimate.
 
-    ``pair`` are the species whose ``products`` were counted; ``about`` goes into the result as it
+    ``pair`` are the species whose ``products`` were counted; ``record`` and ``about`` goes into the result as it
     is.
     """
     lattice, factor = process.lattice, verdict.factor
@@ -181,7 +213,10 @@ def assemble(
     crossings = stacked([blocks.crossings for blocks in replicas], factor)
     currents = crossings / (block_time * lattice.scale)
     along = slice(0, lattice.along_bonds)
-    batches = Batches(occupation, currents, _channel_currents(process, occupation, pairs), factor * block_time)
+    expected = _channel_currents(process, occupation, pairs)
+    batches = Batches(
+        occupation, currents, currents[..., along].mean(axis=-1) if expected is None else expected, factor * block_time
+    )
     counted = batch_estimate(currents)
     neighbours = _neighbour_correlations(process, occupation, pairs)
     return StationaryResult(
@@ -195,6 +230,7 @@ def assemble(
         neighbour_correlations_across=neighbours[1],
         correlations=_matrix(replicas, pair, factor),
         batches=batches,
+        record=record,
         verdict=verdict,
         batch_correlation=neighbour_correlation(occupation),
         **about,  # type: ignore[arg-type]
@@ -210,8 +246,11 @@ def _reshaped(estimate: Estimate, shape: tuple[int, ...]) -> Estimate:
     return Estimate(estimate.mean.reshape(*kept, *shape), estimate.error.reshape(*kept, *shape))
 
 
-def _channel_currents(process: ExchangeProcess, occupation: Array, pairs: Array) -> Array:
+def _channel_currents(process: ExchangeProcess, occupation: Array, pairs: Array) -> Array | None:
+    """Means of the expected crossing rates; None where these depend on more than neighbours, on the whole field."""
     lattice = process.lattice
+    if process.energy is not None:
+        return None
     if process.has_linear_averages and lattice.ends == "reservoirs":
         # the sum over the bonds telescopes; computed, it would keep the rounding of its terms
         left, right = process.reservoirs[:, 1:]

@@ -6,6 +6,7 @@ currents come from the stationary law alone, not from counts of jumps.
 
 from dataclasses import dataclass
 from math import factorial, prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigs, splu
 
-from pnp_exclusion.particles.lattice.process import (
-    ExchangeProcess,
-    net_crossing_rates,
-    with_reservoir_pairs,
-)
+from pnp_exclusion.particles.lattice.process import ExchangeProcess
 
 Array = NDArray[np.float64]
 
@@ -27,18 +24,40 @@ REFINEMENTS = 2
 GAP_SHIFT = 1e-3
 
 
+class Jumps(NamedTuple):
+    """Every jump there is, ``(jumps,)`` each.
+
+    ``origin``, ``target``: numbers of the configurations; ``rate``: per lattice unit of time; ``bond``: across which;
+    ``forth``, ``back``: the types that cross it from left to right and from right to left.
+    """
+
+    origin: NDArray[np.int64]
+    target: NDArray[np.int64]
+    rate: Array
+    bond: NDArray[np.int64]
+    forth: NDArray[np.int64]
+    back: NDArray[np.int64]
+
+    def crossings(self, species: int) -> NDArray[np.int64]:
+        """Net crossings from left to right of a species, from 1, in every jump, ``(jumps,)``."""
+        return (self.forth == species).astype(np.int64) - (self.back == species)
+
+
 @dataclass(frozen=True, eq=False)
 class ExactLaw:
     """The stationary law of a small lattice; shapes, signs and units as in `StationaryResult`.
 
     ``states``: type on each site in each configuration, ``(states, sites)``; ``probabilities``:
     ``(states,)``; ``generator``: rate from row to column per lattice unit of time, rows add up to
-    zero. ``correlations[a, b, i, j]``: ``<a_i b_j> - <a_i><b_j>``, ``(N, N, sites, sites)``.
+    zero; ``jumps``: what it is made of; ``balance``: its factors. ``correlations[a, b, i, j]``:
+    ``<a_i b_j> - <a_i><b_j>``, ``(N, N, sites, sites)``.
     """
 
     process: ExchangeProcess
     states: NDArray[np.uint8]
+    jumps: Jumps
     generator: sparse.csr_array
+    balance: "Balance"
     probabilities: Array
     densities: Array
     currents: Array
@@ -72,19 +91,22 @@ def exact_law(process: ExchangeProcess) -> ExactLaw:
     missing, or when the configurations fall apart so that there is no one stationary law.
     """
     states = enumerate_states(process)
-    generator = build_generator(process, states)
-    probabilities = stationary_law(generator)
+    jumps = enumerate_jumps(process, states)
+    generator = generator_of(jumps, len(states))
+    balance = Balance(generator)
+    probabilities = balance.stationary_law()
     types = np.arange(process.types)
     indicators = (states[:, None, :] == types[:, None]).astype(np.float64)
     occupation = np.einsum("s,sai->ai", probabilities, indicators)
-    rates = _crossing_rates(process, probabilities, indicators, occupation)
-    currents = rates * process.lattice.scale
+    currents = _crossing_rates(process, probabilities, jumps) * process.lattice.scale
     along = process.lattice.along_bonds
     lattice, species = process.lattice, process.species
     return ExactLaw(
         process=process,
         states=states,
+        jumps=jumps,
         generator=generator,
+        balance=balance,
         probabilities=probabilities,
         densities=occupation[1:].reshape(species, *lattice.site_shape),
         currents=currents[:, :along].reshape(species, *lattice.along_shape),
@@ -136,85 +158,117 @@ def _extended(process: ExchangeProcess, states: NDArray[np.uint8]) -> NDArray[np
 
 def build_generator(process: ExchangeProcess, states: NDArray[np.uint8]) -> sparse.csr_array:
     """Rates between configurations, row to column, the diagonal making rows add up to zero."""
+    return generator_of(enumerate_jumps(process, states), len(states))
+
+
+def generator_of(jumps: Jumps, count: int) -> sparse.csr_array:
+    """Return the generator of so many configurations, see `build_generator`."""
+    every, size = np.arange(count), (count, count)
+    exits = np.bincount(jumps.origin, weights=jumps.rate, minlength=count)
+    moved = sparse.csr_array((jumps.rate, (jumps.origin, jumps.target)), shape=size)
+    return sparse.csr_array(moved - sparse.csr_array((exits, (every, every)), shape=size))
+
+
+def enumerate_jumps(process: ExchangeProcess, states: NDArray[np.uint8]) -> Jumps:
+    """Return all jumps between configurations of a positive rate."""
     # A configuration is a number written in base N + 1, so that a swap adds a difference to it.
     places = process.types ** np.arange(process.lattice.sites - 1, -1, -1)
     codes = states @ places
-    moves = [
-        move for bond in range(process.lattice.bonds.left.size) for move in _moves(process, bond, states, codes, places)
+    field = process.field_of_charges
+    drops = None if field is None else field.drops(field.charge_of(states))
+    found = [
+        jumps
+        for bond in range(process.lattice.bonds.left.size)
+        for jumps in _jumps(process, bond, states, codes, places, None if drops is None else drops[:, bond])
     ]
-    rows = np.concatenate([row for row, _, _ in moves])
-    columns = np.searchsorted(codes, np.concatenate([code for _, code, _ in moves]))
-    rates = np.concatenate([rate for _, _, rate in moves])
-    kept = rates > 0
-    size = (len(states), len(states))
-    jumps = sparse.csr_array((rates[kept], (rows[kept], columns[kept])), shape=size)
-    every = np.arange(len(states))
-    exits = np.bincount(rows, weights=rates, minlength=len(states))
-    return sparse.csr_array(jumps - sparse.csr_array((exits, (every, every)), shape=size))
+    whole = Jumps._make(np.concatenate(parts) for parts in zip(*found, strict=True))
+    kept = Jumps._make(part[whole.rate > 0] for part in whole)
+    return kept._replace(target=np.searchsorted(codes, kept.target))
 
 
-Move = tuple[NDArray[np.int64], NDArray[np.int64], Array]
-
-
-def _moves(
+def _jumps(
     process: ExchangeProcess,
     bond: int,
     states: NDArray[np.uint8],
     codes: NDArray[np.int64],
     places: NDArray[np.int64],
-) -> list[Move]:
-    """Configurations that one bond changes: their index, the code they go to, and the rate."""
-    bonds, (_, class_of_bond) = process.lattice.bonds, process.field_classes
+    drop: Array | None,
+) -> list[Jumps]:
+    """Jumps across one bond; targets are still codes. ``drop``: of the potential over it, by configuration."""
+    bonds = process.lattice.bonds
     left, right, reservoir = bonds.left[bond], bonds.right[bond], bonds.reservoir[bond]
-    rates = process.rates[class_of_bond[bond]]
     index = np.arange(len(states))
     if reservoir == 0:
-        a, b = states[:, left].astype(np.int64), states[:, right].astype(np.int64)
-        differ = a != b
-        target = codes + (b - a) * (places[left] - places[right])
-        return [(index[differ], target[differ], rates[a, b][differ])]
+        forth, back = states[:, left].astype(np.int64), states[:, right].astype(np.int64)
+        target = codes + (back - forth) * (places[left] - places[right])
+        return [_across(process, bond, index, target, forth, back, drop)]
     site = right if reservoir == 1 else left
     present = states[:, site].astype(np.int64)
-    moves = []
+    jumps = []
     for drawn, fraction in enumerate(process.reservoirs[reservoir - 1]):
-        differ = present != drawn
-        swap = rates[drawn, present] if reservoir == 1 else rates[present, drawn]
-        target = codes + (drawn - present) * places[site]
-        moves.append((index[differ], target[differ], fraction * swap[differ]))
-    return moves
+        fresh = np.full_like(present, drawn)
+        ends = (fresh, present) if reservoir == 1 else (present, fresh)
+        one = _across(process, bond, index, codes + (drawn - present) * places[site], *ends, drop)
+        jumps.append(one._replace(rate=fraction * one.rate))
+    return jumps
 
 
-def stationary_law(generator: sparse.csr_array) -> Array:
-    """Stationary probabilities of a generator, by sparse LU refined to rounding.
+def _across(
+    process: ExchangeProcess,
+    bond: int,
+    index: NDArray[np.int64],
+    target: NDArray[np.int64],
+    forth: NDArray[np.int64],
+    back: NDArray[np.int64],
+    drop: Array | None,
+) -> Jumps:
+    _, class_of_bond = process.field_classes
+    rate = process.rates[class_of_bond[bond]][forth, back]
+    field = process.field_of_charges
+    if field is not None and drop is not None:
+        moved = field.charges[back] - field.charges[forth]
+        rate = rate * np.exp(-0.5 * moved * (drop + 0.5 * moved * field.self_energies[bond]))
+    return Jumps(index, target, rate, np.full(len(index), bond), forth, back)
 
-    Raises `ValueError` when the law is not unique: several closed classes of configurations.
+
+class Balance:
+    """Solves ``L p = b`` for a generator ``L`` in columns and a given sum of ``p``, by sparse LU refined to rounding.
+
+    Raises `ValueError` when the stationary law is not unique: several closed classes of configurations.
     """
-    count, closed = generator.shape[0], _closed_classes(generator)
-    if len(closed) != 1:
-        raise ValueError(
-            f"the configurations fall into {len(closed)} classes that never reach "
-            "each other, so there is no one stationary law: take kappa > 0"
-        )
-    if count == 1:
-        return np.ones(1)
-    # Balance at one configuration follows from all others; normalisation takes its place. The
-    # configuration must be recurrent, else its own balance is needed to make it empty.
-    recurrent = int(closed[0][0])
-    balance = sparse.coo_array(generator.T)
-    kept = balance.row != recurrent
-    every = np.arange(count)
-    values = np.concatenate([balance.data[kept], np.ones(count)])
-    rows = np.concatenate([balance.row[kept], np.full(count, recurrent)])
-    columns = np.concatenate([balance.col[kept], every])
-    system = sparse.csc_array((values, (rows, columns)), shape=(count, count))
-    wanted = np.zeros(count)
-    wanted[recurrent] = 1.0
-    factors = splu(system)
-    law = factors.solve(wanted)
-    for _ in range(REFINEMENTS):
-        law += factors.solve(wanted - system @ law)
-    law = np.maximum(law, 0.0)
-    return np.asarray(law / law.sum())
+
+    def __init__(self, generator: sparse.csr_array) -> None:
+        closed = _closed_classes(generator)
+        if len(closed) != 1:
+            raise ValueError(
+                f"the configurations fall into {len(closed)} classes that never reach "
+                "each other, so there is no one stationary law: take kappa > 0"
+            )
+        # Balance at one configuration follows from all others; normalisation takes its place. The
+        # configuration must be recurrent, else its own balance is needed to make it empty.
+        self._replaced = int(closed[0][0])
+        balance = sparse.coo_array(generator.T)
+        kept = balance.row != self._replaced
+        self._count = count = generator.shape[0]
+        values = np.concatenate([balance.data[kept], np.ones(count)])
+        rows = np.concatenate([balance.row[kept], np.full(count, self._replaced)])
+        columns = np.concatenate([balance.col[kept], np.arange(count)])
+        self._system = sparse.csc_array((values, (rows, columns)), shape=(count, count))
+        self._factors = splu(self._system)
+
+    def solve(self, right: Array, total: float) -> Array:
+        """Return ``p`` with ``L p = right``, whose entries add up to zero, and those of ``p`` to ``total``."""
+        wanted = right.copy()
+        wanted[self._replaced] = total
+        found = self._factors.solve(wanted)
+        for _ in range(REFINEMENTS):
+            found += self._factors.solve(wanted - self._system @ found)
+        return np.asarray(found)
+
+    def stationary_law(self) -> Array:
+        """Return the stationary probabilities."""
+        law = np.maximum(self.solve(np.zeros(self._count), 1.0), 0.0)
+        return np.asarray(law / law.sum())
 
 
 def _closed_classes(generator: sparse.csr_array) -> list[NDArray[np.int64]]:
@@ -231,14 +285,15 @@ def _closed_classes(generator: sparse.csr_array) -> list[NDArray[np.int64]]:
     return [np.flatnonzero(label == number) for number in np.flatnonzero(~leaky)]
 
 
-def _crossing_rates(process: ExchangeProcess, probabilities: Array, indicators: Array, occupation: Array) -> Array:
-    bonds = process.lattice.bonds
-    inside = np.flatnonzero(bonds.reservoir == 0)
-    pairs = np.zeros((bonds.left.size, process.types, process.types))
-    for bond in inside:
-        left, right = indicators[:, :, bonds.left[bond]], indicators[:, :, bonds.right[bond]]
-        pairs[bond] = (left * probabilities[:, None]).T @ right
-    return net_crossing_rates(process, with_reservoir_pairs(process, pairs, occupation))
+def _crossing_rates(process: ExchangeProcess, probabilities: Array, jumps: Jumps) -> Array:
+    """Expected net crossings of every bond per lattice unit of time, ``(N, bonds)``."""
+    flow, bonds = probabilities[jumps.origin] * jumps.rate, process.lattice.bonds.left.size
+    return np.stack(
+        [
+            np.bincount(jumps.bond, weights=flow * jumps.crossings(species), minlength=bonds)
+            for species in range(1, process.types)
+        ]
+    )
 
 
 def _correlations(probabilities: Array, indicators: Array, occupation: Array) -> Array:

@@ -14,10 +14,11 @@ from pnp_exclusion.particles.lattice.engine import (
     SAMPLES_PER_PRODUCT,
     Apparatus,
     Engine,
+    Recording,
     draw_start,
 )
 from pnp_exclusion.particles.lattice.process import ExchangeProcess
-from pnp_exclusion.particles.lattice.result import Blocks, StationaryResult, assemble
+from pnp_exclusion.particles.lattice.result import Blocks, Record, StationaryResult, assemble
 from pnp_exclusion.particles.replicas import Monitor, Report, root_seed, spread
 from pnp_exclusion.particles.stationary import (
     FEWEST_BATCHES,
@@ -44,7 +45,7 @@ class Plan:
 
 
 @dataclass
-class Record:
+class Share:
     """What one replica brings home; ``blocks`` may be fewer than planned if it was stopped."""
 
     blocks: Blocks
@@ -65,6 +66,7 @@ def simulate_stationary(
     communicator: "MPI.Comm | None" = None,
     report: Report | None = None,
     executor: Executor | None = None,
+    recording: Recording | None = None,
 ) -> StationaryResult:
     """Measure the stationary state of a process.
 
@@ -90,37 +92,40 @@ def simulate_stationary(
         Called with `replicas.Progress`.
     executor
         Instead of ``workers`` a `concurrent.futures.Executor` that takes the replicas; it is left open.
+    recording
+        What to record in time, for `noise`.
 
     Raises `TooShortError` (a `ValueError`) when ``time`` does not hold enough decorrelated samples,
     `ValueError` for bad input, `NothingMeasuredError` when interrupted before the first batch was
     complete. Interrupted later, it returns what is measured, with ``interrupted`` set.
     """
     begun = clock.monotonic()
-    plan = _plan(process, time, replicas, burn_in, correlate, batches, fewest_batches)
+    plan = _plan(process, time, replicas, burn_in, correlate, batches, fewest_batches, recording)
     draw_start(process, np.random.default_rng(0))
     seeds = root_seed(seed).spawn(replicas)
     outcome = spread(partial(run_replica, plan), seeds, workers, communicator, report, executor)
-    records: list[Record] = outcome.results
-    whole = [record for record in records if record.blocks.count > 0]
+    shares: list[Share] = outcome.results
+    whole = [share for share in shares if share.blocks.count > 0]
     if not whole:
         raise NothingMeasuredError("interrupted before the first batch was complete: nothing is measured")
-    verdict = judge(plan.schedule, [record.blocks.amplitudes for record in whole])
+    verdict = judge(plan.schedule, [share.blocks.amplitudes for share in whole])
     if not (verdict.enough or outcome.interrupted):
         raise plan.schedule.too_short(verdict.correlation_time)
     return assemble(
         process,
-        [record.blocks for record in whole],
+        [share.blocks for share in whole],
         plan.schedule.block_time,
         verdict,
         correlate,
-        burn_in=max(record.burn_in for record in whole),
-        attempts=sum(record.attempts for record in records),
+        _recorded(plan, [share.blocks for share in whole]),
+        burn_in=max(share.burn_in for share in whole),
+        attempts=sum(share.attempts for share in shares),
         seconds=clock.monotonic() - begun,
         interrupted=outcome.interrupted,
     )
 
 
-def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> Record:
+def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> Share:
     """Burn in and measure one replica; stops early, with whole blocks, when the monitor says so."""
     preparation, dynamics = seed.spawn(2)
     apparatus, schedule = plan.apparatus, plan.schedule
@@ -132,12 +137,12 @@ def run_replica(plan: Plan, seed: np.random.SeedSequence, monitor: Monitor) -> R
     observe_blocks(
         schedule,
         engine,
-        lambda amplitudes: blocks.add(engine.counters, amplitudes, schedule.samples_per_block, products),
+        lambda amplitudes: blocks.add(engine, amplitudes, schedule.samples_per_block, products),
         burn_in,
         monitor,
     )
     total = blocks.count * schedule.samples_per_block + schedule.samples_in(burn_in)
-    return Record(blocks.trimmed(), burn_in, total * apparatus.attempts_per_sample)
+    return Share(blocks.trimmed(), burn_in, total * apparatus.attempts_per_sample)
 
 
 def _plan(
@@ -148,6 +153,7 @@ def _plan(
     correlate: tuple[int, int] | None,
     batches: int,
     fewest_batches: int,
+    recording: Recording | None,
 ) -> Plan:
     if correlate is not None:
         _check_pair(correlate, process.species)
@@ -161,7 +167,9 @@ def _plan(
         raise ValueError(
             "kappa = 0 moves particles into vacancies only, and there are none: take kappa > 0 or leave room"
         )
-    apparatus = Apparatus(process, correlate)
+    if recording is not None:
+        _check_recording(process, recording)
+    apparatus = Apparatus(process, correlate, recording)
     schedule = Schedule(
         time,
         burn_in,
@@ -180,3 +188,28 @@ def _plan(
 def _check_pair(pair: Sequence[int], species: int) -> None:
     if len(pair) != 2 or not all(1 <= one <= species for one in pair):
         raise ValueError(f"correlate = {pair} must be two species from 1 to {species}")
+
+
+def _check_recording(process: ExchangeProcess, recording: Recording) -> None:
+    lattice, bonds = process.lattice, process.lattice.bonds.left.size
+    if recording.flows.shape[1:] != (process.species, bonds):
+        raise ValueError(
+            f"recorded flows have shape {recording.flows.shape}: it must be (currents, {process.species}, {bonds})"
+        )
+    if not 0 <= recording.cells <= lattice.length:
+        raise ValueError(f"recorded cells = {recording.cells} must be from 0 to {lattice.length}")
+
+
+def _recorded(plan: Plan, blocks: list[Blocks]) -> Record | None:
+    """Put together what the replicas recorded; those of an interrupted run are cut to the shortest."""
+    apparatus = plan.apparatus
+    if apparatus.recording is None:
+        return None
+    rows = min(len(one.flows) for one in blocks)
+    return Record(
+        recording=apparatus.recording,
+        step=plan.schedule.probe_time,
+        flows=np.stack([one.flows[:rows] for one in blocks]),
+        cells=np.stack([one.cells[:rows] for one in blocks]),
+        ring_rate=apparatus.tables.largest_rate * apparatus.tables.bonds.shape[0],
+    )

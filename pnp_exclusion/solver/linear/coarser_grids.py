@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -126,7 +126,7 @@ class _Unknowns:
         shape = [len(some) for some in kept]
         own = np.ravel_multi_index([index[chosen] for index in coarse], shape, order="F")
         nodes = [axis[some] for axis, some in zip(self.grid.nodes, kept, strict=True)]
-        return _Unknowns(self.comm, Grid(nodes, self.grid.breakpoints), own, np.ones(len(own), dtype=bool))
+        return _Unknowns(self.comm, replace(self.grid, nodes=nodes), own, np.ones(len(own), dtype=bool))
 
     @cached_property
     def along(self) -> tuple[np.ndarray, ...]:
@@ -159,7 +159,7 @@ def _interpolation(fine: _Unknowns, coarse: _Unknowns, kept: Sequence[np.ndarray
         some = np.flatnonzero(weight)
         node = [index[some] + up for index, up in zip(below, corner, strict=True)]
         rows.append(row[some])
-        corners.append(np.ravel_multi_index(node, coarse.shape, order="F"))
+        corners.append(coarse.grid.numbered(node))
         weights.append(weight[some])
     # entries in columns with negative numbers are not taken
     column = coarse.numbered_at(np.concatenate(corners))

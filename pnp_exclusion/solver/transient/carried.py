@@ -24,8 +24,8 @@ class Carried:
         Of the next step, if nothing lands before; below which the solver gives up.
     scheme
         The name of that with which the next step is tried first: a more robust one where another has failed.
-    largest_potential
-        So far, against which errors of the potential are measured.
+    largest_potential, largest_charge, mean_at_first
+        So far, and of everything that is conserved: against which errors are measured.
     steps, rejected, failed, effort
         What it took.
     values
@@ -40,6 +40,10 @@ class Carried:
         For steps of which length it preconditions.
     is_steep
         The cells of the high rule.
+    potentials, charges
+        Of the boundaries whose potentials are found.
+    past_potentials, jacobian_potentials
+        Those potentials in the step before, by stages, and where the Jacobian was taken, by points.
     """
 
     begin: float
@@ -48,6 +52,8 @@ class Carried:
     least: float
     scheme: str
     largest_potential: float
+    largest_charge: float
+    mean_at_first: list[float]
     steps: int
     rejected: int
     failed: int
@@ -65,3 +71,7 @@ class Carried:
     jacobian_points: np.ndarray | None = field(default=None, metadata=OF_NODES)
     jacobian_is_steep: np.ndarray | None = field(default=None, metadata=OF_CELLS)
     is_steep: np.ndarray = field(metadata=OF_CELLS)
+    potentials: list[float] = field(default_factory=list)
+    charges: list[float] = field(default_factory=list)
+    past_potentials: list[list[float]] = field(default_factory=list)
+    jacobian_potentials: list[list[float]] = field(default_factory=list)

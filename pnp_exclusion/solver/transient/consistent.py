@@ -17,8 +17,8 @@ from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.runtime.signals import held_back
-from pnp_exclusion.solver.guess import scalar_solver
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
+from pnp_exclusion.solver.linear.scalar import scalar_solver
 
 PASSES = 20
 """Corrections by the residual: one for an elimination, some for an iterative solver."""

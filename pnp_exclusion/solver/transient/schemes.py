@@ -73,10 +73,11 @@ class Scheme:
     def extrapolation(self, times: np.ndarray) -> np.ndarray:
         """Return what the states of the stages are multiplied by to continue them to other times, in steps from the
         beginning of the step; ``(times, stages)``."""
-        return _lagrange(self.nodes, times)
+        return lagrange(self.nodes, times)
 
 
-def _lagrange(nodes: np.ndarray, times: np.ndarray) -> np.ndarray:
+def lagrange(nodes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return what values at nodes are multiplied by to give those of their polynomial at times; ``(times, nodes)``."""
     values = np.ones((len(times), len(nodes)))
     for j, node in enumerate(nodes):
         for k, other in enumerate(nodes):
@@ -112,7 +113,7 @@ def _discontinuous_galerkin(points: int) -> Scheme:
     stored = combined @ np.array([weights, end - weights])
     flowing = combined @ np.array([weights * (1.0 - at), weights * at])
     poisson = np.array([(4.0 * weights - end) / 3.0, end])
-    interpolation = _lagrange(radau.nodes, at)
+    interpolation = lagrange(radau.nodes, at)
     start = combined @ np.array([1.0, 0.0])
     return Scheme(
         "discontinuous Galerkin",

@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Protocol, Self
 
+from mpi4py import MPI
+
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.discretisation.layout import POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
@@ -20,10 +24,10 @@ from pnp_exclusion.solver.steady import SolverSettings
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.equations import Equations
-from pnp_exclusion.solver.transient.schemes import EVERY, GALERKIN, RADAU, Scheme, scheme_named
+from pnp_exclusion.solver.transient.schemes import EULER, EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
 from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 
-LEFT = 1e-8
+LEFT = 1e-7
 """Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
 currents are differences of charges over short steps."""
 SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
@@ -35,6 +39,12 @@ FIRST_STEP = 1e-6
 """L^2/D, where nothing says more."""
 OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
+LOCATED, TRIES = 1e-6, 8
+"""Of a step: where in it something happens, at the latest after so many steps to there."""
+SHORT_STEP = 1e-5
+"""L^2/D: from here on a step that is given, and too long for Newton's method, is lengthened."""
+LENGTHENING, LEAST_LENGTHENING, QUICK = 10.0, 1.02, 6
+"""By which factor at first, and at least; after so few Jacobians it may be three times as much."""
 LEAST_CONTENT = 1e-12
 """Of a site: against less no error is measured."""
 
@@ -57,6 +67,19 @@ class Drive(Protocol):
 
     def jumps_at(self, time: float) -> bool:
         """Return whether some number jumps at a time."""
+        ...
+
+
+class Events(Protocol):
+    """What changes the numbers at moments that only the motion knows."""
+
+    def share(self, step: Step) -> float:
+        """Return after which share of a step something happens, a little more than 1 right behind it; infinity if
+        nothing does."""
+        ...
+
+    def changes_at(self, time: float) -> bool:
+        """Return whether the numbers are others from a time on at which a step has ended."""
         ...
 
 
@@ -85,8 +108,8 @@ class TimeSettings:
     """How to step.
 
     tolerance
-        Of the error of a step: of densities, relative to what they are and are on the whole, and of potentials relative
-        to the largest.
+        Of the error of a step: of densities, relative to what they are and are on the whole, of potentials relative to
+        the largest, and of the charges on boundaries relative to the largest.
     first_step, largest_step
         ``L^2/D``; the first is chosen if None.
     fixed_step
@@ -118,6 +141,10 @@ class Step:
         The largest of any unknown, relative to ``1 + |unknown|``.
     is_first
         Whether it is the first one of all, or after a jump of the numbers.
+    potentials, passed, jumped
+        Of the boundaries of `Problem.floating`: at the beginning and at the nodes, ``(1 + stages, n)``; the charge
+        that leaves the domain over the step, by stages, ``(stages, n)``, which the weights of the scheme sum up; and
+        what has left at once, as a potential jumped right before it, ``(n,)``.
     show, show_begin, take_numbers
         Write the state at one of the points, or at the beginning, with the numbers of its time, into the
         discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
@@ -132,6 +159,9 @@ class Step:
     error: float
     change: float
     is_first: bool
+    potentials: np.ndarray
+    passed: np.ndarray
+    jumped: np.ndarray
     show: Callable[[int], None]
     show_begin: Callable[[], None]
     take_numbers: Callable[[float], None]
@@ -149,10 +179,11 @@ class TransientReport:
 
 @dataclass
 class _Past:
-    """The step before, for prediction: its stages, its beginning and its length."""
+    """The step before, for prediction: its stages, with the potentials that are found, and its length."""
 
     scheme: Scheme
     states: np.ndarray
+    potentials: np.ndarray
     length: float
 
 
@@ -184,7 +215,14 @@ class TransientSolver:
         self._scheme = self.settings.scheme
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
-        self._largest_potential = 0.0
+        self._volume = self._volume_of_domain()
+        self._mean_at_first = np.zeros(len(discrete.entropic))
+        self._largest_potential, self._largest_charge = 0.0, self._charge_of_the_gap()
+        self.potentials = np.zeros(0)
+        """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
+        self.charges: np.ndarray | None = None
+        """On them now; before the first step None for those of the state in the unknown."""
+        self._jumped = np.zeros(0)
         self._carry_on: Callable[[], Carried] | None = None
 
     def __enter__(self) -> Self:
@@ -217,14 +255,47 @@ class TransientSolver:
         # taking numbers writes held potentials, which would change the densities there
         self.equations.show(values)
         self.discrete.unknown_changes()
-        self._consistent.restore()
+        self._restore(values)
         # its storage term counts from there, at the rate 0: any state will do that is one
         self.discrete.reference.x.array[:] = self.discrete.values
+
+    def _restore(self, values: np.ndarray) -> None:
+        """Make the potential that of the densities, and the potentials that are found those at which boundaries have
+        the charge that is given, or kept theirs if that is a current."""
+        terminals = self.stages.terminals
+        if not terminals.tags:
+            self._consistent.restore()
+            return
+
+        def charges_at(potentials: np.ndarray) -> np.ndarray:
+            self.discrete.set_potentials(potentials.tolist())
+            self.equations.show(values)
+            self._consistent.restore()
+            return terminals.charges()
+
+        assert self.charges is not None
+        unknown, totals = terminals.unknown, terminals.totals
+        wanted = np.array([t.total if t.quantity == "charge" else q for t, q in zip(totals, self.charges, strict=True)])
+        potentials = terminals.known_potentials(self.potentials)
+        now = charges_at(potentials)
+        if unknown:
+            # of frozen densities charges are linear in potentials
+            raised = potentials + np.eye(len(totals))[unknown]
+            slopes = np.array([charges_at(row) - now for row in raised]).T[unknown]
+            potentials[unknown] += np.linalg.solve(slopes, (wanted - now)[unknown])
+            now = charges_at(potentials)
+        self._jumped = self.charges - now
+        self.potentials, self.charges = potentials, now
 
     # ---- steps ----
 
     def run(
-        self, begin: float, end: float, stops: Sequence[float] = (), carried: Carried | None = None
+        self,
+        begin: float,
+        end: float,
+        stops: Sequence[float] = (),
+        carried: Carried | None = None,
+        events: Events | None = None,
     ) -> Iterator[Step]:
         """Step from the state in the unknown, made consistent first, to a time; yield every accepted step.
 
@@ -232,6 +303,8 @@ class TransientSolver:
             Times to land on, beside those at which the drive is not smooth.
         carried
             What another run from ``begin`` on carried at the end of a step, from which this one goes on.
+        events
+            What happens on the way, with which a step ends.
 
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
@@ -240,7 +313,12 @@ class TransientSolver:
         landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
         if carried is None:
             discrete.mark_steep_cells()
+            floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
+            self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
+            if self.charges is None:
+                self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
             before = equations.stored()
+            self._mean_at_first = self._amounts(before) / self._volume
             self.make_consistent(begin)
             values = discrete.values.copy()
             # what is stored beside held densities is what was there before these were held
@@ -254,10 +332,15 @@ class TransientSolver:
             owned = slice(equations.owned)
             values, stored, flowing = carried.values, carried.stored[owned], carried.flowing[owned]
         is_first, has_arrived = carried is None, carried is not None
+        located, tries, rejected_at = 0.0, 0, math.nan
         while time < end:
-            if has_arrived and time in kinks:
+            changes = has_arrived and events is not None and events.changes_at(time)
+            if has_arrived and (time in kinks or changes):
                 equations.show(values)
-                jumps = self.drive.jumps_at(time)
+                jumps = changes or self.drive.jumps_at(time)
+                if changes:
+                    kinks = set(self.drive.kinks(time, end))
+                    landings = sorted({*kinks, *(t for t in stops if time < t < end), end})
                 self.make_consistent(time)
                 values = discrete.values.copy()
                 # what is stored changes where densities are held only
@@ -269,12 +352,16 @@ class TransientSolver:
                     length = min(length, self._first_step(end - begin))
             has_arrived = False
             target = next(t for t in landings if t > time)
-            tried = self._length(time, length, target)
+            tried = located or self._length(time, length, target)
             lands = time + tried >= target
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
-            found = self._step(time, tried, values, stored, flowing)
-            if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
-                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0))
+            located, found = 0.0, self._step(time, tried, values, stored, flowing)
+            # an error that is not a number is none that could be accepted
+            if found is None or (not found[1] <= 1.0 and self.settings.fixed_step is None):
+                # what was rejected twice does not have the order of the scheme yet: a front that has just begun
+                order = None if rejected_at != time else 1
+                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0, order))
+                rejected_at = time
                 self.report.failed += found is None
                 self.report.rejected += found is not None
                 if length < least or self.settings.fixed_step is not None:
@@ -288,10 +375,21 @@ class TransientSolver:
             moved = self._carry(scheme, tried, solved, stored)
             change = self._relative_change(values, solved.states[-1])
             shows = self._shows(time, tried, solved, scheme, values)
-            step = Step(arrived, tried, scheme, solved, stored, moved, error, change, is_first, *shows)
-            is_first = False
+            potentials = np.vstack([self.potentials, solved.potentials])
+            passed, jumped = self._passed(scheme, tried, solved, stored), self._jumped
+            own = (arrived, tried, scheme, solved, stored, moved, error, change, is_first)
+            step = Step(*own, potentials, passed, jumped, *shows)
+            share = math.inf if events is None else events.share(step)
+            if abs(share - 1.0) > LOCATED and time + share * tried <= target and tries < TRIES:
+                # shorter, or a little longer: to where something happens, and no further
+                located, tries = max(share * tried, least), tries + 1
+                continue
+            is_first, tries = False, 0
             values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
-            self._past = _Past(scheme, solved.states, tried)
+            self._past = _Past(scheme, solved.states, solved.potentials, tried)
+            self.potentials, self._jumped = solved.potentials[-1].copy(), np.zeros_like(self._jumped)
+            if solved.terminals is not None:
+                self.charges = solved.terminals.charges[-1].copy()
             self.report.steps += 1
             longer = tried * self._factor(error, MOST_GROWTH)
             length = max(longer, length) if tried < length and error <= 1.0 else longer
@@ -331,6 +429,8 @@ class TransientSolver:
             least=least,
             scheme=self._scheme.name,
             largest_potential=self._largest_potential,
+            largest_charge=self._largest_charge,
+            mean_at_first=self._mean_at_first.tolist(),
             steps=report.steps,
             rejected=report.rejected,
             failed=report.failed,
@@ -348,6 +448,10 @@ class TransientSolver:
             jacobian_points=None if taken is None else taken.points,
             jacobian_is_steep=None if taken is None else taken.is_steep,
             is_steep=self.discrete.integration.is_steep,
+            potentials=self.potentials.tolist(),
+            charges=[] if self.charges is None else self.charges.tolist(),
+            past_potentials=[] if past is None else past.potentials.tolist(),
+            jacobian_potentials=[] if taken is None else taken.potentials.tolist(),
         )
 
     def _take_up(self, carried: Carried) -> None:
@@ -356,10 +460,14 @@ class TransientSolver:
         time = carried.time
         self._before_jump_at = time if self.drive.jumps_at(time) else math.inf
         self._scheme, self._largest_potential = scheme_named(carried.scheme), carried.largest_potential
+        self._largest_charge, self._mean_at_first = carried.largest_charge, np.array(carried.mean_at_first)
         self._past = None
         if carried.past_scheme is not None and carried.past_states is not None:
-            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, carried.past_length)
+            potentials = np.array(carried.past_potentials)
+            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, potentials, carried.past_length)
         discrete.reference.x.array[:] = carried.values
+        self.potentials, self.charges = np.array(carried.potentials), np.array(carried.charges)
+        self._jumped = np.zeros_like(self.potentials)
         if carried.jacobian_scheme is not None and carried.jacobian_points is not None:
             assert carried.jacobian_is_steep is not None
             where = Linearised(
@@ -367,11 +475,14 @@ class TransientSolver:
                 carried.jacobian_time,
                 carried.jacobian_length,
                 carried.jacobian_points,
+                np.array(carried.jacobian_potentials),
                 carried.jacobian_is_steep,
             )
             self.stages.recall(where, carried.preconditioned_length)
         discrete.integration.mark(carried.is_steep)
         self._numbers_at(time)
+        if len(self.potentials):
+            discrete.set_potentials(self.potentials.tolist())
         self.equations.show(carried.values)
         discrete.unknown_changes()
         report.steps, report.rejected, report.failed = carried.steps, carried.rejected, carried.failed
@@ -397,41 +508,100 @@ class TransientSolver:
         # the field that a jump leaves moves ions across a cell the sooner the stronger it is
         given = [b.applied_potential for b in self.discrete.problem.boundaries if b.applied_potential is not None]
         apart = max(given) - min(given) if given else 0.0
-        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 2, 0.01 * whole)
+        return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 1.5, 0.01 * whole)
 
     def _step(
         self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
     ) -> tuple[Solved, float, Scheme] | None:
         """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
-        for scheme in self._schemes():
-            solved = self.stages.solve(scheme, time, length, stored, self._predict(scheme, time, length, values), LEFT)
-            if solved is not None:
-                if scheme is GALERKIN:
-                    # where the other has failed once it fails again
-                    self._scheme = GALERKIN
-                return solved, self._error(scheme, length, solved, values, flowing), scheme
+        assert self.charges is not None
+        schemes = self._schemes()
+        for scheme in schemes:
+            start = self._predict(scheme, time, length, values)
+            solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, LEFT)
+            if solved is None and scheme is not RADAU and self.settings.fixed_step is not None:
+                solved = self._lengthen(scheme, time, length, values, stored, self.charges)
+            if solved is None:
+                continue
+            if scheme is GALERKIN:
+                # where the other has failed once it fails again
+                self._scheme = GALERKIN
+            error = self._error(scheme, length, solved, values, flowing)
+            if not error <= 1.0 and scheme is EULER and scheme is not schemes[-1]:
+                continue
+            return solved, error, scheme
+        return None
+
+    def _lengthen(
+        self, scheme: Scheme, time: float, length: float, values: np.ndarray, stored: np.ndarray, charges: np.ndarray
+    ) -> Solved | None:
+        """Return the stages of a step that is too long for Newton's method, or None.
+
+        They are followed as the step grows, from the same beginning.
+        """
+        at, ratio, has_begun = min(SHORT_STEP, length), LENGTHENING, False
+        states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
+        while ratio > LEAST_LENGTHENING:
+            effort = self.stages.effort.jacobians
+            self._impose(scheme, time, at, states, potentials)
+            found = self.stages.solve(scheme, time, at, stored, charges, states, potentials, LEFT)
+            if found is not None:
+                if at == length:
+                    return found
+                has_begun, states, potentials = True, found.states, found.potentials
+                if self.stages.effort.jacobians - effort <= QUICK:
+                    ratio *= 3.0
+            elif has_begun:
+                at, ratio = at / ratio, ratio**0.4
+            else:
+                at, ratio = at * AFTER_FAILURE, ratio**0.9
+                continue
+            at = min(length, at * ratio)
         return None
 
     def _schemes(self) -> list[Scheme]:
-        return list(EVERY[EVERY.index(self._scheme) :])
+        left = list(EVERY[EVERY.index(self._scheme) :])
+        # where co-ions are swept out in long steps the others fail again and again
+        was_euler = self._past is not None and self._past.scheme is EULER and self.settings.fixed_step is None
+        return left[::-1] if was_euler and len(left) == 2 else left
 
-    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> np.ndarray:
-        """Return where the stages may be: the polynomial of the step before continued, or where it ended."""
+    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the stages may be, with the potentials that are found: the polynomial of the step before
+        continued, or where it ended."""
         past = self._past
         if past is None or past.scheme.stages == 1:
-            states = np.tile(values, (scheme.stages, 1))
+            states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
         else:
-            states = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length) @ past.states
-        for node, state in zip(scheme.nodes, states, strict=True):
+            weights = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length)
+            states, potentials = weights @ past.states, weights @ past.potentials
+        self._impose(scheme, time, length, states, potentials)
+        return states, potentials
+
+    def _impose(self, scheme: Scheme, time: float, length: float, states: np.ndarray, potentials: np.ndarray) -> None:
+        """Write what is held, and potentials that are given, into those of the stages of a step."""
+        for node, state, own in zip(scheme.nodes, states, potentials, strict=True):
             self._numbers_at(time + node * length)
+            if len(own):
+                own[:] = self.stages.terminals.known_potentials(own)
+                self.discrete.set_potentials(own.tolist())
             self.discrete.constraints.impose(state)
-        return states
 
     def _carry(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
         """Return what is stored at the end: what was at the beginning, less what has flowed; what is, where held."""
         flown = stored - length * (scheme.time_weights @ solved.flowing)
         flown[self.equations.is_potential] = 0.0
         return np.where(self._is_held(), solved.stored[-1], flown)
+
+    def _passed(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
+        """Return `Step.passed`."""
+        if solved.terminals is None or self.charges is None:
+            return np.zeros((scheme.stages, 0))
+        return self.stages.terminals.passed(scheme, length, stored, solved.stored, solved.terminals, self.charges)
+
+    def _amounts(self, stored: np.ndarray) -> np.ndarray:
+        layout, comm = self.discrete.layout, self.discrete.problem.domain.comm
+        own = layout.at_nodes(stored)[:, layout.indices(self.discrete.entropic)].sum(axis=0)
+        return np.asarray(comm.allreduce(own, op=MPI.SUM))
 
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
@@ -442,13 +612,20 @@ class TransientSolver:
         self, time: float, length: float, solved: Solved, scheme: Scheme, values: np.ndarray
     ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[float], None]]:
         before = self._before_jump_at
+        # with what they were at the beginning: they do not stay while a step of one stage lasts
+        nodes, potentials = np.append(0.0, scheme.nodes), np.vstack([self.potentials, solved.potentials])
+        floating, at_points = self.stages.terminals.tags, scheme.interpolation @ solved.potentials
 
         def take_numbers(share: float) -> None:
             self._before_jump_at = before
             self._numbers_at(time + share * length)
+            if floating:
+                self.discrete.set_potentials((lagrange(nodes, np.array([share])) @ potentials)[0].tolist())
 
         def show(point: int) -> None:
             take_numbers(scheme.points[point])
+            if floating:
+                self.discrete.set_potentials(at_points[point].tolist())
             self.equations.show(solved.points[point])
 
         def show_begin() -> None:
@@ -459,8 +636,10 @@ class TransientSolver:
 
     # ---- errors ----
 
-    def _factor(self, error: float, most: float) -> float:
-        exponent = 1.0 / self._scheme.order
+    def _factor(self, error: float, most: float, order: int | None = None) -> float:
+        exponent = 1.0 / (order or self._scheme.order)
+        if math.isnan(error):
+            return MOST_SHRINKING
         best = SAFETY * error**-exponent if error > 0.0 else most
         return min(most, max(MOST_SHRINKING, best))
 
@@ -512,19 +691,41 @@ class TransientSolver:
             comm = discrete.problem.domain.comm
             self._largest_potential = max(self._largest_potential, largest_over_ranks(comm, np.abs(first)))
             moved = float(np.max(np.abs(second - first), initial=0.0)) / (1.0 + self._largest_potential)
-            apart = np.nan if np.isnan(moved) else max(apart, moved)
+            apart = np.nan if np.isnan(moved) else max(apart, moved, self._charges_apart(values, others))
         return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart])))
+
+    def _charges_apart(self, values: np.ndarray, others: np.ndarray) -> float:
+        """Return the same in the charges on boundaries, the integrals of currents, relative to the largest."""
+        one, other = (self._charges(state) for state in (values, others))
+        self._largest_charge = max(self._largest_charge, float(np.abs(one).max(initial=0.0)))
+        return float(np.abs(other - one).max(initial=0.0)) / self._largest_charge
+
+    def _charges(self, values: np.ndarray) -> np.ndarray:
+        integrals = boundary_integrals(self.discrete)
+        self.equations.show(values)
+        return (integrals.natural() + integrals.held(self.equations.flowing())).charges
+
+    def _volume_of_domain(self) -> float:
+        problem = self.discrete.problem
+        section = problem.cross_section
+        return integral(problem.domain, None if section is None else section.weight(problem.domain))
+
+    def _charge_of_the_gap(self) -> float:
+        """Return what the sides of the domain, without particles between them, hold at 1 kT/e."""
+        low, high = self.discrete.problem.domain.bounding_box()
+        debye = self.discrete.problem.debye_length or 0.0
+        return float(debye**2 * self._volume / np.max(high - low) ** 2)
 
     @property
     def _typical(self) -> np.ndarray:
-        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean."""
+        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean at first."""
         problem = self.discrete.problem
         found = []
-        for name in problem.quantities:
+        for name, mean in zip(problem.quantities, self._mean_at_first, strict=True):
             given = [b.dirichlet_fractions.get(name, 0.0) for b in problem.boundaries]
             given += [b.exchanged_fractions.get(name, 0.0) for b in problem.boundaries]
             given += [s.mean_fraction or 0.0 for s in problem.species if s.name == name]
-            found.append(max([LEAST_CONTENT, *given]) if name in problem.names else 1.0)
+            found.append(max([LEAST_CONTENT, mean, *given]) if name in problem.names else 1.0)
         return np.array(found)
 
     def _relative_change(self, values: np.ndarray, others: np.ndarray) -> float:

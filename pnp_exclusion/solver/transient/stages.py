@@ -1,38 +1,33 @@
 """The equations of the stages of a step, solved by Newton's method with a Jacobian that is kept as long as it serves.
 
-All stages are solved together. The linear systems go to GMRES, preconditioned by block Gauss-Seidel over the stages
-with *one* matrix of the kind of implicit Euler, ``dS + g dt dF`` beside ``dP`` (Rana, Howle, Long, Meek, Milestone,
-SIAM J. Sci. Comput. 43, S475 (2021)): 4 to 10 iterations.
+All stages are solved together: by elimination along an interval (`elimination`), else by iterations (`iteration`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from petsc4py import PETSc
+from typing import Protocol
 
 import numpy as np
 
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
-from pnp_exclusion.runtime.signals import held_back
-from pnp_exclusion.solver.linear.fields import Preconditioning, size_of
-from pnp_exclusion.solver.linear.levels import Levels
-from pnp_exclusion.solver.linear.presets import OptionsDatabase, preset, refusals_as_usage_errors
+from pnp_exclusion.solver.linear.fields import size_of
+from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved
 from pnp_exclusion.solver.newton import LARGEST_COOLING, LARGEST_HEATING, SETTLED_STEP, UNDISTURBED_STEP, damped
 from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.elimination import Elimination
 from pnp_exclusion.solver.transient.equations import Equations, Slopes
-from pnp_exclusion.solver.transient.krylov import gmres
+from pnp_exclusion.solver.transient.iteration import Iteration
 from pnp_exclusion.solver.transient.schemes import Scheme
+from pnp_exclusion.solver.transient.terminals import Bordered, StageBorder, TerminalEquations, Terminals
 
 SERVES = {1: 0.1, 2: 0.4, 3: 0.4}
 """By dimension: a Jacobian of an earlier iteration or step is kept while it makes every iteration smaller by this
 factor. On an interval a new one costs no more than an iteration."""
-OTHER_STEP = 0.3
-"""The step has changed by so much of itself: the preconditioner of an earlier one is made anew."""
 JACOBIANS, ITERATIONS = 14, 40
 """Of one attempt, at most."""
-KRYLOV_TOLERANCE, LAST_KRYLOV_TOLERANCE, KRYLOV_ITERATIONS = 1e-3, 1e-5, 60
+KRYLOV_TOLERANCE, LAST_KRYLOV_TOLERANCE = 1e-3, 1e-5
 """The second after a step of less than `NEAR`: currents are differences of charges over a step, which show it."""
 NEAR = 1e-4
 ROUNDING, STALLED = 1e-14, 1e-9
@@ -63,12 +58,18 @@ class Solved:
         ``(points, unknowns)`` with ghosts, at its points.
     stored, flowing
         ``(points, owned)``: ``S``, and ``F`` beside ``P``, at the points.
+    potentials
+        ``(stages, n)``: those that are found, or given in their place, at the nodes.
+    terminals
+        What was read at these boundaries; None where there is none.
     """
 
     states: np.ndarray
     points: np.ndarray
     stored: np.ndarray
     flowing: np.ndarray
+    potentials: np.ndarray
+    terminals: Terminals | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,8 @@ class Linearised:
         Of the step.
     points
         Its states at the points of the scheme, ``(points, unknowns)`` with ghosts.
+    potentials
+        Those that are found there, ``(points, n)``.
     is_steep
         The cells of the high rule.
     """
@@ -87,7 +90,47 @@ class Linearised:
     time: float
     length: float
     points: np.ndarray
+    potentials: np.ndarray
     is_steep: np.ndarray
+
+
+class StageLinearSolver(Protocol):
+    """What solves with the Jacobian of the stages, and with the matrix of implicit Euler."""
+
+    @property
+    def serves_beside(self) -> float:
+        """By how much of itself a step may change until `renew` is due."""
+        ...
+
+    def renew(self, scheme: Scheme, step: float, slopes: list[Slopes]) -> bool:
+        """Take the derivatives at the points of a step; return whether they can be solved with."""
+        ...
+
+    def moved_to(self, step: float) -> None:
+        """Say that the next system is of a step that has changed by less."""
+        ...
+
+    def solve(self, right: np.ndarray, tolerance: float) -> tuple[np.ndarray | None, int]:
+        """Return the solution for ``(stages, owned)``, or None, and the iterations that it took."""
+        ...
+
+    def solve_euler(self, right: np.ndarray) -> np.ndarray:
+        """Return what the matrix of implicit Euler makes of a right-hand side, owned."""
+        ...
+
+    def close(self) -> None:
+        """Free what is of PETSc."""
+        ...
+
+
+def _linear_solver(equations: Equations, database: OptionsDatabase, settings: SolverSettings) -> StageLinearSolver:
+    discrete = equations.discrete
+    size = size_of(discrete)
+    database.merge(preset(settings.linear, size, discrete.layout.names), settings.petsc)
+    is_banded = size.dimension == 1 and resolved(settings.linear, size) == "banded"
+    if is_banded and not any(database.gives(option) for option in ("ksp_type", "pc_type", PACKAGE)):
+        return Elimination(equations)
+    return Iteration(equations, database)
 
 
 class StageSolver:
@@ -109,25 +152,20 @@ class StageSolver:
         self.effort = Effort()
         self._numbers_at = numbers_at
         discrete = equations.discrete
-        database.merge(preset(settings.linear, size_of(discrete), discrete.layout.names), settings.petsc)
-        self._database = database
-        self._levels = Levels(discrete)
-        self._matrix = equations.matrix.duplicate()
-        self._matrix.setBlockSize(discrete.layout.size)
-        self._x, self._y = self._matrix.createVecRight(), self._matrix.createVecLeft()
+        self._linear = _linear_solver(equations, database, settings)
         self._slopes: list[Slopes] = []
-        self._solver: PETSc.KSP | None = None
-        self._preconditioning: Preconditioning | None = None
         self._of: tuple[Scheme, float] | None = None
         self._linearised: Linearised | None = None
         self._serves = SERVES[discrete.problem.domain.dimension]
+        self.terminals = TerminalEquations(discrete)
+        self._border = StageBorder(discrete, self.terminals)
+        self._bordered_step = 0.0
 
     def close(self) -> None:
         """Free PETSc's objects."""
-        self._forget_preconditioner()
-        for thing in (*self._slopes, self._matrix, self._x, self._y):
-            thing.destroy()
-        self._levels.close()
+        for slopes in self._slopes:
+            slopes.destroy()
+        self._linear.close()
         # a method of the solver that holds this: the circle would keep meshes until Python looks for it
         del self._numbers_at
 
@@ -145,60 +183,80 @@ class StageSolver:
         """Take the Jacobian there again, for steps of a length; the cells of the high rule stay those."""
         self.equations.discrete.integration.mark(linearised.is_steep)
         self._take_slopes(linearised)
-        self._precondition(linearised.scheme, length)
+        self._prepare(linearised.scheme, length)
 
     # ---- one step ----
 
     def solve(
-        self, scheme: Scheme, time: float, step: float, begin: np.ndarray, states: np.ndarray, tolerance: float
+        self,
+        scheme: Scheme,
+        time: float,
+        step: float,
+        begin: np.ndarray,
+        charges: np.ndarray,
+        states: np.ndarray,
+        potentials: np.ndarray,
+        tolerance: float,
     ) -> Solved | None:
         """Return the stages of a step, or None if none were found.
 
-        begin
-            ``S_n``, owned.
-        states
-            ``(stages, unknowns)`` with ghosts: where to start from, held values in place.
+        begin, charges
+            ``S_n``, owned, and at the same time the charges of the boundaries whose potentials are found.
+        states, potentials
+            ``(stages, unknowns)`` with ghosts, and ``(stages, n)``: where to start from, held values in place.
         tolerance
             Of the change of ``eta`` that is left, relative to what the step changes.
         """
-        states = states.copy()
-        start, last, smallest, wandering = states.copy(), np.inf, np.inf, 0
+        states, potentials = states.copy(), potentials.copy()
+        start, last, smallest, wandering = self._eta_and_others(states), np.inf, np.inf, 0
         jacobians, kept = 0, self._keeps_jacobian(scheme, step)
         settled = False
         for _ in range(ITERATIONS):
-            solved = self._evaluate(scheme, time, step, states, mark=not settled)
+            solved = self._evaluate(scheme, time, step, states, potentials, mark=not settled)
             self.effort.iterations += 1
             if not kept:
                 if jacobians == JACOBIANS:
                     break
-                self._renew(scheme, time, step, solved)
                 jacobians += 1
+                if not self._renew(scheme, time, step, solved):
+                    break
             krylov_tolerance = KRYLOV_TOLERANCE if last > NEAR else LAST_KRYLOV_TOLERANCE
             change = self._newton_step(scheme, step, solved, begin, krylov_tolerance)
+            moved_potentials, shortened = np.zeros_like(potentials), False
+            if change is not None and self.terminals.unknown:
+                bordered = self._bordered(scheme, time, step, solved, begin, charges, change)
+                change = None if bordered is None else bordered.states
+                if bordered is not None:
+                    moved_potentials, shortened = bordered.potentials, bordered.shortened
             if change is None:
                 if not kept:
                     break
                 kept, last = False, np.inf
                 continue
-            shortened = self._shorten(states, change)
-            size = self._relative(states, change)
+            shortened |= self._shorten(states, change)
+            now, by = self._eta_and_others(states), self._eta_and_others(change)
+            size = max(self._relative(now, by), _largest_relative(potentials, moved_potentials))
             if not np.isfinite(size):
                 break
             is_first = not np.isfinite(last)
             contraction = 1.0 if is_first else size / last
-            if kept and not shortened and not is_first and contraction > self._serves:
+            # with a Jacobian of this step: what is left is rounding, of which another one makes no less
+            is_stalled = jacobians > 0 and not is_first and size < STALLED and contraction > 0.5
+            if kept and not shortened and not is_first and not is_stalled and contraction > self._serves:
                 # the step is not taken: one with a Jacobian of its own is better
                 kept, last = False, np.inf
                 continue
             states += change
+            potentials += moved_potentials
             settled = self.equations.largest(change) < SETTLED_STEP
-            moved = min(1.0, self._relative(states, states - start))
-            # charges of a short step differ by little: their differences, the currents, need more digits
-            enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
             rate = min(contraction, 0.9)
-            is_stalled = not is_first and size < STALLED and contraction > 0.5
-            if not shortened and (size * rate / (1.0 - rate) < enough or is_stalled):
-                return self._evaluate(scheme, time, step, states, mark=False)
+            left = size * rate / (1.0 - rate)
+            if not shortened and (left < tolerance or is_stalled):
+                moved = min(1.0, self._relative(now + by, now + by - start))
+                # charges of a short step differ by little: their differences, the currents, need more digits
+                enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
+                if left < enough or is_stalled:
+                    return self._evaluate(scheme, time, step, states, potentials, mark=False)
             if size > 0.7 * smallest:
                 wandering += 1
             else:
@@ -211,18 +269,29 @@ class StageSolver:
         self.forget()
         return None
 
-    def _evaluate(self, scheme: Scheme, time: float, step: float, states: np.ndarray, *, mark: bool) -> Solved:
+    def _evaluate(
+        self, scheme: Scheme, time: float, step: float, states: np.ndarray, potentials: np.ndarray, *, mark: bool
+    ) -> Solved:
         equations = self.equations
         points = scheme.interpolation @ states
         if mark:
             self._mark_steep_cells(points)
-        stored, flowing = [], []
-        for at, values in zip(scheme.points, points, strict=True):
-            self._numbers_at(time + at * step)
-            equations.show(values)
+        stored, flowing, read = [], [], []
+        for at, values, own in zip(scheme.points, points, scheme.interpolation @ potentials, strict=True):
+            self._show(time + at * step, values, own)
             stored.append(equations.stored())
             flowing.append(equations.flowing())
-        return Solved(states.copy(), points, np.array(stored), np.array(flowing))
+            if len(own):
+                read.append(self.terminals.read(flowing[-1]))
+        terminals = Terminals(*(np.array(parts) for parts in zip(*read, strict=True))) if read else None
+        return Solved(states.copy(), points, np.array(stored), np.array(flowing), potentials.copy(), terminals)
+
+    def _show(self, time: float, values: np.ndarray, potentials: np.ndarray) -> None:
+        """Write a state into the unknown, with the numbers of its time and the potentials that are found."""
+        self._numbers_at(time)
+        if len(potentials):
+            self.equations.discrete.set_potentials(potentials.tolist())
+        self.equations.show(values)
 
     def _mark_steep_cells(self, points: np.ndarray) -> None:
         """Integrate by the high rule where a potential is steep within a cell at any point of the step."""
@@ -243,116 +312,85 @@ class StageSolver:
     def _newton_step(
         self, scheme: Scheme, step: float, solved: Solved, begin: np.ndarray, tolerance: float
     ) -> np.ndarray | None:
-        equations = self.equations
-        right = -self.residual(scheme, step, solved, begin)
+        return self._solve(scheme, step, -self.residual(scheme, step, solved, begin), tolerance)
+
+    def _solve(self, scheme: Scheme, step: float, right: np.ndarray, tolerance: float) -> np.ndarray | None:
+        """Solve with the kept Jacobian, held unknowns staying where they are; with ghosts, None if it fails."""
+        equations, right = self.equations, right.copy()
         right[:, equations.held] = 0.0
-        change, iterations, converged = gmres(
-            equations.comm,
-            lambda x: self._multiply(scheme, step, x),
-            lambda r: self._gauss_seidel(scheme, r),
-            right.ravel(),
-            tolerance,
-            KRYLOV_ITERATIONS,
-        )
+        change, iterations = self._linear.solve(right, tolerance)
         self.effort.linear_iterations += iterations
-        if not converged:
-            return None
-        return np.array([equations.with_ghosts(row) for row in change.reshape(scheme.stages, -1)])
+        return None if change is None else np.array([equations.with_ghosts(row) for row in change])
+
+    def _bordered(
+        self,
+        scheme: Scheme,
+        time: float,
+        step: float,
+        solved: Solved,
+        begin: np.ndarray,
+        charges: np.ndarray,
+        fixed: np.ndarray,
+    ) -> Bordered | None:
+        """Return the Newton step with the potentials that are found, from one at fixed potentials."""
+
+        def parts(one: Solved) -> tuple[np.ndarray, np.ndarray]:
+            assert one.terminals is not None
+            excess = self.terminals.excess(scheme, step, begin, one.stored, one.terminals, charges)
+            return self.residual(scheme, step, one, begin), excess
+
+        def evaluate(states: np.ndarray, potentials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return parts(self._evaluate(scheme, time, step, states, potentials, mark=False))
+
+        def solve(right: np.ndarray) -> np.ndarray | None:
+            return self._solve(scheme, step, right, LAST_KRYLOV_TOLERANCE)
+
+        if step != self._bordered_step:
+            self._border.renew()
+            self._bordered_step = step
+        return self._border.correct(solved.states, solved.potentials, fixed, parts(solved), evaluate, solve)
 
     # ---- linear algebra ----
 
     def _keeps_jacobian(self, scheme: Scheme, step: float) -> bool:
-        """Return whether there is a Jacobian of an earlier step; what preconditions it follows the length of the step.
+        """Return whether there is a Jacobian of an earlier step; what solves with it follows the length of the step.
 
         The derivatives are kept, not their sum, so that the Jacobian itself is right for a step of any length.
         """
         if self._of is None or self._of[0] is not scheme:
             return False
-        if abs(step - self._of[1]) > OTHER_STEP * self._of[1]:
-            self._precondition(scheme, step)
+        if abs(step - self._of[1]) > self._linear.serves_beside * self._of[1]:
+            return self._prepare(scheme, step)
+        self._linear.moved_to(step)
         return True
 
-    def _renew(self, scheme: Scheme, time: float, step: float, solved: Solved) -> None:
-        """Take the Jacobian at the stages."""
+    def _renew(self, scheme: Scheme, time: float, step: float, solved: Solved) -> bool:
+        """Take the Jacobian at the stages; return whether it can be solved with."""
         self.effort.jacobians += 1
+        self._border.renew()
         is_steep = self.equations.discrete.integration.is_steep
-        self._take_slopes(Linearised(scheme, time, step, solved.points, is_steep))
-        self._precondition(scheme, step)
+        self._take_slopes(
+            Linearised(scheme, time, step, solved.points, scheme.interpolation @ solved.potentials, is_steep)
+        )
+        return self._prepare(scheme, step)
 
     def _take_slopes(self, linearised: Linearised) -> None:
         equations, scheme = self.equations, linearised.scheme
         self._linearised = linearised
         while len(self._slopes) < len(scheme.points):
             self._slopes.append(equations.new_slopes())
-        for at, values, slopes in zip(scheme.points, linearised.points, self._slopes, strict=False):
-            self._numbers_at(linearised.time + at * linearised.length)
-            equations.show(values)
+        at_points = zip(scheme.points, linearised.points, linearised.potentials, self._slopes, strict=False)
+        for at, values, own, slopes in at_points:
+            self._show(linearised.time + at * linearised.length, values, own)
             equations.fill_slopes(slopes)
 
-    def _precondition(self, scheme: Scheme, step: float) -> None:
-        """Make the matrix of implicit Euler and what solves with it, at the end of the step."""
+    def _prepare(self, scheme: Scheme, step: float) -> bool:
         self._of = scheme, step
-        slopes, step = self._slopes[len(scheme.points) - 1], scheme.implicitness * step
-        rows = np.full(self.equations.owned, step)
-        rows[self.equations.is_potential] = 1.0
-        rows[self.equations.held] = 1.0
-        self._x.array_w[:] = rows
-        slopes.flowing.copy(self._matrix, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
-        self._matrix.diagonalScale(self._x)
-        self._matrix.axpy(1.0, slopes.stored, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
-        with held_back(), refusals_as_usage_errors():
-            if self._solver is None:
-                self._solver = PETSc.KSP().create(self.equations.comm)
-                self._solver.setFromOptions()
-                self._preconditioning = Preconditioning(self._solver, self._matrix, self._levels, self._database)
-            assert self._preconditioning is not None
-            self._preconditioning.renew()
-            self._solver.setUp()
-            self._solver.getPC().setUpOnBlocks()
-
-    def _forget_preconditioner(self) -> None:
-        if self._solver is not None:
-            self._solver.destroy()
-            self._solver = None
-        if self._preconditioning is not None:
-            self._preconditioning.close()
-            self._preconditioning = None
+        return self._linear.renew(scheme, step, self._slopes)
 
     def solve_euler(self, right: np.ndarray) -> np.ndarray:
         """Return what the kept matrix of implicit Euler makes of a right-hand side, owned."""
-        assert self._solver is not None
-        self._x.array_w[:] = right
-        with held_back():
-            self._solver.getPC().apply(self._x, self._y)
-        return self._y.array_r.copy()
-
-    def _gauss_seidel(self, scheme: Scheme, right: np.ndarray) -> np.ndarray:
-        rows = right.reshape(scheme.stages, -1)
-        found = np.zeros_like(rows)
-        stored = self._slopes[len(scheme.points) - 1].stored
-        factor = np.where(self.equations.is_potential, 1.0, scheme.implicitness)
-        for i in range(scheme.stages):
-            row = rows[i]
-            for j in range(i):
-                row = row - scheme.nodal[i, j] * self._times(stored, found[j])
-            found[i] = self.solve_euler(factor * row)
-        return found.ravel()
-
-    def _multiply(self, scheme: Scheme, step: float, x: np.ndarray) -> np.ndarray:
-        at_points = scheme.interpolation @ x.reshape(scheme.stages, -1)
-        pairs = list(zip(at_points, self._slopes, strict=False))
-        stored = np.array([self._times(slopes.stored, values) for values, slopes in pairs])
-        flowing = np.array([self._times(slopes.flowing, values) for values, slopes in pairs])
-        rows = scheme.stored @ stored + np.where(
-            self.equations.is_potential, scheme.poisson @ flowing, step * (scheme.flowing @ flowing)
-        )
-        rows[:, self.equations.held] = 0.0
-        return rows.ravel()
-
-    def _times(self, matrix: PETSc.Mat, values: np.ndarray) -> np.ndarray:
-        self._x.array_w[:] = values
-        matrix.mult(self._x, self._y)
-        return self._y.array_r.copy()
+        return self._linear.solve_euler(right)
 
     # ---- steps ----
 
@@ -360,6 +398,9 @@ class StageSolver:
         """Shorten a step of the unknowns where it is long; return whether it was, on any rank."""
         discrete, shortened = self.equations.discrete, False
         layout = discrete.layout
+        charge = np.abs(discrete.problem.charges).max(initial=0.0)
+        if INVERSE_TEMPERATURE not in layout and self.equations.largest(change) * (1.0 + charge) <= UNDISTURBED_STEP:
+            return False
         mu, charges = layout.indices(discrete.mu), discrete.problem.charges
         for state, step in zip(states, change, strict=True):
             nodes = layout.at_nodes(step)
@@ -377,24 +418,21 @@ class StageSolver:
                 nodes[:, mu] = np.where(discrete.is_absent, 0.0, limited + electric)
         return self.equations.any(shortened)
 
-    def _relative(self, states: np.ndarray, change: np.ndarray) -> float:
+    def _eta_and_others(self, values: np.ndarray) -> np.ndarray:
+        """Return ``eta_a``, without what a temperature adds, and other unknowns of stages, ``(stages, nodes, ..)``."""
+        discrete = self.equations.discrete
+        layout = discrete.layout
+        nodes = values.reshape(len(values), -1, layout.size).copy()
+        if POTENTIAL in layout:
+            # the species come first
+            species = nodes[..., : len(discrete.mu)]
+            species -= nodes[..., [layout.index(POTENTIAL)]] * discrete.problem.charges
+        return nodes
+
+    def _relative(self, now: np.ndarray, change: np.ndarray) -> float:
         """Return the largest change of any ``eta`` and of the potential relative to 1 and what they are."""
-        discrete, largest = self.equations.discrete, 0.0
-        for state, step in zip(states, change, strict=True):
-            for now, moved in zip(_parts(discrete, state), _parts(discrete, step), strict=True):
-                largest = max(largest, float(np.max(np.abs(moved) / (1.0 + np.abs(now)), initial=0.0)))
-                if np.isnan(moved).any():
-                    largest = np.nan
-        return self.equations.largest(np.array([largest]))
+        return self.equations.largest(change / (1.0 + np.abs(now)))
 
 
-def _parts(discrete: object, values: np.ndarray) -> list[np.ndarray]:
-    """Return ``eta_a``, without what a temperature adds, and the other unknowns at the nodes."""
-    layout = discrete.layout  # type: ignore[attr-defined]
-    nodes = layout.at_nodes(values)
-    mu = nodes[:, layout.indices(discrete.mu)]  # type: ignore[attr-defined]
-    others = [name for name in (POTENTIAL, INVERSE_TEMPERATURE) if name in layout]
-    rest = [nodes[:, layout.index(name)] for name in others]
-    if POTENTIAL in layout:
-        mu = mu - nodes[:, [layout.index(POTENTIAL)]] * discrete.problem.charges  # type: ignore[attr-defined]
-    return [mu, *rest]
+def _largest_relative(values: np.ndarray, change: np.ndarray) -> float:
+    return float(np.max(np.abs(change) / (1.0 + np.abs(values)), initial=0.0))

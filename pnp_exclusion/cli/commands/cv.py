@@ -1,0 +1,72 @@
+"""``cv``: the current as the potential of a boundary goes up and down."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from pnp_exclusion.cli.commands.curve import number_or_text
+from pnp_exclusion.cli.commands.words import add_case, add_output
+from pnp_exclusion.runtime import fenicsx
+
+HELP = "cyclic voltammogram: current over potential, peaks, the capacitive part"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's words."""
+    add_case(parser)
+    parser.add_argument("--boundary", required=True, metavar="NAME", help="the boundary whose potential is cycled")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        required=True,
+        metavar="V",
+        help='where it begins, e.g. "-0.2 V"; V without a unit, kT/e if dimensionless',
+    )
+    parser.add_argument("--to", dest="stop", required=True, metavar="V", help="where it turns")
+    parser.add_argument("--turn", metavar="V", help="where it turns once more, beyond --from (default: at --from)")
+    parser.add_argument("--rate", required=True, metavar="R", help='e.g. "50 mV/s"; V/s without a unit')
+    parser.add_argument("--cycles", type=int, default=1, metavar="N", help="how many (default: %(default)d)")
+    parser.add_argument(
+        "--points", type=int, default=400, metavar="N", help="of a cycle at least (default: %(default)d)"
+    )
+    parser.add_argument("--law", help="instead of the law of the case")
+    add_output(parser)
+
+
+def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
+    """Run, write ``cv.csv``, ``cv.json``, ``cv.png`` and ``series.csv``, print."""
+    fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.output.results import SeriesFile
+    from pnp_exclusion.studies.voltammetry import cv
+    from pnp_exclusion.studies.voltammetry_files import cv_csv, cv_json, cv_table
+
+    case = read(arguments.case, arguments.law)
+    with Job(arguments, petsc_options) as job:
+        with SeriesFile(job.folder) as series:
+            found = cv(
+                case,
+                arguments.boundary,
+                number_or_text(arguments.start),
+                number_or_text(arguments.stop),
+                number_or_text(arguments.rate),
+                turn=None if arguments.turn is None else number_or_text(arguments.turn),
+                cycles=arguments.cycles,
+                points=arguments.points,
+                comm=job.comm,
+                progress=lambda progress: job.console.progress("time", progress),
+                on_row=series.add,
+                petsc_options=petsc_options,
+            )
+        for warning in found.solution.warnings:
+            job.console.warn(warning)
+        lines = cv_table(found)
+        job.folder.write("cv.csv", lambda: cv_csv(found))
+        if case.output.pictures:
+            job.folder.draw("cv.png", "studies.voltammetry_files.draw_cv", found)
+        job.folder.write_json("cv.json", lambda: cv_json(found))
+        job.write_manifest(found.solution)
+        job.complete()
+    job.print_lines(lines)
+    return 0

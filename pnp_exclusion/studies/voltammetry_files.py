@@ -1,0 +1,102 @@
+"""What is written and drawn of a cyclic voltammogram."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from pnp_exclusion.output.text import columns
+from pnp_exclusion.solution.figures import STYLE, plain, save, unit_in_picture
+from pnp_exclusion.studies.voltammetry import Voltammogram
+
+PARTS = ("current", "faradaic", "capacitive")
+
+
+def cv_csv(found: Voltammogram) -> str:
+    """Return ``cv.csv``: a row a point, units in the header."""
+
+    def header(name: str, unit: str) -> str:
+        return f"{name} [{unit}]" if unit else name
+
+    units = found.units
+    head = [header("time", units["time"]), "cycle", "direction", header("potential", units["potential"])]
+    lines = [",".join([*head, *(header(name, units["current"]) for name in PARTS)])]
+    for k, cycle in enumerate(found.cycle):
+        values = [found.potential[k], *(getattr(found, name)[k] for name in PARTS)]
+        direction = "up" if found.is_rising[k] else "down"
+        lines.append(",".join([f"{found.time[k]:.12g}", str(cycle), direction, *(f"{value:.12g}" for value in values)]))
+    return "\n".join(lines) + "\n"
+
+
+def cv_json(found: Voltammogram) -> dict[str, Any]:
+    """Return ``cv.json``: peaks, and what they say of every cycle."""
+    return {
+        "boundary": found.boundary,
+        "convention": "currents are into the domain through the boundary: positive where something is oxidised there",
+        "units": found.units,
+        "points": len(found.time),
+        "cycles": [
+            {
+                "cycle": cycle,
+                "peaks": {
+                    one.direction: {"potential": one.potential, "current": one.current}
+                    for one in found.peaks
+                    if one.cycle == cycle
+                },
+                "separation": found.separation(cycle),
+                "midpoint": found.midpoint(cycle),
+            }
+            for cycle in range(1, found.cycles + 1)
+        ],
+        "steps": found.solution.transient_report.steps,
+        "warnings": list(found.solution.warnings),
+    }
+
+
+def cv_table(found: Voltammogram) -> list[str]:
+    """Return lines for the terminal: the peaks of every cycle, and how far they are apart."""
+    units = found.units
+    head = ["cycle", "direction", f"peak {units['potential']}".strip(), f"current {units['current']}".strip()]
+    rows = [[str(one.cycle), one.direction, f"{one.potential:.6g}", f"{one.current:.6g}"] for one in found.peaks]
+    if not rows:
+        return [f"no peak in {found.cycles} cycle(s); at most {np.abs(found.current).max():.6g} {units['current']}"]
+    apart = [
+        f"cycle {cycle}: {separation:.6g} {units['potential']}".rstrip() + " apart"
+        for cycle in range(1, found.cycles + 1)
+        if (separation := found.separation(cycle)) is not None
+    ]
+    return [*columns([head, *rows]), *apart]
+
+
+def draw_cv(path: Path, found: Voltammogram) -> None:
+    """Draw the current over the potential, later cycles darker, with the parts of the last one, and peaks."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.8))
+        axis = figure.subplots()
+        shades = matplotlib.colormaps["Blues"](np.linspace(0.4, 1.0, found.cycles))
+        for cycle, shade in enumerate(shades, start=1):
+            own = found.cycle == cycle
+            axis.plot(found.potential[own], found.current[own], color=shade, label=f"cycle {cycle}")
+        last, begun = found.cycle == found.cycles, found.has_begun
+        parts = {name: getattr(found, name)[last & begun] for name in ("faradaic", "capacitive")}
+        # where there is only one of them it is the whole
+        if all(np.ptp(values) > 1e-3 * np.ptp(found.current[last & begun]) for values in parts.values()):
+            for (name, values), style in zip(parts.items(), ("--", ":"), strict=True):
+                axis.plot(found.potential[last & begun], values, style, color="0.4", linewidth=1.0, label=name)
+        low, high = found.current[begun].min(), found.current[begun].max()
+        axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+        for peak in found.peaks:
+            axis.plot(peak.potential, peak.current, "o", color="black", markersize=3)
+        axis.axhline(0.0, color="0.6", linewidth=0.8)
+        unit = unit_in_picture(found.units["current"])
+        axis.set_ylabel(f"current [{unit}]" if unit else "current")
+        axis.set_xlabel(f'potential of "{plain(found.boundary)}" [{found.units["potential"] or "kT/e"}]')
+        if found.cycles <= 10:
+            axis.legend(fontsize=8)
+        if found.case.title:
+            axis.set_title(plain(found.case.title))
+        save(figure, path)

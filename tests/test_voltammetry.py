@@ -1,0 +1,217 @@
+"""Protocols and cyclic voltammograms: what ends a piece, and the peaks of the textbooks."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import example, mistakes, run_command, summary_of, write_toml
+from scipy.constants import physical_constants
+from test_given_in_time import SCREENING
+from test_restart import numbers, run_killed
+from test_transient import BULK, between_electrodes
+
+import pnp_exclusion as pnp
+from pnp_exclusion.errors import UsageError
+
+FARADAY, GAS = (physical_constants[name][0] for name in ("Faraday constant", "molar gas constant"))
+
+
+def protocol(*pieces: dict, **time: object) -> dict:
+    """A salt between two blocking electrodes, the left one under a protocol."""
+    tables = between_electrodes("mpnp", 0.0, 0.0, SCREENING)
+    tables["time"] = {"terminal": "left", "protocol": list(pieces), **time}
+    return tables
+
+
+CHARGE = {"name": "charge", "total_current": -0.05, "duration": 2.0, "until": {"potential": 1.0}}
+HOLD = {"name": "hold", "potential": 1.0, "duration": 2.0, "until": {"current": 0.005}}
+
+
+def test_constant_current_then_constant_voltage():
+    """What a battery user charges by: each piece ends where it is told, and charge is current times time."""
+    rest = {"total_current": 0.0, "duration": 0.1}
+    discharge = {"total_current": 0.05, "duration": 2.0, "until": {"charge": 0.005}}
+    solution = pnp.run(protocol(CHARGE, HOLD, rest, discharge))
+    series = solution.series
+    charged, held, rested, discharged = solution.pieces
+    assert [piece["by"] for piece in solution.pieces] == ["until", "until", "duration", "until"]
+    assert charged["potential"] == pytest.approx(1.0, rel=1e-6)
+    assert charged["charge"] == pytest.approx(-0.05 * charged["ended"], rel=1e-9)
+    last = (series.current_left + series.displacement_left).values[series.time.values == held["ended"]]
+    assert np.abs(last) == pytest.approx(0.005, rel=1e-4)
+    assert rested["ended"] - rested["began"] == pytest.approx(0.1, rel=1e-9)
+    assert rested["charge"] == pytest.approx(0.0, abs=1e-12)
+    assert discharged["ended"] - discharged["began"] == pytest.approx(0.1, rel=1e-6)
+    whole = sum(piece["charge"] for piece in solution.pieces)
+    assert series.charge_left.values[-1] == pytest.approx(-whole, rel=1e-9)
+    assert np.abs(series.amount_cation.values - BULK).max() < 1e-13
+    assert solution.imbalance < 1e-3
+    assert solution.warnings == []
+    # in between the potential is where it was left, and the charge too
+    assert (np.diff(series.piece.values) >= 0).all()
+
+
+def test_jump_of_a_protocol_is_that_of_a_course_and_rest_ends_it():
+    """Chronoamperometry: the same motion as by a step, and its end is the steady state."""
+    held = {"potential": 2.0, "duration": 1e3, "until": {"steady": True}}
+    solution = pnp.run(protocol(held))
+    stepped = pnp.run(between_electrodes("mpnp", {"step": [0.0, 2.0]}, 0.0, SCREENING, end=1e3, stop="steady"))
+    assert solution.series.charge_left.values[:10] == pytest.approx(stepped.series.charge_left.values[:10], rel=1e-6)
+    still = pnp.solve(between_electrodes("mpnp", 2.0, 0.0, SCREENING))
+    exact = still.summary()["charge"]["left"]["value"]
+    assert solution.summary()["charge"]["left"]["value"] == pytest.approx(exact, rel=1e-7)
+    assert solution.pieces[0]["ended"] < 1e3
+
+
+def test_killed_protocol_goes_on_to_the_same_numbers(tmp_path):
+    """At the end of a piece, and within two kinds of pieces: where it is in its protocol is in every checkpoint."""
+    short = {**CHARGE, "until": {"potential": 0.1}}
+    of_time = {"checkpoint": {"steps": 1}, "fields": {"steps": 3}}
+    tables = protocol(short, {**HOLD, "potential": 0.1, "until": {"current": 0.005}}, **of_time)
+    tables["domain"]["cells"] = 20
+    undisturbed = pnp.run(tables)
+    first = int((undisturbed.series.piece.values == 1).sum())
+    for rows in (3, first, first + 1, first + 3):
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        run_killed(tables, folder, rows)
+        solution = pnp.run(tables, restart=folder)
+        assert np.array_equal(numbers(solution.rows), numbers(undisturbed.rows))
+        assert solution.pieces == undisturbed.pieces
+        assert [t for t, _ in solution.moments] == undisturbed.series.time.values[2::3].tolist()
+        found = [state.problem.boundaries[0].applied_potential for _, state in solution.moments]
+        assert found == pytest.approx(undisturbed.series.potential_left.values[2::3], rel=1e-12)
+
+
+def test_cycles_go_through_a_protocol_again():
+    """A triangle of two ramps, twice."""
+    up, down = ({"potential": {"ramp": ends, "rate": 20.0}, "duration": 0.05} for ends in ([0.0, 1.0], [1.0, 0.0]))
+    solution = pnp.run(protocol(up, down, cycles=2))
+    triangle = {"triangle": [0.0, 1.0], "rate": 20.0, "cycles": 2}
+    other = pnp.run(between_electrodes("mpnp", triangle, 0.0, SCREENING, end=0.2))
+    assert [(piece["cycle"], piece["piece"]) for piece in solution.pieces] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert solution.time == pytest.approx(0.2, rel=1e-9)
+    ends = [float(one.series.charge_left.values[-1]) for one in (solution, other)]
+    assert ends[0] == pytest.approx(ends[1], abs=2e-4 * np.abs(other.series.charge_left.values).max())
+
+
+def test_example_charges_at_a_constant_current_and_gives_it_back():
+    """In coarse steps: 1 MA/m^2 for about 0.51 us each way, as both layers together take 0.5 C/m^2 at 0.5 V."""
+    tables = example("charge_and_hold")
+    tables["time"] |= {"largest_step": "100 ns", "tolerance": 1e-2}
+    charge, hold, rest, discharge = pnp.run(tables).pieces
+    still = example("charge_and_hold")
+    del still["time"]
+    still["boundaries"][0]["potential"] = "0.5 V"
+    full = pnp.solve(still).summary()["charge"]["left"]["value"]
+    assert -(charge["charge"] + hold["charge"]) == pytest.approx(full, rel=2e-2)
+    assert discharge["charge"] == pytest.approx(full, rel=3e-2)
+    assert charge["potential"] == pytest.approx(0.5, rel=1e-5)
+    assert rest["potential"] < 0.5
+
+
+def test_protocol_that_cannot_go_on_says_so_and_keeps_what_was(tmp_path):
+    """Exit code 3, with a sentence of what was reached, and the results up to there."""
+    case = write_toml(protocol({**CHARGE, "duration": 0.1}, HOLD), tmp_path / "case.toml")
+    finished = run_command("run", case, "-o", tmp_path / "out")
+    assert finished.returncode == 3
+    assert 'piece 1 "charge" of the protocol did not end within 0.1: the potential reached 0.1' in finished.stderr
+    summary = summary_of(tmp_path / "out")
+    assert summary["time"]["value"] == pytest.approx(0.1)
+    assert [piece["by"] for piece in summary["protocol"]] == ["duration"]
+    assert (tmp_path / "out" / "series.csv").exists()
+
+
+def test_mistakes_in_protocols_are_told():
+    """Every sentence."""
+    for pieces, time, words in (
+        ([{"duration": 1.0}], {}, "either a potential, or a total_current"),
+        ([{"potential": 1.0}], {}, "duration"),
+        ([{"potential": 1.0, "duration": 0.0}], {}, "duration must be positive"),
+        ([{"potential": 1.0, "duration": 1.0, "until": {}}], {}, "give a potential, a current, a charge"),
+        ([{"potential": 1.0, "duration": 1.0, "until": {"potential": 2.0}}], {}, "the potential of this one is"),
+        ([{**CHARGE, "until": {"current": 0.1}}], {}, "the current of this one is"),
+        ([{**CHARGE, "until": {"current": -0.1}}], {}, "current must be positive"),
+        ([{**CHARGE, "until": {"charge": 0.2}}], {}, "until.charge = 0.2 cannot be met"),
+        ([{"total_current": 0.0, "duration": 1.0, "until": {"charge": 0.2}}], {}, "cannot be met"),
+        ([CHARGE], {"end": 1.0}, "remove end"),
+        ([CHARGE], {"stop": "steady"}, "a protocol ends with its last piece"),
+        ([CHARGE], {"terminal": "top"}, 'unknown boundary "top"'),
+        ([{"potential": {"expression": "1/(t-1)"}, "duration": 2.0}], {}, "has no value at t = 1"),
+        ([], {"end": 1.0}, "terminal goes with a protocol"),
+    ):
+        assert any(words in one for one in mistakes(protocol(*pieces, **time))), words
+    wall = protocol(CHARGE)
+    wall["boundaries"][0] = {"where": "left", "kind": "wall"}
+    assert any("the terminal of a protocol has a potential" in one for one in mistakes(wall))
+    twice = protocol(CHARGE)
+    twice["boundaries"][0]["potential"] = {"step": [0.0, 1.0]}
+    assert any("by a protocol too" in one for one in mistakes(twice))
+    alone = protocol(CHARGE)
+    alone["boundaries"][1] = {"where": "right", "kind": "wall"}
+    assert any("another boundary must hold a potential" in one for one in mistakes(alone))
+
+
+def reversible(cells: int) -> dict:
+    """The example: one electron of a fast couple in diffusion alone, the cell five diffusion lengths long."""
+    tables = example("voltammogram")
+    tables["domain"]["cells"] = cells
+    return tables
+
+
+def test_voltammogram_of_a_fast_couple_has_the_peak_of_randles_and_sevcik():
+    """Nicholson and Shain, Anal. Chem. 36, 706 (1964): 0.4463 n F c sqrt(n F v D/(R T)), 28.5 mV/n beyond the formal
+    potential, the peaks 57 to 59 mV apart."""
+    rate, diffusivity = 0.05, 1e-9
+    peak = 0.4463 * FARADAY * np.sqrt(FARADAY * rate * diffusivity / (GAS * 298.15))
+    found = pnp.cv(reversible(60), "left", "0.25 V", "-0.3 V", "50 mV/s", points=100)
+    down, up = found.peak(1, "down"), found.peak(1, "up")
+    assert down.current == pytest.approx(-peak, rel=5e-3)
+    assert down.potential == pytest.approx(-0.0285, abs=5e-4)
+    assert found.separation(1) == pytest.approx(0.058, abs=1e-3)
+    assert found.midpoint(1) == pytest.approx(0.0, abs=1e-3)
+    assert up.current > 0.0
+    assert (found.capacitive == 0.0).all()
+    table = found.to_xarray()
+    assert table.current.attrs["units"] == "A/m^2"
+    assert set(table.cycle.values) == {1}
+
+
+def test_voltammogram_of_blocking_electrodes_is_capacitive_alone(tmp_path):
+    """Slowly cycled, the current is C dV/dt with the steady capacitance, up and down alike."""
+    tables = between_electrodes("mpnp", 0.0, 0.0, SCREENING)
+    del tables["time"]
+    case = write_toml(tables, tmp_path / "case.toml")
+    words = ["--boundary", "left", "--from", "0", "--to", "1", "--rate", "0.5", "--cycles", "2", "--points", "40"]
+    finished = run_command("cv", case, *words, "-o", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    assert {"cv.csv", "cv.json", "cv.png", "series.csv", "manifest.json"} <= {
+        p.name for p in (tmp_path / "out").iterdir()
+    }
+    with (tmp_path / "out" / "cv.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["cycle"] for row in rows} == {"1", "2"}
+    last = {d: [row for row in rows if row["cycle"] == "2" and row["direction"] == d] for d in ("up", "down")}
+    middle = {d: min(one, key=lambda row: abs(float(row["potential"]) - 0.5)) for d, one in last.items()}
+    capacitance = pnp.capacitance(tables, "left", 0.4, 0.6, points=3).points[1].capacitance
+    for direction, sign in (("up", 1.0), ("down", -1.0)):
+        assert float(middle[direction]["current"]) == pytest.approx(sign * 0.5 * capacitance, rel=2e-2)
+        assert float(middle[direction]["faradaic"]) == pytest.approx(0.0, abs=1e-12)
+    assert json.loads((tmp_path / "out" / "cv.json").read_text())["cycles"][1]["peaks"] == {}
+
+
+def test_mistakes_of_a_voltammogram_are_told():
+    """A boundary without a potential, and what is no rate."""
+    tables = reversible(60)
+    with pytest.raises(UsageError, match='"right" has no potential'):
+        pnp.cv(tables, "right", 0.2, -0.2, 0.05)
+    for arguments, words in (
+        (("0.2 V", "-0.2 V", "0 V/s"), "rate must be positive"),
+        (("0.2 V", "0.2 V", "1 V/s"), "differs from the next"),
+        (("0.2 V", "-0.2 V", "1 V"), "a potential per time"),
+    ):
+        with pytest.raises(pnp.CaseError, match=words):
+            pnp.cv(tables, "left", *arguments)
