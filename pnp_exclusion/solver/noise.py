@@ -43,8 +43,8 @@ DERIVATIVES = 2
 """By the real frequency, of the adjoints in a span: they share an elimination, which costs more than their solves."""
 SHIFTS_PER_DECADE = 6
 """To choose from."""
-INDEPENDENT = 1e-13
-"""Square of a length: what is shorter of a vector of length 1 that joins a span is its rounding."""
+INDEPENDENT = 1e-11
+"""What is shorter of a vector of length 1 that joins a span is its rounding."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,20 @@ def joined(equations: LinearisedEquations, span: Real, new: Real) -> Real:
     new = new / np.where(sizes > 0.0, sizes, 1.0)[:, None]
     for _ in range(2):
         # twice, for the digits
-        new = new - equations.products(new, span) @ span
-        values, vectors = np.linalg.eigh(equations.products(new, new))
-        kept = values > INDEPENDENT
-        new = (vectors[:, kept] / np.sqrt(values[kept])).T @ new
+        new = _orthonormal(equations, new - equations.products(new, span) @ span)
     return np.vstack([span, new])
+
+
+def _orthonormal(equations: LinearisedEquations, vectors: Real) -> Real:
+    """Return orthonormal rows, fewer where vectors depend on those before them."""
+    found = np.zeros_like(vectors[:0])
+    for vector in vectors[:, None]:
+        for _ in range(2):
+            vector = vector - equations.products(vector, found) @ found
+        size = float(np.sqrt(equations.products(vector, vector)[0, 0]))
+        if size > INDEPENDENT:
+            found = np.vstack([found, vector / size])
+    return found
 
 
 class _Pencil:
