@@ -142,7 +142,7 @@ class Job:
             profile = sample.profile(solution.discretisation)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
         if case.output.fields:
-            motion = _motion(solution)
+            motion = motion_of(solution)
             moments = [] if motion is None else motion.moments
             write_fields(solution, self.folder.staging / f"{prefix}fields.bp", moments)
         self.write_manifest(solution, prefix)
@@ -158,7 +158,7 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
-        motion = _motion(solution)
+        motion = motion_of(solution)
         if motion is not None:
             folder.draw(f"{prefix}series.png", "output.plots.draw_series", case, scales, motion.rows)
             snapshots = motion.snapshots() if solution.steady.axes == 1 else None
@@ -213,7 +213,7 @@ class Job:
             print("\n".join(lines), flush=True)
 
 
-def _motion(solution: Solution) -> TransientSolution | None:
+def motion_of(solution: Solution) -> TransientSolution | None:
     """Return a solution that is a motion as such; what steps it is imported for cases that move only."""
     if solution.setup.case.time is None:
         return None
