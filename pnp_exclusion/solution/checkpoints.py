@@ -35,7 +35,7 @@ from pnp_exclusion.solution.places import CELL_NODES, NODES, Places, gathered, p
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.stored import NODE_FOUND
 from pnp_exclusion.solver.transient.carried import Carried
-from pnp_exclusion.solver.transient.solver import Drive
+from pnp_exclusion.solver.transient.drive import Drive
 
 FORMAT, VERSION = "pnp_exclusion checkpoint", 1
 KEPT = 2
