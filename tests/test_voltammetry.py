@@ -82,6 +82,16 @@ def test_killed_protocol_goes_on_to_the_same_numbers(tmp_path):
         assert solution.pieces == undisturbed.pieces
 
 
+def test_killed_current_in_equal_steps_goes_on_to_the_same_numbers(tmp_path):
+    """No step may use what only the steps before it in the same process have worked out."""
+    piece = {"total_current": -0.05, "duration": 0.2}
+    tables = protocol(piece, first_step=0.02, largest_step=0.02, checkpoint={"steps": 1})
+    tables["domain"]["cells"] = 20
+    undisturbed = numbers(pnp.run(tables).rows)
+    run_killed(tables, tmp_path, 6)
+    assert np.array_equal(numbers(pnp.run(tables, restart=tmp_path).rows), undisturbed)
+
+
 def test_cycles_go_through_a_protocol_again():
     """A triangle of two ramps, twice."""
     up, down = ({"potential": {"ramp": ends, "rate": 20.0}, "duration": 0.05} for ends in ([0.0, 1.0], [1.0, 0.0]))
