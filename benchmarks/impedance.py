@@ -1,6 +1,6 @@
 """What 50 frequencies of an impedance cost: beside a steady solve in 1D, and a Newton step of the conical nanopore.
 
-Processor time, the best of several after one to compile. Needs ``make meshes``.
+Processor time, in 1D the best of several; compile by a run before. Needs ``make meshes``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def cheapest(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     """Return the least processor time of a call, and what it returned last."""
-    run()
     least, found = np.inf, None
     for _ in range(repeats):
         begun = time.process_time()

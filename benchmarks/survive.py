@@ -3,7 +3,7 @@
     python benchmarks/survive.py --kills 50 --stops 10 --full 10
 
 A cell of two electrodes, one of which is pulsed and the other follows a sine, writes a checkpoint every few steps.
-SIGKILL goes, at moments spread over the run, to it, or to one of two ranks, their launcher, or all of them; the next
+SIGKILL goes, at random moments of the run, to it, or to one of two ranks, their launcher, or all of them; the next
 run goes on from what is there on another number of ranks, and is killed too now and then. SIGTERM must end a run with
 exit code 5. The full disk is a small one in memory (which only root can mount) that something else fills up while a run
 writes to it: the run must end with exit code 4, lose no checkpoint, and go on once there is space.
@@ -37,6 +37,8 @@ ALIKE = 1e-8
 """Of the largest number in a column."""
 AGAIN = 0.3
 """How often a run that goes on is killed too."""
+EARLY = 0.1
+"""How often a run is killed before its first step."""
 PATIENCE = 300.0
 SPACE = "8M"
 """Of the small disk."""
@@ -177,7 +179,20 @@ def finish(case: Path, folder: Path, ranks: int, right: Path) -> tuple[float, st
     return difference(folder, right)
 
 
-def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: random.Random, folder: Path) -> int:
+def wait_for_rows(process: subprocess.Popen[str], out: Path, rows: int, *, checkpoint: bool = False) -> None:
+    """Wait until a run has written so many steps, and a checkpoint if asked for, or has ended."""
+    series = out / ".unfinished" / "series.csv"
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            has_one = not checkpoint or any((out / "checkpoints").glob("checkpoint_*"))
+            if has_one and series.read_bytes().count(b"\n") > rows:
+                return
+        time.sleep(0.005)
+
+
+def kills(
+    case: Path, right: Path, rows: int, whole: dict[int, float], times: int, draw: random.Random, folder: Path
+) -> int:
     """Kill runs, and let each go on; return how many did not end as they should."""
     failed, farthest, how, gone_on = 0, 0.0, Counter[str](), 0
     for count in range(times):
@@ -185,7 +200,9 @@ def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
         wrong, deaths = "", 0
         while deaths == 0 or (deaths < 4 and draw.random() < AGAIN):
             process = begin_or_go_on(case, out, ranks)
-            time.sleep(whole[ranks] * (count + draw.random()) / times if deaths == 0 else whole[ranks] * draw.random())
+            if draw.random() > EARLY:
+                wait_for_rows(process, out, draw.randint(0, rows - 2))
+            time.sleep(whole[ranks] / rows * draw.random())
             if process.poll() is not None:
                 _, said = process.communicate()
                 if process.returncode:
@@ -214,17 +231,6 @@ def kills(case: Path, right: Path, whole: dict[int, float], times: int, draw: ra
         flush=True,
     )
     return failed
-
-
-def wait_for_rows(process: subprocess.Popen[str], out: Path, rows: int, *, checkpoint: bool = False) -> None:
-    """Wait until a run has written so many steps, and a checkpoint if asked for, or has ended."""
-    series = out / ".unfinished" / "series.csv"
-    while process.poll() is None:
-        with contextlib.suppress(OSError):
-            has_one = not checkpoint or any((out / "checkpoints").glob("checkpoint_*"))
-            if has_one and series.read_bytes().count(b"\n") > rows:
-                return
-        time.sleep(0.005)
 
 
 def stops(case: Path, right: Path, rows: int, times: int, draw: random.Random, folder: Path) -> int:
@@ -324,7 +330,7 @@ def main(words: Sequence[str] | None = None) -> int:
             f"{apart:.1e}{f', {amiss}' if amiss else ''}",
             flush=True,
         )
-        failed = kills(case, right, whole, arguments.kills, draw, folder) if arguments.kills else 0
+        failed = kills(case, right, rows, whole, arguments.kills, draw, folder) if arguments.kills else 0
         failed += stops(case, right, rows, arguments.stops, draw, folder) if arguments.stops else 0
         failed += full(case, right, rows, arguments.full, draw, folder) if arguments.full else 0
     return int(failed > 0)

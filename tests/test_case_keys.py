@@ -52,7 +52,7 @@ REFUSED = {
     "boundaries.lfet.potential": 'did you mean "left"?',
     "boundaries.left.concentration.K": 'the case has no species "K"; there is "Na", "Cl"',
     "boundaries.left.concentration": None,
-    "domain.size": '"domain" has no key "size"; there is "shape", "length", "cells"',
+    "domain.size": '"domain" has no key "size"; there is "periodic", "shape", "length", "cells"',
     "domain.length.1": '"domain.length" is a single value in this case',
     "regions.membrane.x.3": "its entries go by position, 1 to 2",
     "regions.membrane.x.0": "its entries go by position, 1 to 2",

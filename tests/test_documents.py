@@ -99,6 +99,16 @@ def test_engine_that_runs_in_a_circle(tmp_path: Path):
     assert number_after("bound of long gases:", printed) == pytest.approx(11.1, abs=0.05)
 
 
+def test_noise_of_a_nanopore(tmp_path: Path):
+    """Johnson and Nyquist at rest, the conductance being measured with a millivolt; independent ions have a Fano factor
+    of 1."""
+    printed = run("noise_of_a_nanopore", tmp_path)
+    assert number_after("noise over thermal noise, at most:", printed) == pytest.approx(1.0, abs=1e-9)
+    assert number_after("noise at frequency zero over 4 kT G:", printed) == pytest.approx(1.0, abs=1e-5)
+    assert number_after("Fano factor:", printed) == pytest.approx(0.88, abs=0.02)
+    assert number_after("correlation of K and Cl:", printed) < -0.5
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_documents_are_notebooks_of_prose_and_cells(path: Path):
     """jupytext's percent format: every cell begins with a mark, prose is commented out, code compiles cell by cell."""

@@ -69,7 +69,8 @@ def test_jump_of_a_protocol_is_that_of_a_course_and_rest_ends_it():
 def test_killed_protocol_goes_on_to_the_same_numbers(tmp_path):
     """At the end of a piece, and within two kinds of pieces: where it is in its protocol is in every checkpoint."""
     short = {**CHARGE, "until": {"potential": 0.1}}
-    tables = protocol(short, {**HOLD, "potential": 0.1, "until": {"current": 0.005}}, checkpoint={"steps": 1})
+    of_time = {"checkpoint": {"steps": 1}, "fields": {"steps": 3}}
+    tables = protocol(short, {**HOLD, "potential": 0.1, "until": {"current": 0.005}}, **of_time)
     tables["domain"]["cells"] = 20
     undisturbed = pnp.run(tables)
     first = int((undisturbed.series.piece.values == 1).sum())
@@ -80,6 +81,9 @@ def test_killed_protocol_goes_on_to_the_same_numbers(tmp_path):
         solution = pnp.run(tables, restart=folder)
         assert np.array_equal(numbers(solution.rows), numbers(undisturbed.rows))
         assert solution.pieces == undisturbed.pieces
+        assert [t for t, _ in solution.moments] == undisturbed.series.time.values[2::3].tolist()
+        found = [state.problem.boundaries[0].applied_potential for _, state in solution.moments]
+        assert found == pytest.approx(undisturbed.series.potential_left.values[2::3], rel=1e-12)
 
 
 def test_killed_current_in_equal_steps_goes_on_to_the_same_numbers(tmp_path):

@@ -24,17 +24,21 @@ class Records(Table):
     first: Duration | None = None
     times: list[Duration] = Field(default_factory=list)
     """These times."""
+    steps: Count | None = None
+    """The ends of all steps whose number is a multiple of it."""
 
     @model_validator(mode="after")
     def _given_once(self) -> Records:
-        if (self.count is None) == (not self.times):
-            raise refusal("give either count, or times")
+        if (self.count is not None) + bool(self.times) + (self.steps is not None) != 1:
+            raise refusal("give either count, or times, or steps")
         if self.first is not None and (self.count is None or self.first.value <= 0.0):
             raise refusal("first goes with count, and must be positive")
         return self
 
     def moments(self, end: float) -> list[float]:
-        """Return the times up to an end."""
+        """Return the times up to an end; none for steps, which have their own."""
+        if self.steps is not None:
+            return []
         if self.times:
             return sorted(time.value for time in self.times if 0.0 < time.value <= end)
         count = self.count or 1

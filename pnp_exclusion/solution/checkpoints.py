@@ -30,14 +30,13 @@ from pnp_exclusion.mesh.domain import tensor_domain, too_many_ranks
 from pnp_exclusion.observe.motion import Reading, Sums
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import on_rank_zero
-from pnp_exclusion.solution.archive import read_archive, write_archive
+from pnp_exclusion.solution.archive import CHECKPOINTS, read_archive, write_archive
 from pnp_exclusion.solution.places import CELL_NODES, NODES, Places, gathered, places_in
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.stored import NODE_FOUND
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.solver import Drive
 
-CHECKPOINTS = "checkpoints"
 FORMAT, VERSION = "pnp_exclusion checkpoint", 1
 KEPT = 2
 """Of which the older stands in for a newest one that is damaged."""

@@ -364,7 +364,8 @@ def _move(
             protocol.accept(step)
         rows.append(row_of(setup, reading))
         on_row(rows[-1])
-        if any(abs(step.time - moment) <= 1e-12 * end for moment in kept):
+        of_steps = time.fields is not None and time.fields.steps and solver.report.steps % time.fields.steps == 0
+        if of_steps or any(abs(step.time - moment) <= 1e-12 * end for moment in kept):
             moments.append((step.time, solver.discrete.state()))
         fraction = _part(solver, step.time, end)
         spent = clock.perf_counter() - begun

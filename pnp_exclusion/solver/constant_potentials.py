@@ -35,7 +35,7 @@ FULL = 1e-4
 """Vacancies that are none."""
 FIRST_RISE, LEAST_RISE = 1.0, 1e-3
 """kT, of the constant of a held species on its way from dilute to a full lattice; `LARGEST_SHIFT` at most."""
-RISES = 400
+RISES = 120
 ALONE = 1e-12
 """Of a content: as much of another species is none."""
 SECTIONS = 8
@@ -79,6 +79,7 @@ class ConstantPotentials:
     def __init__(self, discrete: Discretisation, poisson: NonlinearPoisson | None) -> None:
         self._discrete, self._poisson = discrete, poisson
         self.shortfall: Shortfall | None = None
+        self._sought_in_vain = False
 
     @property
     def _problem(self) -> Problem:
@@ -180,12 +181,20 @@ class ConstantPotentials:
         """
         problem, held = self._problem, self._held()
         others = set(problem.names) - {name for _, name, _ in held}
-        if len(held) != 1 or others != set(problem.conserved) or self._poisson is None or problem.floating:
+        if (
+            self._sought_in_vain
+            or len(held) != 1
+            or others != set(problem.conserved)
+            or self._poisson is None
+            or problem.floating
+        ):
             return
         ((tag, name, given),) = held
         before = self._discrete.values.copy()
         states = self._rising(tag, name, given)
         if not states:
+            # the search is long, and will not do better at another share of the driving forces
+            self._sought_in_vain = True
             self._discrete.values[:] = before
         elif states[-1].excess < -TOLERANCE:
             most = self._largest_content(tag, name, given, states)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from mpi4py import MPI
@@ -146,8 +147,10 @@ class LinearisedEquations:
         self._diagonals = self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
         self._operator = self._answer.copy()
         self._solution, self._right = self._operator.createVecRight(), self._operator.createVecLeft()
-        self._fill(1.0)
-        self._solver = CarefulSolver(discrete, self._operator, settings.linear, settings.petsc, petsc_options)
+        self._solver: CarefulSolver | None = None
+        self._made_solver = partial(
+            CarefulSolver, discrete, self._operator, settings.linear, settings.petsc, petsc_options
+        )
 
     def _own(self, dofs: np.ndarray) -> np.ndarray:
         return dofs[dofs < self._owned]
@@ -171,7 +174,8 @@ class LinearisedEquations:
         """Free PETSc's objects."""
         natural = [matrix for one in self._finite for matrix in (one.answer, one.events) if matrix is not None]
         matrices = (self._operator, self._answer, self._storage, self._mobility, *natural)
-        self._solver.close()
+        if self._solver is not None:
+            self._solver.close()
         for thing in (*matrices, self._solution, self._right):
             thing.destroy()
 
@@ -303,7 +307,6 @@ class LinearisedEquations:
         closed = self.discrete.problem.combinations if frequency == 0.0 else []
         pinned = self._pinned(closed)
         self._fill(frequency, pinned)
-        self._solver.renew()
         columns = np.where(self.is_free, columns, 0.0)
         found = np.array([self._solve(frequency, column, pinned) for column in columns]).reshape(columns.shape)
         if not closed:
@@ -315,7 +318,6 @@ class LinearisedEquations:
         """Return ``w`` of electric potentials alone, with ``A^T w`` equal to columns in the free potentials."""
         frozen = np.flatnonzero(self.is_free & ~self.is_potential)
         self._fill(0.0, frozen)
-        self._solver.renew()
         columns = np.where(self.is_free & self.is_potential, columns, 0.0)
         return np.array([self._solve(0.0, column, frozen) for column in columns]).reshape(columns.shape)
 
@@ -396,16 +398,22 @@ class LinearisedEquations:
         return self.answered(vectors) + (frequency * self.stored(vectors) if frequency else 0.0)
 
     def _fill(self, frequency: float, pinned: Sequence[int] | np.ndarray = ()) -> None:
-        """Let the operator be ``(A + s B)^T`` on the free unknowns, some of them pinned."""
+        """Let the operator be ``(A + s B)^T`` on the free unknowns, some of them pinned, and the solver take it."""
         fixed = np.union1d(np.flatnonzero(~self.is_free), np.asarray(pinned, dtype=np.int64))
         held = (self._first + fixed).astype(PETSc.IntType)
         self._answer.copy(self._operator, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         if frequency:
             self._operator.axpy(frequency, self._storage, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         self._operator.zeroRowsColumns(held, diag=1.0)
+        if self._solver is None:
+            # which takes the first matrix as it is made
+            self._solver = self._made_solver()
+        else:
+            self._solver.renew()
 
     def _solve(self, frequency: float, right: np.ndarray, pinned: np.ndarray) -> np.ndarray:
         """Solve on the free unknowns, refining by the residual."""
+        assert self._solver is not None
         solution, last = np.zeros(self._owned), np.inf
         fixed = ~self.is_free
         fixed[pinned] = True

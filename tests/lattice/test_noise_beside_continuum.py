@@ -55,6 +55,19 @@ def test_the_leading_order_on_the_lattice_tends_to_the_noise_of_finite_elements(
         assert (4 * fine - coarse) / 3 == pytest.approx(electric, rel=2e-3)
 
 
+def test_two_point_functions_on_the_lattice_tend_to_those_of_finite_elements():
+    """Two Lyapunov equations that share no code: at x = 3/8 and y = 3/4, sites of both lattices, species either way."""
+    solution = solved(salt())
+    found = solution.correlations()
+    i, j = (int(np.abs(found.points - x).argmin()) for x in (0.375, 0.75))
+    processes = read_continuum(solution, [31, 63], "linear", "configuration").processes
+    coarse, fine = (
+        linear_noise(processes[spacings - 1]).correlations[:, :, spacings * 3 // 8 - 1, spacings * 3 // 4 - 1]
+        for spacings in (32, 64)
+    )
+    assert (4 * fine - coarse) / 3 == pytest.approx(found.values[:, :, i, j], abs=1e-5)
+
+
 def test_the_field_of_the_charges_has_a_noise_of_its_own_and_the_lattice_has_it():
     """Particles in the field of their charges, and in the mean field, which does not fluctuate."""
     settings = LatticeSettings(sizes=[24], time=250.0)

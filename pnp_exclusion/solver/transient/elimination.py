@@ -36,7 +36,9 @@ class Elimination:
         self._places = place[np.arange(count) // size], np.arange(count) % size
         self._bands: dict[int, _Band] = {}
         self._stages: _Band | None = None
+        # made when it is asked for, which is once a step
         self._euler: _Band | None = None
+        self._at_end = np.zeros((2, 0)), 0.0
 
     def close(self) -> None:
         """Free nothing: there is nothing of PETSc's."""
@@ -54,14 +56,9 @@ class Elimination:
         values = for_others @ of_stages
         values[:, of_potential] = for_potential @ of_stages[:, of_potential]
         self._stages = self._band(scheme.stages)
-        if not self._stages.factor(values.reshape(scheme.stages, scheme.stages, -1)):
-            return False
-        self._euler = self._band(1)
-        if self._euler is self._stages:
-            return True
-        values = of_stages[-2] + scheme.implicitness * step * of_stages[-1]
-        values[of_potential] = of_stages[-1, of_potential]
-        return self._euler.factor(values[None, None])
+        self._at_end = of_stages[-2:], scheme.implicitness * step
+        self._euler = None
+        return self._stages.factor(values.reshape(scheme.stages, scheme.stages, -1))
 
     def moved_to(self, step: float) -> None:
         """Do nothing: the step is the same."""
@@ -73,7 +70,13 @@ class Elimination:
 
     def solve_euler(self, right: np.ndarray) -> np.ndarray:
         """Return what the matrix of implicit Euler makes of a right-hand side, owned."""
-        assert self._euler is not None
+        if self._euler is None:
+            (stored, flowing), step = self._at_end
+            values = stored + step * flowing
+            values[self._of_potential] = flowing[self._of_potential]
+            self._euler = self._band(1)
+            if not self._euler.factor(values[None, None]):
+                return np.full_like(right, np.nan)
         return self._euler.solve(right[None])[0]
 
     def _band(self, stages: int) -> _Band:

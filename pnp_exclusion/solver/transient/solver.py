@@ -356,7 +356,8 @@ class TransientSolver:
             lands = time + tried >= target
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
             located, found = 0.0, self._step(time, tried, values, stored, flowing)
-            if found is None or (found[1] > 1.0 and self.settings.fixed_step is None):
+            # an error that is not a number is none that could be accepted
+            if found is None or (not found[1] <= 1.0 and self.settings.fixed_step is None):
                 # what was rejected twice does not have the order of the scheme yet: a front that has just begun
                 order = None if rejected_at != time else 1
                 length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0, order))
@@ -526,7 +527,7 @@ class TransientSolver:
                 # where the other has failed once it fails again
                 self._scheme = GALERKIN
             error = self._error(scheme, length, solved, values, flowing)
-            if error > 1.0 and scheme is EULER and scheme is not schemes[-1]:
+            if not error <= 1.0 and scheme is EULER and scheme is not schemes[-1]:
                 continue
             return solved, error, scheme
         return None
@@ -637,6 +638,8 @@ class TransientSolver:
 
     def _factor(self, error: float, most: float, order: int | None = None) -> float:
         exponent = 1.0 / (order or self._scheme.order)
+        if math.isnan(error):
+            return MOST_SHRINKING
         best = SAFETY * error**-exponent if error > 0.0 else most
         return min(most, max(MOST_SHRINKING, best))
 
