@@ -144,8 +144,8 @@ class FirstGuess:
         return np.log(np.clip(left, EMPTY, 1.0))
 
     def _unsaid(self, species: str) -> float:
-        """Return the content of a species of which nothing says how much there is; of what reactions alone make, little:
-        all that they make it of is counted already."""
+        """Return the content of a species of which nothing says how much there is; little of what reactions make, since
+        what they make it of is counted already."""
         made = any(reaction.change(species) for reaction in self.problem.reactions)
         return 1e-3 if made else 0.1
 
