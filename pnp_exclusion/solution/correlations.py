@@ -103,8 +103,8 @@ class Correlations:
     amounts
         Of the species in the domain.
     eps
-        Volume of a site over L^3: the theory is its leading order. None without a lattice spacing, or where the case is
-        per area.
+        Volume of a site over that of the domain: the theory is its leading order. None without a lattice spacing, or
+        where the case is per area.
     """
 
     species: tuple[str, ...]
