@@ -17,7 +17,7 @@ from pnp_exclusion.case.time_tables import Piece, Until
 from pnp_exclusion.physics.boundaries import GivenTotal
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.solver.transient.schemes import lagrange
-from pnp_exclusion.solver.transient.solver import LOCATED, Step
+from pnp_exclusion.solver.transient.step import LOCATED, Step
 
 BEYOND = 1.05
 """Of a step: so far its polynomials are continued to see what happens right behind it."""
