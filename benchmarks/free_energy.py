@@ -19,8 +19,9 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe.motion import MotionReader
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
+from pnp_exclusion.solver.transient.drive import Constant
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, Scheme
-from pnp_exclusion.solver.transient.solver import Constant, TimeSettings, TransientSolver
+from pnp_exclusion.solver.transient.solver import TimeSettings, TransientSolver
 
 STEPS = 3
 """Of one length."""

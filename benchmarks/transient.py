@@ -27,7 +27,8 @@ from pnp_exclusion.case.case import make_case
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
-from pnp_exclusion.solver.transient.solver import Constant, TimeSettings, TransientSolver
+from pnp_exclusion.solver.transient.drive import Constant
+from pnp_exclusion.solver.transient.solver import TimeSettings, TransientSolver
 
 BULK, END, FIRST = 0.1, 10.0, 1e-4
 """Errors count from the time `FIRST` on."""

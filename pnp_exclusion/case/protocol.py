@@ -17,7 +17,7 @@ from pnp_exclusion.case.time_tables import Piece, Until
 from pnp_exclusion.physics.boundaries import GivenTotal
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.solver.transient.schemes import lagrange
-from pnp_exclusion.solver.transient.solver import LOCATED, Step
+from pnp_exclusion.solver.transient.step import LOCATED, Step
 
 BEYOND = 1.05
 """Of a step: so far its polynomials are continued to see what happens right behind it."""
@@ -231,7 +231,9 @@ class ProtocolDrive:
             wanted = until.potential.value / self._unit["potential"] - self._setup.problem.potential_reference
             potentials = lagrange(nodes, at) @ step.potentials[:, column]
             begin = float(step.potentials[0, column]) if state.potential is None else state.potential
-            missing.append(np.sign(wanted - begin) * (wanted - potentials))
+            # a piece before may have ended there, which is known to rounding and to the place in its last step
+            is_there = abs(wanted - begin) <= LOCATED * (1.0 + abs(wanted))
+            missing.append(np.sign(wanted - begin) * (wanted - potentials) * (not is_there))
         currents = step.passed[:, column] / step.length
         if until.current is not None:
             goes_on = state.current is not None and not step.is_first

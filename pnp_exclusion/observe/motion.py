@@ -17,7 +17,8 @@ from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
 from pnp_exclusion.solver.transient.carried import OF_NODES
-from pnp_exclusion.solver.transient.solver import Step, TransientSolver
+from pnp_exclusion.solver.transient.solver import TransientSolver
+from pnp_exclusion.solver.transient.step import Step
 
 SHORT = 1e-4
 """Of a step: over which numbers that change in time are differentiated."""

@@ -109,7 +109,9 @@ def _carried_fluxes(setup: Setup, report: SteadyReport) -> Iterator[str]:
 
 def _carried(what: str, where: str, given: Quantity, reached: float, failed: float) -> Iterator[str]:
     if given.number:
+        most, beyond = (f"{share * given.number:.5g}" for share in (reached, failed))
+        none = "beyond that" if beyond == most else f"at {beyond}"
         yield (
-            f'the {what} through "{where}" can be carried up to {reached * given.number:.5g} of the {given.text} '
-            f"given; at {failed * given.number:.5g} no steady state was found"
+            f'the {what} through "{where}" can be carried up to {most} of the {given.text} given; '
+            f"{none} no steady state was found"
         )

@@ -57,6 +57,8 @@ class Spectra:
         ``(frequencies, terminals, terminals)``: ``S_ij``, two-sided, over ``eps``; Hermitian.
     admittance
         Likewise: what flows in at ``i`` per rise of the unknown that is held at ``j``.
+    rounding
+        Likewise: what of the noise, and of the real part of the admittance twice, may be rounding.
     accuracy
         Relative, of the worst of them: what residuals have it.
     shifts
@@ -66,6 +68,7 @@ class Spectra:
     frequencies: Real
     noise: Complex
     admittance: Complex
+    rounding: Complex
     accuracy: float
     shifts: int
 
@@ -79,7 +82,7 @@ def noise_at_zero(equations: LinearisedEquations) -> Real:
     found = equations.noise(adjoints)
     # a species that no other terminal lets pass has an adjoint without a gradient, and no noise but what rounding
     # leaves of the terms that cancel
-    is_silent = found.diagonal() <= np.finfo(float).eps * equations.noise_of_nodes(adjoints)
+    is_silent = found.diagonal() <= np.finfo(float).eps * equations.noise_of_nodes(adjoints).diagonal()
     found[is_silent] = found[:, is_silent] = 0.0
     return found
 
@@ -222,12 +225,15 @@ class _Pencil:
             found[position] = np.max(equations.sum(energy) / np.abs(admittance.diagonal()))
         return found
 
-    def spectra(self, frequencies: Real) -> tuple[Complex, Complex]:
-        """Return noise and admittance in the span."""
-        mobility = self._equations.noise(self._every)
+    def spectra(self, frequencies: Real) -> tuple[Complex, Complex, Complex]:
+        """Return noise and admittance in the span, and the rounding of the noise."""
+        equations, every = self._equations, self._every
         found = [self._at(omega) for omega in frequencies]
-        noise = np.array([adjoints.conj().T @ mobility @ adjoints for adjoints, _ in found])
-        return noise, np.array([admittance for _, admittance in found])
+        noise, rounding = (
+            np.array([adjoints.conj().T @ matrix @ adjoints for adjoints, _ in found])
+            for matrix in (equations.noise(every), np.finfo(float).eps * equations.noise_of_nodes(every))
+        )
+        return noise, np.array([admittance for _, admittance in found]), rounding
 
 
 def _bordered(matrix: Real, below: Real, right: Real) -> Real:

@@ -6,26 +6,23 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Protocol, Self
-
-from mpi4py import MPI
+from typing import Self
 
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.integration import integral
-from pnp_exclusion.discretisation.layout import POTENTIAL
-from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.physics.problem import Problem
-from pnp_exclusion.runtime.parallel import largest_over_ranks, leaves_together
+from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
+from pnp_exclusion.solver.transient.drive import Drive
 from pnp_exclusion.solver.transient.equations import Equations
+from pnp_exclusion.solver.transient.error_norm import ErrorNorm
 from pnp_exclusion.solver.transient.schemes import EULER, EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
 from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
+from pnp_exclusion.solver.transient.step import LOCATED, Events, Step
 
 LEFT = 1e-7
 """Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
@@ -39,68 +36,12 @@ FIRST_STEP = 1e-6
 """L^2/D, where nothing says more."""
 OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
-LOCATED, TRIES = 1e-6, 8
-"""Of a step: where in it something happens, at the latest after so many steps to there."""
+TRIES = 8
+"""Where something happens in a step is found after so many steps to there, at the latest."""
 SHORT_STEP = 1e-5
 """L^2/D: from here on a step that is given, and too long for Newton's method, is lengthened."""
 LENGTHENING, LEAST_LENGTHENING, QUICK = 10.0, 1.02, 6
 """By which factor at first, and at least; after so few Jacobians it may be three times as much."""
-LEAST_CONTENT = 1e-12
-"""Of a site: against less no error is measured."""
-
-
-class Drive(Protocol):
-    """What a problem's numbers are in the course of time."""
-
-    @property
-    def moves(self) -> bool:
-        """Whether any changes at all."""
-        ...
-
-    def problem_at(self, time: float, *, before: bool = False) -> Problem:
-        """Return the problem at a time; at one of a jump, the one after it, or with ``before`` the one before."""
-        ...
-
-    def kinks(self, begin: float, end: float) -> Sequence[float]:
-        """Return the times between two at which some number is not smooth, in ascending order."""
-        ...
-
-    def jumps_at(self, time: float) -> bool:
-        """Return whether some number jumps at a time."""
-        ...
-
-
-class Events(Protocol):
-    """What changes the numbers at moments that only the motion knows."""
-
-    def share(self, step: Step) -> float:
-        """Return after which share of a step something happens, a little more than 1 right behind it; infinity if
-        nothing does."""
-        ...
-
-    def changes_at(self, time: float) -> bool:
-        """Return whether the numbers are others from a time on at which a step has ended."""
-        ...
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The drive of a problem whose numbers stay."""
-
-    problem: Problem
-    moves: bool = False
-
-    def problem_at(self, time: float, *, before: bool = False) -> Problem:
-        """Return the problem."""
-        return self.problem
-
-    def kinks(self, begin: float, end: float) -> Sequence[float]:
-        """Return nothing."""
-        return ()
-
-    def jumps_at(self, time: float) -> bool:
-        """Return that nothing does."""
-        return False
 
 
 @dataclass(frozen=True)
@@ -123,48 +64,6 @@ class TimeSettings:
     largest_step: float = math.inf
     fixed_step: float | None = None
     scheme: Scheme = RADAU
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One accepted step.
-
-    time, length
-        Of its end, and how long it is.
-    scheme, solved
-        With what it was taken, and what was found.
-    begin, end
-        What was stored at its beginning and is at its end, owned; carried on from step to step by what has flowed.
-    error
-        In units of the tolerance.
-    change
-        The largest of any unknown, relative to ``1 + |unknown|``.
-    is_first
-        Whether it is the first one of all, or after a jump of the numbers.
-    potentials, passed, jumped
-        Of the boundaries of `Problem.floating`: at the beginning and at the nodes, ``(1 + stages, n)``; the charge
-        that leaves the domain over the step, by stages, ``(stages, n)``, which the weights of the scheme sum up; and
-        what has left at once, as a potential jumped right before it, ``(n,)``.
-    show, show_begin, take_numbers
-        Write the state at one of the points, or at the beginning, with the numbers of its time, into the
-        discretisation; give it the numbers of a time, from 0 at the beginning to 1 at the end.
-    """
-
-    time: float
-    length: float
-    scheme: Scheme
-    solved: Solved
-    begin: np.ndarray
-    end: np.ndarray
-    error: float
-    change: float
-    is_first: bool
-    potentials: np.ndarray
-    passed: np.ndarray
-    jumped: np.ndarray
-    show: Callable[[int], None]
-    show_begin: Callable[[], None]
-    take_numbers: Callable[[float], None]
 
 
 @dataclass
@@ -210,14 +109,11 @@ class TransientSolver:
         self.stages = StageSolver(self.equations, database, settings or SolverSettings(), self._numbers_at)
         self.report.effort = self.stages.effort
         self._consistent = ConsistentPotential(discrete)
-        self._partition = discrete.partition_at_nodes()
+        self._norm = ErrorNorm(self.equations, self.settings.tolerance)
         self._progress = progress
         self._scheme = self.settings.scheme
         self._past: _Past | None = None
         self._before_jump_at = -math.inf
-        self._volume = self._volume_of_domain()
-        self._mean_at_first = np.zeros(len(discrete.entropic))
-        self._largest_potential, self._largest_charge = 0.0, self._charge_of_the_gap()
         self.potentials = np.zeros(0)
         """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
         self.charges: np.ndarray | None = None
@@ -318,7 +214,7 @@ class TransientSolver:
             if self.charges is None:
                 self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
             before = equations.stored()
-            self._mean_at_first = self._amounts(before) / self._volume
+            self._norm.begin(before)
             self.make_consistent(begin)
             values = discrete.values.copy()
             # what is stored beside held densities is what was there before these were held
@@ -428,9 +324,9 @@ class TransientSolver:
             length=length,
             least=least,
             scheme=self._scheme.name,
-            largest_potential=self._largest_potential,
-            largest_charge=self._largest_charge,
-            mean_at_first=self._mean_at_first.tolist(),
+            largest_potential=self._norm.largest_potential,
+            largest_charge=self._norm.largest_charge,
+            mean_at_first=self._norm.mean_at_first.tolist(),
             steps=report.steps,
             rejected=report.rejected,
             failed=report.failed,
@@ -459,8 +355,9 @@ class TransientSolver:
         discrete, report = self.discrete, self.report
         time = carried.time
         self._before_jump_at = time if self.drive.jumps_at(time) else math.inf
-        self._scheme, self._largest_potential = scheme_named(carried.scheme), carried.largest_potential
-        self._largest_charge, self._mean_at_first = carried.largest_charge, np.array(carried.mean_at_first)
+        self._scheme, norm = scheme_named(carried.scheme), self._norm
+        norm.largest_potential, norm.largest_charge = carried.largest_potential, carried.largest_charge
+        norm.mean_at_first = np.array(carried.mean_at_first)
         self._past = None
         if carried.past_scheme is not None and carried.past_states is not None:
             potentials = np.array(carried.past_potentials)
@@ -598,11 +495,6 @@ class TransientSolver:
             return np.zeros((scheme.stages, 0))
         return self.stages.terminals.passed(scheme, length, stored, solved.stored, solved.terminals, self.charges)
 
-    def _amounts(self, stored: np.ndarray) -> np.ndarray:
-        layout, comm = self.discrete.layout, self.discrete.problem.domain.comm
-        own = layout.at_nodes(stored)[:, layout.indices(self.discrete.entropic)].sum(axis=0)
-        return np.asarray(comm.allreduce(own, op=MPI.SUM))
-
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
         held[self.equations.held] = True
@@ -652,81 +544,18 @@ class TransientSolver:
             right = g * (flowing - 1.5 * solved.flowing[0] + 0.5 * solved.flowing[1])
             right[equations.is_potential] = 0.0
             right[equations.held] = 0.0
-            return self._size(end, equations.with_ghosts(self.stages.solve_euler(right)))
+            return self._norm.of_change(end, equations.with_ghosts(self.stages.solve_euler(right)))
         if scheme is GALERKIN:
             begin = (scheme.extrapolation(np.zeros(1)) @ solved.states)[0]
-            return self._distance(values, begin, 1.0)
+            return self._norm.between(values, begin)
         past = self._past
         if past is None:
-            return self._distance(values, end, 0.5)
+            return 0.5 * self._norm.between(values, end)
         at = np.array([1.0 + length / past.length])
         if past.scheme.stages == 1:
-            return self._distance(values, end, 0.5)
+            return 0.5 * self._norm.between(values, end)
         extrapolated = (past.scheme.extrapolation(at) @ past.states)[0]
-        return self._distance(extrapolated, end, length / (2.0 * length + past.length))
-
-    def _size(self, values: np.ndarray, change: np.ndarray) -> float:
-        """Return a small change of a state in units of the tolerance: of densities and of the potential."""
-        largest = self.equations.largest(change)
-        if largest == 0.0:
-            return 0.0
-        short = 1e-4 / largest
-        apart = self._apart(values - short * change, values + short * change)
-        return apart / (2.0 * short) / self.settings.tolerance
-
-    def _distance(self, values: np.ndarray, others: np.ndarray, factor: float) -> float:
-        return factor * self._apart(values, others) / self.settings.tolerance
-
-    def _apart(self, values: np.ndarray, others: np.ndarray) -> float:
-        """Return how far two states are apart: in densities, relative to their size and to what there is on the whole,
-        and in potentials, relative to the largest."""
-        discrete = self.discrete
-        with np.errstate(over="ignore", invalid="ignore"):
-            one, other = (discrete.contents(state, self._partition) for state in (values, others))
-            scale = self._typical[:, None] + np.maximum(np.abs(one), np.abs(other))
-            apart = float(np.max(np.abs(other - one) / scale, initial=0.0))
-        if POTENTIAL in discrete.layout:
-            position = discrete.layout.index(POTENTIAL)
-            first, second = (discrete.layout.at_nodes(v)[:, position] for v in (values, others))
-            comm = discrete.problem.domain.comm
-            self._largest_potential = max(self._largest_potential, largest_over_ranks(comm, np.abs(first)))
-            moved = float(np.max(np.abs(second - first), initial=0.0)) / (1.0 + self._largest_potential)
-            apart = np.nan if np.isnan(moved) else max(apart, moved, self._charges_apart(values, others))
-        return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart])))
-
-    def _charges_apart(self, values: np.ndarray, others: np.ndarray) -> float:
-        """Return the same in the charges on boundaries, the integrals of currents, relative to the largest."""
-        one, other = (self._charges(state) for state in (values, others))
-        self._largest_charge = max(self._largest_charge, float(np.abs(one).max(initial=0.0)))
-        return float(np.abs(other - one).max(initial=0.0)) / self._largest_charge
-
-    def _charges(self, values: np.ndarray) -> np.ndarray:
-        integrals = boundary_integrals(self.discrete)
-        self.equations.show(values)
-        return (integrals.natural() + integrals.held(self.equations.flowing())).charges
-
-    def _volume_of_domain(self) -> float:
-        problem = self.discrete.problem
-        section = problem.cross_section
-        return integral(problem.domain, None if section is None else section.weight(problem.domain))
-
-    def _charge_of_the_gap(self) -> float:
-        """Return what the sides of the domain, without particles between them, hold at 1 kT/e."""
-        low, high = self.discrete.problem.domain.bounding_box()
-        debye = self.discrete.problem.debye_length or 0.0
-        return float(debye**2 * self._volume / np.max(high - low) ** 2)
-
-    @property
-    def _typical(self) -> np.ndarray:
-        """How much there is of everything that is conserved, on the whole: at boundaries, or in the mean at first."""
-        problem = self.discrete.problem
-        found = []
-        for name, mean in zip(problem.quantities, self._mean_at_first, strict=True):
-            given = [b.dirichlet_fractions.get(name, 0.0) for b in problem.boundaries]
-            given += [b.exchanged_fractions.get(name, 0.0) for b in problem.boundaries]
-            given += [s.mean_fraction or 0.0 for s in problem.species if s.name == name]
-            found.append(max([LEAST_CONTENT, mean, *given]) if name in problem.names else 1.0)
-        return np.array(found)
+        return length / (2.0 * length + past.length) * self._norm.between(extrapolated, end)
 
     def _relative_change(self, values: np.ndarray, others: np.ndarray) -> float:
         return self.equations.largest((others - values) / (1.0 + np.abs(others)))
