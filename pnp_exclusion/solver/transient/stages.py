@@ -268,6 +268,7 @@ class StageSolver:
                 enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
                 if left < enough or is_stalled:
                     if has_failed:
+                        # states move too far for a Jacobian of an earlier step to serve in the next one
                         self.forget()
                     return self._evaluate(scheme, time, step, states, potentials, mark=False)
             if size > 0.7 * smallest:
