@@ -164,3 +164,7 @@ def test_correlations_that_there_are_not_are_refused():
         correlations(flat)
     with pytest.raises(UsageError, match='"charge" counts "Na", but there is no such species'):
         covariances(stirred(), {"charge": {"Na": 1.0}})
+    solution = pnp.solve(pnp.make_case(stirred()))
+    for weight in (np.nan, "one", lambda points: points[0][:3]):
+        with pytest.raises(UsageError, match='"some" counts "A" by what is no finite number'):
+            solution.covariances({"some": {"A": weight}})

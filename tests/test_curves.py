@@ -162,6 +162,18 @@ def test_curve_that_was_killed_goes_on_where_it_stopped(stuck: bool, monkeypatch
         pnp.iv(tables, "left", 0.0, 10.0, resume=kept)
 
 
+@pytest.mark.parametrize("last", ["another number", "{}", "[1]", "3"])
+def test_points_that_were_changed_by_hand_are_not_gone_on_with(last: str, tmp_path: Path):
+    tables, kept = blocking_electrode("mpnp", 0.0, DEBYE_LENGTH, BULK), tmp_path / "points"
+    pnp.capacitance(tables, "left", 0.0, 1.0, points=2, resume=kept)
+    *lines, end = kept.read_bytes().splitlines(keepends=True)
+    assert b'"at": 1.0' in end
+    changed = end.replace(b'"at": 1.0', b'"at": 0.5') if last == "another number" else last.encode() + b"\n"
+    kept.write_bytes(b"".join([*lines, changed]))
+    with pytest.raises(UsageError, match="was changed and cannot be gone on with"):
+        pnp.capacitance(tables, "left", 0.0, 1.0, points=2, resume=kept)
+
+
 def test_boundary_without_a_potential_is_refused():
     tables = blocking_electrode("mpnp", 0.0, DEBYE_LENGTH, BULK)
     for name in ("middle", "right "):

@@ -114,6 +114,13 @@ def test_expressions_say_the_same_as_other_courses():
     assert ends[1] == pytest.approx(ends[0], rel=1e-12)
 
 
+def test_table_with_three_numbers_at_one_time_is_refused(tmp_path):
+    """A jump has two; the one between them would be lost."""
+    (tmp_path / "drive.csv").write_text("time,potential\n0,0\n0.1,0\n0.1,5\n0.1,1\n")
+    held = {"kind": "electrode", "potential": {"table": str(tmp_path / "drive.csv")}}
+    assert any("has a time more than twice" in one for one in mistakes(driven(held)))
+
+
 def test_mistakes_in_what_is_given_are_told():
     """Every sentence."""
     for course, words in (
@@ -122,8 +129,12 @@ def test_mistakes_in_what_is_given_are_told():
         ({"expression": 2.0}, "must be a formula of t"),
         ({"ramp": [0.0, 1.0]}, "either duration, or rate"),
         ({"ramp": [0.0, 0.0], "rate": 1.0}, "two different numbers"),
+        ({"sine": 1.0, "frequency": 1e9}, "sine has 2e+08 periods up to the end, 1e+06 at most"),
+        ({"pulses": [0.0, 1.0], "period": 1e-9, "width": 1e-10}, "pulses has 2e+08 periods up to the end"),
     ):
         assert any(words in one for one in mistakes(driven({"kind": "electrode", "potential": course})))
+    held = {"kind": "electrode", "potential": 0.0}
+    assert any("largest_step = 1e-30 takes 2e+29 steps" in one for one in mistakes(driven(held, largest_step=1e-30)))
     si = example("cycled_electrodes")
     si["boundaries"][0]["potential"] = {"expression": "sin(t)"}
     assert any("whose unit is missing" in one for one in mistakes(si))

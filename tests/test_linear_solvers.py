@@ -252,9 +252,7 @@ def test_few_cells_of_a_high_degree_give_the_currents_of_many_of_a_low_one(law: 
     assert coarse.steady.currents == pytest.approx(fine.steady.currents, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("linear", "degree", "cells"), [("direct", 1, 6), ("fieldsplit", 1, 6), ("direct", 2, 3), ("fieldsplit", 3, 3)]
-)
+@pytest.mark.parametrize(("linear", "degree", "cells"), [("direct", 2, 3), ("fieldsplit", 3, 3)])
 def test_every_preset_gives_the_same_currents_on_any_ranks(linear: str, degree: int, cells: int, tmp_path: Path):
     case = write_toml(box(3, cells, degree=degree, linear=linear), tmp_path / "case.toml")
     fluxes = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from conftest import EXAMPLES, dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.errors import CaseError
+from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solver.linearised import LinearisedEquations
 from pnp_exclusion.solver.noise import spectra, total_current_of
@@ -154,14 +155,15 @@ def test_admittance_between_blocking_electrodes_is_that_of_a_gap():
     for species in tables["species"]:
         species["mean_fraction"] = bulk
     del tables["regions"]
-    found = noise(tables, FREQUENCIES)
-    assert found.admittance is not None
+    found = noise(tables, np.array([1e-5, 1e-3, *FREQUENCIES]))
+    assert found.admittance is not None and found.electric is not None and found.thermal is not None
+    # a capacitor at low frequencies: rounding, 1e-14, is at last as large as Re Y, and there is no ratio
+    assert np.isnan(found.thermal[0]).all() and "1 of 11 frequencies" in found.warnings[0]
+    np.testing.assert_allclose(found.thermal[1], 1.0, rtol=1e-3)
     screening = 2.0 * bulk / debye_length**2
     k = np.sqrt(screening + 1j * FREQUENCIES)
     exact = (1.0 + 2.0 * screening * np.tanh(0.5 * k) / (1j * FREQUENCIES * k)) / (debye_length**2 * k**2)
-    np.testing.assert_allclose(1.0 / found.admittance[:, 0, 0], exact, rtol=1e-5)
-    # a capacitor at low frequencies: Re Y is a hundredth of the rest, whose rounding is in it
-    assert found.electric is not None
+    np.testing.assert_allclose(1.0 / found.admittance[2:, 0, 0], exact, rtol=1e-5)
     gap = found.electric[:, 0, 0] - 2.0 * found.admittance[:, 0, 0].real
     assert np.abs(gap).max() < 1e-12
 
@@ -252,6 +254,41 @@ def test_frequencies_beyond_the_mesh_have_no_spectrum_but_a_reason():
     assert "1 of 2 frequencies lie beyond" in found.warnings[0]
 
 
+@pytest.mark.parametrize("frequencies", [[0.0], [-1.0, 1.0], [np.nan], [np.inf], [[1.0, 2.0]], "1 kHz", [None]])
+def test_frequencies_that_are_none_are_refused(frequencies: object):
+    solution = pnp.solve(pnp.make_case(charged("mpnp", 0.1, 0.1, 0.0)))
+    for spectrum in (solution.noise, solution.impedance):
+        with pytest.raises(UsageError, match="frequencies are"):
+            spectrum(frequencies)
+
+
+def test_nothing_passes_a_terminal_that_has_no_other_and_what_is_left_of_it_is_not_called_noise():
+    """Charge is conserved: of a double layer at rest S = 2 Re Y = 0, whose ratio is none."""
+    tables = charged("mpnp", 0.1, 0.1, 0.0)
+    tables["boundaries"][1] = {"where": "right", "kind": "wall", "surface_charge": 0.01}
+    found = noise(tables)
+    assert found.thermal is not None and np.isnan(found.thermal).all()
+    assert "rounding" in found.warnings[0]
+
+
+def test_currents_that_are_given_do_not_fluctuate_and_have_no_uncertainty():
+    tables = between([0.4, 0.1], [0.1, 0.3], law="pnp")
+    tables["boundaries"][0] = {"where": "left", "kind": "flux", "flux": {"A": 0.1, "B": 0.1}}
+    found = noise(tables, [1.0])
+    assert not found.at_zero.any() and np.isnan(found.uncertainty)
+
+
+def test_small_parameter_of_a_channel_is_a_site_over_its_area_and_length():
+    """docs/noise.md: eps = v/(A L), with a = 0.7 nm, A = 10 nm^2, L = 5 nm; S is that per area times the area."""
+    tables = tomllib.loads((EXAMPLES / "membrane.toml").read_text())
+    per_area = noise(tables, [])
+    tables["domain"]["area"] = "10 nm^2"
+    found = noise(tables, [])
+    assert per_area.eps is None
+    assert found.eps == pytest.approx(0.7**3 / 50.0, rel=1e-9)
+    assert found.electric_at_zero[0, 0] == pytest.approx(1e-17 * per_area.electric_at_zero[0, 0], rel=1e-9)
+
+
 def test_species_that_only_one_boundary_holds_have_no_noise_and_nothing_is_told_of_it():
     tables = charged("mpnp", 0.1, 0.1, 0.0)
     tables["regions"][0]["excluded"] = ["A"]
@@ -284,7 +321,14 @@ def test_noise_that_the_theory_does_not_have_is_refused(told: str):
 
 
 @pytest.mark.parametrize(
-    "words", [["--from", "1 rad/s", "--to", "1 kHz"], ["--from", "1 kHz"], ["--from", "1", "--to", "0"]]
+    "words",
+    [
+        ["--from", "1 rad/s", "--to", "1 kHz"],
+        ["--from", "1 kHz"],
+        ["--from", "1", "--to", "0"],
+        ["--from", "1", "--to", "inf"],
+        ["--count", "3"],
+    ],
 )
 def test_bands_that_are_none_are_refused_before_anything_runs(words: list[str], tmp_path: Path):
     finished = run_command("noise", str(EXAMPLES / "membrane.toml"), *words, "-o", str(tmp_path / "out"))

@@ -153,6 +153,21 @@ def test_a_tilted_potential_drives_what_stratonovich_says():
     assert round_flux(pnp.solve(make_case(tables)), "x") == pytest.approx([expected], rel=1e-5)
 
 
+def test_a_ring_with_poisson_needs_no_boundary_and_knows_no_beginning():
+    """Without fixed charge ``J = z rho E``; a charged piece holds the same current back wherever it is on the ring."""
+    salt = {name: {"charge": z, "field": 3.0 * z, "mean_fraction": 0.1} for name, z in (("Na", 1), ("Cl", -1))}
+    tables = ring("mpnp", **salt)
+    tables["model"] = {"law": "mpnp", "units": "dimensionless", "debye_length": 0.1}
+    assert round_flux(pnp.solve(make_case(copy.deepcopy(tables))), "x") == pytest.approx([0.3, -0.3], rel=1e-9)
+    tables["species"][1]["mean_fraction"] = 0.16
+    found = []
+    for low in (0.0, 0.5):
+        tables["regions"] = [{"name": "charged", "x": [low, low + 0.2], "fixed_charge": 0.3}]
+        found.append(round_flux(pnp.solve(make_case(copy.deepcopy(tables))), "x"))
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    assert found[0][0] < 0.299
+
+
 def charged_slit() -> dict:
     """Ions between two walls with charged layers, driven along these by a field."""
     layers = {"lower": [0.0, 0.1], "upper": [0.9, 1.0]}
@@ -211,6 +226,22 @@ def test_a_solution_is_the_same_when_it_is_loaded(tmp_path: Path):
     loaded = pnp.load(tmp_path / "solution")
     np.testing.assert_allclose(fluxes(loaded), fluxes(solution), rtol=1e-12)
     np.testing.assert_array_equal(by_place(loaded), by_place(solution))
+
+
+def test_motion_on_a_periodic_domain_goes_on_from_its_checkpoint(tmp_path: Path):
+    """Reference: the motion that nothing stops."""
+    hill = {"x": [0.0, 0.5, 1.0], "values": [90.0, -30.0, 90.0]}
+    tables = ring("pnp", A={"field": hill, "mean_fraction": 0.2}) | {"time": {"end": 1e-3, "checkpoint": {"steps": 2}}}
+    whole = pnp.run(copy.deepcopy(tables))
+    tables["time"]["end"] = 5e-4
+    pnp.run(copy.deepcopy(tables), checkpoints=tmp_path)
+    tables["time"]["end"] = 1e-3
+    rest = pnp.run(copy.deepcopy(tables), restart=tmp_path)
+    assert rest.time == whole.time
+    profiles = [one.to_xarray()["concentration"].values for one in (rest, whole)]
+    assert np.ptp(profiles[1]) > 0.05
+    # both within the tolerance of a step
+    np.testing.assert_allclose(*profiles, rtol=1e-3)
 
 
 # ---- meshes ----

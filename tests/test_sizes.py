@@ -362,3 +362,34 @@ def test_sizes_that_cannot_be_are_told_in_a_sentence():
     tables["model"]["lattice_spacing"] = "0.3 nm"
     with pytest.raises(pnp.CaseError, match="lattice_spacing is one size for all"):
         pnp.make_case(tables)
+
+
+@pytest.mark.parametrize("kind", ["volume-fractions", "carnahan-starling"])
+def test_what_a_reaction_makes_in_a_full_closed_cell_is_in_equilibrium_with_what_it_is_made_of(kind: str):
+    """``A <-> B`` with constant 2: activities differ by log 2 everywhere, and as many are there as were of A."""
+    tables = {
+        "model": {
+            "units": "dimensionless",
+            "law": "mpnp",
+            "electrostatics": "poisson",
+            "debye_length": 0.1,
+            "sizes": kind,
+        },
+        "species": [
+            {"name": "A", "charge": 1, "volume": 3.0, "mean_fraction": 0.2},
+            {"name": "B", "charge": 1, "volume": 1.5},
+            {"name": "Cl", "charge": -1, "volume": 1.0, "mean_fraction": 0.1},
+        ],
+        "reactions": [{"equation": "A <-> B", "forward": 2.0, "backward": 1.0}],
+        "domain": {"shape": "interval", "length": 1.0, "cells": 10},
+        "boundaries": [
+            {"where": "left", "kind": "electrode", "potential": 0.0},
+            {"where": "right", "kind": "electrode", "potential": 1.0},
+        ],
+    }
+    steady = pnp.solve(tables).steady
+    eta = steady.nodal.eta
+    assert np.abs(eta[1] - eta[0] - np.log(2.0)).max() < 1e-9
+    means = steady.integrals.mean_densities
+    # fractions are of volume, densities of numbers
+    assert means["A"] + means["B"] == pytest.approx(0.2 / 3.0, rel=1e-9)

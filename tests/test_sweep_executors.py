@@ -263,14 +263,14 @@ def size_of(folder: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def test_ten_sigkills_at_random_leave_no_trace(long: Reference, tmp_path: Path):
-    """Ten times, with one or two processes, some time after the next points came in."""
+def test_sigkills_at_random_leave_no_trace(long: Reference, tmp_path: Path):
+    """Four times, with one or two processes, some time after the next points came in."""
     chance = random.Random(7)
-    for kill in range(10):
-        process = start(long, tmp_path, "--quiet", "--workers", str(1 + kill % 3 // 2))
+    for kill in range(4):
+        process = start(long, tmp_path, "--quiet", "--workers", str(1 + kill % 2))
         wait_for_points(tmp_path, size_of(tmp_path), process)
         time.sleep(chance.uniform(0.0, 0.15))
-        assert process.poll() is None, "it was done before it was killed ten times"
+        assert process.poll() is None, "it was done before it was killed so often"
         process.kill()
         process.communicate()
     assert 0 < len((tmp_path / "points.jsonl").read_bytes().splitlines()) < LONG

@@ -86,6 +86,37 @@ def test_killed_protocol_goes_on_to_the_same_numbers(tmp_path):
         assert found == pytest.approx(undisturbed.series.potential_left.values[2::3], rel=1e-12)
 
 
+def test_piece_that_begins_where_it_is_to_end_is_over_with_its_first_step():
+    """From an equilibrium at 0.5, a current until 0.5: which side it comes from would be decided by rounding."""
+    for current in (-0.05, 0.05):
+        rest = {"total_current": 0.0, "duration": 0.01}
+        tables = protocol({**CHARGE, "total_current": current, "until": {"potential": 0.5}}, rest)
+        tables["boundaries"][0]["potential"] = 0.5
+        tables["initial"] = {"state": "equilibrium"}
+        solution = pnp.run(tables)
+        assert solution.pieces[0]["by"] == "until"
+        assert (solution.series.piece.values == 1).sum() == 1
+
+
+def test_time_left_is_told_once_there_is_enough_to_tell_it_from():
+    """Of the first steps, a millionth of the motion, it would be millions of times what they took."""
+    told: list[float] = []
+    piece = {"total_current": -0.05, "duration": 0.2}
+    pnp.run(protocol(piece), progress=lambda progress: told.append(progress.remaining))
+    assert np.isnan(told[0])
+    assert np.isfinite(told[-1])
+
+
+def test_killed_current_in_equal_steps_goes_on_to_the_same_numbers(tmp_path):
+    """No step may use what only the steps before it in the same process have worked out."""
+    piece = {"total_current": -0.05, "duration": 0.2}
+    tables = protocol(piece, first_step=0.02, largest_step=0.02, checkpoint={"steps": 1})
+    tables["domain"]["cells"] = 20
+    undisturbed = numbers(pnp.run(tables).rows)
+    run_killed(tables, tmp_path, 6)
+    assert np.array_equal(numbers(pnp.run(tables, restart=tmp_path).rows), undisturbed)
+
+
 def test_cycles_go_through_a_protocol_again():
     """A triangle of two ramps, twice."""
     up, down = ({"potential": {"ramp": ends, "rate": 20.0}, "duration": 0.05} for ends in ([0.0, 1.0], [1.0, 0.0]))

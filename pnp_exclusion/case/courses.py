@@ -104,6 +104,16 @@ class Course:
             yield from (float(t) + shift for t in self.times if t + shift <= end)
             k += 1
 
+    def require_few_periods(self, end: float) -> None:
+        """Raise `CourseError` if it goes up and down more often up to a time than steps can follow."""
+        period = self.period if self.sine is None else 2.0 * math.pi / self.sine[1]
+        if period is None:
+            return
+        count = min((end - float(self.times[0])) / period, self.cycles if self.sine is None else math.inf)
+        if count > MOST_KINKS:
+            kind = next(kind for kind in KINDS if kind in self.written)
+            raise CourseError(f"{kind} has {count:.0e} periods up to the end, {MOST_KINKS:.0e} at most")
+
     def jumps_at(self, time: float) -> bool:
         """Return whether it jumps at a time."""
         after, before = self.value(time), self.value(time, before=True)
@@ -111,6 +121,7 @@ class Course:
 
     def extremes(self, end: float) -> list[tuple[float, bool]]:
         """Return times up to one between which it takes all its values, and whether it is just before them."""
+        self.require_few_periods(end)
         moments = [(t, side) for t in {0.0, end, *self.kinks(min(end, self._whole))} for side in (False, True)]
         if self.sine is not None:
             quarter = 0.5 * math.pi / self.sine[1]
@@ -308,6 +319,8 @@ def _table(written: dict[str, Any], words: _Words) -> Course:
         raise CourseError(f'"{name}" has a cell that is not a number') from None
     if not np.isfinite(numbers).all() or (np.diff(numbers[:, 0]) < 0.0).any():
         raise CourseError(f'the times of "{name}" must be finite and ascend')
+    if (numbers[2:, 0] == numbers[:-2, 0]).any():
+        raise CourseError(f'"{name}" has a time more than twice, where a jump has two values')
     times, values = (
         np.array([parse(f"{x!r} {unit}" if unit else float(x)) for x in column.tolist()])
         for parse, unit, column in zip((words.time, words.value), units, numbers.T, strict=True)

@@ -12,6 +12,9 @@ from pnp_exclusion.case.boundary_tables import TOTAL_CHARGE, TOTAL_CURRENT
 from pnp_exclusion.case.quantities import ClockTime, Concentration, ConstantPotential, Potential, Quantity
 from pnp_exclusion.case.quantities import Time as Duration
 
+MOST_STEPS = 1_000_000_000
+"""Of a motion: more end at no time that anybody waits for, and the shortest do not move its clock."""
+
 
 class Records(Table):
     """``fields`` of ``[time]``: when fields are kept."""
@@ -184,6 +187,12 @@ class Time(Table):
                 raise refusal(f"{key} must be positive, but it is {given.text}")
             if given is not None and key != "end" and given.value > self.last:
                 raise refusal(f"{key} = {given.text} is beyond {end}")
+        least = self.last / MOST_STEPS
+        if self.largest_step is not None and self.largest_step.value < least:
+            raise refusal(
+                f"largest_step = {self.largest_step.text} takes {self.last / self.largest_step.value:.0e} steps to "
+                f"{end}; it must be {least:.1e} or more"
+            )
         if self.fields is not None and any(not 0.0 < time.value <= self.last for time in self.fields.times):
             raise refusal(f"fields.times must be after 0 and not beyond {end}")
         return self

@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mpi4py import MPI
 
@@ -24,7 +24,9 @@ from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
-from pnp_exclusion.solution.transient import TransientSolution, run
+
+if TYPE_CHECKING:
+    from pnp_exclusion.solution.transient import TransientSolution
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -101,6 +103,8 @@ class Job:
 
         It goes on from a checkpoint if the command says so, and stops after one by a time, "2h".
         """
+        from pnp_exclusion.solution.transient import run
+
         with SeriesFile(self.folder) as series:
             solution = run(
                 case,
@@ -138,7 +142,8 @@ class Job:
             profile = sample.profile(solution.discretisation)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
         if case.output.fields:
-            moments = solution.moments if isinstance(solution, TransientSolution) else []
+            motion = motion_of(solution)
+            moments = [] if motion is None else motion.moments
             write_fields(solution, self.folder.staging / f"{prefix}fields.bp", moments)
         self.write_manifest(solution, prefix)
         summary["wall_seconds"] = time.perf_counter() - self.started
@@ -153,10 +158,11 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
-        if isinstance(solution, TransientSolution):
-            folder.draw(f"{prefix}series.png", "output.plots.draw_series", case, scales, solution.rows)
-            snapshots = solution.snapshots() if solution.steady.axes == 1 else None
-            if len(solution.moments) > 1 and solution.steady.axes == 1:
+        motion = motion_of(solution)
+        if motion is not None:
+            folder.draw(f"{prefix}series.png", "output.plots.draw_series", case, scales, motion.rows)
+            snapshots = motion.snapshots() if solution.steady.axes == 1 else None
+            if len(motion.moments) > 1 and solution.steady.axes == 1:
                 folder.draw(f"{prefix}strip.png", "output.plots.draw_strip", case, scales, snapshots)
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
@@ -205,3 +211,12 @@ class Job:
         """Print on standard output, once."""
         if self.comm.rank == 0:
             print("\n".join(lines), flush=True)
+
+
+def motion_of(solution: Solution) -> TransientSolution | None:
+    """Return a solution that is a motion as such; what steps it is imported for cases that move only."""
+    if solution.setup.case.time is None:
+        return None
+    from pnp_exclusion.solution.transient import TransientSolution
+
+    return solution if isinstance(solution, TransientSolution) else None

@@ -1,17 +1,13 @@
-"""What is written and drawn of noise."""
+"""What is written of noise."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
 from pnp_exclusion.solution.noise import Noise
 
 
@@ -97,43 +93,6 @@ def noise_table(noise: Noise) -> list[str]:
             found = [noise.correlation(where, one, other) for where in noise.terminals]
             rows.append([f"correlation of {one} and {other}", *(word(value) for value in found)])
     return columns([head, *rows])
-
-
-def draw_noise(path: Path, title: str, noise: Noise) -> None:
-    """Draw the spectrum of the electric current with that of thermal noise, or of every species, over frequency."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2))
-        axis = figure.subplots()
-        terminals = list(noise.terminals)
-        if noise.electric is not None and len(terminals) == 2:
-            # what enters at one leaves at the other
-            terminals = [" and ".join(terminals)]
-        for t, where in enumerate(terminals):
-            if noise.electric is None or noise.thermal is None:
-                for a, name in enumerate(noise.quantities):
-                    line = "-" if t == 0 else ":"
-                    own = noise.particle[:, t, a, t, a].real
-                    axis.loglog(noise.frequencies, own, line, color=species_colour(a), label=f"{name}, {plain(where)}")
-            else:
-                own = noise.electric[:, t, t].real
-                axis.loglog(noise.frequencies, own, color=species_colour(t), label=plain(where))
-                thermal = own / noise.thermal[:, t]
-                axis.loglog(
-                    noise.frequencies,
-                    thermal,
-                    ":",
-                    color=species_colour(t),
-                    label=f"{plain(where)}: thermal, 4 kT Re Y",
-                )
-        electric = noise.electric is not None
-        name = "noise of the electric current" if electric else "noise of the currents"
-        unit = noise.unit if electric else noise.particle_unit
-        axis.set_ylabel(f"{name} [{unit_in_picture(unit)}]" if unit else f"{name}, two-sided, over eps")
-        axis.set_xlabel(f"frequency [{noise.frequency_unit}]" if noise.unit else "angular frequency [D/L²]")
-        axis.legend(fontsize=8)
-        if title:
-            axis.set_title(plain(title))
-        save(figure, path)
 
 
 def _header(name: str, unit: str) -> str:

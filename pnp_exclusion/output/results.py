@@ -38,12 +38,13 @@ from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back
-from pnp_exclusion.solution.checkpoints import CHECKPOINTS
-from pnp_exclusion.solution.series import Row
+from pnp_exclusion.solution.archive import CHECKPOINTS
 from pnp_exclusion.solution.solution import Solution
 
 if TYPE_CHECKING:
     import xarray
+
+    from pnp_exclusion.solution.series import Row
 
 LOG = "log.txt"
 _STAGING = ".unfinished"

@@ -14,6 +14,8 @@ import numpy as np
 
 from pnp_exclusion.errors import DiskError
 
+CHECKPOINTS = "checkpoints"
+"""The folder of those of a motion, beside its results."""
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, OverflowError)
 """What an archive raises whose bytes are not those that were written."""
 

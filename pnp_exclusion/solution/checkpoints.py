@@ -24,20 +24,20 @@ from pnp_exclusion.case.moving import extremes
 from pnp_exclusion.case.protocol import ProtocolState
 from pnp_exclusion.case.same_case import case_hash, differences, files_of
 from pnp_exclusion.case.scales import scales_of
+from pnp_exclusion.case.tables import periodic_axes
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.mesh.domain import tensor_domain, too_many_ranks
 from pnp_exclusion.observe.motion import Reading, Sums
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.parallel import on_rank_zero
-from pnp_exclusion.solution.archive import read_archive, write_archive
+from pnp_exclusion.solution.archive import CHECKPOINTS, read_archive, write_archive
 from pnp_exclusion.solution.places import CELL_NODES, NODES, Places, gathered, places_in
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.stored import NODE_FOUND
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.drive import Drive
 
-CHECKPOINTS = "checkpoints"
 FORMAT, VERSION = "pnp_exclusion checkpoint", 1
 KEPT = 2
 """Of which the older stands in for a newest one that is damaged."""
@@ -247,7 +247,7 @@ class Found:
         """Return the problem of a case on the mesh of the checkpoint; collective."""
         if not self.heading["breakpoints"]:
             return build(case, comm, law, also=extremes(case))
-        domain = tensor_domain(comm, self.axes, self.heading["breakpoints"])
+        domain = tensor_domain(comm, self.axes, self.heading["breakpoints"], periodic_axes(case.domain))
         return setup_on(domain, scales_of(case, self.heading["length"]), case, law)
 
     def motion(self, discrete: Discretisation, drive: Drive) -> Motion:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpi4py import MPI
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -103,8 +105,8 @@ class Correlations:
     amounts
         Of the species in the domain.
     eps
-        Volume of a site over L^3: the theory is its leading order. None without a lattice spacing, or where the case is
-        per area.
+        Volume of a site over that of the domain: the theory is its leading order. None without a lattice spacing, or
+        where the case is per area.
     """
 
     species: tuple[str, ...]
@@ -155,8 +157,8 @@ def covariances_of(
     observables
         ``g_a`` by their names; the amounts of all species if None.
 
-    Raises `CaseError` for a case whose noise the theory does not have, `UsageError` for a species that there is not,
-    `ConvergenceError` if the linear systems cannot be solved.
+    Raises `CaseError` for a case whose noise the theory does not have, `UsageError` for a species that there is not or
+    a function that has no numbers, `ConvergenceError` if the linear systems cannot be solved.
     """
     _require(steady)
     discrete = steady.discretisation
@@ -170,15 +172,26 @@ def covariances_of(
     owned = discrete.space.dofmap.index_map.size_local
     points = discrete.space.tabulate_dof_coordinates()[:owned].T * steady.setup.scales.length_in_unit
     functions = np.zeros((len(wanted), size * owned))
-    for row, parts in zip(functions, wanted.values(), strict=True):
+    for row, (observable, parts) in zip(functions, wanted.items(), strict=True):
         for name, part in parts.items():
-            row[discrete.layout.index(discrete.mu[names.index(name)]) :: size] = (
-                part(points) if callable(part) else part
-            )
+            values = _at_points(part(points) if callable(part) else part, owned)
+            if discrete.problem.domain.comm.allreduce(not np.isfinite(values).all(), op=MPI.LOR):
+                raise UsageError(
+                    f'"{observable}" counts "{name}" by what is no finite number, or not one at each of the points'
+                )
+            row[discrete.layout.index(discrete.mu[names.index(name)]) :: size] = values
     with LinearisedEquations(discrete, settings, petsc_options) as equations:
         matrix = covariances(equations, functions)
         means = equations.means(functions)
     return _in_particles(steady, tuple(wanted), matrix, means)
+
+
+def _at_points(values: object, count: int) -> Real:
+    """Return a number or an array as one at every point; NaN if it is none."""
+    try:
+        return np.broadcast_to(np.asarray(values, dtype=float), count)
+    except (TypeError, ValueError):
+        return np.full(count, np.nan)
 
 
 def correlations_of(steady: SteadyState, settings: SolverSettings, petsc_options: Sequence[str] = ()) -> Correlations:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.solution.noise import above_zero
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
 from pnp_exclusion.solver.noise import spectra, total_current_of
@@ -90,8 +91,8 @@ def impedance_of(
     terminal
         A boundary that holds the potential; the first of them if None.
 
-    Raises `CaseError` if no current could be told, `UsageError` for another terminal, `ConvergenceError` if the linear
-    systems cannot be solved.
+    Raises `CaseError` if no current could be told, `UsageError` for another terminal or frequencies that are none,
+    `ConvergenceError` if the linear systems cannot be solved.
     """
     setup, discrete = steady.setup, steady.discretisation
     problem, scales = discrete.problem, setup.scales
@@ -110,9 +111,7 @@ def impedance_of(
     per_frequency = 2.0 * np.pi * (scales.time if scales.si else 1.0)
     low, high, count = FREQUENCIES
     wanted: Real = (
-        np.geomspace(low, high, count) * 2.0 * np.pi
-        if frequencies is None
-        else np.asarray(frequencies, dtype=float) * per_frequency
+        np.geomspace(low, high, count) * 2.0 * np.pi if frequencies is None else above_zero(frequencies) * per_frequency
     )
     tag = [boundary.where for boundary in problem.boundaries].index(terminal)
     with LinearisedEquations(discrete, settings, petsc_options) as equations:

@@ -44,6 +44,8 @@ UNCERTAINTY = 1e-6
 """Of the entropy production: by so much the bound may be passed, since both sides are equal in linear response."""
 ACCURACY = 1e-5
 """Of spectra."""
+LOST = 0.1
+"""Of the electric noise: where rounding may be more of it, it is not told."""
 FREQUENCIES = (0.1, 1e5, 41)
 """From, to (D/L^2, or what the mesh resolves if that is less) and how many, if none are given."""
 
@@ -77,17 +79,18 @@ class Noise:
     admittance
         Likewise: current into the domain at one terminal per potential at another, in S.
     thermal
-        ``(frequencies, terminals)``: the spectrum over that of thermal noise, ``S/(4 kT Re Y)``; 1 at equilibrium.
+        ``(frequencies, terminals)``: the spectrum over that of thermal noise, ``S/(4 kT Re Y)``; 1 at equilibrium, NaN
+        where no current can pass.
     uncertainty
         ``J S^-1 J`` of all currents over half their entropy production: at most 1, as near equilibrium; NaN where
-        nothing flows.
+        nothing flows, or nothing that fluctuates.
     band
         The highest frequency that the mesh resolves: there particles diffuse through the cells at the terminals.
     accuracy
         Of the spectra, relative, as their residuals have it.
     eps
-        Volume of a site over that of L^3: the theory is its leading order. None without a lattice spacing, or where the
-        case is per area or length.
+        Volume of a site over that of the domain: the theory is its leading order. None without a lattice spacing, or
+        where the case is per area or length.
     unit, particle_unit, admittance_unit
         Of what is above; per area or per length where the case is.
     warnings
@@ -159,8 +162,8 @@ def noise_of(
 ) -> Noise:
     """Return the noise of a steady state at frequencies in the units of its case; collective.
 
-    Raises `CaseError` for a case whose noise the theory does not have (`why_not`), `ConvergenceError` if the linear
-    systems cannot be solved.
+    Raises `CaseError` for a case whose noise the theory does not have (`why_not`), `UsageError` for frequencies that
+    are none, `ConvergenceError` if the linear systems cannot be solved.
     """
     setup, discrete = steady.setup, steady.discretisation
     if reason := why_not(setup, discrete):
@@ -172,7 +175,7 @@ def noise_of(
         low, high, count = FREQUENCIES
         wanted: Real = np.geomspace(low, min(high, band), count)
     else:
-        wanted = np.asarray(frequencies, dtype=float) * per_frequency
+        wanted = above_zero(frequencies) * per_frequency
     # the last one may be a rounding above
     resolved = wanted[wanted <= band * (1.0 + 1e-9)]
     with LinearisedEquations(discrete, settings, petsc_options) as equations:
@@ -185,6 +188,17 @@ def noise_of(
     return _in_units(steady, tags, places, electric, zero, found, wanted, band, per_frequency)
 
 
+def above_zero(frequencies: ArrayLike) -> Real:
+    """Return frequencies as an array, ``(frequencies,)``; `UsageError` unless they are numbers greater than zero."""
+    try:
+        found = np.atleast_1d(np.asarray(frequencies, dtype=float))
+    except (TypeError, ValueError):
+        raise UsageError(f"frequencies are numbers, but {frequencies!r} are none") from None
+    if found.ndim > 1 or not np.all(np.isfinite(found) & (found > 0.0)):
+        raise UsageError(f"frequencies are a list of finite numbers greater than zero, but are {found.tolist()}")
+    return found
+
+
 def frequency_band(low: float | str, high: float | str, count: int, *, si: bool) -> Real:
     """Return frequencies spread over a band evenly in their logarithms, ``(count,)``.
 
@@ -194,7 +208,7 @@ def frequency_band(low: float | str, high: float | str, count: int, *, si: bool)
     Raises `UsageError` if they are none, or do not make a band.
     """
     ends = [_frequency(given, si) for given in (low, high)]
-    if not 0.0 < ends[0] < ends[1]:
+    if not 0.0 < ends[0] < ends[1] < np.inf:
         raise UsageError(f"a band of frequencies lies above zero and rises, but is given from {low} to {high}")
     if count < 2:
         raise UsageError(f"a band has 2 frequencies or more, not {count}")
@@ -349,12 +363,18 @@ def _in_units(
     total: Complex | None = None
     admittance: Complex | None = None
     thermal: Real | None = None
+    rounded = 0
     if problem.coupled:
-        answers = nothing if found is None else found.admittance
+        answers, rounding = (nothing, nothing) if found is None else (found.admittance, found.rounding)
         total_noise, total_answer = (np.asarray(electric @ one @ electric.T, dtype=complex) for one in (noise, answers))
         total, admittance = spread(total_noise) * square, spread(total_answer) * siemens
         of_heat = 2.0 * np.einsum("fii->fi", total_answer).real
-        thermal = spread(np.einsum("fii->fi", total_noise).real / of_heat)
+        # of blocking electrodes at low frequencies, and of a terminal that has no other, both are rounding
+        lost = np.einsum("ti,fij,tj->ft", electric, rounding, electric).real
+        passes = lost <= LOST * np.abs(of_heat)
+        rounded = int(np.count_nonzero(~passes.all(axis=1)))
+        own_noise = np.einsum("fii->fi", total_noise).real
+        thermal = spread(np.where(passes, own_noise / np.where(passes, of_heat, 1.0), np.nan))
     uncertainty = _uncertainty(steady, at_zero, currents)
     per = steady.per_extent if scales.si else ""
     accuracy = 0.0 if found is None else found.accuracy
@@ -380,15 +400,19 @@ def _in_units(
         frequency_unit="Hz" if scales.si else "D/L^2",
         warnings=[
             *_checks(steady, at_zero, uncertainty, accuracy),
+            *_rounded(rounded, len(wanted)),
             *_beyond(wanted, band, per_frequency, scales.si),
         ],
     )
 
 
 def small_parameter(steady: SteadyState) -> float | None:
-    """Return ``eps``: the volume of a site over that of L^3; None without a lattice spacing, and per area or length."""
+    """Return ``eps``: the volume of a site over that of the domain, a channel's being its area times its length; None
+    without a lattice spacing, and per area or length."""
     spacing = steady.setup.case.model.lattice_spacing
-    return None if spacing is None or steady.per_extent else float((spacing.value / steady.setup.scales.length) ** 3)
+    if spacing is None or steady.per_extent:
+        return None
+    return float((spacing.value / steady.setup.scales.length) ** 3 / steady.integrals.volume)
 
 
 def _checks(steady: SteadyState, at_zero: Real, uncertainty: float, accuracy: float) -> Iterator[str]:
@@ -423,10 +447,20 @@ def _uncertainty(steady: SteadyState, at_zero: Real, currents: Real) -> float:
     kept = np.diag(covariance) > 0.0
     scale = np.sqrt(np.diag(covariance)[kept])
     correlation = covariance[np.ix_(kept, kept)] / np.outer(scale, scale)
+    if not kept.any():
+        return np.nan
     reduced = flow[kept] / scale
     precision = float(reduced @ np.linalg.lstsq(correlation, reduced, rcond=1e-12)[0])
     bound = 0.5 * (steady.entropy_production + dissipation_of_events(discrete))
     return precision / bound if bound > SILENT else np.nan
+
+
+def _rounded(count: int, frequencies: int) -> Iterator[str]:
+    if count:
+        yield (
+            f"at {count} of {frequencies} frequencies the noise of an electric current and the real part of its "
+            "admittance are so small that they are rounding, and their ratio is not told: next to nothing passes there"
+        )
 
 
 def _beyond(wanted: Real, band: float, per_frequency: float, si: bool) -> Iterator[str]:

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
 IMBALANCE = 10.0
 """Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
+LEAST_PART = 0.01
+"""Of a motion: the first steps are so short that the time left would be told by millions of seconds."""
 SAME_PLACE = 1e-9
 """Of the domain: how far apart nodes of one mesh may be."""
 
@@ -369,7 +371,7 @@ def _move(
             moments.append((step.time, solver.discrete.state()))
         fraction = _part(solver, step.time, end)
         spent = clock.perf_counter() - begun
-        progress(Progress(fraction, spent * (1.0 - fraction) / (fraction - done) if fraction > done else np.nan))
+        progress(Progress(fraction, _remaining(spent, done, fraction)))
         is_still = time.stop == "steady" and is_still_since(step, quiet_from)
         state = None if protocol is None else protocol.state
         motion = Motion(solver.carried(), reader.sums, reading, rows, moments, is_still, state)
@@ -381,6 +383,11 @@ def _move(
     if keeper is not None:
         keeper.finish(motion)
     return motion
+
+
+def _remaining(spent: float, done: float, fraction: float) -> float:
+    """Return how many seconds are left, from how many a part has taken; nan where that part is too small to tell."""
+    return spent * (1.0 - fraction) / (fraction - done) if fraction - done >= LEAST_PART else np.nan
 
 
 def _part(solver: TransientSolver, time: float, end: float) -> float:

@@ -111,7 +111,9 @@ class FirstGuess:
         held = self.discrete.constraints.values_of(self.discrete.mu[a])
         weakly = [rho for _, species, rho in weakly_imposed(self.problem) if species == self.problem.names[a]]
         if not held:
-            means = [s.mean_fraction or self._mean_exchanged(s.name) or 0.1 for s in self.problem.species]
+            means = [
+                s.mean_fraction or self._mean_exchanged(s.name) or self._unsaid(s.name) for s in self.problem.species
+            ]
             if weakly:
                 means[a] = weakly[0]
             crowding = min(1.0, 0.9 / self.problem.packing(means))
@@ -140,6 +142,12 @@ class FirstGuess:
         left = extension.of([1.0] * len(tags))
         extension.close()
         return np.log(np.clip(left, EMPTY, 1.0))
+
+    def _unsaid(self, species: str) -> float:
+        """Return the content of a species of which nothing says how much there is; little of what reactions make, since
+        what they make it of is counted already."""
+        made = any(reaction.change(species) for reaction in self.problem.reactions)
+        return 1e-3 if made else 0.1
 
     def _mean_exchanged(self, species: str) -> float:
         """Return the mean of the contents with which boundaries exchange a species; 0 if none does."""

@@ -237,12 +237,13 @@ class LinearisedEquations:
         return 2.0 * found
 
     def noise_of_nodes(self, vectors: Vectors) -> Real:
-        """Return what the noise of vectors would be without what neighbours have in common, ``(vectors,)``: terms that
+        """Return what `noise` would be without what neighbours have in common, ``(vectors, vectors)``: terms that
         cancel in it."""
-        own = vectors.nodes**2 @ self._mobility.getDiagonal().array_r
+        own = vectors.nodes * self._mobility.getDiagonal().array_r @ vectors.nodes.T
         for one in self._finite:
             if one.events is not None:
-                own += (vectors.nodes - vectors.beyond @ one.beyond) ** 2 @ one.events.getDiagonal().array_r
+                jumps = vectors.nodes - vectors.beyond @ one.beyond
+                own += jumps * one.events.getDiagonal().array_r @ jumps.T
         return 2.0 * self.sum(own)
 
     @property

@@ -53,6 +53,8 @@ class Spectra:
         ``(frequencies, terminals, terminals)``: ``S_ij``, two-sided, over ``eps``; Hermitian.
     admittance
         Likewise: what flows in at ``i`` per rise of the unknown that is held at ``j``.
+    rounding
+        Likewise: what of the noise, and of the real part of the admittance twice, may be rounding.
     accuracy
         Relative, of the worst of them: what residuals have it.
     shifts
@@ -62,6 +64,7 @@ class Spectra:
     frequencies: Real
     noise: Complex
     admittance: Complex
+    rounding: Complex
     accuracy: float
     shifts: int
 
@@ -75,7 +78,7 @@ def noise_at_zero(equations: LinearisedEquations) -> Real:
     found = equations.noise(adjoints)
     # a species that no other terminal lets pass has an adjoint without a gradient, and no noise but what rounding
     # leaves of the terms that cancel
-    is_silent = found.diagonal() <= np.finfo(float).eps * equations.noise_of_nodes(adjoints)
+    is_silent = found.diagonal() <= np.finfo(float).eps * equations.noise_of_nodes(adjoints).diagonal()
     found[is_silent] = found[:, is_silent] = 0.0
     return found
 
@@ -164,13 +167,15 @@ class _Pencil:
         flow = equations.answers(every, equations.of_particles(every), self._flow)
         store = equations.answers(every, equations.of_charge(every), self._store)
         mobility = equations.noise(every)
+        cancelling = np.finfo(float).eps * equations.noise_of_nodes(every)
         noise = np.zeros((len(frequencies), count, count), dtype=complex)
-        admittance, errors = noise.copy(), np.zeros(len(frequencies))
+        admittance, rounding, errors = noise.copy(), noise.copy(), np.zeros(len(frequencies))
         for position, omega in enumerate(frequencies):
             pencil = flow + 1j * omega * store
             inner = np.linalg.solve(pencil[count:, count:], -pencil[count:, :count])
             adjoint = np.vstack([np.eye(count), inner])
             noise[position] = adjoint.conj().T @ mobility @ adjoint
+            rounding[position] = adjoint.conj().T @ cancelling @ adjoint
             admittance[position] = (pencil[:count] @ adjoint).T
             # real products, which are faster
             parts = np.vstack([adjoint.real.T, adjoint.imag.T])
@@ -180,7 +185,7 @@ class _Pencil:
             inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0.0)
             energy = (real**2 + imaginary**2) @ inverse
             errors[position] = np.max(equations.sum(energy) / np.abs(admittance[position].diagonal()))
-        return Spectra(frequencies, noise, admittance, float(errors.max()), self.shifts), errors
+        return Spectra(frequencies, noise, admittance, rounding, float(errors.max()), self.shifts), errors
 
 
 def total_current_of(equations: LinearisedEquations, tag: int) -> Real:

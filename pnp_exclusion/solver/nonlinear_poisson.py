@@ -92,7 +92,7 @@ class NonlinearPoisson:
             condition.set(potential.x.array)
         # particles that exclude each other bound the charge, and full steps settle. Where a large ion would take the
         # place of a small one they may go too far: then the next one is larger
-        given = max(abs(boundary.applied_potential or 0.0) for boundary in discrete.problem.boundaries)
+        given = max((abs(boundary.applied_potential or 0.0) for boundary in discrete.problem.boundaries), default=0.0)
         is_bounded, earlier = discrete.problem.law.crowded, np.inf
         for _ in range(POISSON_STEPS):
             step, of_scalars = self._newton_step(with_amounts)

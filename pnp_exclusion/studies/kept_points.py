@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class KeptPoints:
                 )
             if len(whole) < len(lines):
                 os.truncate(self._path, sum(map(len, whole)))
-            return [json.loads(line) for line in whole[1:]]
+            return [_record(line) for line in whole[1:]]
         except ValueError:
             raise UsageError(f"{self._path} was changed and cannot be gone on with; remove it") from None
         except OSError as error:
@@ -72,4 +73,14 @@ class KeptPoints:
 
 
 def _line(record: Record) -> bytes:
-    return (json.dumps(record, ensure_ascii=False) + "\n").encode()
+    """Return a record as a line, with its checksum in front."""
+    written = json.dumps(record, ensure_ascii=False).encode()
+    return b"%08x %s\n" % (zlib.crc32(written), written)
+
+
+def _record(line: bytes) -> Record:
+    """Return the record of a line; `ValueError` if it is not as it was written."""
+    record: Record = json.loads(line.partition(b" ")[2])
+    if _line(record) != line:
+        raise ValueError("the checksum does not fit")
+    return record

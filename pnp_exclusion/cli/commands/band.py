@@ -24,8 +24,9 @@ def add_band(parser: argparse.ArgumentParser, dimensionless: str, count: int) ->
     of_band = f'of the frequencies, e.g. "1 kHz"; Hz without a unit, {dimensionless} if dimensionless'
     parser.add_argument("--from", dest="start", metavar="F", help=f"the lowest {of_band}")
     parser.add_argument("--to", dest="stop", metavar="F", help="the highest")
-    spread = "spread evenly in their logarithms (default: %(default)d)"
-    parser.add_argument("--count", type=int, default=count, metavar="N", help=spread)
+    spread = f"from --from to --to, spread evenly in their logarithms (default: {count})"
+    parser.add_argument("--count", type=int, metavar="N", help=spread)
+    parser.set_defaults(usual_count=count)
 
 
 def band_of(arguments: argparse.Namespace, case: Case) -> NDArray | None:
@@ -35,5 +36,8 @@ def band_of(arguments: argparse.Namespace, case: Case) -> NDArray | None:
     if (arguments.start is None) != (arguments.stop is None):
         raise UsageError("--from and --to go together: the lowest and the highest frequency")
     if arguments.start is None:
+        if arguments.count is not None:
+            raise UsageError("--count goes with --from and --to, which say where the frequencies are")
         return None
-    return frequency_band(arguments.start, arguments.stop, arguments.count, si=case.model.si)
+    count = arguments.usual_count if arguments.count is None else arguments.count
+    return frequency_band(arguments.start, arguments.stop, count, si=case.model.si)

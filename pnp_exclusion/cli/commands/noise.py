@@ -35,7 +35,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.console.warn(warning)
         job.folder.write("noise.csv", lambda: noise_csv(noise))
         if case.output.pictures:
-            job.folder.draw("noise.png", "output.noise.draw_noise", case.title, noise)
+            job.folder.draw("noise.png", "output.noise_picture.draw_noise", case.title, noise)
         job.folder.write_json("noise.json", lambda: noise_json(noise))
         job.write_manifest(solution)
         job.complete()

@@ -32,9 +32,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve, write, print a short table."""
     fenicsx.initialise_petsc(petsc_options)
-    from pnp_exclusion.output.job import Job, failure, read
+    from pnp_exclusion.output.job import Job, failure, motion_of, read
     from pnp_exclusion.output.report import run_table
-    from pnp_exclusion.solution.transient import TransientSolution
 
     case = read(arguments.case, arguments.law)
     if case.time is None and (arguments.restart or arguments.walltime):
@@ -46,6 +45,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     job.print_lines(run_table(solution))
     if not solution.converged:
         raise ConvergenceError(failure(solution, job.folder.path))
-    if isinstance(solution, TransientSolution) and solution.failed:
-        raise ConvergenceError(f"{case.path}: {solution.failed}; {job.folder.path} holds what was before")
+    motion = motion_of(solution)
+    if motion is not None and motion.failed:
+        raise ConvergenceError(f"{case.path}: {motion.failed}; {job.folder.path} holds what was before")
     return 0

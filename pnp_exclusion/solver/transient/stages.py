@@ -160,7 +160,6 @@ class StageSolver:
         self._serves = SERVES[discrete.problem.domain.dimension]
         self.terminals = TerminalEquations(discrete)
         self._border = StageBorder(discrete, self.terminals)
-        self._bordered_step = 0.0
 
     def close(self) -> None:
         """Free PETSc's objects."""
@@ -211,6 +210,8 @@ class StageSolver:
         states, potentials = states.copy(), potentials.copy()
         start, last, smallest, wandering = self._eta_and_others(states), np.inf, np.inf, 0
         jacobians, kept = 0, self._keeps_jacobian(scheme, step)
+        # its tangents are not carried on: a run that goes on from a checkpoint has the same ones
+        self._border.renew()
         settled, has_failed = False, False
         solved, updates = None, BroydenUpdates(self.equations)
         for _ in range(ITERATIONS):
@@ -359,9 +360,6 @@ class StageSolver:
         def solve(right: np.ndarray) -> np.ndarray | None:
             return self._solve(scheme, step, right, LAST_KRYLOV_TOLERANCE)
 
-        if step != self._bordered_step:
-            self._border.renew()
-            self._bordered_step = step
         return self._border.correct(solved.states, solved.potentials, fixed, parts(solved), evaluate, solve)
 
     # ---- linear algebra ----
