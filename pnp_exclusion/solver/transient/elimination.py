@@ -26,7 +26,7 @@ class Elimination:
         self._rows, self._columns, _ = equations.matrix.getValuesCSR()
         count = equations.owned
         self._row_of = np.repeat(np.arange(count), np.diff(self._rows))
-        self._of_potential = np.flatnonzero(equations.is_potential[self._row_of])
+        self._is_of_potential = equations.is_potential[self._row_of]
         size = equations.discrete.layout.size
         nodes = np.unique(np.column_stack([self._row_of // size, self._columns // size]), axis=0)
         pattern = csr_array((np.ones(len(nodes)), tuple(nodes.T)), shape=(count // size, count // size))
@@ -45,7 +45,7 @@ class Elimination:
 
     def renew(self, scheme: Scheme, step: float, slopes: list[Slopes]) -> bool:
         """Take the derivatives at the points of a step; return whether the Jacobian can be eliminated."""
-        slopes, of_potential = slopes[: len(scheme.points)], self._of_potential
+        slopes = slopes[: len(scheme.points)]
         of_stages = np.array([one.getValuesCSR()[2] for pair in slopes for one in (pair.stored, pair.flowing)])
         # what the slopes at every point weigh for equation i and the state of stage j
         weights = np.array([scheme.stored, step * scheme.flowing, 0.0 * scheme.poisson, scheme.poisson])
@@ -53,8 +53,7 @@ class Elimination:
         for_others, for_potential = (
             np.stack(pair, axis=-1).reshape(scheme.stages**2, -1) for pair in (weights[:2], weights[2:])
         )
-        values = for_others @ of_stages
-        values[:, of_potential] = for_potential @ of_stages[:, of_potential]
+        values = np.where(self._is_of_potential, for_potential @ of_stages, for_others @ of_stages)
         self._stages = self._band(scheme.stages)
         self._at_end = of_stages[-2:], scheme.implicitness * step
         self._euler = None
@@ -72,8 +71,7 @@ class Elimination:
         """Return what the matrix of implicit Euler makes of a right-hand side, owned."""
         if self._euler is None:
             (stored, flowing), step = self._at_end
-            values = stored + step * flowing
-            values[self._of_potential] = flowing[self._of_potential]
+            values = np.where(self._is_of_potential, flowing, stored + step * flowing)
             self._euler = self._band(1)
             if not self._euler.factor(values[None, None]):
                 return np.full_like(right, np.nan)
@@ -99,7 +97,7 @@ class _Band:
     def __init__(
         self, numbers: np.ndarray, half_width: int, rows: np.ndarray, row_of: np.ndarray, columns: np.ndarray
     ) -> None:
-        self._numbers, self._half_width, self._rows, self._row_of = numbers, half_width, rows, row_of
+        self._numbers, self._half_width, self._rows = numbers, half_width, rows
         row, column = numbers[:, None, row_of], numbers[None, :, columns]
         height = 3 * half_width + 1
         # in LAPACK's storage, by columns
@@ -113,8 +111,9 @@ class _Band:
         """Eliminate the matrix with blocks of values ``(stages, stages, entries)``; return whether it can be."""
         largest = np.maximum.reduceat(np.abs(values).max(axis=1), self._rows[:-1], axis=1)
         self._scale = 1.0 / np.where(largest > 0.0, largest, 1.0)
+        scale_of_row = np.repeat(self._scale, np.diff(self._rows), axis=1)[:, None]
         self._matrix.fill(0.0)
-        self._matrix.ravel()[self._at] = (values * self._scale[:, None, self._row_of]).ravel()
+        self._matrix.ravel()[self._at] = (values * scale_of_row).ravel()
         width = self._half_width
         self._factors, self._pivots, info = lapack.dgbtrf(self._matrix.T, width, width, overwrite_ab=True)
         return bool(info == 0)

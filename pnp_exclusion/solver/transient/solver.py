@@ -24,9 +24,9 @@ from pnp_exclusion.solver.transient.schemes import EULER, EVERY, GALERKIN, RADAU
 from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 from pnp_exclusion.solver.transient.step import LOCATED, Events, Step
 
-LEFT = 1e-7
-"""Of what a step changes: what Newton's method may leave. Charges are differences of potentials over thin cells, and
-currents are differences of charges over short steps."""
+LEFT, LEAST_LEFT = 1e-4, 1e-7
+"""Of the tolerance, and at least; of what a step changes: what Newton's method may leave. Charges are differences of
+potentials over thin cells, and currents are differences of charges over short steps."""
 SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
 """Of the next step's length, against the last one's."""
 AFTER_FAILURE = 0.25
@@ -109,6 +109,7 @@ class TransientSolver:
         self.stages = StageSolver(self.equations, database, settings or SolverSettings(), self._numbers_at)
         self.report.effort = self.stages.effort
         self._consistent = ConsistentPotential(discrete)
+        self._left = max(LEFT * self.settings.tolerance, LEAST_LEFT)
         self._norm = ErrorNorm(self.equations, self.settings.tolerance)
         self._progress = progress
         self._scheme = self.settings.scheme
@@ -415,7 +416,7 @@ class TransientSolver:
         schemes = self._schemes()
         for scheme in schemes:
             start = self._predict(scheme, time, length, values)
-            solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, LEFT)
+            solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, self._left)
             if solved is None and scheme is not RADAU and self.settings.fixed_step is not None:
                 solved = self._lengthen(scheme, time, length, values, stored, self.charges)
             if solved is None:
@@ -441,7 +442,7 @@ class TransientSolver:
         while ratio > LEAST_LENGTHENING:
             effort = self.stages.effort.jacobians
             self._impose(scheme, time, at, states, potentials)
-            found = self.stages.solve(scheme, time, at, stored, charges, states, potentials, LEFT)
+            found = self.stages.solve(scheme, time, at, stored, charges, states, potentials, self._left)
             if found is not None:
                 if at == length:
                     return found

@@ -16,6 +16,7 @@ from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved
 from pnp_exclusion.solver.newton import LARGEST_COOLING, LARGEST_HEATING, SETTLED_STEP, UNDISTURBED_STEP, damped
 from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.broyden import BroydenUpdates
 from pnp_exclusion.solver.transient.elimination import Elimination
 from pnp_exclusion.solver.transient.equations import Equations, Slopes
 from pnp_exclusion.solver.transient.iteration import Iteration
@@ -211,18 +212,23 @@ class StageSolver:
         jacobians, kept = 0, self._keeps_jacobian(scheme, step)
         # its tangents are not carried on: a run that goes on from a checkpoint has the same ones
         self._border.renew()
-        settled = False
+        settled, has_failed = False, False
+        solved, updates = None, BroydenUpdates(self.equations)
         for _ in range(ITERATIONS):
-            solved = self._evaluate(scheme, time, step, states, potentials, mark=not settled)
-            self.effort.iterations += 1
+            if solved is None:
+                solved = self._evaluate(scheme, time, step, states, potentials, mark=not settled)
+                self.effort.iterations += 1
             if not kept:
                 if jacobians == JACOBIANS:
                     break
                 jacobians += 1
+                updates.forget()
                 if not self._renew(scheme, time, step, solved):
                     break
             krylov_tolerance = KRYLOV_TOLERANCE if last > NEAR else LAST_KRYLOV_TOLERANCE
             change = self._newton_step(scheme, step, solved, begin, krylov_tolerance)
+            if change is not None and not self.terminals.unknown:
+                change = updates.applied_to(change)
             moved_potentials, shortened = np.zeros_like(potentials), False
             if change is not None and self.terminals.unknown:
                 bordered = self._bordered(scheme, time, step, solved, begin, charges, change)
@@ -232,7 +238,7 @@ class StageSolver:
             if change is None:
                 if not kept:
                     break
-                kept, last = False, np.inf
+                kept, last, has_failed = False, np.inf, True
                 continue
             shortened |= self._shorten(states, change)
             now, by = self._eta_and_others(states), self._eta_and_others(change)
@@ -245,10 +251,15 @@ class StageSolver:
             is_stalled = jacobians > 0 and not is_first and size < STALLED and contraction > 0.5
             if kept and not shortened and not is_first and not is_stalled and contraction > self._serves:
                 # the step is not taken: one with a Jacobian of its own is better
-                kept, last = False, np.inf
+                kept, last, has_failed = False, np.inf, True
                 continue
             states += change
             potentials += moved_potentials
+            solved = None
+            if shortened:
+                updates.forget()
+            else:
+                updates.take(change)
             settled = self.equations.largest(change) < SETTLED_STEP
             rate = min(contraction, 0.9)
             left = size * rate / (1.0 - rate)
@@ -257,6 +268,9 @@ class StageSolver:
                 # charges of a short step differ by little: their differences, the currents, need more digits
                 enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
                 if left < enough or is_stalled:
+                    if has_failed:
+                        # states move too far for a Jacobian of an earlier step to serve in the next one
+                        self.forget()
                     return self._evaluate(scheme, time, step, states, potentials, mark=False)
             if size > 0.7 * smallest:
                 wandering += 1
