@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from conftest import dimensionless_case, run_command, write_toml
 from scipy.optimize import nnls
+from test_noise import charged
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.noise import total_current_of
 
 BULK = 0.1
 
@@ -85,6 +88,22 @@ def test_spectrum_satisfies_kramers_and_kronig():
     weights, _ = nnls(relaxing.imag, rest.imag)
     predicted = relaxing.real @ weights
     assert np.abs(predicted - rest.real).max() < 1e-3 * np.abs(rest).max()
+
+
+def test_driven_impedance_is_that_of_the_complex_linear_systems():
+    """Far from equilibrium, where the pencil is not symmetric: (A + i omega B)^T w = 0, Y = w^T (A + i omega B) e."""
+    frequencies = np.geomspace(0.01, 100.0, 5)
+    solution = pnp.solve(charged("mpnp", 0.25, 0.05, 3.0))
+    with LinearisedEquations(solution.discretisation) as equations:
+        dense, charge = equations.dense(), equations.is_potential
+        raised = total_current_of(equations, 0) @ equations.weights.nodes
+    found, free = solution.impedance(frequencies).values, dense.is_free
+    for frequency, value in zip(frequencies, found, strict=True):
+        omega = 2.0 * np.pi * frequency
+        matrix = dense.answer + 1j * omega * dense.storage
+        adjoint = np.where(charge, 1j * omega, 1.0) * raised
+        adjoint[free] = np.linalg.solve(matrix[np.ix_(free, free)].T, -(adjoint @ matrix)[free])
+        assert 1.0 / (adjoint @ matrix @ raised) == pytest.approx(value, rel=1e-6)
 
 
 def test_a_small_sine_in_time_shows_the_same():

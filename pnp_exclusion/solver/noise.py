@@ -60,7 +60,7 @@ class Spectra:
     rounding
         Likewise: what of the noise, and of the real part of the admittance twice, may be rounding.
     accuracy
-        Relative, of the worst of them: what residuals have it.
+        Relative, of the worst of up to `LOOKED_AT` frequencies: what residuals have it.
     shifts
         How many real frequencies the span needed.
     """
