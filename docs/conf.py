@@ -67,6 +67,7 @@ ELSEWHERE = {
     "../benchmarks/README.md": "benchmarks.md",
     "../benchmarks/scaling.md": "scaling.md",
     "peers/README.md": "peers.md",
+    "pore_charging.png": "../benchmarks/pore_charging.png",
     # of the tables beside them
     "README.md": "peers.md",
 }

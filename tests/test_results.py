@@ -156,8 +156,7 @@ def test_failed_solve_leaves_the_last_good_state_and_says_what_was_tried(tmp_pat
     assert summary["balance"] < 1e-8
     assert f"at {summary['load_parameter']:.4g} of the driving forces" in finished.stderr
     assert len(summary["tried"]) >= 3
-    assert 'the flux of A through "right" can be carried up to 0.4' in finished.stderr
-    assert " of the 1.0 given; at 0." in finished.stderr
+    assert 'the flux of A through "right" can be carried up to 0.5 of the 1.0 given; beyond' in finished.stderr
     assert "ramp to" in (tmp_path / "out" / "log.txt").read_text()
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["case"]["model"]["law"] == "pnp"
     assert (tmp_path / "out" / "profile.csv").exists()

@@ -115,10 +115,9 @@ def impedance_of(
     )
     tag = [boundary.where for boundary in problem.boundaries].index(terminal)
     with LinearisedEquations(discrete, settings, petsc_options) as equations:
-        found = spectra(equations, wanted)
-        own = total_current_of(equations, tag)
-    # a potential takes with it the electrochemical potentials that are held beside it: densities there stay
-    admittance = np.einsum("i,fij,j->f", own, found.admittance, own)
+        # a potential takes with it the electrochemical potentials that are held beside it: densities there stay
+        found = spectra(equations, wanted, total_current_of(equations, tag)[None])
+    admittance = found.admittance[:, 0, 0]
     ohm = scales.potential / (scales.current * steady.extent) if scales.si else 1.0
     unit = {"": "ohm", "/m": "ohm m", "/m^2": "ohm m^2"}[steady.per_extent]
     return Impedance(

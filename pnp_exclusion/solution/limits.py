@@ -109,9 +109,9 @@ def _carried_fluxes(setup: Setup, report: SteadyReport) -> Iterator[str]:
 
 def _carried(what: str, where: str, given: Quantity, reached: float, failed: float) -> Iterator[str]:
     if given.number:
-        # in as many digits as tell the two from each other
-        digits = max(5, math.ceil(math.log10(failed / max(failed - reached, 1e-12 * failed))) + 2)
+        most, beyond = (f"{share * given.number:.5g}" for share in (reached, failed))
+        none = "beyond that" if beyond == most else f"at {beyond}"
         yield (
-            f'the {what} through "{where}" can be carried up to {reached * given.number:.{digits}g} of the '
-            f"{given.text} given; at {failed * given.number:.{digits}g} no steady state was found"
+            f'the {what} through "{where}" can be carried up to {most} of the {given.text} given; '
+            f"{none} no steady state was found"
         )

@@ -20,7 +20,7 @@ Adjoints are solved at real frequencies ``s = i omega``: their answers span thos
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -41,14 +41,20 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.events import Event
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.careful import CarefulSolver
+from pnp_exclusion.solver.linear.fields import size_of
+from pnp_exclusion.solver.linear.presets import resolved
 from pnp_exclusion.solver.steady import SolverSettings
 
 REFINEMENTS = 30
-"""Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
+"""Corrections of a linear solve by its own residual, at most; a direct solver needs one."""
 SETTLED = 1e-13
-"""Relative: a correction below it ends the refinement."""
+"""Relative: when the correction that would follow is below it, none does."""
+ROUGH = 1e-6
+"""Of residuals, relative: enough for what only spans a space."""
 ACCEPTABLE = 1e-6
 """Relative: corrections that stop shrinking above this are a failure."""
+
+NOT_SOLVED = 'a linear system of the noise could not be solved; try [solver] linear = "direct"'
 
 type Real = NDArray[np.float64]
 type Terminal = tuple[int, str]
@@ -148,9 +154,12 @@ class LinearisedEquations:
         self._operator = self._answer.copy()
         self._solution, self._right = self._operator.createVecRight(), self._operator.createVecLeft()
         self._solver: CarefulSolver | None = None
-        self._made_solver = partial(
-            CarefulSolver, discrete, self._operator, settings.linear, settings.petsc, petsc_options
-        )
+        self._frequency = 0.0
+        linear = settings.linear
+        if linear == "auto":
+            # many right-hand sides share an elimination: it pays on a grid where it does not for one
+            linear = resolved(linear, replace(size_of(discrete), on_grid=False))
+        self._made_solver = partial(CarefulSolver, discrete, self._operator, linear, settings.petsc, petsc_options)
 
     def _own(self, dofs: np.ndarray) -> np.ndarray:
         return dofs[dofs < self._owned]
@@ -287,16 +296,13 @@ class LinearisedEquations:
         size = np.abs(np.where(potential, 0.0, flow)) + frequency * np.abs(np.where(potential, flow, store))
         return np.where(self.is_free, size, 0.0)
 
-    def adjoints(self, frequency: float) -> Vectors:
-        """Return the adjoint of every terminal at a real frequency ``s = i omega``, charges counting ``s`` times.
+    def adjoints(self) -> Vectors:
+        """Return the adjoint of every terminal at frequency zero, where charges do not count.
 
-        At zero closed species keep their amounts. Raises `ConvergenceError` if the linear system cannot be solved.
+        Closed species keep their amounts. Raises `ConvergenceError` if the linear system cannot be solved.
         """
-        weights = Vectors(
-            np.where(self.is_potential, frequency, 1.0) * self.weights.nodes,
-            np.where(self._is_charge, frequency, 1.0) * self.weights.beyond,
-        )
-        found, _ = self.solved(frequency, -self._at(frequency, weights))
+        weights = self.of_particles(self.weights)
+        found, _ = self.solved(0.0, -self.answered(weights))
         return weights + found
 
     def solved(self, frequency: float, columns: Real) -> tuple[Real, Real]:
@@ -309,18 +315,40 @@ class LinearisedEquations:
         pinned = self._pinned(closed)
         self._fill(frequency, pinned)
         columns = np.where(self.is_free, columns, 0.0)
-        found = np.array([self._solve(frequency, column, pinned) for column in columns]).reshape(columns.shape)
+        found = self._solve(frequency, columns, pinned)
         if not closed:
             return found, np.zeros((len(columns), 0))
         change, shares = self._amounts_kept(closed, pinned, columns, found)
         return found - change, shares
+
+    def set_frequency(self, frequency: float) -> None:
+        """Prepare `solved_roughly` for a real frequency above zero."""
+        self._fill(frequency)
+        self._frequency = frequency
+
+    def solved_roughly(self, columns: Real) -> Real:
+        """Return ``w`` as `solved` does at the frequency set, to residuals of `ROUGH` or what rounding leaves."""
+        assert self._solver is not None
+        columns = np.where(self.is_free, columns, 0.0)
+        sizes = self._sizes(columns)
+        found, residuals, last = np.zeros_like(columns), columns, np.inf
+        for _ in range(REFINEMENTS):
+            found += np.where(self.is_free, self._solver.solve_several(residuals), 0.0)
+            residuals = np.where(self.is_free, columns - self._at(self._frequency, self.inside(found)), 0.0)
+            left = float(np.max(self._sizes(residuals) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
+            if not np.isfinite(left):
+                break
+            if left < ROUGH or left > 0.3 * last:
+                return found
+            last = left
+        raise ConvergenceError(NOT_SOLVED)
 
     def at_fixed_densities(self, columns: Real) -> Real:
         """Return ``w`` of electric potentials alone, with ``A^T w`` equal to columns in the free potentials."""
         frozen = np.flatnonzero(self.is_free & ~self.is_potential)
         self._fill(0.0, frozen)
         columns = np.where(self.is_free & self.is_potential, columns, 0.0)
-        return np.array([self._solve(0.0, column, frozen) for column in columns]).reshape(columns.shape)
+        return self._solve(0.0, columns, frozen)
 
     def dense(self) -> Dense:
         """Return the matrices of all unknowns, on every rank."""
@@ -384,7 +412,7 @@ class LinearisedEquations:
         as much as makes those hold that were left out for the pinned unknowns.
         """
         amounts = np.where(self.is_free, self.stored(self.inside(self.constants())), 0.0)
-        answers = np.array([self._solve(0.0, amount, pinned) for amount in amounts])
+        answers = self._solve(0.0, amounts, pinned)
 
         def missed(solutions: Real, rights: Real) -> Real:
             gaps = (self._at(0.0, self.inside(solutions)) - rights)[:, pinned]
@@ -412,30 +440,29 @@ class LinearisedEquations:
         else:
             self._solver.renew()
 
-    def _solve(self, frequency: float, right: np.ndarray, pinned: np.ndarray) -> np.ndarray:
-        """Solve on the free unknowns, refining by the residual."""
+    def _solve(self, frequency: float, columns: Real, pinned: np.ndarray) -> Real:
+        """Solve on the free unknowns, refining by the residuals."""
         assert self._solver is not None
-        solution, last = np.zeros(self._owned), np.inf
-        fixed = ~self.is_free
-        fixed[pinned] = True
+        moves = self.is_free.copy()
+        moves[pinned] = False
+        solutions, residuals, last = np.zeros_like(columns), np.where(moves, columns, 0.0), 1.0
         for _ in range(REFINEMENTS):
-            residual = right - self._at(frequency, self.inside(solution[None]))[0]
-            residual[fixed] = 0.0
-            self._right.array_w[:] = residual
-            self._solver.solve(self._right, self._solution)
-            correction = self._solution.array_r.copy()
-            correction[fixed] = 0.0
-            solution += correction
-            size = self._largest(correction) / max(self._largest(solution), 1e-300)
-            if not np.isfinite(size):
+            corrections = np.where(moves, self._solver.solve_several(residuals), 0.0)
+            solutions += corrections
+            sizes = self._sizes(solutions)
+            change = float(np.max(self._sizes(corrections) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
+            if not np.isfinite(change):
                 break
-            if size < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
-                return solution
-            last = size
-        raise ConvergenceError('a linear system of the noise could not be solved; try [solver] linear = "direct"')
+            # corrections shrink by the same factor each time
+            if change * change / last < SETTLED or (change < ACCEPTABLE and change > 0.3 * last):
+                return solutions
+            residuals, last = np.where(moves, columns - self._at(frequency, self.inside(solutions)), 0.0), change
+        raise ConvergenceError(NOT_SOLVED)
 
-    def _largest(self, vector: np.ndarray) -> float:
-        return float(self._comm.allreduce(np.abs(vector).max(initial=0.0), op=MPI.MAX))
+    def _sizes(self, vectors: Real) -> Real:
+        sizes: Real = np.abs(vectors).max(axis=1, initial=0.0)
+        self._comm.Allreduce(MPI.IN_PLACE, sizes, op=MPI.MAX)
+        return sizes
 
     def _times(self, matrix: PETSc.Mat, vectors: Real) -> Real:
         found = np.empty_like(vectors)

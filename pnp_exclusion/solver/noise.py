@@ -31,16 +31,20 @@ type Complex = NDArray[np.complex128]
 
 ACCURACY = 1e-8
 """Of spectra, relative, as their residuals have it: what is left goes with the square of the adjoints' error."""
+ACCURACY_OF_FEW = 1e-6
+"""The same of some currents only, which goes with the error itself."""
 ACCEPTABLE = 1e-3
 """Of spectra: what depleted species leave of it, whose digits are lost in the linear systems."""
 MOST_SHIFTS = 40
 """Real frequencies in a span."""
 LOOKED_AT = 8
-"""Frequencies, as a span grows."""
+"""Frequencies at a time, as a span grows."""
+DERIVATIVES = 2
+"""By the real frequency, of the adjoints in a span: they share an elimination, which costs more than their solves."""
 SHIFTS_PER_DECADE = 6
 """To choose from."""
-INDEPENDENT = 1e-13
-"""Square of a length: what is shorter of a vector of length 1 that joins a span is its rounding."""
+INDEPENDENT = 1e-11
+"""What is shorter of a vector of length 1 that joins a span is its rounding."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def noise_at_zero(equations: LinearisedEquations) -> Real:
 
     Raises `ConvergenceError` if the linear systems cannot be solved.
     """
-    adjoints = equations.adjoints(0.0)
+    adjoints = equations.adjoints()
     found = equations.noise(adjoints)
     # a species that no other terminal lets pass has an adjoint without a gradient, and no noise but what rounding
     # leaves of the terms that cancel
@@ -83,32 +87,36 @@ def noise_at_zero(equations: LinearisedEquations) -> Real:
     return found
 
 
-def spectra(equations: LinearisedEquations, frequencies: Real) -> Spectra:
+def spectra(equations: LinearisedEquations, frequencies: Real, currents: Real | None = None) -> Spectra:
     """Return noise and admittance at angular frequencies greater than zero; collective.
+
+    currents
+        ``(currents, terminals)``: the sums over terminals that are asked for, each of them if None. The adjoints of few
+        do not span those of the reversed process, and driven admittances are then off by more, the square root.
 
     Raises `ConvergenceError` if the linear systems cannot be solved or the span does not hold the spectra.
     """
-    pencil = _Pencil(equations)
+    pencil = _Pencil(equations, np.eye(len(equations.terminals)) if currents is None else currents)
+    limit = ACCURACY if currents is None else ACCURACY_OF_FEW**2
     shifts = _shifts(float(frequencies.min()), float(frequencies.max()))
-    # where the span is looked at as it grows; at the end everywhere
-    few = frequencies[np.unique(np.linspace(0, len(frequencies) - 1, LOOKED_AT).round().astype(int))]
+    looked_at = frequencies[np.unique(np.linspace(0, len(frequencies) - 1, 2 * LOOKED_AT).round().astype(int))]
+    # in turns, so that the span is never judged where it was mended last
+    turns = [looked_at[::2], looked_at[1::2] if len(looked_at) > 1 else looked_at]
     places = [0, len(shifts) - 1]
     while True:
         for shift in shifts[places]:
             pencil.extend(float(shift))
         shifts = np.delete(shifts, places)
-        is_last = not len(shifts) or pencil.shifts >= MOST_SHIFTS
-        looked_at = few
-        found, errors = pencil.spectra(few)
-        if is_last or found.accuracy < ACCURACY:
-            looked_at = frequencies
-            found, errors = pencil.spectra(frequencies)
-        if is_last or found.accuracy < ACCURACY:
+        errors = pencil.errors(turns[0])
+        accuracy = float(errors.max())
+        if accuracy < limit or not len(shifts) or pencil.shifts >= MOST_SHIFTS:
             break
-        places = [int(np.abs(np.log(shifts / looked_at[errors.argmax()])).argmin())]
-    if not found.accuracy < ACCEPTABLE:
-        raise ConvergenceError(f"spectra are still off by {found.accuracy:.1g} with {pencil.shifts} real frequencies")
-    return found
+        places = [int(np.abs(np.log(shifts / turns[0][errors.argmax()])).argmin())]
+        turns.reverse()
+    if not accuracy < ACCEPTABLE:
+        raise ConvergenceError(f"spectra are still off by {accuracy:.1g} with {pencil.shifts} real frequencies")
+    accuracy = accuracy if currents is None else float(np.sqrt(accuracy))
+    return Spectra(frequencies, *pencil.spectra(frequencies), accuracy, pencil.shifts)
 
 
 def _shifts(low: float, high: float) -> Real:
@@ -123,35 +131,69 @@ def joined(equations: LinearisedEquations, span: Real, new: Real) -> Real:
     new = new / np.where(sizes > 0.0, sizes, 1.0)[:, None]
     for _ in range(2):
         # twice, for the digits
-        new = new - equations.products(new, span) @ span
-        values, vectors = np.linalg.eigh(equations.products(new, new))
-        kept = values > INDEPENDENT
-        new = (vectors[:, kept] / np.sqrt(values[kept])).T @ new
+        new = _orthonormal(equations, new - equations.products(new, span) @ span)
     return np.vstack([span, new])
+
+
+def _orthonormal(equations: LinearisedEquations, vectors: Real) -> Real:
+    """Return orthonormal rows, fewer where vectors depend on those before them."""
+    found = np.zeros_like(vectors[:0])
+    for vector in vectors[:, None]:
+        for _ in range(2):
+            vector = vector - equations.products(vector, found) @ found
+        size = float(np.sqrt(equations.products(vector, vector)[0, 0]))
+        if size > INDEPENDENT:
+            found = np.vstack([found, vector / size])
+    return found
 
 
 class _Pencil:
     """``(A + i omega B)^T`` on the span of adjoints at real frequencies, with Poisson's rows times ``i omega``."""
 
-    def __init__(self, equations: LinearisedEquations) -> None:
+    def __init__(self, equations: LinearisedEquations, currents: Real) -> None:
         self._equations = equations
         self._potentials = equations.is_potential
         self.shifts = 0
         weights = equations.weights
-        self._span = np.zeros((0, len(self._potentials)))
-        self._flow, self._store = self._transposed(weights)
+        self._count = len(currents)
+        self._every = Vectors(currents @ weights.nodes, currents @ weights.beyond)
+        self._flow, self._store = self._transposed(self._every)
+        self._flow_on_span = equations.answers(self._every, equations.of_particles(self._every), self._flow)
+        self._store_on_span = equations.answers(self._every, equations.of_charge(self._every), self._store)
 
     def extend(self, shift: float) -> None:
-        """Let the adjoints at a real frequency join the span."""
-        equations = self._equations
+        """Let the adjoints at a real frequency join the span, and their derivatives by it."""
+        equations, count = self._equations, self._count
         self.shifts += 1
-        new = equations.adjoints(shift).nodes
-        new[:, ~equations.is_free] = 0.0
-        new[:, self._potentials] /= shift
-        before = len(self._span)
-        self._span = joined(equations, self._span, new)
-        flow, store = self._transposed(equations.inside(self._span[before:]))
+        equations.set_frequency(shift)
+        found: list[Real] = []
+        columns = -self._flow[:count] - shift * self._store[:count]
+        for _ in range(1 + DERIVATIVES):
+            new = equations.solved_roughly(columns)
+            new[:, self._potentials] /= shift
+            columns = -self._transposed(equations.inside(new))[1]
+            if not found:
+                columns -= self._store[:count]
+            found.append(new)
+        span = self._every.nodes[count:]
+        self._join(equations.inside(joined(equations, span, np.vstack(found))[len(span) :]))
+
+    def _join(self, new: Vectors) -> None:
+        """Extend the matrices on the span by their new rows and columns alone."""
+        equations, old, every = self._equations, self._every, self._every.above(new)
+        flow, store = self._transposed(new)
+        self._flow_on_span = _bordered(
+            self._flow_on_span,
+            equations.answers(new, equations.of_particles(old), self._flow),
+            equations.answers(every, equations.of_particles(new), flow),
+        )
+        self._store_on_span = _bordered(
+            self._store_on_span,
+            equations.answers(new, equations.of_charge(old), self._store),
+            equations.answers(every, equations.of_charge(new), store),
+        )
         self._flow, self._store = np.vstack([self._flow, flow]), np.vstack([self._store, store])
+        self._every = every
 
     def _transposed(self, vectors: Vectors) -> tuple[Real, Real]:
         """Return ``A^T v`` and ``B^T v`` of the pencil."""
@@ -159,33 +201,43 @@ class _Pencil:
         particles, charges = equations.of_particles(vectors), equations.of_charge(vectors)
         return equations.answered(particles), equations.stored(particles) + equations.answered(charges)
 
-    def spectra(self, frequencies: Real) -> tuple[Spectra, Real]:
-        """Return what the span has, and how far off it is, relative, at every frequency."""
-        equations, weights = self._equations, self._equations.weights
-        count = len(weights.nodes)
-        every = weights.above(equations.inside(self._span))
-        flow = equations.answers(every, equations.of_particles(every), self._flow)
-        store = equations.answers(every, equations.of_charge(every), self._store)
-        mobility = equations.noise(every)
-        cancelling = np.finfo(float).eps * equations.noise_of_nodes(every)
-        noise = np.zeros((len(frequencies), count, count), dtype=complex)
-        admittance, rounding, errors = noise.copy(), noise.copy(), np.zeros(len(frequencies))
+    def _at(self, omega: float) -> tuple[Complex, Complex]:
+        """Return the adjoints in the span, ``(vectors, currents)``, and the admittance."""
+        count = self._count
+        pencil = self._flow_on_span + 1j * omega * self._store_on_span
+        inner = np.linalg.solve(pencil[count:, count:], -pencil[count:, :count])
+        adjoints = np.vstack([np.eye(count), inner])
+        return adjoints, (pencil[:count] @ adjoints).T
+
+    def errors(self, frequencies: Real) -> Real:
+        """Return how far off the spectra in the span are at every frequency, relative, by their residuals."""
+        equations, count = self._equations, self._count
+        found = np.zeros(len(frequencies))
         for position, omega in enumerate(frequencies):
-            pencil = flow + 1j * omega * store
-            inner = np.linalg.solve(pencil[count:, count:], -pencil[count:, :count])
-            adjoint = np.vstack([np.eye(count), inner])
-            noise[position] = adjoint.conj().T @ mobility @ adjoint
-            rounding[position] = adjoint.conj().T @ cancelling @ adjoint
-            admittance[position] = (pencil[:count] @ adjoint).T
+            adjoints, admittance = self._at(omega)
             # real products, which are faster
-            parts = np.vstack([adjoint.real.T, adjoint.imag.T])
+            parts = np.vstack([adjoints.real.T, adjoints.imag.T])
             of_flow, of_store = parts @ self._flow, parts @ self._store
             real, imaginary = of_flow[:count] - omega * of_store[count:], of_flow[count:] + omega * of_store[:count]
             size = equations.size_at(omega)
             inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0.0)
             energy = (real**2 + imaginary**2) @ inverse
-            errors[position] = np.max(equations.sum(energy) / np.abs(admittance[position].diagonal()))
-        return Spectra(frequencies, noise, admittance, rounding, float(errors.max()), self.shifts), errors
+            found[position] = np.max(equations.sum(energy) / np.abs(admittance.diagonal()))
+        return found
+
+    def spectra(self, frequencies: Real) -> tuple[Complex, Complex, Complex]:
+        """Return noise and admittance in the span, and the rounding of the noise."""
+        equations, every = self._equations, self._every
+        found = [self._at(omega) for omega in frequencies]
+        noise, rounding = (
+            np.array([adjoints.conj().T @ matrix @ adjoints for adjoints, _ in found])
+            for matrix in (equations.noise(every), np.finfo(float).eps * equations.noise_of_nodes(every))
+        )
+        return noise, np.array([admittance for _, admittance in found]), rounding
+
+
+def _bordered(matrix: Real, below: Real, right: Real) -> Real:
+    return np.hstack([np.vstack([matrix, below]), right])
 
 
 def total_current_of(equations: LinearisedEquations, tag: int) -> Real:
