@@ -135,6 +135,10 @@ def test_mistakes_in_what_is_given_are_told():
         assert any(words in one for one in mistakes(driven({"kind": "electrode", "potential": course})))
     held = {"kind": "electrode", "potential": 0.0}
     assert any("largest_step = 1e-30 takes 2e+29 steps" in one for one in mistakes(driven(held, largest_step=1e-30)))
+    longer = driven(held, first_step=0.02, largest_step=0.01)
+    assert any("first_step = 0.02 is longer than largest_step = 0.01" in one for one in mistakes(longer))
+    late = driven(held, fields={"count": 3, "first": 1e3})
+    assert any("fields.first = 1000.0 is beyond the end" in one for one in mistakes(late))
     si = example("cycled_electrodes")
     si["boundaries"][0]["potential"] = {"expression": "sin(t)"}
     assert any("whose unit is missing" in one for one in mistakes(si))

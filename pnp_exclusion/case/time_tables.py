@@ -193,6 +193,12 @@ class Time(Table):
                 f"largest_step = {self.largest_step.text} takes {self.last / self.largest_step.value:.0e} steps to "
                 f"{end}; it must be {least:.1e} or more"
             )
+        if self.first_step is not None and self.largest_step is not None:
+            first, largest = self.first_step, self.largest_step
+            if first.value > largest.value:
+                raise refusal(f"first_step = {first.text} is longer than largest_step = {largest.text}")
+        if self.fields is not None and self.fields.first is not None and self.fields.first.value > self.last:
+            raise refusal(f"fields.first = {self.fields.first.text} is beyond {end}")
         if self.fields is not None and any(not 0.0 < time.value <= self.last for time in self.fields.times):
             raise refusal(f"fields.times must be after 0 and not beyond {end}")
         return self
