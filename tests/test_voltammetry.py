@@ -152,7 +152,9 @@ def test_protocol_that_cannot_go_on_says_so_and_keeps_what_was(tmp_path):
     assert 'piece 1 "charge" of the protocol did not end within 0.1: the potential reached 0.1' in finished.stderr
     summary = summary_of(tmp_path / "out")
     assert summary["time"]["value"] == pytest.approx(0.1)
-    assert [piece["by"] for piece in summary["protocol"]] == ["duration"]
+    (piece,) = summary["protocol"]
+    assert piece["by"] == "duration"
+    assert piece["ended"] == {"value": pytest.approx(0.1), "unit": ""}
     assert (tmp_path / "out" / "series.csv").exists()
 
 

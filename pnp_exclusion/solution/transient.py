@@ -150,11 +150,19 @@ class TransientSolution(Solution):
         return super().readings() | {
             "time": {"value": self.time, "unit": "s" if scales.si else ""},
             "ended": self.failed or ("steady" if self.steady_at_end else "end"),
-            **({"protocol": self.pieces} if self.pieces else {}),
+            **({"protocol": [self._with_units(piece) for piece in self.pieces]} if self.pieces else {}),
             "steps": report.steps,
             "rejected_steps": report.rejected + report.failed,
             "jacobians": report.effort.jacobians,
             "free_energy_imbalance": self.imbalance,
+        }
+
+    def _with_units(self, piece: dict[str, Any]) -> dict[str, Any]:
+        units = {"began": "s", "ended": "s", "charge": f"C{self.steady.per_extent}", "potential": "V"}
+        si = self.setup.scales.si
+        return {
+            key: {"value": value, "unit": units[key] if si else ""} if key in units else value
+            for key, value in piece.items()
         }
 
 
