@@ -136,6 +136,9 @@ def test_command_writes_what_the_solution_has_and_refuses_what_it_has_not(tmp_pa
     values = np.array([complex(float(row["re"]), float(row["im"])) for row in rows])
     frequencies = np.array([float(row["frequency"]) for row in rows])
     assert np.abs(values / exact(frequencies, 0.05, 1.0) - 1.0).max() < 1e-5
+    # as impedance.py 1.7.1 reads it, which takes a header for a row of NaN
+    numbers = np.genfromtxt(tmp_path / "out" / "impedance_numbers.csv", delimiter=",")
+    np.testing.assert_array_equal(numbers, np.column_stack([frequencies, values.real, values.imag]))
     assert {"nyquist.png", "bode.png", "impedance.json"} <= {entry.name for entry in (tmp_path / "out").iterdir()}
     solution = pnp.solve(cell("mpnp"))
     with pytest.raises(UsageError, match='no boundary "top" holds the potential'):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, dimensionless_case, read_fields, run_command, summary_of, write_toml
+from conftest import EXAMPLES, ROOT, dimensionless_case, read_fields, run_command, summary_of, write_toml
 
 CONTRACT = {
     "converged", "law", "units", "flux", "current", "charge", "regime", "force", "balance", "identity_residual",
@@ -91,6 +92,17 @@ def test_overwriting_removes_earlier_results_and_nothing_else(membrane_results: 
     assert (folder / "photo.png").read_text() == "mine"
     assert (folder / "pnp" / "thesis.tex").read_text() == "mine"
     assert not (folder / "profiles.png").exists()
+
+
+def test_whatever_a_command_writes_is_among_what_overwriting_removes():
+    """Names as they stand in the code; sweeps have a list of their own."""
+    from pnp_exclusion.output.results import OUR_FILES
+
+    texts = [path.read_text() for path in (ROOT / "pnp_exclusion").rglob("*.py") if "sweeps" not in path.parts]
+    written = r'folder\.(?:write|write_json|write_netcdf|draw)\(\s*f?"(?:\{prefix\})?([\w.]+)"'
+    names = {name for text in texts for name in re.findall(written, text)}
+    assert len(names) > 30
+    assert names <= OUR_FILES
 
 
 def test_title_is_drawn_as_it_is_written(tmp_path: Path):

@@ -18,9 +18,13 @@ def impedance_csv(impedance: Impedance) -> str:
     """Return ``impedance.csv``: frequency, real and imaginary part, units in the header."""
     unit = f" [{impedance.unit}]" if impedance.unit else ""
     head = f"frequency [{impedance.frequency_unit}],re{unit},im{unit}" if impedance.unit else "frequency,re,im"
+    return f"{head}\n{impedance_numbers_csv(impedance)}"
+
+
+def impedance_numbers_csv(impedance: Impedance) -> str:
+    """Return the rows of ``impedance.csv`` alone, for readers that take a header for numbers."""
     pairs = zip(impedance.frequencies, impedance.values, strict=True)
-    rows = [f"{frequency:.12g},{value.real:.12g},{value.imag:.12g}" for frequency, value in pairs]
-    return "\n".join([head, *rows]) + "\n"
+    return "".join(f"{frequency:.12g},{value.real:.12g},{value.imag:.12g}\n" for frequency, value in pairs)
 
 
 def impedance_json(impedance: Impedance) -> dict[str, Any]:

@@ -24,7 +24,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve, write ``impedance.csv``, ``impedance.json`` and pictures, print."""
     fenicsx.initialise_petsc(petsc_options)
-    from pnp_exclusion.output.impedance import impedance_csv, impedance_json, impedance_table
+    from pnp_exclusion.output.impedance import (
+        impedance_csv,
+        impedance_json,
+        impedance_numbers_csv,
+        impedance_table,
+    )
     from pnp_exclusion.output.job import Job, read
 
     case = read(arguments.case, arguments.law)
@@ -35,6 +40,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         for warning in impedance.warnings:
             job.console.warn(warning)
         job.folder.write("impedance.csv", lambda: impedance_csv(impedance))
+        job.folder.write("impedance_numbers.csv", lambda: impedance_numbers_csv(impedance))
         if case.output.pictures:
             job.folder.draw("nyquist.png", "output.impedance.draw_nyquist", case.title, impedance)
             job.folder.draw("bode.png", "output.impedance.draw_bode", case.title, impedance)
