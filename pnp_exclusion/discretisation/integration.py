@@ -160,27 +160,15 @@ class CellwiseForm:
         """The form over the cells as they are marked now."""
         if self._form is None or self._version != self._integration.version:
             self._version = self._integration.version
-            self._form = self._with_cells_of_now() if self._form is None else self._following(self._form)
+            self._form = fem.create_form(
+                self._compiled,
+                self._spaces,
+                self._integration.domain.mesh,
+                self._integration.subdomains(),
+                self._coefficients,
+                self._constants,
+            )
         return self._form
-
-    def _with_cells_of_now(self) -> fem.Form:
-        return fem.create_form(
-            self._compiled,
-            self._spaces,
-            self._integration.domain.mesh,
-            self._integration.subdomains(),
-            self._coefficients,
-            self._constants,
-        )
-
-    def _following(self, before: fem.Form) -> fem.Form:
-        """Return a form with the cells of now, as above without a search through its expression, which takes longer
-        than to integrate on small meshes."""
-        old, ffi = before._cpp_object, self._compiled.module.ffi
-        code = [ffi.cast("uintptr_t", ffi.addressof(self._compiled.ufcx_form))]
-        parts = old.function_spaces, old.coefficients, old.constants
-        new = type(old)(code, *parts, self._integration.subdomains(), [], old.mesh)
-        return fem.Form(new, self._compiled.ufcx_form, self._compiled.code)
 
 
 def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:
