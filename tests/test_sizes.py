@@ -366,7 +366,7 @@ def test_sizes_that_cannot_be_are_told_in_a_sentence():
 
 def test_what_a_reaction_makes_of_a_crowd_begins_as_a_trace():
     """``A <-> B`` with constant 2: activities differ by log 2, and as many are there as were of A. From a guess that
-    counts B beside all of A the spheres are jammed; a solution then takes three times as many steps, or is not found."""
+    counts B beside all of A the spheres are jammed; a solution then takes three times as many steps, if it is found."""
     tables = {
         "model": {"units": "dimensionless", "law": "mpnp", "electrostatics": "imposed", "sizes": "carnahan-starling"},
         "species": [{"name": "A", "volume": 3.0, "mean_fraction": 0.3}, {"name": "B", "volume": 1.5}],
