@@ -1,5 +1,6 @@
 """What does a point of a current-voltage curve cost, beside one Newton step on the same mesh?
 
+    make meshes
     OMP_NUM_THREADS=1 python benchmarks/curve_cost.py [--points 100] [--size 1.4]
 
 The axisymmetric cone of `examples/conical_nanopore.toml` on a mesh of about 3e4 unknowns: processor time of `iv` from
