@@ -14,6 +14,17 @@ from pnp_exclusion.runtime import fenicsx
 def add_curve(parser: argparse.ArgumentParser) -> None:
     """Add the words of a curve."""
     add_case(parser)
+    add_range(parser)
+    parser.add_argument("--points", type=int, metavar="N", help="equally spaced (default: steps adapt to --accuracy)")
+    parser.add_argument(
+        "--accuracy", type=float, default=1e-3, metavar="A", help="of the range of the curve (default: %(default)g)"
+    )
+    parser.add_argument("--law", help="instead of the law of the case")
+    add_output(parser)
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """Add the boundary whose potential varies, and between what."""
     parser.add_argument("--boundary", required=True, metavar="NAME", help="the boundary whose potential is varied")
     parser.add_argument(
         "--from",
@@ -23,12 +34,6 @@ def add_curve(parser: argparse.ArgumentParser) -> None:
         help='e.g. "-0.5 V"; V without a unit, kT/e if dimensionless',
     )
     parser.add_argument("--to", dest="stop", required=True, metavar="V")
-    parser.add_argument("--points", type=int, metavar="N", help="equally spaced (default: steps adapt to --accuracy)")
-    parser.add_argument(
-        "--accuracy", type=float, default=1e-3, metavar="A", help="of the range of the curve (default: %(default)g)"
-    )
-    parser.add_argument("--law", help="instead of the law of the case")
-    add_output(parser)
 
 
 def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:

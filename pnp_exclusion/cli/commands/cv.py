@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pnp_exclusion.cli.commands.curve import number_or_text
+from pnp_exclusion.cli.commands.curve import add_range, number_or_text
 from pnp_exclusion.cli.commands.words import add_case, add_output
 from pnp_exclusion.runtime import fenicsx
 
@@ -15,16 +15,8 @@ HELP = "cyclic voltammogram: current over potential, peaks, the capacitive part"
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Add the command's words."""
     add_case(parser)
-    parser.add_argument("--boundary", required=True, metavar="NAME", help="the boundary whose potential is cycled")
-    parser.add_argument(
-        "--from",
-        dest="start",
-        required=True,
-        metavar="V",
-        help='where it begins, e.g. "-0.2 V"; V without a unit, kT/e if dimensionless',
-    )
-    parser.add_argument("--to", dest="stop", required=True, metavar="V", help="where it turns")
-    parser.add_argument("--turn", metavar="V", help="where it turns once more, beyond --from (default: at --from)")
+    add_range(parser)
+    parser.add_argument("--turn", metavar="V", help="where it turns once more, after --to (default: at --from)")
     parser.add_argument("--rate", required=True, metavar="R", help='e.g. "50 mV/s"; V/s without a unit')
     parser.add_argument("--cycles", type=int, default=1, metavar="N", help="how many (default: %(default)d)")
     parser.add_argument(
