@@ -179,6 +179,14 @@ def finish(case: Path, folder: Path, ranks: int, right: Path) -> tuple[float, st
     return difference(folder, right)
 
 
+def is_amiss(name: str, wrong: str, out: Path) -> bool:
+    """Tell what is wrong with a run, if anything, and remove its results; return whether something is."""
+    if wrong:
+        print(f"{name}: {wrong}", flush=True)
+    shutil.rmtree(out, ignore_errors=True)
+    return bool(wrong)
+
+
 def wait_for_rows(process: subprocess.Popen[str], out: Path, rows: int, *, checkpoint: bool = False) -> None:
     """Wait until a run has written so many steps, and a checkpoint if asked for, or has ended."""
     series = out / ".unfinished" / "series.csv"
@@ -218,12 +226,8 @@ def kills(
         apart, amiss = (
             finish(case, out, ranks, right) if not (out / "summary.json").exists() else difference(out, right)
         )
-        wrong = wrong or amiss
         farthest = max(farthest, apart)
-        if wrong:
-            failed += 1
-            print(f"killed {count}: {wrong}", flush=True)
-        shutil.rmtree(out, ignore_errors=True)
+        failed += is_amiss(f"killed {count}", wrong or amiss, out)
     told = ", ".join(f"{number} {what}" for what, number in sorted(how.items()))
     print(
         f"{times} runs, SIGKILL to {told}; {gone_on} times there was a checkpoint to go on from; tables differ by at "
@@ -246,10 +250,7 @@ def stops(case: Path, right: Path, rows: int, times: int, draw: random.Random, f
         wrong = "" if process.returncode == STOPPED else f"exit code {process.returncode}: {said}"
         apart, amiss = finish(case, out, 3 - ranks, right)
         farthest = max(farthest, apart)
-        if wrong := wrong or amiss:
-            failed += 1
-            print(f"stopped {count}: {wrong}", flush=True)
-        shutil.rmtree(out, ignore_errors=True)
+        failed += is_amiss(f"stopped {count}", wrong or amiss, out)
     told = ", ".join(f"{number} with exit code {code}" for code, number in sorted(codes.items()))
     print(
         f"{times} runs at SIGTERM: {told}; tables differ by at most {farthest:.1e}; {failed} not as they should",
@@ -284,10 +285,7 @@ def full(case: Path, right: Path, rows: int, times: int, draw: random.Random, fo
             filler.unlink()
             apart, amiss = finish(case, out, 3 - ranks, right)
             farthest = max(farthest, apart)
-            if wrong := wrong or amiss:
-                failed += 1
-                print(f"full disk {count}: {wrong}", flush=True)
-            shutil.rmtree(out, ignore_errors=True)
+            failed += is_amiss(f"full disk {count}", wrong or amiss, out)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
     print(f"{times} full disks; tables differ by at most {farthest:.1e}; {failed} not as they should", flush=True)

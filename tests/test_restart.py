@@ -16,7 +16,8 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-from conftest import BIN, change, run_command, write_toml
+from conftest import change, run_command, write_toml
+from test_interruptions import start
 from test_transient import between_electrodes
 
 import pnp_exclusion as pnp
@@ -126,19 +127,9 @@ def test_two_ranks_go_on_from_one_and_one_from_two(undisturbed: TransientSolutio
     assert far(numbers(solution.rows), numbers(undisturbed.rows)) < 1e-8
 
 
-def start(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
-    """Start a run in a process group of its own, as a shell does, and wait for its first rows."""
-    words = [str(BIN / "pnp-exclusion"), "run", str(case), "-o", str(folder), "--quiet"]
-    process = subprocess.Popen(
-        [str(BIN / "mpiexec"), "-n", str(ranks), *words] if ranks > 1 else words,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-        # what runs in the background of a shell inherits that SIGINT is ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+def started(case: Path, folder: Path, ranks: int) -> subprocess.Popen[str]:
+    """Start a run, as a shell does, and wait for its first rows."""
+    process = start(case, folder, ranks)
     series, until = folder / ".unfinished" / "series.csv", time.monotonic() + PATIENCE
     while not (series.exists() and series.read_text().count("\n") > 3):
         assert process.poll() is None
@@ -152,7 +143,7 @@ def test_signal_ends_a_run_at_a_checkpoint(number: signal.Signals, ranks: int, c
     """Exit code 5 as a scheduler's time is up, 130 at Ctrl-C; a new run does not touch what is there."""
     # too long to end by itself
     case, folder = write_toml(pulsed(end=10.0, checkpoint={"every": "1 h"}), tmp_path / "case.toml"), tmp_path / "out"
-    process = start(case, folder, ranks)
+    process = started(case, folder, ranks)
     os.killpg(process.pid, number)
     _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, told
