@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
-from pnp_exclusion.studies.curves import Curve, Direction
+from pnp_exclusion.studies.curve import Curve, Direction
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 
