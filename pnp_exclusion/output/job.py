@@ -170,9 +170,9 @@ class Job:
         else:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
-        parts, letter = solution.steady.flux_parts, "xyz"[solution.steady.axis]
+        parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
-            folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, letter)
+            folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, along)
 
     def write_comparison(self, solutions: dict[str, Solution], noises: dict[str, Noise]) -> None:
         """Stage the summary and the picture of all laws together; of the noise what there is."""

@@ -18,6 +18,7 @@ from pnp_exclusion.observe.flux_parts import FluxParts
 from pnp_exclusion.observe.sample import Profile, Slice
 from pnp_exclusion.solution.figures import (
     STYLE,
+    axis_letters,
     density_label,
     length_label,
     plain,
@@ -50,8 +51,8 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
     save(slice_picture(case, scales, cut), path)
 
 
-def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, FluxParts], letter: str) -> None:
-    """The mean flux density of every species, split into diffusion, drift and crowding."""
+def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, FluxParts], along: int) -> None:
+    """The mean flux density of every species, split into diffusion, drift and crowding; ``along`` an axis of space."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.4 + 2.0 * len(parts), 3.6))
         axis = figure.subplots()
@@ -68,7 +69,7 @@ def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, 
                 )
         axis.axhline(0.0, color="black", linewidth=0.8)
         axis.set_xticks(range(len(parts)), list(parts))
-        axis.set_ylabel(f"mean {_flux_label(scales)} along {letter}")
+        axis.set_ylabel(f"mean {_flux_label(scales)} along {axis_letters(case)[along]}")
         axis.set_title(title_of(case))
         axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         save(figure, path)

@@ -183,7 +183,7 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
             _draw_panel(figure, axis, across, up, label, values, flux)
         for axis in axes.ravel()[len(panels) :]:
             axis.set_visible(False)
-        letters = _letters(case)
+        letters = axis_letters(case)
         for axis in axes[:, 0]:
             axis.set_ylabel(length_label(letters[cut.axes[1]], scales))
         for axis in axes[-1, :]:
@@ -193,7 +193,7 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
         return figure
 
 
-def _letters(case: Case) -> str:
+def axis_letters(case: Case) -> str:
     """What the axes of space are called in pictures."""
     if getattr(case.domain, "coordinates", "cartesian") == "cartesian":
         return "xyz"
