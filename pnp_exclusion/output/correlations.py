@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.text import columns
+from pnp_exclusion.output.text import columns, csv_of, word
 from pnp_exclusion.solution.correlations import Correlations, Covariances
 from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
 
@@ -30,7 +30,7 @@ def covariances_json(amounts: Covariances, correlations: Correlations | None) ->
         "covariance": amounts.matrix.tolist(),
         "variance_over_mean": {name: variances[name] / means[name] if means[name] > 0.0 else None for name in names},
         "correlation": {
-            f"{one}, {other}": _number(amounts.correlation(one, other))
+            f"{one}, {other}": float(amounts.correlation(one, other))
             for a, one in enumerate(names)
             for other in names[a + 1 :]
         },
@@ -49,7 +49,7 @@ def covariances_table(amounts: Covariances) -> list[str]:
     )
     for a, one in enumerate(amounts.names[:-1]):
         found = [amounts.correlation(one, other) if b > a else math.nan for b, other in enumerate(amounts.names)]
-        rows.append([f"correlation with {one}", *(f"{c:.6g}" if math.isfinite(c) else "-" for c in found)])
+        rows.append([f"correlation with {one}", *(word(c) for c in found)])
     return columns(rows)
 
 
@@ -67,8 +67,7 @@ def structure_factors_csv(correlations: Correlations) -> str:
             if b > a:
                 head.append(f"{one}_{other}_imaginary{unit}")
                 values.append(factor.imag)
-    rows = [",".join(repr(float(value)) for value in row) for row in zip(*values, strict=True)]
-    return "\n".join([",".join(head), *rows]) + "\n"
+    return csv_of(head, values)
 
 
 def draw_correlations(path: Path, title: str, correlations: Correlations) -> None:
@@ -108,7 +107,3 @@ def draw_correlations(path: Path, title: str, correlations: Correlations) -> Non
         if title:
             figure.suptitle(plain(title))
         save(figure, path)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

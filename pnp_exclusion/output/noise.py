@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from pnp_exclusion.output.text import columns
+from pnp_exclusion.output.text import columns, csv_of, word
 from pnp_exclusion.solution.noise import Noise
 
 
@@ -31,8 +30,7 @@ def noise_csv(noise: Noise) -> str:
         for a, name in enumerate(noise.quantities):
             head.append(_header(f"noise_{where}_{name}", noise.particle_unit))
             values.append(noise.particle[:, t, a, t, a].real)
-    rows = [",".join(repr(float(value)) for value in row) for row in zip(*values, strict=True)]
-    return "\n".join([",".join(head), *rows]) + "\n"
+    return csv_of(head, values)
 
 
 def noise_json(noise: Noise) -> dict[str, Any]:
@@ -61,19 +59,19 @@ def noise_at_zero_json(noise: Noise) -> dict[str, Any]:
         "particle_noise_at_zero": noise.at_zero.tolist(),
         "electric_noise_at_zero": noise.electric_at_zero.tolist(),
         "fano": {
-            where: {name: _number(noise.fano[t, a]) for a, name in enumerate(names)}
+            where: {name: float(noise.fano[t, a]) for a, name in enumerate(names)}
             for t, where in enumerate(noise.terminals)
         },
-        "electric_fano": {where: _number(noise.electric_fano[t]) for t, where in enumerate(noise.terminals)},
+        "electric_fano": {where: float(noise.electric_fano[t]) for t, where in enumerate(noise.terminals)},
         "correlation": {
             where: {
-                f"{one}, {other}": _number(noise.correlation(where, one, other))
+                f"{one}, {other}": float(noise.correlation(where, one, other))
                 for a, one in enumerate(names)
                 for other in names[a + 1 :]
             }
             for where in noise.terminals
         },
-        "uncertainty": _number(noise.uncertainty),
+        "uncertainty": float(noise.uncertainty),
     }
 
 
@@ -97,12 +95,3 @@ def noise_table(noise: Noise) -> list[str]:
 
 def _header(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def word(value: float) -> str:
-    """Return a number for a table, a dash if it means nothing."""
-    return f"{value:.6g}" if math.isfinite(value) else "-"

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 
 from pnp_exclusion.case.build import Setup
-from pnp_exclusion.output.noise import word
-from pnp_exclusion.output.text import columns
+from pnp_exclusion.output.text import columns, word
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution

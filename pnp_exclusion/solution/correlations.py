@@ -50,8 +50,8 @@ class Covariances:
     means
         ``(observables,)``: particles, over the volume of a site without units, so that the variance of independent ones
         is their mean.
-    unit, mean_unit
-        Of these; per area or per length where the case is.
+    unit
+        Of both; per area or per length where the case is.
     """
 
     names: tuple[str, ...]
@@ -208,11 +208,8 @@ def correlations_of(steady: SteadyState, settings: SolverSettings, petsc_options
         raise CaseError(setup.case.path, [refused])
     with LinearisedEquations(discrete, settings, petsc_options) as equations:
         found = correlations(equations)
-        owned = discrete.space.dofmap.index_map.size_local
-        amounts = np.zeros((len(problem.names), discrete.layout.size * owned))
-        for row, name in zip(amounts, discrete.mu, strict=True):
-            row[discrete.layout.index(name) :: discrete.layout.size] = 1.0
-        means = equations.means(amounts)
+    integrals = steady.integrals
+    means = np.array([integrals.mean_densities[name] for name in problem.names]) * integrals.volume
     length = found.points[-1] - found.points[0]
     cells = (len(found.points) - 1) // discrete.degree
     waves = 2.0 * np.pi / length * np.arange(1 + min(MOST_WAVES, cells // CELLS_PER_WAVE))

@@ -13,7 +13,8 @@ from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.noise import above_zero
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
+from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised_forms import terminals_of
 from pnp_exclusion.solver.noise import spectra, total_current_of
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -103,8 +104,7 @@ def impedance_of(
         raise CaseError(
             setup.case.path, [f'[[boundaries]] "{where}": an impedance is at given potentials; give the one found here']
         )
-    passed = [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]
-    terminals = [problem.boundaries[tag].where for tag, name in passed if name == POTENTIAL]
+    terminals = [problem.boundaries[tag].where for tag, name in terminals_of(discrete) if name == POTENTIAL]
     terminal = terminal or next(iter(terminals), None)
     if terminal not in terminals:
         raise UsageError(f'no boundary "{terminal}" holds the potential; there is {", ".join(terminals) or "none"}')

@@ -26,7 +26,8 @@ from pnp_exclusion.physics.free_energies import LatticeGas
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.physics.reactions import Linear
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.linearised import LinearisedEquations, terms_at_boundaries
+from pnp_exclusion.solver.linearised import LinearisedEquations
+from pnp_exclusion.solver.linearised_forms import terminals_of
 from pnp_exclusion.solver.noise import Spectra, noise_at_zero, spectra, total_current_of
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -267,7 +268,7 @@ def why_not(setup: Setup, discrete: Discretisation, terminals: bool = True) -> s
                     f'[[boundaries]] "{boundary.where}": holds no {name}, and the noise about an empty state is not '
                     "Gaussian; give it a small content"
                 )
-    if terminals and not discrete.constraints.claimed and not terms_at_boundaries(discrete):
+    if terminals and not terminals_of(discrete):
         return "no boundary holds a species or the potential, so that there is no current whose noise could be told"
     return ""
 
@@ -298,7 +299,7 @@ def _band(discrete: Discretisation) -> float:
     """Return the angular frequency at which particles diffuse through the cells at the boundaries that hold any."""
     problem, domain = discrete.problem, discrete.problem.domain
     least = np.inf
-    for tag in {tag for tag, _ in [*discrete.constraints.claimed, *terms_at_boundaries(discrete)]}:
+    for tag in {tag for tag, _ in terminals_of(discrete)}:
         facets, cells = cells_at(domain, domain.boundary_facets[problem.boundaries[tag].where])
         if len(cells):
             rates = (

@@ -70,9 +70,8 @@ def _stored(equations: LinearisedEquations, functions: Real) -> Real:
 
 def _integral(equations: LinearisedEquations, span: Real, right: Real) -> Real:
     every = equations.inside(span)
-    particles, charges = equations.of_particles(every), equations.of_charge(every)
-    flow = equations.products(span, equations.answered(particles))
-    store = equations.products(span, equations.stored(particles) + equations.answered(charges))
+    flow = equations.products(span, equations.pencil_flow(every))
+    store = equations.products(span, equations.pencil_store(every))
     noise, right = equations.noise(every), equations.products(span, right)
     total = np.zeros((right.shape[1], right.shape[1]))
     # half a step from zero, where Poisson's rows vanish

@@ -19,7 +19,7 @@ Adjoints are solved at real frequencies ``s = i omega``: their answers span thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
@@ -29,20 +29,24 @@ from petsc4py import PETSc
 
 import numpy as np
 import ufl
-from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
+from dolfinx import la
 from numpy.typing import NDArray
 from scipy import sparse
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.integration import CellwiseForm
 from pnp_exclusion.discretisation.layout import POTENTIAL, unknown_of
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.physics.events import Event
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.careful import CarefulSolver
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import resolved
+from pnp_exclusion.solver.linearised_forms import (
+    LinearisedForms,
+    assembled,
+    terminals_of,
+    terms_at_boundaries,
+    transposed,
+)
 from pnp_exclusion.solver.steady import SolverSettings
 
 REFINEMENTS = 30
@@ -57,8 +61,6 @@ ACCEPTABLE = 1e-6
 NOT_SOLVED = 'a linear system of the noise could not be solved; try [solver] linear = "direct"'
 
 type Real = NDArray[np.float64]
-type Terminal = tuple[int, str]
-"""Number of a boundary and name of an unknown whose current passes it."""
 _NO_NODES = np.empty(0, dtype=np.int32)
 
 
@@ -136,7 +138,7 @@ class LinearisedEquations:
         self._comm = discrete.problem.domain.comm
         self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
         claimed, natural = discrete.constraints.claimed, terms_at_boundaries(discrete)
-        self.terminals: list[Terminal] = list(dict.fromkeys([*claimed, *natural]))
+        self.terminals = terminals_of(discrete)
         count = len(self.terminals)
         self.weights = Vectors(np.zeros((count, self._owned)), np.eye(count))
         self.is_free = np.ones(self._owned, dtype=bool)
@@ -145,9 +147,9 @@ class LinearisedEquations:
         for dofs in [*claimed.values(), *discrete.constraints.absent.values()]:
             self.is_free[self._own(dofs)] = False
         self._first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
-        forms = discrete.forms.kept("linearised equations", lambda: _Forms.of(discrete))
-        self._answer, self._storage = _transposed(forms.answer), _transposed(forms.storage)
-        self._mobility = _assembled(forms.mobility)
+        forms = discrete.forms.kept("linearised equations", lambda: LinearisedForms.of(discrete))
+        self._answer, self._storage = transposed(forms.answer), transposed(forms.storage)
+        self._mobility = assembled(forms.mobility)
         # one boundary after the other: functions of neighbouring ones reach into each other's facets
         self._finite = [self._at_finite_rates(forms, tag) for tag in sorted({tag for tag, _ in natural})]
         self._diagonals = self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
@@ -164,7 +166,7 @@ class LinearisedEquations:
     def _own(self, dofs: np.ndarray) -> np.ndarray:
         return dofs[dofs < self._owned]
 
-    def _at_finite_rates(self, forms: _Forms, tag: int) -> _FiniteRates:
+    def _at_finite_rates(self, forms: LinearisedForms, tag: int) -> _FiniteRates:
         discrete, beyond = self.discrete, np.zeros((len(self.terminals), self._owned))
         nodes = discrete.constraints.nodes_on(discrete.problem.boundaries[tag].where)
         for row, (own, unknown) in zip(beyond, self.terminals, strict=True):
@@ -219,6 +221,14 @@ class LinearisedEquations:
     def stored(self, vectors: Vectors) -> Real:
         """Return ``B^T v`` at the nodes."""
         return self._times(self._storage, vectors.nodes)
+
+    def pencil_flow(self, vectors: Vectors) -> Real:
+        """Return ``A^T v`` of the pencil in which rows of the potential are of rates: of particles alone."""
+        return self.answered(self.of_particles(vectors))
+
+    def pencil_store(self, vectors: Vectors) -> Real:
+        """Return ``B^T v`` of that pencil: what particles store, and what the potential answers."""
+        return self.stored(self.of_particles(vectors)) + self.answered(self.of_charge(vectors))
 
     def answers(self, others: Vectors, vectors: Vectors, answered: Real | None = None) -> Real:
         """Return ``A^T v`` against other vectors, ``(others, vectors)``, with what is beyond terminals.
@@ -471,109 +481,3 @@ class LinearisedEquations:
             matrix.mult(self._solution, self._right)
             row[:] = self._right.array_r
         return found
-
-
-def terms_at_boundaries(discrete: Discretisation) -> list[Terminal]:
-    """Return where species pass a boundary in single events, and where charge sits behind a layer."""
-    problem, found = discrete.problem, []
-    for tag, boundary in enumerate(problem.boundaries):
-        reacting = [one for one in problem.reactions if one.boundary == boundary.where]
-        found += [
-            (tag, unknown_of(name))
-            for name in problem.names
-            if name in boundary.exchanged_fractions or any(one.change(name) for one in reacting)
-        ]
-        is_behind_layer = boundary.applied_potential is not None and boundary.dirichlet_potential is None
-        if problem.coupled and is_behind_layer:
-            found.append((tag, POTENTIAL))
-    return found
-
-
-@dataclass(frozen=True)
-class _Forms:
-    """Compiled: ``A``, ``B`` and ``K``, and of `terms_at_boundaries` ``A`` and ``K`` at one boundary at a time."""
-
-    answer: CellwiseForm
-    storage: CellwiseForm
-    mobility: CellwiseForm
-    natural: CellwiseForm | None
-    events: CellwiseForm | None
-    switches: Mapping[int, fem.Constant]
-
-    def assembled_at(self, tag: int) -> tuple[PETSc.Mat, PETSc.Mat | None]:
-        """Return ``A^T`` and ``K`` of the terms at one boundary; None if nothing happens there in events."""
-        assert self.natural is not None
-        self.switches[tag].value = 1.0
-        found = _transposed(self.natural), None if self.events is None else _assembled(self.events)
-        self.switches[tag].value = 0.0
-        return found
-
-    @staticmethod
-    def of(discrete: Discretisation) -> _Forms:
-        """Compile those of a discretisation."""
-        fields, layout, weak_form = discrete.fields, discrete.layout, discrete.weak_form
-        test, trial = (layout.parts(argument(discrete.space)) for argument in (ufl.TestFunction, ufl.TrialFunction))
-        dx = discrete.integration.dx
-        parameters = discrete.parameters
-        fluxes = discrete.problem.law.fluxes(
-            [fields.vacancy, *fields.rho.values()],
-            [ufl.grad(trial[unknown]) for unknown in discrete.entropic],
-            parameters.local_diffusivities,
-            parameters.law,
-            parameters.least_mobility,
-            fields.warmth,
-        )
-        moved = ufl.Form([])
-        for unknown, flux in zip(discrete.entropic, fluxes, strict=True):
-            moved += -ufl.inner(flux, ufl.grad(test[unknown])) * dx
-        for event in weak_form.volume_events():
-            moved += _covariance(event, test, trial) * dx
-        tags = sorted({tag for tag, _ in terms_at_boundaries(discrete)})
-        switches = {tag: fem.Constant(discrete.problem.domain.mesh, 0.0) for tag in tags}
-        natural, events = ufl.Form([]), ufl.Form([])
-        for tag, switch in switches.items():
-            ds = discrete.integration.ds(tag)
-            for name in discrete.problem.names:
-                outward = weak_form.outward_flux(tag, name)
-                if outward is not None:
-                    natural += switch * outward * test[unknown_of(name)] * ds
-            if POTENTIAL in layout:
-                charge = weak_form.surface_charge(tag, fields.rho, fields.potential)
-                if charge is not None:
-                    natural -= switch * charge * test[POTENTIAL] * ds
-            for event in weak_form.events_at(tag):
-                events += switch * _covariance(event, test, trial) * ds
-        of: Callable[[Any], CellwiseForm] = discrete.integration.form
-        by_unknown = lambda form: of(ufl.derivative(form, discrete.unknown))  # noqa: E731
-        stored = weak_form.contents_against(test)
-        return _Forms(
-            by_unknown(weak_form.balance),
-            by_unknown(stored),
-            of(moved),
-            None if natural.empty() else by_unknown(natural),
-            None if events.empty() else of(events),
-            switches,
-        )
-
-
-def _covariance(event: Event, test: Mapping[str, Any], trial: Mapping[str, Any]) -> Any:
-    """Return half of what one event per rate, forward and backward, adds to the noise."""
-    changes = [
-        sum((count * part[unknown_of(name)] for name, count in event.changes.items()), start=ufl.as_ufl(0.0))
-        for part in (test, trial)
-    ]
-    return 0.5 * (event.forth + event.back) * changes[0] * changes[1]
-
-
-def _assembled(form: CellwiseForm) -> PETSc.Mat:
-    matrix = fem_petsc.create_matrix(form.now)
-    fem_petsc.assemble_matrix(matrix, form.now)
-    matrix.assemble()
-    return matrix
-
-
-def _transposed(form: CellwiseForm) -> PETSc.Mat:
-    matrix = _assembled(form)
-    found = matrix.transpose(PETSc.Mat())
-    matrix.destroy()
-    return found

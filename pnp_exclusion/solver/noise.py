@@ -171,7 +171,7 @@ class _Pencil:
         for _ in range(1 + DERIVATIVES):
             new = equations.solved_roughly(columns)
             new[:, self._potentials] /= shift
-            columns = -self._transposed(equations.inside(new))[1]
+            columns = -equations.pencil_store(equations.inside(new))
             if not found:
                 columns -= self._store[:count]
             found.append(new)
@@ -197,9 +197,7 @@ class _Pencil:
 
     def _transposed(self, vectors: Vectors) -> tuple[Real, Real]:
         """Return ``A^T v`` and ``B^T v`` of the pencil."""
-        equations = self._equations
-        particles, charges = equations.of_particles(vectors), equations.of_charge(vectors)
-        return equations.answered(particles), equations.stored(particles) + equations.answered(charges)
+        return self._equations.pencil_flow(vectors), self._equations.pencil_store(vectors)
 
     def _at(self, omega: float) -> tuple[Complex, Complex]:
         """Return the adjoints in the span, ``(vectors, currents)``, and the admittance."""

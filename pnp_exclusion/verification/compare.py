@@ -9,7 +9,7 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ from pnp_exclusion.particles.lattice import (
     simulate_stationary,
     time_needed,
 )
+from pnp_exclusion.particles.measure import Estimate
 from pnp_exclusion.verification.continuum import Continuum
 
 if TYPE_CHECKING:
@@ -147,25 +148,21 @@ class HydrodynamicComparison:
     @property
     def current_limit(self) -> Limit | None:
         """The currents extrapolated to 1/n = 0."""
-        if len(self.runs) < 2 or self.is_exact:
-            return None
-        measured = [run.result.channel_currents for run in self.runs]
-        errors = np.array([m.error for m in measured])
-        if not (errors > 0.0).all():
-            return None
-        return hydrodynamic_limit([run.sites for run in self.runs], np.array([m.mean for m in measured]), errors)
+        return None if self.is_exact else self._limit({run.sites: run.result.channel_currents for run in self.runs})
 
     @property
     def noise_limit(self) -> Limit | None:
         """``S_ab(0)``, the upper triangle in rows, extrapolated to 1/n = 0."""
-        measured = [run.noise.at_zero for run in self.runs if run.noise is not None]
-        if len(measured) < 2:
-            return None
         upper = np.triu_indices(len(self.continuum.names))
-        errors = np.array([m.error[upper] for m in measured])
-        if not (errors > 0.0).all():
+        found = {run.sites: run.noise.at_zero for run in self.runs if run.noise is not None}
+        return self._limit({sites: Estimate(one.mean[upper], one.error[upper]) for sites, one in found.items()})
+
+    def _limit(self, measured: Mapping[int, Estimate]) -> Limit | None:
+        """Extrapolate what was measured at some sizes; None for a single one, and without errors to weigh them by."""
+        errors = np.array([one.error for one in measured.values()])
+        if len(measured) < 2 or not (errors > 0.0).all():
             return None
-        return hydrodynamic_limit([run.sites for run in self.runs], [m.mean[upper] for m in measured], errors)
+        return hydrodynamic_limit(list(measured), np.array([one.mean for one in measured.values()]), errors)
 
     @property
     def is_exact(self) -> bool:

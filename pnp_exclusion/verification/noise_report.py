@@ -42,8 +42,8 @@ def noise_of_all(comparison: HydrodynamicComparison) -> dict[str, Any]:
 def noise_of_size(continuum: Continuum, noise: MeasuredNoise) -> dict[str, Any]:
     """Return what was measured at one size."""
     assert continuum.noise is not None
-    theory, names = noise.theory, continuum.names
-    leading = None if theory is None else theory.covariance
+    names, spectra = continuum.names, spectra_of_theory(noise)
+    leading = None if noise.theory is None else noise.theory.covariance
     reference = continuum.noise.at_zero
     fano = None if reference is None else reference.diagonal() / np.abs(continuum.currents)
     return {
@@ -62,8 +62,11 @@ def noise_of_size(continuum: Continuum, noise: MeasuredNoise) -> dict[str, Any]:
             }
             for i, bond in enumerate(noise.bonds)
         ],
-        "spectra": [_spectrum(continuum, noise, place) for place in range(len(noise.frequencies))],
-        "chi_square_of_spectra": _told(noise.compared_spectra(spectra_of_theory(noise))),
+        "spectra": [
+            _spectrum(continuum, noise, place, None if spectra is None else spectra[place])
+            for place in range(len(noise.frequencies))
+        ],
+        "chi_square_of_spectra": _told(noise.compared_spectra(spectra)),
         "two_point": _two_point(names, noise),
     }
 
@@ -117,12 +120,11 @@ def _through(continuum: Continuum, noise: MeasuredNoise, place: int) -> list[dic
     return found
 
 
-def _spectrum(continuum: Continuum, noise: MeasuredNoise, place: int) -> dict[str, Any]:
+def _spectrum(continuum: Continuum, noise: MeasuredNoise, place: int, leading: np.ndarray | None) -> dict[str, Any]:
     assert continuum.noise is not None
     units, charges = continuum.units, continuum.charges
     measured = Estimate(noise.spectra.mean[place], noise.spectra.error[place])
     frequency = noise.frequencies[place]
-    leading = None if noise.theory is None else noise.theory.spectrum(frequency).real
     found: dict[str, Any] = {
         "frequency": frequency / continuum.noise.per_frequency,
         "unit": "Hz" if units.scales.si else "D/L^2",

@@ -22,7 +22,7 @@ from pnp_exclusion.particles.lattice import (
     compare_relaxation,
     simulate_relaxation,
 )
-from pnp_exclusion.particles.lattice.small import build_generator, enumerate_states
+from pnp_exclusion.particles.lattice.small import enumerate_jumps, enumerate_states, generator_of
 from pnp_exclusion.verification.compare import LatticeSettings
 from pnp_exclusion.verification.motion import read_motion, solve_motion
 from pnp_exclusion.verification.relax import Course, relax
@@ -77,6 +77,12 @@ def test_densities_on_the_lattice_move_as_those_of_the_continuum(make, field):
     }
 
 
+def generator(process):
+    """Rates between all configurations."""
+    states = enumerate_states(process)
+    return generator_of(enumerate_jumps(process, states), len(states))
+
+
 def law_at(generators, process, start, lapses):
     """Densities of the exact law after a time under each generator in turn, from independent sites."""
     states = enumerate_states(process)
@@ -101,14 +107,13 @@ def test_a_process_that_changes_and_one_in_the_field_of_its_charges_follow_their
         ([forth, back], turned),
         ([charged, charged], simulate_relaxation(charged, start, times, 3, replicas=3200)),
     ):
-        generators = [build_generator(one, enumerate_states(one)) for one in processes]
+        generators = [generator(one) for one in processes]
         exact = law_at(generators, forth, start, [0.04 * 25] * 2)
         for moment in range(2):
             groups = found.groups[:, moment].reshape(len(found.groups), -1)
             assert chi_square(groups, exact[moment].ravel()).probability > CHANCE
     # without the turn the second time would be refused
-    generator = build_generator(forth, enumerate_states(forth))
-    straight = law_at([generator] * 2, forth, start, [0.04 * 25] * 2)[1].ravel()
+    straight = law_at([generator(forth)] * 2, forth, start, [0.04 * 25] * 2)[1].ravel()
     assert chi_square(turned.groups[:, 1].reshape(len(turned.groups), -1), straight).probability < CHANCE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from mpi4py import MPI
@@ -15,7 +16,8 @@ from conftest import EXAMPLES, dimensionless_case, run_command
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.particles.lattice import linear_noise
-from pnp_exclusion.verification.compare import LatticeSettings, compare_with_lattice
+from pnp_exclusion.particles.measure import Estimate
+from pnp_exclusion.verification.compare import HydrodynamicComparison, LatticeSettings, compare_with_lattice
 from pnp_exclusion.verification.continuum import Continuum, read_continuum
 from pnp_exclusion.verification.noise_report import noise_table
 from pnp_exclusion.verification.report import as_json
@@ -137,3 +139,17 @@ def test_what_has_no_such_lattice_or_noise_is_refused(tmp_path: Path):
     finished = run_command("lattice", str(EXAMPLES / "no_field.toml"), *words)
     assert finished.returncode == 2 and "--bonds takes places from 0 to 1" in finished.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_size_whose_noise_an_interruption_cost_is_left_out_of_the_limit():
+    """Two sizes on ``1 - 1/n`` have the limit 1, whatever a third one lacks."""
+
+    def run(sites: int, noise: float | None) -> SimpleNamespace:
+        at_zero = None if noise is None else Estimate(np.array([[noise]]), np.array([[1e-3]]))
+        return SimpleNamespace(sites=sites, noise=None if at_zero is None else SimpleNamespace(at_zero=at_zero))
+
+    runs = [run(32, 1.0 - 1.0 / 33.0), run(64, 1.0 - 1.0 / 65.0), run(128, None)]
+    comparison = HydrodynamicComparison(SimpleNamespace(names=["A"]), None, 1, 1.0, runs)
+    limit = comparison.noise_limit
+    assert limit is not None
+    assert limit.limit.mean == pytest.approx([1.0], abs=2e-3)

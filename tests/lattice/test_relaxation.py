@@ -16,7 +16,7 @@ from pnp_exclusion.particles.lattice import (
     lattice_heat_profile,
     simulate_relaxation,
 )
-from pnp_exclusion.particles.lattice.small import build_generator, enumerate_states
+from pnp_exclusion.particles.lattice.small import enumerate_jumps, enumerate_states, generator_of
 
 LEFT, RIGHT = (0.2, 0.5), (0.6, 0.1)
 EDGES, STEPS = (0.0, 0.5, 1.0), np.array([[0.9, 0.1], [0.05, 0.6]])
@@ -93,7 +93,7 @@ def test_simulated_relaxation_in_a_field_follows_the_exact_generator():
     states = enumerate_states(process)
     full = np.concatenate([1 - start.sum(axis=0, keepdims=True), start])
     law = np.prod(full[states, np.arange(4)], axis=1)
-    generator = build_generator(process, states).toarray()
+    generator = generator_of(enumerate_jumps(process, states), len(states)).toarray()
     occupied = states[:, None, :] == np.array([1, 2])[:, None]
     exact = np.stack([np.tensordot(law @ expm(generator * 25 * time), occupied, axes=1) for time in times])
     result = simulate_relaxation(process, start, times, 6, replicas=20_000)

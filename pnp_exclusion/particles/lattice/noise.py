@@ -39,8 +39,6 @@ LONG_SEGMENT = 10.0
 """The same for periodograms, whose neighbours are not."""
 HIGHEST = 1.6
 """Angular frequency times the length of a step: half the highest that steps can tell, beyond which others fold back."""
-PERIODS = 1
-"""Of the slowest frequency in a segment, at least."""
 MOST_BATCHES = 64
 """Of every replica."""
 
@@ -208,7 +206,7 @@ def _spectra(
     if not len(frequencies):
         empty = np.zeros((0, count, count))
         return Estimate(empty, empty), np.zeros((0, *empty.shape))
-    time = max(LONG_SEGMENT * result.correlation_time, PERIODS * 2 * np.pi / min(frequencies))
+    time = max(LONG_SEGMENT * result.correlation_time, 2.0 * np.pi / min(frequencies))
     segments, time = _segments(record, flows - flows.mean(axis=(0, 1)), time)
     rows, wanted = segments.shape[2], np.asarray(frequencies, dtype=np.float64)
     if wanted.max() * record.step > HIGHEST:

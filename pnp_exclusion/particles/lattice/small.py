@@ -156,13 +156,8 @@ def _extended(process: ExchangeProcess, states: NDArray[np.uint8]) -> NDArray[np
     return np.asarray(longer[(used <= allowed).all(axis=1)])
 
 
-def build_generator(process: ExchangeProcess, states: NDArray[np.uint8]) -> sparse.csr_array:
-    """Rates between configurations, row to column, the diagonal making rows add up to zero."""
-    return generator_of(enumerate_jumps(process, states), len(states))
-
-
 def generator_of(jumps: Jumps, count: int) -> sparse.csr_array:
-    """Return the generator of so many configurations, see `build_generator`."""
+    """Return the rates between so many configurations, row to column, the diagonal making rows add up to zero."""
     every, size = np.arange(count), (count, count)
     exits = np.bincount(jumps.origin, weights=jumps.rate, minlength=count)
     moved = sparse.csr_array((jumps.rate, (jumps.origin, jumps.target)), shape=size)
