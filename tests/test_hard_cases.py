@@ -116,3 +116,26 @@ def test_a_layer_of_a_held_ion_is_resolved_where_the_other_electrode_takes_the_w
 def test_a_case_without_a_solution_is_told_so_with_the_number_that_shows_it(tables: dict, told: str):
     with pytest.raises(ConvergenceError, match=told):
         pnp.solve(tables)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ramp"])
+def test_a_case_that_cannot_be_leaves_the_next_one_of_a_workbench_as_it_is_alone(strategy: str):
+    """The full lattice of above, and then a content that it has room for."""
+
+    def holding(content: float) -> dict:
+        species = [
+            {"name": "a", "charge": 3, "mean_fraction": 0.12},
+            {"name": "b", "charge": 1},
+            {"name": "c", "charge": -3, "mean_fraction": 0.2},
+        ]
+        left = {"kind": "electrode", "potential": 9.0, "fraction": {"b": content}}
+        tables = case("shdl", 0.1, species, left, {"kind": "electrode", "potential": 0.0})
+        return tables | {"solver": {"strategy": strategy}}
+
+    with pnp.Workbench(holding(0.05)) as alone:
+        right = alone.solve(holding(0.05)).steady.totals.charge
+    with pnp.Workbench(holding(0.05)) as workbench:
+        with pytest.raises(ConvergenceError):
+            workbench.solve(holding(0.9))
+        workbench.forget()
+        assert workbench.solve(holding(0.05)).steady.totals.charge == pytest.approx(right, rel=1e-9)

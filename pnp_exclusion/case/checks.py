@@ -395,7 +395,7 @@ def _check_contents(draft: Draft, model: Model, where: str, boundary: Contents) 
     _refuse_unknown_species(draft, where, right, boundary.amounts)
     _refuse_unknown_species(draft, where, "chemical_potential", boundary.chemical_potential)
     if isinstance(boundary, Reservoir) and draft.all_species_read:
-        missing = [name for name, s in draft.species.items() if name not in boundary.held and not _closing(s)]
+        missing = [name for name, s in draft.species.items() if name not in boundary.held and not s.is_closed]
         if missing:
             lacking = "chemical_potential" if boundary.chemical_potential else right
             draft.refuse(where, f"a reservoir gives every species, but {lacking} lacks {listed(missing)}")
@@ -423,12 +423,6 @@ def _check_packing(draft: Draft, model: Model) -> None:
     packing = sum((mean_of(species, volume) or 0.0) * filled[name] for name, species in draft.species.items())
     if packing >= 1.0:
         draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
-
-
-def _closing(species: tables.Species) -> dict[str, Quantity | float]:
-    """What is given of a species that no boundary supplies, by its key."""
-    given = {key: getattr(species, key) for key in ("mean_concentration", "mean_fraction", "amount")}
-    return {key: value for key, value in given.items() if value is not None}
 
 
 def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[str]) -> None:
@@ -503,12 +497,12 @@ def _check_supply(draft: Draft, model: Model) -> None:
     closed = [name for name in draft.species if not any(name in b.held for b in draft.boundaries)]
     key = "mean_concentration" if model.si else "mean_fraction"
     if draft.all_reactions_read:
-        first = {name: next(iter(_closing(species).values()), None) for name, species in draft.species.items()}
+        first = {name: next(iter(species.closing.values()), None) for name, species in draft.species.items()}
         told = {name: None if value is None else float(value) for name, value in first.items()}
         amounts_told_wrong(draft, closed, key, told)
     for name, species in draft.species.items():
         where = f'[[species]] "{name}"'
-        closing = _closing(species)
+        closing = species.closing
         supplied = name not in closed
         if len(closing) > 1:
             draft.refuse(where, f"has both {' and '.join(closing)}; give one of the two")
@@ -531,7 +525,7 @@ def _check_supply(draft: Draft, model: Model) -> None:
 def _is_closed_cell(draft: Draft) -> bool:
     """Whether all that can be charged is given, so that a potential up to a constant is all that there is to know."""
     adjusts = any(b.floats or b.held or (isinstance(b, Wall) and b.regulation is not None) for b in draft.boundaries)
-    return not adjusts and all(_closing(species) for species in draft.species.values())
+    return not adjusts and all(species.is_closed for species in draft.species.values())
 
 
 def _check_current(draft: Draft) -> None:

@@ -170,9 +170,15 @@ class Species(Table):
     """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
     @property
+    def closing(self) -> dict[str, Quantity | float]:
+        """What is given of one that no boundary supplies, how much of it there is in the domain, by its key."""
+        given = {key: getattr(self, key) for key in ("mean_concentration", "mean_fraction", "amount")}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @property
     def is_closed(self) -> bool:
         """Whether it is given how much of it there is in the domain."""
-        return any(given is not None for given in (self.mean_concentration, self.mean_fraction, self.amount))
+        return bool(self.closing)
 
     @field_validator("formula")
     @classmethod

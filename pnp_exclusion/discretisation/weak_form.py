@@ -369,7 +369,8 @@ class WeakForm:
             if self._parameters.has_term(("energy", tag)):
                 self.surface_energy(tag)
             if self._parameters.has_term(("events", tag)):
-                self.events_at(tag)
+                # reactions have their numbers from below
+                self._problem.boundaries[tag].events(self._problem.law.crowded, self._local_state("events", tag))
             for name in self._problem.quantities:
                 self._problem.boundaries[tag].outward_flux(name, self._local_state("flux", tag, name))
         for number in range(len(self._problem.reactions)):

@@ -489,18 +489,25 @@ class Solution:
         charges = {species.name: species.charge for species in problem.species}
         totals, flux_unit = self.steady.totals, f"mol{per}/s"
         index_map = self.discretisation.space.dofmap.index_map
+
+        def fluxes_in(places: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+            return {
+                place: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
+                for place, fluxes in places.items()
+            }
+
+        def currents_in(places: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+            return {
+                place: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
+                for place, fluxes in places.items()
+            }
+
         summary: dict[str, Any] = {
             "converged": self.converged,
             "law": problem.law.name,
             "units": self.setup.case.model.units,
-            "flux": {
-                where: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
-                for where, fluxes in totals.flux.items()
-            },
-            "current": {
-                where: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
-                for where, fluxes in totals.flux.items()
-            },
+            "flux": fluxes_in(totals.flux),
+            "current": currents_in(totals.flux),
             "charge": {
                 where: value(q, scales.surface_charge, f"C{per}") for where, q in self.steady.totals.charge.items()
             },
@@ -518,14 +525,7 @@ class Solution:
         }
         if problem.domain.periodic:
             along = {"xyz"[axis]: fluxes for axis, fluxes in self.steady.fluxes_along.items()}
-            summary["flux_along"] = {
-                letter: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
-                for letter, fluxes in along.items()
-            }
-            summary["current_along"] = {
-                letter: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
-                for letter, fluxes in along.items()
-            }
+            summary |= {"flux_along": fluxes_in(along), "current_along": currents_in(along)}
         if problem.floating:
             summary["found_potential"] = {
                 problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}

@@ -18,7 +18,7 @@ from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.amounts import amount_ratios
-from pnp_exclusion.solver.nonlinear_poisson import POISSON_TOLERANCE, NonlinearPoisson
+from pnp_exclusion.solver.nonlinear_poisson import NonlinearPoisson
 
 ROUNDS = 60
 """Of shifting constant ``mu``."""
@@ -85,6 +85,10 @@ class ConstantPotentials:
     def _problem(self) -> Problem:
         return self._discrete.problem
 
+    def begin(self) -> None:
+        """Forget what was found of an earlier case."""
+        self.shortfall, self._sought_in_vain = None, False
+
     def restore(self) -> None:
         """Shift constant ``mu`` until closed species have their amounts, and others their contents at the one boundary
         that holds them; the potential follows.
@@ -112,7 +116,7 @@ class ConstantPotentials:
             if idle == IDLE_ROUNDS:
                 answers, idle = -np.linalg.pinv(self._slopes(list(excesses), now), rcond=1e-8), 0
             shifts = np.clip(answers @ now, -LARGEST_SHIFT, LARGEST_SHIFT)
-            self._shift(dict(zip(excesses, shifts, strict=True)), FINE_TOLERANCE)
+            self._shift(dict(zip(excesses, shifts, strict=True)))
             excesses = self._excesses()
             answered = answers @ (np.array(list(excesses.values())) - now)
             along = shifts @ answered
@@ -125,17 +129,17 @@ class ConstantPotentials:
         values = self._discrete.values.copy()
         slopes = np.zeros((len(names), len(names)))
         for column, name in enumerate(names):
-            self._shift({name: DIFFERENCE}, FINE_TOLERANCE)
+            self._shift({name: DIFFERENCE})
             slopes[:, column] = (np.array(list(self._excesses().values())) - now) / DIFFERENCE
             self._discrete.values[:] = values
         return slopes
 
-    def _shift(self, shifts: Mapping[str, float], tolerance: float = POISSON_TOLERANCE) -> None:
+    def _shift(self, shifts: Mapping[str, float]) -> None:
         unknowns = self._discrete.layout.split(self._discrete.values)
         for name, shift in shifts.items():
             unknowns[electrochemical_potential(name)] += shift
         if self._poisson is not None:
-            self._poisson.solve(tolerance=tolerance)
+            self._poisson.solve(tolerance=FINE_TOLERANCE)
 
     def _excesses(self) -> dict[str, float]:
         """Return the logarithm of what there is of every species with a constant ``mu`` over what there must be."""
@@ -255,9 +259,18 @@ class ConstantPotentials:
             found = max(found, value)
             return value
 
-        for _ in range(SECTIONS):
-            inner = right - GOLDEN * (right - left), left + GOLDEN * (right - left)
-            left, right = (left, inner[1]) if excess(inner[0]) > excess(inner[1]) else (inner[0], right)
+        near, far = (left + share * (right - left) for share in (1.0 - GOLDEN, GOLDEN))
+        at_near, at_far = excess(near), excess(far)
+        for _ in range(SECTIONS - 1):
+            # of the two points within, one is within the part that is left too
+            if at_near > at_far:
+                right, far, at_far = far, near, at_near
+                near = right - GOLDEN * (right - left)
+                at_near = excess(near)
+            else:
+                left, near, at_near = near, far, at_far
+                far = left + GOLDEN * (right - left)
+                at_far = excess(far)
         return found
 
 

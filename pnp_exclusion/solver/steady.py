@@ -176,6 +176,8 @@ class SteadySolver:
             self._take_preset(self._first_choice)
             self.newton.forget()
         self.report = SteadyReport(linear=self._linear)
+        if "guess" in self.__dict__:
+            self.guess.constants.begin()
         if near and self._continue():
             return self.report
         if self.settings.always_ramp or not self._solve_directly():
@@ -334,7 +336,6 @@ class SteadySolver:
         After a failure the unknown holds the last good state of the first path.
         """
         drive_reached: _Known = []
-        self._given = self.discrete.problem
         for path in self._paths():
             known = self._follow(path)
             if known and known[-1][0] == 1.0:
@@ -344,6 +345,8 @@ class SteadySolver:
             if path.is_of_fluxes:
                 self.report.carried = known[-1][0] if known else 0.0
         if not self._relax():
+            self.discrete.set_load_parameter(1.0)
+            self.guess.fill("potentials")
             self._give_up(drive_reached)
 
     def _relax(self) -> bool:
@@ -376,8 +379,19 @@ class SteadySolver:
             is_load_parameter=True,
         )
         if any(isinstance(boundary, PrescribedFlux) for boundary in problem.boundaries):
+
+            def carry(share: float) -> None:
+                now = discrete.problem
+                boundaries = [
+                    replace(one, fluxes={name: share * flux for name, flux in given.fluxes.items()})
+                    if isinstance(one, PrescribedFlux) and isinstance(given, PrescribedFlux)
+                    else one
+                    for one, given in zip(now.boundaries, problem.boundaries, strict=True)
+                ]
+                discrete.take(replace(now, boundaries=boundaries))
+
             # without them everything else is near equilibrium; and they may have a limit
-            yield _Path("the given fluxes", self._carry, FIRST_FLUX_STEP, SMALLEST_FLUX_STEP, is_of_fluxes=True)
+            yield _Path("the given fluxes", carry, FIRST_FLUX_STEP, SMALLEST_FLUX_STEP, is_of_fluxes=True)
         if problem.law.crowded:
 
             def lower_mobility(share: float) -> None:
@@ -393,17 +407,6 @@ class SteadySolver:
                 discrete.set_debye_length(LONG_DEBYE_LENGTH * ratio**share if share < 1.0 else own)
 
             yield _Path("the way to the Debye length", shorten, 1 / 4, 1 / 100)
-
-    def _carry(self, share: float) -> None:
-        """Let boundaries have a share of the fluxes that are given."""
-        now = self.discrete.problem
-        boundaries = [
-            replace(one, fluxes={name: share * flux for name, flux in given.fluxes.items()})
-            if isinstance(one, PrescribedFlux) and isinstance(given, PrescribedFlux)
-            else one
-            for one, given in zip(now.boundaries, self._given.boundaries, strict=True)
-        ]
-        self.discrete.take(replace(now, boundaries=boundaries))
 
     def _follow(self, path: _Path) -> _Known:
         """Return the last two solutions along a path; it led to the end if the last is at 1."""
@@ -466,8 +469,7 @@ class SteadySolver:
             self.guess.solve_poisson()
 
     def _give_up(self, known: _Known) -> None:
-        self.discrete.set_load_parameter(1.0)
-        self.guess.fill("potentials")
+        """Say what was tried, from a first guess at all driving forces."""
         self.report.shortfall = self.guess.constants.shortfall
         self.report.load_parameter = 0.0
         if known:

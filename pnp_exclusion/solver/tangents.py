@@ -77,12 +77,11 @@ class TangentSolver:
         self._replaced = self._replaced[self._replaced < self._owned].astype(PETSc.IntType)
         # the Jacobian with all its rows, for residuals, and with those of held values replaced, for solving
         self._jacobian = fem_petsc.create_matrix(discrete.forms.jacobian.now)
-        _assemble_into(self._jacobian, self._jacobian_form, [])
-        self._operator = self._jacobian.duplicate(copy=True)
+        self._assemble()
+        self._operator = self._jacobian.duplicate()
         self._tangent, self._correction = self._operator.createVecRight(), self._operator.createVecRight()
         self._residual = self._operator.createVecLeft()
         self._integrals = boundary_integrals(discrete)
-        self._by_found: list[Totals] | None = None
         self._fill()
         self._solver = CarefulSolver(discrete, self._operator, settings.linear, settings.petsc, petsc_options)
 
@@ -107,22 +106,27 @@ class TangentSolver:
 
     def renew(self) -> None:
         """Take the tangents at the state that is in the unknown now."""
+        self._assemble()
         self._fill()
         self._solver.renew()
 
+    def _assemble(self) -> None:
+        """Take the Jacobian at the state that is in the unknown now."""
+        self._by_found: list[Totals] | None = None
+        self.discrete.parameters.storage_rate.value = 0.0
+        _assemble_into(self._jacobian, self._jacobian_form, [])
+
     def _fill(self) -> None:
+        """Make the operator of the Jacobian."""
+        if not self.discrete.problem.combinations:
+            # the same numbers: to assemble them once more would cost as much as the factors
+            self._jacobian.copy(self._operator, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+            self._operator.zeroRowsColumnsLocal(self._replaced)
+            return
         rate = self.discrete.parameters.storage_rate
-        self._by_found = None
         try:
-            rate.value = 0.0
-            _assemble_into(self._jacobian, self._jacobian_form, [])
-            if self.discrete.problem.combinations:
-                rate.value = CONSERVED_STORAGE_RATE
-                _assemble_into(self._operator, self._jacobian_form, self._conditions)
-            else:
-                # the same numbers: to assemble them once more would cost as much as the factors
-                self._jacobian.copy(self._operator, PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
-                self._operator.zeroRowsColumnsLocal(self._replaced)
+            rate.value = CONSERVED_STORAGE_RATE
+            _assemble_into(self._operator, self._jacobian_form, self._conditions)
         finally:
             rate.value = 0.0
 

@@ -165,3 +165,11 @@ class Curve:
             "direction": ("potential", [point.direction for point in self.points]),
         }
         return xr.Dataset(data, coordinates, {"title": self.case.title, "boundary": self.boundary})
+
+
+def require_potential(case: Case, boundary: str) -> None:
+    """Raise `UsageError` for a boundary of a case that has no potential to change."""
+    having = [one.where for one in case.boundaries if one.dirichlet_potential is not None]
+    if boundary not in having:
+        listed = ", ".join(f'"{where}"' for where in having) or "none"
+        raise UsageError(f'{case.path}: boundary "{boundary}" has no potential to change; those with one: {listed}')

@@ -26,7 +26,7 @@ from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.solver.tangents import TangentSolver
-from pnp_exclusion.studies.curve import Array, Curve, Direction, Point
+from pnp_exclusion.studies.curve import Array, Curve, Direction, Point, require_potential
 from pnp_exclusion.studies.kept_points import KeptPoints
 from pnp_exclusion.studies.neighbours import Neighbours
 from pnp_exclusion.studies.workbench import Workbench
@@ -191,7 +191,7 @@ def _follow(
 ) -> Curve:
     """Follow the states of a case as the potential of a boundary goes from end to end, and back if it gets stuck."""
     first, last = (_potential(case, end) for end in ends)
-    _require_potential(case, boundary)
+    require_potential(case, boundary)
     if first == last:
         raise UsageError("a curve goes between two different potentials")
     of = {"case": case.as_written(), "boundary": boundary, "ends": [first, last], "steps": steps.written}
@@ -346,13 +346,6 @@ def _return_to(
         solution = states.at(one.potential, near.start([place]))
         states.read(solution, one.potential, one.direction)
         near.add([place], solution.state)
-
-
-def _require_potential(case: Case, boundary: str) -> None:
-    having = [one.where for one in case.boundaries if one.dirichlet_potential is not None]
-    if boundary not in having:
-        listed = ", ".join(f'"{where}"' for where in having) or "none"
-        raise UsageError(f'{case.path}: boundary "{boundary}" has no potential to change; those with one: {listed}')
 
 
 def _potential(case: Case, given: float | str) -> float:

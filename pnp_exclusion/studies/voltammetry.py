@@ -19,6 +19,7 @@ from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.solution.transient import Progress, TransientSolution, run
+from pnp_exclusion.studies.curve import require_potential
 
 if TYPE_CHECKING:
     import xarray
@@ -211,10 +212,7 @@ def cv(
         As of `pnp_exclusion.run`.
     """
     case = as_case(case)
-    having = [one.where for one in case.boundaries if one.dirichlet_potential is not None]
-    if boundary not in having:
-        listed = ", ".join(f'"{where}"' for where in having) or "none"
-        raise UsageError(f'{case.path}: boundary "{boundary}" has no potential to change; those with one: {listed}')
+    require_potential(case, boundary)
     if points < 10:
         raise UsageError(f"a cycle has 10 points or more, not {points}")
     corners = [start, stop] if turn is None else [start, stop, turn]
