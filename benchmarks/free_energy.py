@@ -93,7 +93,7 @@ def largest_rise(tables: dict[str, Any], contents: list[float], scheme: Scheme, 
             reading = reader.read(step)
             taken.add(step.scheme.name)
             if not totals:
-                totals.append(reader.first_free_energy)
+                totals.append(reader.sums.first_free_energy)
             totals.append(reading.free_energy + reading.work)
             size = max(size, abs(reading.free_energy) + abs(reading.work) + reading.dissipated)
     return float(np.diff(totals).max() / (size + abs(totals[0]))), ", ".join(sorted(taken))

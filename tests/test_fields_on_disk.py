@@ -11,7 +11,7 @@ from conftest import dimensionless_case, read_fields
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import OneRankDiskError
-from pnp_exclusion.output.results import write_fields
+from pnp_exclusion.output.fields import write_fields
 
 NODES = {
     (1, 3): "0 3 1 2",

@@ -71,7 +71,7 @@ def fixed_steps(
         reader = MotionReader(solver)
         readings = [reader.read(taken) for taken in solver.run(0.0, end, stops)]
         assert solver.report.rejected == 0
-        return discrete.contents(discrete.values).copy(), [reader.first_free_energy, *readings]
+        return discrete.contents(discrete.values).copy(), [reader.sums.first_free_energy, *readings]
 
 
 @pytest.mark.parametrize(("scheme", "order"), [(EULER, 1), (RADAU, 3), (GALERKIN, 3)], ids=lambda one: str(one)[:5])

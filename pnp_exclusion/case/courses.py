@@ -169,7 +169,8 @@ class Expression(Course):
     def extremes(self, end: float) -> list[tuple[float, bool]]:
         """Return the times at which it is the smallest and the largest of many values."""
         moments = np.linspace(0.0, end, SAMPLES).tolist()
-        return [(choose(moments, key=self.value), False) for choose in (min, max)]
+        values = [self.value(moment) for moment in moments]
+        return [(moments[int(place(values))], False) for place in (np.argmin, np.argmax)]
 
 
 type Parse = Callable[[Any], float]

@@ -113,15 +113,9 @@ class MotionReader:
         self._has_energy = has_free_energy(self._discrete)
         self._is_weak = bool(weakly_imposed(problem))
 
-    @property
-    def first_free_energy(self) -> float | None:
-        """``G`` at the beginning."""
-        return self.sums.first_free_energy
-
     def read(self, step: Step) -> Reading:
         """Return what is read at the end of a step, which must be the next one; collective."""
         discrete, scheme, solved = self._discrete, step.scheme, step.solved
-        equations = self._solver.equations
         if step.is_first:
             self._begin(step)
         balance, natural, charges = [], [], []
@@ -130,7 +124,7 @@ class MotionReader:
         end_dissipation = 0.0
         for point, weight in enumerate(scheme.time_weights):
             step.show(point)
-            rows = equations.balance() if self._is_weak else solved.flowing[point]
+            rows = self._boundaries.balance() if self._is_weak else solved.flowing[point]
             balance.append(rows)
             let_through = self._boundaries.natural()
             natural.append(let_through.fluxes)
@@ -192,8 +186,7 @@ class MotionReader:
     def _begin(self, step: Step) -> None:
         """Read the state at the beginning of a step that follows a jump, or nothing."""
         step.show_begin()
-        rows = self._solver.equations.balance()
-        charges = (self._boundaries.natural() + self._boundaries.held(rows)).charges
+        charges = self._boundaries.now().charges
         self.sums.charge = dict(zip(self._names, charges.tolist(), strict=True))
         if not self._has_energy:
             return

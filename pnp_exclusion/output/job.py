@@ -14,8 +14,10 @@ from pnp_exclusion.case.case import Case, read_case
 from pnp_exclusion.errors import CaseError, ConvergenceError, LawError, UsageError
 from pnp_exclusion.observe import sample
 from pnp_exclusion.output.distances import distances
+from pnp_exclusion.output.fields import write_fields
+from pnp_exclusion.output.manifest import manifest
 from pnp_exclusion.output.noise import noise_at_zero_json
-from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, manifest, profile_csv, write_fields
+from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, profile_csv
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero

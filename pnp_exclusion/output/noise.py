@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pnp_exclusion.output.text import columns, csv_of, word
+from pnp_exclusion.output.text import columns, csv_of, header, word
 from pnp_exclusion.solution.noise import Noise
 
 
@@ -16,19 +16,19 @@ def noise_csv(noise: Noise) -> str:
     For every terminal the spectrum of the total electric current, its admittance and what the noise is over thermal
     noise; with imposed fields none of these. Then the spectra of the species' currents through it.
     """
-    head, values = [_header("frequency", noise.frequency_unit)], [noise.frequencies]
+    head, values = [header("frequency", noise.frequency_unit)], [noise.frequencies]
     for t, where in enumerate(noise.terminals):
         if noise.electric is not None and noise.admittance is not None and noise.thermal is not None:
             head += [
-                _header(f"noise_{where}", noise.unit),
-                _header(f"admittance_real_{where}", noise.admittance_unit),
-                _header(f"admittance_imaginary_{where}", noise.admittance_unit),
+                header(f"noise_{where}", noise.unit),
+                header(f"admittance_real_{where}", noise.admittance_unit),
+                header(f"admittance_imaginary_{where}", noise.admittance_unit),
                 f"over_thermal_noise_{where}",
             ]
             values += [noise.electric[:, t, t].real, noise.admittance[:, t, t].real, noise.admittance[:, t, t].imag]
             values.append(noise.thermal[:, t])
         for a, name in enumerate(noise.quantities):
-            head.append(_header(f"noise_{where}_{name}", noise.particle_unit))
+            head.append(header(f"noise_{where}_{name}", noise.particle_unit))
             values.append(noise.particle[:, t, a, t, a].real)
     return csv_of(head, values)
 
@@ -82,7 +82,7 @@ def noise_table(noise: Noise) -> list[str]:
     if np.any(noise.electric_at_zero):
         sided = "one-sided" if noise.unit else "two-sided, over eps"
         own = np.diag(noise.electric_at_zero)
-        rows.append([_header(f"noise of the electric current, {sided}", noise.unit), *(f"{s:.6g}" for s in own)])
+        rows.append([header(f"noise of the electric current, {sided}", noise.unit), *(f"{s:.6g}" for s in own)])
         rows.append(["its Fano factor", *(word(factor) for factor in noise.electric_fano)])
     for a, name in enumerate(noise.quantities):
         rows.append([f"Fano factor of {name}", *(word(factor) for factor in noise.fano[:, a])])
@@ -91,7 +91,3 @@ def noise_table(noise: Noise) -> list[str]:
             found = [noise.correlation(where, one, other) for where in noise.terminals]
             rows.append([f"correlation of {one} and {other}", *(word(value) for value in found)])
     return columns([head, *rows])
-
-
-def _header(name: str, unit: str) -> str:
-    return f"{name} [{unit}]" if unit else name

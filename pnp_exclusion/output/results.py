@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import importlib
 import importlib.metadata
 import json
 import os
-import platform
-import re
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from mpi4py import MPI
-from petsc4py import PETSc
 
-import basix
-import basix.ufl
 import numpy as np
-from dolfinx import fem
-from dolfinx.io import VTXWriter
 
-from pnp_exclusion.case.same_case import case_hash
-from pnp_exclusion.discretisation.discretisation import State
-from pnp_exclusion.errors import DiskError, OneRankDiskError, UsageError
-from pnp_exclusion.mesh.periodic import unfolded
-from pnp_exclusion.observe.flux_parts import flux_fields
+from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.output.netcdf import write_netcdf
-from pnp_exclusion.physics.energy import ENERGY
+from pnp_exclusion.output.text import header
 from pnp_exclusion.physics.laws import LAWS
 from pnp_exclusion.runtime.imports import uncollected
 from pnp_exclusion.runtime.parallel import on_rank_zero
@@ -260,7 +247,7 @@ class SeriesFile:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self._stream is None:
             self._stream = (self._folder.staging / SERIES).open("w", encoding="utf-8")
-            print(",".join(_header(name, unit) for name, (_, unit) in row.items()), file=self._stream)
+            print(",".join(header(name, unit) for name, (_, unit) in row.items()), file=self._stream)
         print(",".join(f"{value:.15g}" for value, _ in row.values()), file=self._stream, flush=True)
 
 
@@ -396,198 +383,16 @@ def profile_csv(solution: Solution, profile: Profile) -> str:
     """Return ``profile.csv``: x, phi, every species, packing, with a temperature this and the energy of a site,
     electrochemical potentials; units in the header."""
     scales, names = solution.setup.scales, solution.discretisation.problem.names
-    columns = [(_header("x", scales.length_unit), profile.x * scales.length_in_unit)]
+    columns = [(header("x", scales.length_unit), profile.x * scales.length_in_unit)]
     if profile.potential is not None:
-        columns.append((_header("phi", "V" if scales.si else ""), profile.potential * scales.potential))
+        columns.append((header("phi", "V" if scales.si else ""), profile.potential * scales.potential))
     for name, rho in zip(names, profile.rho * scales.displayed_contents[:, None], strict=True):
-        columns.append((_header(name, "mol/L" if scales.si else ""), rho))
+        columns.append((header(name, "mol/L" if scales.si else ""), rho))
     columns.append(("packing", solution.discretisation.problem.packing(profile.rho)))
     if profile.temperature is not None and profile.energy is not None:
         columns += [("temperature", profile.temperature), ("energy", profile.energy)]
     for name, mu in zip(names, profile.mu, strict=True):
-        columns.append((_header(f"mu_{name}", "kT" if scales.si else ""), mu))
+        columns.append((header(f"mu_{name}", "kT" if scales.si else ""), mu))
     rows = np.column_stack([values for _, values in columns])
-    lines = [",".join(header for header, _ in columns), *(",".join(f"{value:.12g}" for value in row) for row in rows)]
+    lines = [",".join(head for head, _ in columns), *(",".join(f"{value:.12g}" for value in row) for row in rows)]
     return "\n".join(lines) + "\n"
-
-
-def _header(name: str, unit: str) -> str:
-    return f"{name} [{unit}]" if unit else name
-
-
-def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, State]] = ()) -> None:
-    """Write every field for ParaView (ADIOS2 VTX), one named quantity with its unit each; collective.
-
-    moments
-        States of a motion with their times, in ascending order; the solution itself, at the time 0, if there are none.
-
-    Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are, and nodes that
-    are evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on.
-    Coordinates are in the unit of the tables (`pnp_exclusion.case.scales.Scales`).
-    """
-    discrete, scales = solution.discretisation, solution.setup.scales
-    problem = discrete.problem
-    mesh, dimension = problem.domain.drawn, problem.domain.dimension
-    drawn, numbers = unfolded(discrete.space, mesh)
-    solved = fem.Function(drawn)
-
-    # densities jump between cells of unlike partition energy
-    jumps = discrete.partition_of_cells is not None
-
-    def evenly(components: int) -> fem.Function:
-        shape = (components,) if components > 1 else None
-        variant = basix.LagrangeVariant.equispaced
-        element = basix.ufl.element(
-            "Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape, discontinuous=jumps
-        )
-        return fem.Function(fem.functionspace(mesh, element))
-
-    unknown = evenly(discrete.layout.size)
-    scalar, vector = evenly(1).function_space, evenly(dimension).function_space
-    functions: dict[str, fem.Function] = {}
-
-    def named(name: str, space: fem.FunctionSpace) -> fem.Function:
-        return functions.setdefault(name, fem.Function(space, name=name))
-
-    def add(name: str, unit: str, values: np.ndarray) -> None:
-        named(_header(name, unit), scalar).x.array[:] = values
-
-    linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
-    cellwise = fem.functionspace(mesh, ("Discontinuous Lagrange", 0))
-    raised = fem.Function(scalar)
-
-    def fill() -> None:
-        """Write the fields of the state in the unknown into the functions."""
-        discrete.layout.at_nodes(solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[numbers]
-        unknown.interpolate(solved)
-        nodes = discrete.layout.at_nodes(unknown.x.array)
-        partition = None
-        if discrete.partition_of_cells is not None:
-            partition = np.empty((len(problem.species), len(nodes)))
-            partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
-        mu, potential = discrete.reported_potentials(nodes, partition)
-        rho = discrete.densities(nodes, partition)[1:]
-        if potential is not None:
-            add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
-        for a, name in enumerate(problem.names):
-            kind = "concentration" if scales.si else "fraction"
-            add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_contents[a])
-            add(f"electrochemical_potential_{name}", "kT", mu[a])
-        add("packing", "", problem.packing(rho))
-        beta = discrete.inverse_temperature(nodes)
-        if beta is not None:
-            add("temperature", "", 1.0 / beta)
-            add(ENERGY, "", discrete.contents(nodes)[-1])
-        averaged = flux_fields(discrete)
-        _, vertices = unfolded(averaged.function_space, mesh)
-        of_vertices = averaged.x.array.reshape(-1, len(problem.quantities), dimension)[vertices]
-        for a, name in enumerate(problem.quantities):
-            function = named(_header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
-            for component in range(dimension):
-                linear.x.array[:] = of_vertices[:, a, component]
-                raised.interpolate(linear)
-                function.x.array[component::dimension] = raised.x.array * scales.flux
-        if problem.coupled:
-            header = _header("fixed_charge", "mol/L" if scales.si else "")
-            fixed = named(header, cellwise)
-            fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
-
-    def show_and_fill(state: State) -> None:
-        discrete.show(state)
-        fill()
-
-    states = list(moments) or [(0.0, solution.state)]
-    show_and_fill(states[0][1])
-    coordinates = mesh.geometry.x.copy()
-    mesh.geometry.x[:] *= scales.length_in_unit
-    try:
-        writer = VTXWriter(mesh.comm, path, list(functions.values()))
-        writer.write(states[0][0])
-        for time, state in states[1:]:
-            mesh.geometry.x[:] = coordinates
-            show_and_fill(state)
-            mesh.geometry.x[:] *= scales.length_in_unit
-            writer.write(time)
-        writer.close()
-    except RuntimeError as error:
-        # the writer's destructor would fail again, and end the process before it could say why
-        _broken_writers.append(writer)
-        raise OneRankDiskError(f"cannot write {path.name}: {_reason(str(error))}") from None
-    finally:
-        mesh.geometry.x[:] = coordinates
-
-
-def _reason(message: str) -> str:
-    """What the system said, in a message of ADIOS2, which has colours, a date and the names of its functions beside."""
-    number = re.search(r"errno = (\d+)", message)
-    return os.strerror(int(number[1])) if number else message.splitlines()[0]
-
-
-_broken_writers: list[VTXWriter] = []
-
-
-def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[str, Any]:
-    """Return what is needed to run a case again and to know what ran; reads the mesh file, so for rank 0 alone.
-
-    memory
-        The most bytes that each rank has held.
-    """
-    content = case_manifest(solution.setup.case.as_written(), ranks) | {
-        "law": solution.discretisation.problem.law.name,
-        "petsc_options": solution.petsc_options,
-        "petsc_options_unused": solution.unused_petsc_options,
-        "linear": solution.report.linear,
-        "tried": solution.report.tried,
-        "peak_memory_mb": [round(bytes_held / 1e6) for bytes_held in memory],
-        "seconds": dict(solution.seconds),
-    }
-    if solution.setup.case.domain.shape == "gmsh":
-        content["mesh_sha256"] = hashlib.sha256(solution.setup.case.mesh_path.read_bytes()).hexdigest()
-    return content
-
-
-def case_manifest(written: dict[str, Any], ranks: int) -> dict[str, Any]:
-    """Return what every manifest says: the case with defaults filled in, its hash, and what ran."""
-    return {
-        "case": written,
-        "case_sha256": case_hash(written),
-        "command_line": sys.argv[1:],
-        "versions": versions(),
-        "ranks": ranks,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the package and of what its numbers depend on."""
-    found = {
-        "python": platform.python_version(),
-        "petsc": ".".join(map(str, PETSc.Sys.getVersion())),
-        "mpi": MPI.Get_library_version().splitlines()[0].strip(),
-    }
-    for name in (
-        "pnp-exclusion",
-        "fenics-dolfinx",
-        "dolfinx-solver-real",
-        "fenics-basix",
-        "fenics-ffcx",
-        "fenics-ufl",
-        "numpy",
-        "scipy",
-        "xarray",
-        "mpi4py",
-        "pydantic",
-        "pint",
-        "matplotlib",
-        "gmsh",
-    ):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = _version(name)
-    return found
-
-
-def _version(name: str) -> str:
-    """Return the version of an installed package; `PackageNotFoundError` without one."""
-    # importlib.metadata.version reads the whole file, with its long description, as an e-mail: longer than a solve
-    distribution = importlib.metadata.distribution(name)
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    return text.partition("\nVersion: ")[2].partition("\n")[0]

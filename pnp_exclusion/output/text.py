@@ -22,3 +22,8 @@ def csv_of(head: Sequence[str], values: Iterable[Iterable[float]]) -> str:
     """Return columns of numbers, in all their digits, below their heads."""
     rows = [",".join(repr(float(value)) for value in row) for row in zip(*values, strict=True)]
     return "\n".join([",".join(head), *rows]) + "\n"
+
+
+def header(name: str, unit: str) -> str:
+    """Return the head of a column: its name, with its unit if it has one."""
+    return f"{name} [{unit}]" if unit else name

@@ -91,7 +91,6 @@ class CheckpointFolder:
         goes_on = found is not None and found.folder.resolve() == self.path.resolve()
         self._moments = [*found.moment_files] if goes_on and found is not None else []
         self._mine = [found.number] if goes_on and found is not None else []
-        self._kept_moments = {number: list(self._moments) for number in self._mine}
         self._saved = 0 if found is None or not goes_on else found.moments
         # as they are now: files may be gone when a checkpoint is written
         self._files = on_rank_zero(self._comm, lambda: files_of(setup.case))
@@ -118,7 +117,6 @@ class CheckpointFolder:
             self._saved += len(fresh)
         self._save(f"checkpoint_{number:06d}.npz", self._arrays(motion))
         self._mine = [*self._mine, number][-KEPT:]
-        self._kept_moments[number] = list(self._moments)
         on_rank_zero(self._comm, self._remove_others)
 
     def finish(self) -> None:
@@ -138,7 +136,8 @@ class CheckpointFolder:
 
     def _remove_others(self) -> None:
         kept = {f"checkpoint_{number:06d}.npz" for number in self._mine}
-        kept |= {name for number in self._mine for name in self._kept_moments[number]}
+        # those of an older checkpoint are among those of the newest
+        kept |= set(self._moments)
         try:
             for entry in self.path.glob("*.npz*") if self.path.is_dir() else ():
                 if entry.name not in kept:

@@ -21,6 +21,13 @@ FREE_STEP = 10.0
 """kT/e: by more than this potentials change in a step as the logarithm of what is asked for."""
 
 
+def limited_steps(changes: np.ndarray) -> np.ndarray:
+    """Return changes of potentials, those beyond `FREE_STEP` growing with their logarithm."""
+    beyond = np.maximum(np.abs(changes) / FREE_STEP, 1.0)
+    limited: np.ndarray = np.sign(changes) * (np.minimum(np.abs(changes), FREE_STEP) + np.log(beyond))
+    return limited
+
+
 class Border:
     """Takes Newton steps at fixed potentials to those of the bordered system; all methods are collective."""
 
@@ -53,9 +60,7 @@ class Border:
             changes = np.linalg.solve(self._slopes, -left)
         except np.linalg.LinAlgError:
             changes = np.full(len(left), np.nan)
-        limited = np.sign(changes) * (
-            np.minimum(np.abs(changes), FREE_STEP) + np.log(np.maximum(np.abs(changes) / FREE_STEP, 1.0))
-        )
+        limited = limited_steps(changes)
         step.array_w[:] = -(fixed + limited @ self._tangents)
         return not np.array_equal(limited, changes)
 

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.text import columns
+from pnp_exclusion.output.text import columns, header
 from pnp_exclusion.solution.figures import STYLE, plain, save, unit_in_picture
 from pnp_exclusion.studies.voltammetry import Voltammogram
 
@@ -18,10 +18,6 @@ PARTS = ("current", "faradaic", "capacitive")
 
 def cv_csv(found: Voltammogram) -> str:
     """Return ``cv.csv``: a row a point, units in the header."""
-
-    def header(name: str, unit: str) -> str:
-        return f"{name} [{unit}]" if unit else name
-
     units = found.units
     head = [header("time", units["time"]), "cycle", "direction", header("potential", units["potential"])]
     lines = [",".join([*head, *(header(name, units["current"]) for name in PARTS)])]

@@ -164,7 +164,7 @@ def _run_gases(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> i
 
 
 def _write(job: Job, engine: GasEngine) -> None:
-    from pnp_exclusion.output.results import case_manifest
+    from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.studies.engine.gas_report import as_json, table
 
     content, lines = as_json(engine), table(engine)

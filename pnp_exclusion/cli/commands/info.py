@@ -19,7 +19,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     fenicsx.initialise_petsc(petsc_options)
     from mpi4py import MPI
 
-    from pnp_exclusion.output.results import versions
+    from pnp_exclusion.output.manifest import versions
 
     if MPI.COMM_WORLD.rank == 0:
         for name, version in versions().items():

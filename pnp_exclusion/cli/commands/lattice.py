@@ -159,7 +159,7 @@ def _continuum(
     """Solve on the first rank alone and share what the lattice needs: several ranks would round in another way."""
     from mpi4py import MPI
 
-    from pnp_exclusion.output.results import manifest
+    from pnp_exclusion.output.manifest import manifest
     from pnp_exclusion.runtime.memory import peak_per_rank
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.verification.continuum import read_continuum
@@ -178,7 +178,7 @@ def _motion(
     """Solve the motion on the first rank alone and share what the lattice needs, as `_continuum` does."""
     from mpi4py import MPI
 
-    from pnp_exclusion.output.results import manifest
+    from pnp_exclusion.output.manifest import manifest
     from pnp_exclusion.runtime.memory import peak_per_rank
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.verification.motion import read_motion, solve_motion
@@ -236,7 +236,7 @@ def _relax(job: Job, title: str, course: Course, settings: LatticeSettings) -> t
 def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str], case: LatticeCase) -> int:
     """Run a lattice whose particles carry energy at every size, compare, write."""
     from pnp_exclusion.output.job import Job
-    from pnp_exclusion.output.results import versions
+    from pnp_exclusion.output.manifest import versions
     from pnp_exclusion.studies.energy.report import as_json, table, verdict
     from pnp_exclusion.studies.energy.run import DEFAULT_REPLICAS, EnergySettings, measure_energy
 

@@ -79,10 +79,6 @@ class Equations:
         """Return ``F`` and ``P`` at the unknown."""
         return self._assembled(self._assembly.add_residual)
 
-    def balance(self) -> np.ndarray:
-        """Return ``F`` without what holds densities weakly, and ``P``: what boundaries that hold something let in."""
-        return self._assembled(self.discrete.forms.balance.add_to)
-
     def _assembled(self, add_to: object) -> np.ndarray:
         self._work.array[:] = 0.0
         add_to(self._work.array)  # type: ignore[operator]

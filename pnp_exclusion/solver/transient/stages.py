@@ -258,7 +258,7 @@ class StageSolver:
             solved = None
             if shortened:
                 updates.forget()
-            else:
+            elif not self.terminals.unknown:
                 updates.take(change)
             settled = self.equations.largest(change) < SETTLED_STEP
             rate = min(contraction, 0.9)

@@ -20,7 +20,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.physics.boundaries import GivenTotal
-from pnp_exclusion.solver.border import FREE_STEP
+from pnp_exclusion.solver.border import limited_steps
 from pnp_exclusion.solver.transient.schemes import Scheme
 
 DIFFERENCE = 1e-6
@@ -78,8 +78,7 @@ class TerminalEquations:
 
     def charges(self) -> np.ndarray:
         """Return those of the state in the unknown, ``(n,)``."""
-        let_through, held = self._integrals.natural(), self._integrals.held(self._integrals.balance())
-        found: np.ndarray = (let_through + held).charges[self.tags]
+        found: np.ndarray = self._integrals.now().charges[self.tags]
         return found
 
     def read(self, flowing: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -184,9 +183,7 @@ class StageBorder:
             changes = np.linalg.solve(self._slopes, -left)
         except np.linalg.LinAlgError:
             return None
-        limited = np.sign(changes) * (
-            np.minimum(np.abs(changes), FREE_STEP) + np.log(np.maximum(np.abs(changes) / FREE_STEP, 1.0))
-        )
+        limited = limited_steps(changes)
         moved, shift = fixed.copy(), np.zeros_like(potentials)
         for amount, (tangent, own) in zip(limited, self._tangents, strict=True):
             moved += amount * tangent

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pnp_exclusion.output.job import Job
-from pnp_exclusion.output.results import versions
+from pnp_exclusion.output.manifest import versions
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.interruption import Interruption
 from pnp_exclusion.runtime.pool import executor_for

@@ -22,8 +22,9 @@ import xarray as xr
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.output.manifest import versions
 from pnp_exclusion.output.netcdf import write_netcdf
-from pnp_exclusion.output.results import draw_or_say, versions
+from pnp_exclusion.output.results import draw_or_say
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
