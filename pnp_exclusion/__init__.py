@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.domain_tables import AreaTable, Box, Cone, Gmsh, Interval, Rectangle
     from pnp_exclusion.case.domain_tables import GivenMesh as Mesh
+    from pnp_exclusion.case.ions import Ion, ion
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
     from pnp_exclusion.case.tables import FieldTable, Output, Region, Solver, Species
@@ -97,6 +98,7 @@ __all__ = [
     "Initial",
     "Interface",
     "Interval",
+    "Ion",
     "LatticeGas",
     "Law",
     "LawError",
@@ -128,6 +130,7 @@ __all__ = [
     "capacitance",
     "couple",
     "cv",
+    "ion",
     "iv",
     "load",
     "make_case",
@@ -153,6 +156,7 @@ _HOME = {
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
         "errors",
     ),
+    **dict.fromkeys(("Ion", "ion"), "case.ions"),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
     **dict.fromkeys(("Checkpoints", "Initial", "Piece", "Records", "Time", "Until"), "case.time_tables"),
