@@ -18,10 +18,11 @@ from sphinx.ext.napoleon import Config, NumpyDocstring
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pnp_exclusion
+
+HERE = Path(__file__).parent
 
 project = "pnp_exclusion"
 author = "the pnp_exclusion developers"
@@ -32,6 +33,7 @@ exclude_patterns = ["_build", "README.md"]
 html_theme = "furo"
 html_title = "pnp_exclusion"
 html_static_path = ["static"]
+html_show_copyright = False
 html_css_files = ["formulas.css"]
 html_math_renderer = "mathml"
 
@@ -112,12 +114,22 @@ def as_myst(app: Sphinx, name: str, source: list[str]) -> None:
 def write_formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
     """Set a formula as MathML, which browsers draw by themselves: pages need no script and no network for it."""
     try:
-        written = tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block))
+        written = tex2mathml(with_spaces(node.astext()), as_block=isinstance(node, nodes.math_block))
     except MathError as error:
         logging.getLogger(__name__).warning("%s in the formula %r", error, node.astext(), location=node)
     else:
         translator.body.append(written)
     raise nodes.SkipNode
+
+
+FUNCTION = r"\\(?:log|exp|sinh|cosh|tanh|min|max|det|operatorname\{\w+\})"
+
+
+def with_spaces(formula: str) -> str:
+    """Put a space around the names of functions and a proper prime, where TeX does so and docutils does not."""
+    formula = re.sub(rf"(?<=[A-Za-z0-9}})])\s*(?={FUNCTION}\s*[\w\\(\[])", r"\\, ", formula)
+    formula = re.sub(rf"({FUNCTION})(?=\s*\\?[\w])", r"\1\\,", formula)
+    return re.sub(r"'", r"^\\prime ", formula)
 
 
 def label(page: str, anchor: str) -> str:

@@ -82,7 +82,9 @@ def require(promised: str, printed: str, name: str) -> None:
     lines = iter(printed.splitlines())
     for line in promised.splitlines():
         found = line in ("", "...") or any(alike(line, other) for other in lines)
-        assert found, f"{name}.md promises\n    {line}\nand what is printed, from there on where it stands, is\n{printed}"
+        assert found, (
+            f"{name}.md promises\n    {line}\nand what is printed, from there on where it stands, is\n{printed}"
+        )
 
 
 def alike(promised: str, printed: str) -> bool:
