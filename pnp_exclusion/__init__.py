@@ -38,22 +38,11 @@ if TYPE_CHECKING:
         Wall,
     )
     from pnp_exclusion.case.case import Case, make_case, read_case
+    from pnp_exclusion.case.domain_tables import AreaTable, Box, Cone, Gmsh, Interval, Rectangle
+    from pnp_exclusion.case.domain_tables import GivenMesh as Mesh
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
-    from pnp_exclusion.case.tables import (
-        AreaTable,
-        Box,
-        Cone,
-        FieldTable,
-        Gmsh,
-        Interval,
-        Output,
-        Rectangle,
-        Region,
-        Solver,
-        Species,
-    )
-    from pnp_exclusion.case.tables import GivenMesh as Mesh
+    from pnp_exclusion.case.tables import FieldTable, Output, Region, Solver, Species
     from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
     from pnp_exclusion.errors import (
         CaseError,
@@ -158,22 +147,8 @@ _HOME = {
     ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
-    **dict.fromkeys(
-        (
-            "AreaTable",
-            "Box",
-            "Cone",
-            "FieldTable",
-            "Gmsh",
-            "Interval",
-            "Output",
-            "Rectangle",
-            "Region",
-            "Solver",
-            "Species",
-        ),
-        "case.tables",
-    ),
+    **dict.fromkeys(("AreaTable", "Box", "Cone", "Gmsh", "Interval", "Rectangle"), "case.domain_tables"),
+    **dict.fromkeys(("FieldTable", "Output", "Region", "Solver", "Species"), "case.tables"),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
         "errors",
@@ -186,7 +161,7 @@ _HOME = {
     "HardSpheres": "physics.hard_spheres",
     "Energy": "physics.energy",
     "GasSettings": "studies.gas.run.Settings",
-    "Mesh": "case.tables.GivenMesh",
+    "Mesh": "case.domain_tables.GivenMesh",
     "Model": "case.law_tables.model",
     "Solution": "solution.solution",
     "load": "solution.solution",

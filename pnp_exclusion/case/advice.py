@@ -12,11 +12,12 @@ from dolfinx import mesh as dmesh
 
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.domain_tables import GivenMesh, Gmsh
 from pnp_exclusion.case.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
 from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
 from pnp_exclusion.case.strong_fields import strong_fields
-from pnp_exclusion.case.tables import GivenMesh, Gmsh, Region
+from pnp_exclusion.case.tables import Region
 from pnp_exclusion.discretisation.parameters import EXCLUDED
 from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, heights, interfaces
 

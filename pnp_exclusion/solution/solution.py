@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -19,7 +18,6 @@ from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.observe import currents
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
@@ -33,6 +31,7 @@ from pnp_exclusion.solution.correlations import (
 )
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of, why_not
+from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -464,99 +463,15 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        return self.readings() | self._mechanisms() | {"warnings": self.warnings}
-
-    def _mechanisms(self) -> dict[str, Any]:
-        """Return what carries every flux, and where it runs uphill, which take more integrals than all readings."""
-        if not self.has_state:
-            return {}
-        scales = self.setup.scales
-        unit = "mol/m^2/s" if scales.si else ""
-        parts = {
-            name: {part: {"value": value * scales.flux, "unit": unit} for part, value in asdict(split).items()}
-            for name, split in self.steady.flux_parts.items()
-        }
-        uphill = {"global": self.steady.is_globally_uphill, "local": self.steady.uphill_shares}
-        return ({"flux_parts": parts} if parts else {}) | {"uphill": uphill}
+        mechanisms = mechanisms_of(self.steady) if self.has_state else {}
+        return self.readings() | mechanisms | {"warnings": self.warnings}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
         if not self.has_state:
-            return self._failure_summary()
-        problem, scales = self.discretisation.problem, self.setup.scales
-        extent, per = self.steady.extent, self.steady.per_extent
-        unit = (lambda name: name) if scales.si else (lambda name: "")
-
-        def value(number: float, scale: float, name: str) -> dict[str, Any]:
-            return {"value": number * scale * extent, "unit": unit(name)}
-
-        charges = {species.name: species.charge for species in problem.species}
-        totals, flux_unit = self.steady.totals, f"mol{per}/s"
-        index_map = self.discretisation.space.dofmap.index_map
-
-        def fluxes_in(places: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-            return {
-                place: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
-                for place, fluxes in places.items()
-            }
-
-        def currents_in(places: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-            return {
-                place: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
-                for place, fluxes in places.items()
-            }
-
-        summary: dict[str, Any] = {
-            "converged": self.converged,
-            "law": problem.law.name,
-            "units": self.setup.case.model.units,
-            "flux": fluxes_in(totals.flux),
-            "current": currents_in(totals.flux),
-            "charge": {
-                where: value(q, scales.surface_charge, f"C{per}") for where, q in self.steady.totals.charge.items()
-            },
-            "regime": self.regimes,
-            "force": self.forces or dict.fromkeys(problem.quantities),
-            "balance": currents.balance(totals, self.steady.mean_fluxes),
-            "identity_residual": self.identity_residual,
-            "entropy_production": value(self.steady.entropy_production, scales.flux, f"kT {flux_unit}"),
-            "newton_iterations": self.report.newton_iterations,
-            "linear_iterations": self.report.linear_iterations,
-            "ramp_steps": self.report.ramp_steps,
-            "cells": problem.domain.cells,
-            "unknowns": index_map.size_global * self.discretisation.layout.size,
-            "wall_seconds": sum(self.seconds.values()),
-        }
-        if problem.domain.periodic:
-            along = {"xyz"[axis]: fluxes for axis, fluxes in self.steady.fluxes_along.items()}
-            summary |= {"flux_along": fluxes_in(along), "current_along": currents_in(along)}
-        if problem.floating:
-            summary["found_potential"] = {
-                problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}
-                for tag, potential in self.steady.found_potentials.items()
-            }
-        if problem.reactions:
-            summary["reactions"] = {
-                reaction.name: {
-                    "where": reaction.boundary or "volume",
-                    "rate": value(turnover.rate, scales.flux, flux_unit),
-                }
-                | ({"current": value(turnover.current, scales.current, f"A{per}")} if reaction.electrons else {})
-                for reaction, turnover in zip(problem.reactions, self.steady.turnovers.values(), strict=True)
-            }
-        if problem.law.thermal:
-            held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
-            summary["temperature"] = {where: t for where, t in held.items() if t is not None}
-        return summary if self.converged else summary | self._failure_summary()
-
-    def _failure_summary(self) -> dict[str, Any]:
-        return {
-            "converged": False,
-            "law": self.discretisation.problem.law.name,
-            "units": self.setup.case.model.units,
-            "load_parameter": self.report.load_parameter,
-            "tried": self.report.tried,
-        }
+            return failure_of(self.steady)
+        readings = readings_of(self.steady, self.converged, sum(self.seconds.values()))
+        return readings if self.converged else readings | failure_of(self.steady)
 
 
 def load(path: str | Path, law: Law | None = None, *, comm: MPI.Comm = MPI.COMM_WORLD) -> Solution:

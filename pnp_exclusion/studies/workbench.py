@@ -14,10 +14,11 @@ from pnp_exclusion.case.base import Table, plain
 from pnp_exclusion.case.boundary_tables import KINDS
 from pnp_exclusion.case.build import build, setup_on
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.domain_tables import GivenMesh, Interval
 from pnp_exclusion.case.law_tables import TABLES, Model
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import CaseTables, GivenMesh, Interval, Region, Species
+from pnp_exclusion.case.tables import CaseTables, Region, Species
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.physics.laws import Law
