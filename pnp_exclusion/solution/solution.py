@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -66,6 +66,8 @@ class Solution:
         Options of PETSc in force.
     unused_petsc_options : list[str]
         Those of the user that had no effect.
+    command_line : tuple[str, ...]
+        The options that PETSc was started with, over which none of ours may be put.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Solution:
         petsc_options: Mapping[str, str] | None = None,
         unused_petsc_options: list[str] | None = None,
         stored: np.ndarray | None = None,
+        command_line: Sequence[str] = (),
     ) -> None:
         self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
@@ -86,6 +89,7 @@ class Solution:
         self.seconds = dict(seconds or {})
         self.petsc_options = dict(petsc_options or {})
         self.unused_petsc_options = list(unused_petsc_options or [])
+        self.command_line = tuple(command_line)
 
     @property
     def case(self) -> Case:
@@ -275,7 +279,7 @@ class Solution:
             The solve has not converged, or the linear systems of the noise could not be solved.
         """
         self._require_converged("noise")
-        return noise_of(self.steady, frequencies, settings_of(self.case))
+        return noise_of(self.steady, frequencies, settings_of(self.case), self.command_line)
 
     def noise_at_zero(self) -> Noise | None:
         """Return the noise at frequency zero alone; None where the theory does not have it; collective.
@@ -287,7 +291,7 @@ class Solution:
         """
         if not self.converged or why_not(self.setup, self.discretisation):
             return None
-        return noise_of(self.steady, [], settings_of(self.case))
+        return noise_of(self.steady, [], settings_of(self.case), self.command_line)
 
     def correlations(self) -> Correlations:
         """Return how densities fluctuate together at two points of an interval; collective.
@@ -305,7 +309,7 @@ class Solution:
             The solve has not converged, or a species is so scarce that rounding is all there is.
         """
         self._require_converged("correlations")
-        return correlations_of(self.steady, settings_of(self.case))
+        return correlations_of(self.steady, settings_of(self.case), self.command_line)
 
     def covariances(self, observables: Mapping[str, Observable] | None = None) -> Covariances:
         """Return how amounts, or other sums over densities, fluctuate together, in any dimension; collective.
@@ -331,7 +335,7 @@ class Solution:
             The solve has not converged, or the linear systems could not be solved.
         """
         self._require_converged("covariances")
-        return covariances_of(self.steady, observables, settings_of(self.case))
+        return covariances_of(self.steady, observables, settings_of(self.case), self.command_line)
 
     def impedance(self, frequencies: ArrayLike | None = None, terminal: str | None = None) -> Impedance:
         """Return the impedance of a terminal, the potentials of all others being held; collective.
@@ -358,7 +362,7 @@ class Solution:
             The solve has not converged, or the linear systems could not be solved.
         """
         self._require_converged("impedance")
-        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case))
+        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case), self.command_line)
 
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.

@@ -181,7 +181,7 @@ def solve_quietly(
                 raise ConvergenceError("\n".join([str(error), *limits(setup, solver.report)])) from None
             report, converged = solver.report, False
         options = database.effective(), database.unused()
-    solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
+    solution = Solution(setup, discrete, report, converged, clock.seconds, *options, command_line=petsc_options)
     for _ in range(ROUNDS):
         if solution.converged and is_too_coarse(solution.steady):
             solution = _on_finer_cells(solution, settings, petsc_options, say)
@@ -207,7 +207,7 @@ def _on_finer_cells(
             return coarse
         options = database.effective(), database.unused()
     report.add(coarse.report)
-    return Solution(setup, discrete, report, True, coarse.seconds, *options)
+    return Solution(setup, discrete, report, True, coarse.seconds, *options, command_line=petsc_options)
 
 
 class _Clock:

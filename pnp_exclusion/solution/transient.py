@@ -307,6 +307,7 @@ def run(
         stored=motion.last.stored[: solver.equations.owned],
         motion=motion,
         report_in_time=solver.report,
+        command_line=petsc_options,
     )
 
 
