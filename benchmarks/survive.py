@@ -2,12 +2,12 @@
 
     python benchmarks/survive.py --kills 50 --stops 10 --full 10
 
-A cell of two electrodes, one of which is pulsed and the other follows a sine, writes a checkpoint every second step. Its systems
-are solved by one method on any number of ranks, so that step lengths agree to rounding.
-SIGKILL goes, at random moments of the run, to it, or to one of two ranks, their launcher, or all of them; the next
-run goes on from what is there on another number of ranks, and is killed too now and then. SIGTERM must end a run with
-exit code 5. The full disk is a small one in memory (which only root can mount) that something else fills up while a run
-writes to it: the run must end with exit code 4, lose no checkpoint, and go on once there is space.
+A cell of two electrodes, one of which is pulsed and the other follows a sine, writes a checkpoint every second step.
+Its systems are solved by one method on any number of ranks, so that step lengths agree to rounding. SIGKILL goes, at
+random moments of the run, to it, or to one of two ranks, their launcher, or all of them; the next run goes on from
+what is there on another number of ranks, and is killed too now and then. SIGTERM must end a run with exit code 5. The
+full disk is a small one in memory (which only root can mount) that something else fills up while a run writes to it:
+the run must end with exit code 4, lose no checkpoint, and go on once there is space.
 
 Whatever happened, in the end the series must have the rows of the undisturbed run, to 1e-8 of the largest in each
 column, each once, and so must the profile of the end. The exit code is 1 unless all do.
