@@ -9,7 +9,6 @@ bent parent has them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from mpi4py import MPI
 
@@ -29,62 +28,64 @@ UNEVEN = 1.2
 
 @dataclass(frozen=True)
 class Children:
-    """Cells of this rank, owned ones, on the mesh that was made of another one.
+    """The owned cells of a mesh that was made of another one, on the ranks of their parents.
 
     mesh
         Of which they are cells.
     parents
         ``(cells,)``, local numbers.
-    points
-        ``(cells, corners, dimension)``: corners of every cell in the reference coordinates of its parent.
+    corners
+        ``(cells, corners, dimension)``: of every cell in the reference coordinates of its parent.
     """
 
     mesh: dmesh.Mesh
     parents: np.ndarray
-    points: np.ndarray
+    corners: np.ndarray
 
-    def nodes_in_parents(self, reference: np.ndarray) -> np.ndarray:
-        """Return points of the reference cell, ``(points, dimension)``, in every cell, as its parent sees them,
+    def in_parents(self, reference: np.ndarray) -> np.ndarray:
+        """Return points of the reference cell ``(points, dimension)`` in every cell, as its parent sees them:
         ``(cells, points, dimension)``."""
         weights = np.column_stack([1.0 - reference.sum(axis=1), reference])
-        found: np.ndarray = np.einsum("pv,cvx->cpx", weights, self.points)
+        found: np.ndarray = np.einsum("pv,cvx->cpx", weights, self.corners)
         return found
 
+    def of_grandparents(self, parents: Children) -> Children:
+        """Return the same cells as children of the parents of their parents."""
+        above = parents.corners[self.parents]
+        weights = np.concatenate([1.0 - self.corners.sum(axis=2, keepdims=True), self.corners], axis=2)
+        return Children(self.mesh, parents.parents[self.parents], np.einsum("cpv,cvx->cpx", weights, above))
 
-@dataclass(frozen=True)
-class Refinement:
-    """A domain with finer cells, and what they were.
 
-    children
-        Before they were shared out anew: their mesh is that of the domain if they were not.
+def refined(domain: Domain, rounds: np.ndarray) -> tuple[Domain, Children]:
+    """Return a domain with finer cells, and what these were before they were shared out anew, if they are; collective.
+
+    rounds
+        ``(cells,)`` of this rank, triangles or tetrahedra, or intervals of a file: how often all edges of every owned
+        cell are halved.
     """
+    children: Children | None = None
+    for left in reversed(range(domain.comm.allreduce(int(rounds.max(initial=0)), op=MPI.MAX))):
+        domain, found = _bisected(domain, np.flatnonzero(rounds > left))
+        rounds = np.minimum(rounds[found.parents], left)
+        children = found if children is None else found.of_grandparents(children)
+    if children is None:
+        raise ValueError("there is no cell to refine")
+    return _evenly_shared(domain), children
 
-    domain: Domain
-    children: Children
 
-    @cached_property
-    def is_shared_anew(self) -> bool:
-        """Whether cells went to other ranks."""
-        return self.children.mesh is not self.domain.mesh
-
-
-def refined_interval(domain: Domain, parts: np.ndarray) -> Domain:
-    """Return an interval of ours with every cell of this rank cut into so many equal ones, ``(cells,)``; collective."""
+def refined_interval(domain: Domain, rounds: np.ndarray) -> Domain:
+    """Return an interval of ours with every cell of this rank halved so often, ``(cells,)``; collective."""
     assert domain.grid is not None
-    here = domain.cell_midpoints()[: len(parts), 0]
-    middles, found = (np.concatenate(all_) for all_ in zip(*domain.comm.allgather((here, parts)), strict=True))
+    here = domain.cell_midpoints()[: len(rounds), 0]
+    middles, found = (np.concatenate(ranks) for ranks in zip(*domain.comm.allgather((here, rounds)), strict=True))
     coarse = np.asarray(domain.grid.nodes[0])
     ends = zip(coarse[:-1], coarse[1:], found[np.argsort(middles)], strict=True)
-    nodes = np.concatenate([*(np.linspace(low, high, n, endpoint=False) for low, high, n in ends), coarse[-1:]])
+    nodes = np.concatenate([*(np.linspace(low, high, 2**n, endpoint=False) for low, high, n in ends), coarse[-1:]])
     return tensor_domain(domain.comm, [nodes], domain.grid.breakpoints, domain.periodic)
 
 
-def bisected(domain: Domain, chosen: np.ndarray) -> Refinement:
-    """Return a domain in which all edges of chosen cells are halved; collective.
-
-    chosen
-        Local numbers of cells, triangles or tetrahedra, or intervals of a file.
-    """
+def _bisected(domain: Domain, chosen: np.ndarray) -> tuple[Domain, Children]:
+    """Return a domain in which all edges of chosen cells are halved, cells on the ranks of their parents; collective."""
     mesh, dimension = domain.mesh, domain.dimension
     straight = _straight(mesh)
     topology = straight.topology
@@ -93,24 +94,20 @@ def bisected(domain: Domain, chosen: np.ndarray) -> Refinement:
     topology.create_connectivity(dimension, 1)
     topology.create_connectivity(dimension - 1, dimension)
     edges = dmesh.compute_incident_entities(topology, chosen.astype(np.int32), dimension, 1)
-    edges = _of_all_ranks(straight, edges)
     option = dmesh.RefinementOption
     wanted = option.parent_cell if dimension == 1 else option.parent_cell_and_facet
-    fine, parents, parent_facets = dmesh.refine(straight, edges, option=wanted)
+    fine, parents, parent_facets = dmesh.refine(straight, _of_all_ranks(straight, edges), option=wanted)
     # what DOLFINx says of parents is in the order in which it made cells, not in that in which it then put them
     cells = fine.topology.index_map(dimension)
-    first = cells.local_range[0]
-    order = fine.topology.original_cell_index[: cells.size_local] - first
+    order = fine.topology.original_cell_index[: cells.size_local] - cells.local_range[0]
     parents = np.asarray(parents)[order]
     children = Children(fine, parents, _corners_in_parents(straight, fine, parents))
     if mesh.geometry.cmaps[0].degree > 1:
         children = replace(children, mesh=_bent(mesh, children))
     facets = _kept_facets(domain, children, None if parent_facets is None else np.asarray(parent_facets), order)
     regions = {name: _kept_cells(children, found) for name, found in domain.region_cells.items()}
-    found = replace(
-        domain, mesh=children.mesh, boundary_facets=facets, region_cells=regions, grid=None, stray_facets={}
-    )
-    return Refinement(_evenly_shared(found), children)
+    found = Domain(children.mesh, facets, regions, notes=domain.notes)
+    return found, children
 
 
 def _of_all_ranks(mesh: dmesh.Mesh, edges: np.ndarray) -> np.ndarray:
@@ -172,7 +169,7 @@ def _bent(coarse: dmesh.Mesh, children: Children) -> dmesh.Mesh:
     space = fem.functionspace(
         fine, basix.ufl.element("Lagrange", name, degree, basix.LagrangeVariant.equispaced, dtype=np.float64)
     )
-    inside = children.nodes_in_parents(element.points)
+    inside = children.in_parents(element.points)
     shapes = element.tabulate(0, inside.reshape(-1, inside.shape[-1]))[0, :, :, 0].reshape(*inside.shape[:2], -1)
     nodes_of_parents = coarse.geometry.x[coarse.geometry.dofmaps[0][children.parents], :dimension]
     placed = np.einsum("cpn,cnx->cpx", shapes, nodes_of_parents)
@@ -208,7 +205,7 @@ def _kept_facets(
     of_parents = domain.mesh.topology.connectivity(dimension, dimension - 1).array.reshape(-1, count)[children.parents]
     if parent_facets is None:
         # ends of an interval: a facet is opposite to a corner, and one of a parent has that corner's coordinate 0 or 1
-        at = np.round(children.points[:, :, 0], 12)
+        at = np.round(children.corners[:, :, 0], 12)
         sides = np.where(at == 0.0, 0, np.where(at == 1.0, 1, -1))
     else:
         sides = parent_facets.reshape(-1, count)[order]

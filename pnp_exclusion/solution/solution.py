@@ -21,6 +21,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
+from pnp_exclusion.solution.adaptive import Refinement
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.correlations import (
     Correlations,
@@ -66,6 +67,8 @@ class Solution:
         Options of PETSc in force.
     unused_petsc_options : list[str]
         Those of the user that had no effect.
+    refinement : Refinement or None
+        How cells were refined, with the estimated errors of all meshes, for ``[solver] accuracy``.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Solution:
         petsc_options: Mapping[str, str] | None = None,
         unused_petsc_options: list[str] | None = None,
         stored: np.ndarray | None = None,
+        refinement: Refinement | None = None,
     ) -> None:
         self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
@@ -86,6 +90,7 @@ class Solution:
         self.seconds = dict(seconds or {})
         self.petsc_options = dict(petsc_options or {})
         self.unused_petsc_options = list(unused_petsc_options or [])
+        self.refinement = refinement
 
     @property
     def case(self) -> Case:
@@ -151,7 +156,13 @@ class Solution:
 
         First what ``pnp-exclusion check`` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
         """
-        return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
+        inaccurate = [] if self.refinement is None else self.refinement.warnings
+        return [
+            *advice(self.setup),
+            *without_effect(self.unused_petsc_options),
+            *inaccurate,
+            *beyond_limits(self.steady),
+        ]
 
     # ---- fields ----
 
@@ -467,6 +478,8 @@ class Solution:
         if not self.has_state:
             return failure_of(self.steady)
         readings = readings_of(self.steady, self.converged, sum(self.seconds.values()))
+        if self.refinement is not None:
+            readings["accuracy"] = self.refinement.summary()
         return readings if self.converged else readings | failure_of(self.steady)
 
 
