@@ -21,6 +21,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
+from pnp_exclusion.solution.adaptive import Refinement
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.correlations import (
     Correlations,
@@ -68,6 +69,8 @@ class Solution:
         Those of the user that had no effect.
     command_line : tuple[str, ...]
         The options that PETSc was started with, over which none of ours may be put.
+    refinement : Refinement or None
+        How cells were refined, with the estimated errors of all meshes, for ``[solver] accuracy``.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Solution:
         unused_petsc_options: list[str] | None = None,
         stored: np.ndarray | None = None,
         command_line: Sequence[str] = (),
+        refinement: Refinement | None = None,
     ) -> None:
         self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
@@ -90,6 +94,7 @@ class Solution:
         self.petsc_options = dict(petsc_options or {})
         self.unused_petsc_options = list(unused_petsc_options or [])
         self.command_line = tuple(command_line)
+        self.refinement = refinement
 
     @property
     def case(self) -> Case:
@@ -155,7 +160,13 @@ class Solution:
 
         First what ``pnp-exclusion check`` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
         """
-        return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
+        inaccurate = [] if self.refinement is None else self.refinement.warnings
+        return [
+            *advice(self.setup),
+            *without_effect(self.unused_petsc_options),
+            *inaccurate,
+            *beyond_limits(self.steady),
+        ]
 
     # ---- fields ----
 
@@ -471,6 +482,8 @@ class Solution:
         if not self.has_state:
             return failure_of(self.steady)
         readings = readings_of(self.steady, self.converged, sum(self.seconds.values()))
+        if self.refinement is not None:
+            readings["accuracy"] = self.refinement.summary()
         return readings if self.converged else readings | failure_of(self.steady)
 
 
