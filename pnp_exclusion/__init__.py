@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.law_tables import model as Model
+    from pnp_exclusion.case.output_tables import Line, Output, Point
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
     from pnp_exclusion.case.tables import (
         AreaTable,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         FieldTable,
         Gmsh,
         Interval,
-        Output,
         Rectangle,
         Region,
         Solver,
@@ -111,6 +111,7 @@ __all__ = [
     "LatticeGas",
     "Law",
     "LawError",
+    "Line",
     "LinearKinetics",
     "Marcus",
     "Mesh",
@@ -118,6 +119,7 @@ __all__ = [
     "MoleFractions",
     "Output",
     "Piece",
+    "Point",
     "Reaction",
     "Records",
     "Rectangle",
@@ -157,6 +159,7 @@ _HOME = {
         ("Electrode", "Exchange", "Floating", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
     ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
+    **dict.fromkeys(("Line", "Output", "Point"), "case.output_tables"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
     **dict.fromkeys(
         (
@@ -166,7 +169,6 @@ _HOME = {
             "FieldTable",
             "Gmsh",
             "Interval",
-            "Output",
             "Rectangle",
             "Region",
             "Solver",

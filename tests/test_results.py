@@ -224,7 +224,15 @@ def test_picture_that_fails_is_a_warning_and_costs_nothing_else(
     assert (summary["converged"], summary["warnings"]) == (True, [sentence])
     assert sentence in (tmp_path / "out" / "log.txt").read_text()
     names = {entry.name for entry in (tmp_path / "out").iterdir()}
-    assert names == {"summary.json", "manifest.json", "profile.csv", "fields.bp", "fluxes.png", "log.txt"}
+    assert names == {
+        "summary.json",
+        "manifest.json",
+        "profile.csv",
+        "fields.bp",
+        "fields.vtkhdf",
+        "fluxes.png",
+        "log.txt",
+    }
 
 
 def test_picture_of_a_sweep_that_fails_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

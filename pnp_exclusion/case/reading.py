@@ -15,6 +15,7 @@ from pnp_exclusion.case import tables
 from pnp_exclusion.case.base import Table, as_written, name_of_entry
 from pnp_exclusion.case.boundary_tables import AnyBoundary
 from pnp_exclusion.case.law_tables import AnyModel, Model
+from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.reaction_tables import Reaction
@@ -53,7 +54,7 @@ class Draft:
     reactions: list[Reaction] = field(default_factory=list)
     all_reactions_read: bool = True
     solver: tables.Solver = field(default_factory=tables.Solver)
-    output: tables.Output = field(default_factory=tables.Output)
+    output: Output = field(default_factory=Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
     time: Time | None = None
@@ -195,7 +196,7 @@ def _read_reactions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> Non
 
 _OTHERS: dict[str, type[Table]] = {
     "solver": tables.Solver,
-    "output": tables.Output,
+    "output": Output,
     "sweep": Sweep,
     "diagram": Diagram,
     "time": Time,

@@ -14,6 +14,7 @@ from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.locate import cells_of_points
 from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
+from pnp_exclusion.observe.nodes import NodalFields, nodal_fields
 
 GRID = 181
 """Points along the longer side of a slice."""
@@ -167,24 +168,33 @@ def central_slice(discrete: Discretisation, axis: int) -> Slice | None:
     )
 
 
+def fields_at_points(discrete: Discretisation, points: np.ndarray) -> NodalFields | None:
+    """Return the fields at points ``(n, 3)``, NaN outside the domain, on rank 0; None on the others; collective."""
+    unknown, flux, *more = values_at(points, [discrete.unknown, flux_fields(discrete), *energies_of(discrete)])
+    domain = discrete.problem.domain
+    if domain.comm.rank != 0:
+        return None
+    return nodal_fields(discrete, points[:, : domain.dimension], unknown, flux, at_points(more))
+
+
 def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndarray]:
-    """Return the values of functions on one mesh at points ``(n, 3)``, each ``(n, components)``; collective."""
+    """Return the values of functions on one mesh at points ``(n, 3)``, each ``(n, components)``; collective.
+
+    NaN outside the mesh. A point on the border of two ranks has the values that the first of them finds.
+    """
     mesh = functions[0].function_space.mesh
     cells = cells_of_points(mesh, points)
-    here = np.flatnonzero(cells >= 0)
+    finder = np.where(cells >= 0, mesh.comm.rank, mesh.comm.size)
+    mesh.comm.Allreduce(MPI.IN_PLACE, finder, op=MPI.MIN)
+    here = np.flatnonzero(finder == mesh.comm.rank)
     cells = cells[here]
-    found = np.zeros(len(points))
-    found[here] = 1.0
-    mesh.comm.Allreduce(MPI.IN_PLACE, found)
     result = []
     for function in functions:
         values = np.zeros((len(points), function.function_space.dofmap.index_map_bs))
         if len(here):
             values[here] = function.eval(points[here], cells).reshape(len(here), -1)
         mesh.comm.Allreduce(MPI.IN_PLACE, values)
-        # a point on the border of two ranks is found by both
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result.append(np.where(found[:, None] > 0, values / found[:, None], np.nan))
+        result.append(np.where(finder[:, None] < mesh.comm.size, values, np.nan))
     return result
 
 

@@ -1,11 +1,12 @@
-"""The fields of a solution as ParaView reads them."""
+"""The fields of a solution as files: ADIOS2 VTX of its own degree, VTKHDF of straight cells, CSV."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import basix
 import basix.ufl
@@ -17,110 +18,168 @@ from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import OneRankDiskError
 from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
+from pnp_exclusion.observe.nodes import nodal_fields
+from pnp_exclusion.output.displayed import Displayed, displayed
 from pnp_exclusion.output.text import header
-from pnp_exclusion.physics.energy import ENERGY
+from pnp_exclusion.output.vtkhdf import VtkHdf
 from pnp_exclusion.solution.solution import Solution
 
+Moments = Sequence[tuple[float, State]]
+"""States of a motion with their times, in ascending order."""
 
-def write_fields(solution: Solution, path: Path, moments: Sequence[tuple[float, State]] = ()) -> None:
-    """Write every field for ParaView (ADIOS2 VTX), one named quantity with its unit each; collective.
 
-    moments
-        States of a motion with their times, in ascending order; the solution itself, at the time 0, if there are none.
+class DrawnFields:
+    """Every field of a state as a function on the mesh as drawn, a named quantity with its unit each.
 
-    Scalars and vectors have the degree of the solution, so that curved profiles are drawn as they are, and nodes that
-    are evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on.
-    Coordinates are in the unit of the tables (`pnp_exclusion.case.scales.Scales`).
+    Scalars and vectors have the degree of the solution, so that curved profiles are as they are, and nodes that are
+    evenly spaced in every cell, as VTK takes them to be; those of the solution are not from degree 3 on. Densities jump
+    between cells of unlike partition energy.
     """
-    discrete, scales = solution.discretisation, solution.setup.scales
-    problem = discrete.problem
-    mesh, dimension = problem.domain.drawn, problem.domain.dimension
-    drawn, numbers = unfolded(discrete.space, mesh)
-    solved = fem.Function(drawn)
 
-    # densities jump between cells of unlike partition energy
-    jumps = discrete.partition_of_cells is not None
+    def __init__(self, solution: Solution) -> None:
+        self.scales, self.discrete = solution.setup.scales, solution.discretisation
+        discrete, problem = self.discrete, self.discrete.problem
+        self.mesh = problem.domain.drawn
+        self.space, self._numbers = unfolded(discrete.space, self.mesh)
+        self.solved = fem.Function(self.space)
+        self._unknown = self._evenly(discrete.layout.size)
+        self.scalar = self._evenly(1).function_space
+        self._vector = self._evenly(problem.domain.dimension).function_space
+        self._linear = fem.Function(fem.functionspace(self.mesh, ("Lagrange", 1)))
+        self._raised = fem.Function(self.scalar)
+        self._points = self.scalar.tabulate_dof_coordinates()[:, : problem.domain.dimension]
+        self.units: dict[str, str] = {}
+        self.vectors: set[str] = set()
+        self.nodal: dict[str, fem.Function] = {}
+        self.cellwise: dict[str, fem.Function] = {}
 
-    def evenly(components: int) -> fem.Function:
+    def _evenly(self, components: int) -> fem.Function:
         shape = (components,) if components > 1 else None
-        variant = basix.LagrangeVariant.equispaced
+        variant, jumps = basix.LagrangeVariant.equispaced, self.discrete.partition_of_cells is not None
         element = basix.ufl.element(
-            "Lagrange", mesh.basix_cell(), discrete.degree, variant, shape=shape, discontinuous=jumps
+            "Lagrange", self.mesh.basix_cell(), self.discrete.degree, variant, shape=shape, discontinuous=jumps
         )
-        return fem.Function(fem.functionspace(mesh, element))
+        return fem.Function(fem.functionspace(self.mesh, element))
 
-    unknown = evenly(discrete.layout.size)
-    scalar, vector = evenly(1).function_space, evenly(dimension).function_space
-    functions: dict[str, fem.Function] = {}
-
-    def named(name: str, space: fem.FunctionSpace) -> fem.Function:
-        return functions.setdefault(name, fem.Function(space, name=name))
-
-    def add(name: str, unit: str, values: np.ndarray) -> None:
-        named(header(name, unit), scalar).x.array[:] = values
-
-    linear = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
-    cellwise = fem.functionspace(mesh, ("Discontinuous Lagrange", 0))
-    raised = fem.Function(scalar)
-
-    def fill() -> None:
-        """Write the fields of the state in the unknown into the functions."""
-        discrete.layout.at_nodes(solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[numbers]
-        unknown.interpolate(solved)
-        nodes = discrete.layout.at_nodes(unknown.x.array)
+    def show(self, state: State) -> None:
+        """Take on the fields of a state; collective."""
+        discrete, dimension = self.discrete, self.mesh.geometry.dim
+        discrete.show(state)
+        discrete.layout.at_nodes(self.solved.x.array)[:] = discrete.layout.at_nodes(discrete.values)[self._numbers]
+        self._unknown.interpolate(self.solved)
+        nodes = discrete.layout.at_nodes(self._unknown.x.array)
         partition = None
         if discrete.partition_of_cells is not None:
-            partition = np.empty((len(problem.species), len(nodes)))
-            partition[:, scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
-        mu, potential = discrete.reported_potentials(nodes, partition)
-        rho = discrete.densities(nodes, partition)[1:]
-        if potential is not None:
-            add("potential", "V" if scales.si else "kT/e", potential * scales.potential)
-        for a, name in enumerate(problem.names):
-            kind = "concentration" if scales.si else "fraction"
-            add(f"{kind}_{name}", "mol/L" if scales.si else "", rho[a] * scales.displayed_contents[a])
-            add(f"electrochemical_potential_{name}", "kT", mu[a])
-        add("packing", "", problem.packing(rho))
-        beta = discrete.inverse_temperature(nodes)
-        if beta is not None:
-            add("temperature", "", 1.0 / beta)
-            add(ENERGY, "", discrete.contents(nodes)[-1])
-        averaged = flux_fields(discrete)
-        _, vertices = unfolded(averaged.function_space, mesh)
-        of_vertices = averaged.x.array.reshape(-1, len(problem.quantities), dimension)[vertices]
-        for a, name in enumerate(problem.quantities):
-            function = named(header(f"flux_{name}", "mol/m^2/s" if scales.si else ""), vector)
-            for component in range(dimension):
-                linear.x.array[:] = of_vertices[:, a, component]
-                raised.interpolate(linear)
-                function.x.array[component::dimension] = raised.x.array * scales.flux
-        if problem.coupled:
-            fixed = named(header("fixed_charge", "mol/L" if scales.si else ""), cellwise)
-            fixed.x.array[:] = discrete.problem.immobile_charge * scales.displayed_concentration
+            partition = np.empty((len(discrete.partition_of_cells), len(nodes)))
+            partition[:, self.scalar.dofmap.list] = discrete.partition_of_cells[:, :, None]
+        fields = nodal_fields(discrete, self._points, nodes, self._fluxes(), partition)
+        for field in displayed(fields, self.scales, discrete.problem):
+            is_vector = field.values.ndim > 1
+            function = self._named(self.nodal, field, self._vector if is_vector else self.scalar)
+            function.x.array.reshape(-1, dimension if is_vector else 1)[:] = np.atleast_2d(field.values).T
+            if is_vector:
+                self.vectors.add(field.name)
+        if discrete.problem.coupled:
+            fixed = discrete.problem.immobile_charge * self.scales.displayed_concentration
+            field = Displayed("fixed_charge", "mol/L" if self.scales.si else "", fixed)
+            space = None if field.name in self.cellwise else fem.functionspace(self.mesh, ("Discontinuous Lagrange", 0))
+            self._named(self.cellwise, field, space).x.array[:] = fixed
 
-    def show_and_fill(state: State) -> None:
-        discrete.show(state)
-        fill()
+    def _named(
+        self, functions: dict[str, fem.Function], field: Displayed, space: fem.FunctionSpace | None
+    ) -> fem.Function:
+        if field.name not in functions:
+            functions[field.name] = fem.Function(space, name=header(field.name, field.unit))
+            self.units[field.name] = field.unit
+        return functions[field.name]
 
+    def _fluxes(self) -> np.ndarray:
+        """Return flux densities at the nodes, ``(nodes, quantities * dimension)``: linear between the vertices."""
+        averaged = flux_fields(self.discrete)
+        _, vertices = unfolded(averaged.function_space, self.mesh)
+        of_vertices = averaged.x.array.reshape(-1, averaged.function_space.dofmap.index_map_bs)[vertices]
+        found = np.empty((len(self._raised.x.array), of_vertices.shape[1]))
+        for component, values in enumerate(of_vertices.T):
+            self._linear.x.array[:] = values
+            self._raised.interpolate(self._linear)
+            found[:, component] = self._raised.x.array
+        return found
+
+    def at(self, unknowns: np.ndarray, partition: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the scalar fields of unknowns ``(points, size)`` anywhere, with partition energies there."""
+        problem = self.discrete.problem
+        nowhere = np.zeros((len(unknowns), 1))
+        fluxes = np.zeros((len(unknowns), len(problem.quantities)))
+        fields = nodal_fields(self.discrete, nowhere, unknowns, fluxes, partition)
+        return {field.name: field.values for field in displayed(fields, self.scales, problem) if field.values.ndim == 1}
+
+
+def write_fields(solution: Solution, paths: Sequence[Path], moments: Moments = ()) -> dict[str, dict[str, Any]]:
+    """Write every field, one named quantity with its unit each; collective.
+
+    Parameters
+    ----------
+    solution
+        What is written at the time 0, if there are no moments.
+    paths
+        Files that end in ``.bp`` or ``.vtkhdf``.
+    moments
+        States of a motion, each of which is written.
+
+    Coordinates are in the unit of the tables (`pnp_exclusion.case.scales.Scales`). Returns how far every
+    field is at most from the solution between the nodes, ``value`` and ``unit``, of a file of straight cells.
+    """
+    fields = DrawnFields(solution)
     states = list(moments) or [(0.0, solution.state)]
-    show_and_fill(states[0][1])
-    coordinates = mesh.geometry.x.copy()
-    mesh.geometry.x[:] *= scales.length_in_unit
-    try:
-        writer = VTXWriter(mesh.comm, path, list(functions.values()))
-        writer.write(states[0][0])
-        for time, state in states[1:]:
+    times = [time for time, _ in moments] if moments else None
+    errors: dict[str, float] = {}
+    files: list[Vtx | VtkHdf] = [(Vtx if path.suffix == ".bp" else VtkHdf)(path, fields, times) for path in paths]
+    for step, (_, state) in enumerate(states):
+        fields.show(state)
+        for file in files:
+            file.write(step)
+    for file in files:
+        file.close()
+        errors |= file.errors
+    return {name: {"value": error, "unit": fields.units[name]} for name, error in errors.items()}
+
+
+class Vtx:
+    """A file of ADIOS2 VTX, of the degree of the solution; as `pnp_exclusion.output.vtkhdf.VtkHdf`."""
+
+    def __init__(self, path: Path, fields: DrawnFields, times: list[float] | None) -> None:
+        self.path = path
+        self.errors: dict[str, float] = {}
+        self._fields, self._times = fields, times or [0.0]
+        self._writer: VTXWriter | None = None
+
+    def write(self, step: int) -> None:
+        """Write what the fields show now as one of the states."""
+        self._guarded(lambda: self._write(self._times[step]))
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        if self._writer is not None:
+            self._guarded(self._writer.close)
+
+    def _write(self, time: float) -> None:
+        fields, mesh = self._fields, self._fields.mesh
+        coordinates = mesh.geometry.x.copy()
+        mesh.geometry.x[:] *= fields.scales.length_in_unit
+        try:
+            if self._writer is None:
+                self._writer = VTXWriter(mesh.comm, self.path, [*fields.nodal.values(), *fields.cellwise.values()])
+            self._writer.write(time)
+        finally:
             mesh.geometry.x[:] = coordinates
-            show_and_fill(state)
-            mesh.geometry.x[:] *= scales.length_in_unit
-            writer.write(time)
-        writer.close()
-    except RuntimeError as error:
-        # the writer's destructor would fail again, and end the process before it could say why
-        _broken_writers.append(writer)
-        raise OneRankDiskError(f"cannot write {path.name}: {_reason(str(error))}") from None
-    finally:
-        mesh.geometry.x[:] = coordinates
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except RuntimeError as error:
+            # the writer's destructor would fail again, and end the process before it could say why
+            _broken_writers.append(self._writer)
+            raise OneRankDiskError(f"cannot write {self.path.name}: {_reason(str(error))}") from None
 
 
 def _reason(message: str) -> str:
@@ -129,4 +188,4 @@ def _reason(message: str) -> str:
     return os.strerror(int(number[1])) if number else message.splitlines()[0]
 
 
-_broken_writers: list[VTXWriter] = []
+_broken_writers: list[VTXWriter | None] = []

@@ -17,6 +17,7 @@ from pnp_exclusion.output.distances import distances
 from pnp_exclusion.output.fields import write_fields
 from pnp_exclusion.output.manifest import manifest
 from pnp_exclusion.output.noise import noise_at_zero_json
+from pnp_exclusion.output.read_off import fields_csv, lines_csv, probes_csv
 from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, profile_csv
 from pnp_exclusion.runtime.console import Console
 from pnp_exclusion.runtime.memory import peak_per_rank
@@ -143,15 +144,30 @@ class Job:
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
-        if case.output.fields:
-            motion = motion_of(solution)
-            moments = [] if motion is None else motion.moments
-            write_fields(solution, self.folder.staging / f"{prefix}fields.bp", moments)
+        summary |= self._write_fields(solution, prefix)
         self.write_manifest(solution, prefix)
         summary["wall_seconds"] = time.perf_counter() - self.started
         self.folder.write_json(f"{prefix}summary.json", lambda: summary)
         if case.output.pictures:
             self._draw(solution, prefix)
+
+    def _write_fields(self, solution: Solution, prefix: str) -> dict[str, Any]:
+        """Stage the fields in every form that the case asks for; return what the summary says of them."""
+        output, motion = solution.case.output, motion_of(solution)
+        moments = [] if motion is None else motion.moments
+        formats = output.field_formats
+        paths = [self.folder.staging / f"{prefix}fields.{one}" for one in formats if one != "csv"]
+        errors = write_fields(solution, paths, moments) if paths else {}
+        if "csv" in formats:
+            table = fields_csv(solution, moments)
+            self.folder.write(f"{prefix}fields.csv", lambda: table)
+        if output.lines:
+            lines = lines_csv(solution, moments)
+            self.folder.write(f"{prefix}lines.csv", lambda: lines)
+        if output.points:
+            probes = probes_csv(solution, moments)
+            self.folder.write(f"{prefix}probes.csv", lambda: probes)
+        return {"sampling_error": errors} if errors else {}
 
     def write_manifest(self, solution: Solution, prefix: str = "") -> None:
         """Stage what is needed to run a case again."""
