@@ -134,7 +134,6 @@ class Job:
 
     def write(self, solution: Solution, prefix: str = "") -> None:
         """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
-        case = solution.setup.case
         summary = solution.summary()
         self.folder.make(prefix)
         if not solution.has_state:
@@ -148,8 +147,7 @@ class Job:
         self.write_manifest(solution, prefix)
         summary["wall_seconds"] = time.perf_counter() - self.started
         self.folder.write_json(f"{prefix}summary.json", lambda: summary)
-        if case.output.pictures:
-            self._draw(solution, prefix)
+        self._draw(solution, prefix)
 
     def _write_fields(self, solution: Solution, prefix: str) -> dict[str, Any]:
         """Stage the fields in every form that the case asks for; return what the summary says of them."""
@@ -176,21 +174,24 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
+        output = case.output
+        if not output.picture_format:
+            return
         motion = motion_of(solution)
         if motion is not None:
-            folder.draw(f"{prefix}series.png", "output.plots.draw_series", case, scales, motion.rows)
+            folder.draw(output, f"{prefix}series", "output.plots.draw_series", case, scales, motion.rows)
             snapshots = motion.snapshots() if solution.steady.axes == 1 else None
             if len(motion.moments) > 1 and solution.steady.axes == 1:
-                folder.draw(f"{prefix}strip.png", "output.plots.draw_strip", case, scales, snapshots)
+                folder.draw(output, f"{prefix}strip", "output.plots.draw_strip", case, scales, snapshots)
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
-            folder.draw(f"{prefix}profiles.png", "output.plots.draw_profiles", case, scales, profile)
+            folder.draw(output, f"{prefix}profiles", "output.plots.draw_profiles", case, scales, profile)
         else:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
-            folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
+            folder.draw(output, f"{prefix}slice", "output.plots.draw_slice", case, scales, cut)
         parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
-            folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, along)
+            folder.draw(output, f"{prefix}fluxes", "output.plots.draw_flux_parts", case, scales, parts, along)
 
     def write_comparison(self, solutions: dict[str, Solution], noises: dict[str, Noise]) -> None:
         """Stage the summary and the picture of all laws together; of the noise what there is."""
@@ -203,12 +204,13 @@ class Job:
         content = {"converged": converged, "laws": summaries, "distances": apart, "noise": noise}
         self.folder.write_json("summary.json", lambda: content)
         first = next(iter(solutions.values()), None)
-        if first is None or first.steady.ends is None or not case.output.pictures:
+        if first is None or first.steady.ends is None or not case.output.picture_format:
             return
         one_dimensional = first.discretisation.problem.domain.dimension == 1
         profiles = {law: sample.profile(s.discretisation) for law, s in solutions.items()} if one_dimensional else {}
         self.folder.draw(
-            "comparison.png",
+            case.output,
+            "comparison",
             "output.plots.draw_comparison",
             case.title,
             first.setup.scales,

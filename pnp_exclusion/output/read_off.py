@@ -12,6 +12,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.observe.nodes import NodalFields, fields_at_nodes
 from pnp_exclusion.observe.sample import fields_at_points
 from pnp_exclusion.output.displayed import displayed
+from pnp_exclusion.output.fields import Moments
 from pnp_exclusion.output.text import header
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.solution.solution import Solution
@@ -20,8 +21,6 @@ ROUNDING = 1e-14
 """Of the extent of a domain, which is about 1."""
 Column = tuple[str, Sequence[str]]
 """Its head and its words."""
-Moments = Sequence[tuple[float, State]]
-"""States of a motion with their times; empty for a solution at rest."""
 
 
 def fields_csv(solution: Solution, moments: Moments) -> str:

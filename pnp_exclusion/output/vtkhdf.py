@@ -11,9 +11,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from itertools import permutations, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mpi4py import MPI
 
@@ -21,9 +20,8 @@ import basix
 import numpy as np
 
 from pnp_exclusion.errors import OneRankDiskError
-
-if TYPE_CHECKING:
-    from pnp_exclusion.output.fields import DrawnFields
+from pnp_exclusion.mesh.pieces import straight_pieces
+from pnp_exclusion.output.drawn_fields import DrawnFields
 
 VERSION = (2, 0)
 """Of VTKHDF, from which on it has steps in time."""
@@ -44,38 +42,6 @@ MIRRORED = {
 """Corners of a cell of VTK whose orientation is the other one."""
 AT_ONCE = 200_000
 """Points at which the error is measured together."""
-
-
-def straight_pieces(cell: basix.CellType, nodes: np.ndarray) -> np.ndarray:
-    """Return the straight cells ``(k^d, corners)`` into which a cell is cut at evenly spaced nodes, in VTK's order.
-
-    nodes
-        ``(nodes, d)`` in the reference cell; corners are their numbers.
-    """
-    dimension = nodes.shape[1]
-    degree = round(len(nodes) ** (1.0 / dimension)) - 1
-    is_simplex = cell in (basix.CellType.triangle, basix.CellType.tetrahedron)
-    if is_simplex:
-        degree = int(np.round(1.0 / nodes[nodes > 1e-9].min()))
-    # of a simplex the nodes are steps along chains degree >= a_1 >= a_2 .. >= 0, in which cubes are cut along diagonals
-    steps = np.round(nodes * degree).astype(int)
-    if is_simplex:
-        steps = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
-    numbers = {tuple(step): number for number, step in enumerate(steps.tolist())}
-    found = []
-    for base in product(range(degree), repeat=dimension):
-        if is_simplex:
-            paths = [
-                np.cumsum([base, *(np.eye(dimension, dtype=int)[axis] for axis in order)], axis=0).tolist()
-                for order in permutations(range(dimension))
-            ]
-        else:
-            around = [(0, 0), (1, 0), (1, 1), (0, 1)]
-            corners = {1: [(0,), (1,)], 2: around, 3: [(*p, z) for z in (0, 1) for p in around]}[dimension]
-            paths = [(np.array(base) + corners).tolist()]
-        pieces = [[numbers.get(tuple(corner), -1) for corner in path] for path in paths]
-        found += [piece for piece in pieces if min(piece) >= 0]
-    return np.array(found)
 
 
 class VtkHdf:

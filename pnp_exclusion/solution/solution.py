@@ -41,7 +41,7 @@ from pnp_exclusion.solver.steady import SteadyReport
 if TYPE_CHECKING:
     import xarray
 
-    from pnp_exclusion.solution.figures import Picture
+    from pnp_exclusion.solution.style import Picture
 
 
 class Solution:
