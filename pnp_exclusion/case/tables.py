@@ -34,6 +34,7 @@ from pnp_exclusion.case.domain_tables import (
 )
 from pnp_exclusion.case.ions import ion
 from pnp_exclusion.case.law_tables import AnyModel
+from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
@@ -317,15 +318,6 @@ class Solver(Table):
             if reason := why_not(name, value):
                 raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
         return petsc
-
-
-class Output(Table):
-    """``[output]``: what is written beside summary, profile and manifest."""
-
-    fields: Flag = True
-    """``fields.bp`` for ParaView."""
-    pictures: Flag = True
-    """``*.png``."""
 
 
 class CaseTables(Table):

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.places import places_in, require_inside
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
-from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
@@ -40,7 +41,7 @@ from pnp_exclusion.solver.steady import SteadyReport
 if TYPE_CHECKING:
     import xarray
 
-    from pnp_exclusion.solution.figures import Picture
+    from pnp_exclusion.solution.style import Picture
 
 
 class Solution:
@@ -220,6 +221,87 @@ class Solution:
         """
         self._require_state()
         return fields.dataset_of(self.steady)
+
+    def at(self, points: ArrayLike) -> xarray.Dataset | None:
+        """Return every field at some points; collective.
+
+        Parameters
+        ----------
+        points : array_like
+            One point, or ``(n, dimension)``, in m for a case in SI units, where texts have their own unit
+            (``["1 nm", "2 nm"]``); numbers along an interval.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``point``; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or all outside.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        places = places_in(self.setup, points)
+        require_inside(self.setup, places)
+        return fields.dataset_at(self.steady, places)
+
+    def along(self, start: ArrayLike, end: ArrayLike, count: int = 201) -> xarray.Dataset | None:
+        """Return every field along a straight line; collective.
+
+        Parameters
+        ----------
+        start, end : array_like
+            Its ends, as points of `at`.
+        count : int, optional
+            How many points it has, evenly spaced, both ends included.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``distance`` from the start; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or the whole line is outside.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        first, last = (places_in(self.setup, place) for place in (start, end))
+        if len(first) != 1 or len(last) != 1 or count < 2:
+            raise UsageError("a line goes from one point to another, with a count of 2 points or more")
+        places = np.linspace(first[0], last[0], count)
+        require_inside(self.setup, places)
+        return fields.dataset_at(self.steady, places, "distance")
+
+    def to_grid(self, count: int = 101) -> xarray.Dataset | None:
+        """Return every field on a regular grid over the domain: plain arrays ``(y, x)``; collective.
+
+        Parameters
+        ----------
+        count : int, optional
+            Points along the longest side.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``x``, ``(y, x)`` or ``(z, y, x)``; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            There would be less than two points.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        if count < 2:
+            raise UsageError(f"a grid has a count of 2 points or more, not {count}")
+        return fields.dataset_on_grid(self.steady, count)
 
     def to_pyvista(self) -> Any:
         """Return every field on the cells of the solution; collective.

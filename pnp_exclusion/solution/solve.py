@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
+from pnp_exclusion.case.places import require_places
 from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError, SolutionWarning
@@ -159,6 +160,7 @@ def solve_quietly(
     if case.time is not None:
         require_rest(case)
     setup = build(case, comm, law)
+    require_places(setup)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree
     discrete = Discretisation(setup.problem, case.solver.degree, quadrature_degree)
