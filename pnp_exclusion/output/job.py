@@ -172,6 +172,10 @@ class Job:
         else:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
+        if solution.refinement is not None:
+            folder.draw(
+                f"{prefix}accuracy.png", "output.accuracy_picture.draw_accuracy", case.title, solution.refinement
+            )
         parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
             folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, along)
