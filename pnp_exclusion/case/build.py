@@ -163,7 +163,7 @@ def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
             ranks = case.domain.mesh.comm.size
             raise UsageError(f"the mesh of the case is on {ranks} rank(s), but the case is solved on {comm.size}")
         return given_domain(case.domain.mesh, case.domain.boundaries, case.domain.regions)
-    return gmsh_domain(comm, case.mesh_path)
+    return gmsh_domain(comm, case.mesh_path, in_simplices=case.solver.accuracy is not None)
 
 
 def _made_mesh(case: Case, scales: Scales, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, str]:

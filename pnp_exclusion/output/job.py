@@ -189,6 +189,9 @@ class Job:
         else:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(output, f"{prefix}slice", "output.plots.draw_slice", case, scales, cut)
+        if solution.refinement is not None:
+            draw = "output.accuracy_picture.draw_accuracy"
+            folder.draw(output, f"{prefix}accuracy", draw, case.title, solution.refinement)
         parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
             folder.draw(output, f"{prefix}fluxes", "output.plots.draw_flux_parts", case, scales, parts, along)

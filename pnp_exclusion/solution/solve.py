@@ -10,9 +10,10 @@ from typing import Any
 
 from mpi4py import MPI
 
-from pnp_exclusion.case.build import build
+from pnp_exclusion.case.build import Setup, build, setup_on
 from pnp_exclusion.case.case import Case, make_case, read_case
 from pnp_exclusion.case.places import require_places
+from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError, SolutionWarning
@@ -146,9 +147,12 @@ def solve_quietly(
     petsc_options: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
     keep_failure: bool = False,
+    on_mesh_of: Setup | None = None,
 ) -> Solution:
     """Solve as `solve` does, without a word: for commands and studies, which tell of warnings themselves.
 
+    on_mesh_of
+        What another case of the same domain was turned into, whose mesh is taken.
     petsc_options
         The options that PETSc was started with (`pnp_exclusion.runtime.fenicsx.initialise_petsc`), to know what is the
         user's: they are in PETSc's database, and what is ours is left out of it where they speak.
@@ -159,7 +163,11 @@ def solve_quietly(
     case = with_petsc(as_case(case), petsc or {})
     if case.time is not None:
         require_rest(case)
-    setup = build(case, comm, law)
+    if on_mesh_of is None:
+        setup = build(case, comm, law)
+    else:
+        scales = scales_of(case, on_mesh_of.scales.length)
+        setup = setup_on(on_mesh_of.problem.domain, scales, case, law)
     require_places(setup)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree
