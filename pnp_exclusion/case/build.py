@@ -73,6 +73,17 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, a
 
 def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
+    problem = problem_on(domain, scales, case, law)
+    require_axis(case, problem)
+    if domain.grid is None:
+        require_usable_mesh(case, scales, problem)
+    require_contents(case, scales, problem)
+    require_usable_regions(case, scales, problem)
+    return Setup(case, scales, problem)
+
+
+def problem_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Problem:
+    """Return the problem of a case on a domain that is there already, whatever its mesh and its contents are."""
     if law is None:
         # checked when the case was read
         law = law_of(case.model, case.species)
@@ -82,7 +93,7 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
     reference = _potential_reference(case, scales)
     partition = _partition(case, scales, domain)
     permittivity, fixed_charge = _materials(case, scales, domain)
-    problem = Problem(
+    return Problem(
         domain=domain,
         law=law,
         species=_all_species(case, scales, domain),
@@ -99,12 +110,6 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         partition=partition,
         fields=_fields(case, scales, domain),
     )
-    require_axis(case, problem)
-    if domain.grid is None:
-        require_usable_mesh(case, scales, problem)
-    require_contents(case, scales, problem)
-    require_usable_regions(case, scales, problem)
-    return Setup(case, scales, problem)
 
 
 def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundaries", "regions", "species")) -> Problem:

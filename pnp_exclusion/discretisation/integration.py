@@ -103,10 +103,17 @@ class Integration:
         """Compile a form in `dx` and `ds`; collective."""
         return CellwiseForm(self, form)
 
-    def subdomains(self) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
-        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it."""
+    def subdomains(self, among: np.ndarray | None = None) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
+        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it.
+
+        among
+            ``(cells of this rank,)``: leave out the other cells, but not their facets.
+        """
+        usual, steep = self.usual_cells, self.steep_cells
+        if among is not None:
+            usual, steep = usual[among[usual]], steep[among[steep]]
         return {
-            fem.IntegralType.cell: [(USUAL_CELLS, self.usual_cells), (STEEP_CELLS, self.steep_cells)],
+            fem.IntegralType.cell: [(USUAL_CELLS, usual), (STEEP_CELLS, steep)],
             fem.IntegralType.exterior_facet: list(self._facets),
         }
 
@@ -131,6 +138,7 @@ class CellwiseForm:
 
     def __init__(self, integration: Integration, form: ufl.Form) -> None:
         self._integration = integration
+        self._ufl = form
         self._compiled = compiled_form(form)
         self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
         self._coefficients = {function: function for function in form.coefficients()}
@@ -150,6 +158,17 @@ class CellwiseForm:
         constants, coefficients = cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form)
         cpp.fem.petsc.assemble_matrix(matrix, form, constants, coefficients, held)
 
+    def add_among(self, cells: np.ndarray, vector: np.ndarray) -> None:
+        """Add the form over some cells ``(cells of this rank,)`` and all facets, as `add_to`."""
+        form = self._form_over(self._integration.subdomains(cells))._cpp_object
+        cpp.fem.assemble_vector(vector, form, cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form))
+
+    @property
+    def constants_of_cells(self) -> set[Any]:
+        """Its constants in integrals over cells, in which any change is felt everywhere."""
+        integrals = [one for one in self._ufl.integrals() if one.integral_type() == "cell"]
+        return set(ufl.Form(integrals).constants())
+
     @property
     def library(self) -> str:
         """File of the compiled code; the code itself is beside it."""
@@ -160,15 +179,18 @@ class CellwiseForm:
         """The form over the cells as they are marked now."""
         if self._form is None or self._version != self._integration.version:
             self._version = self._integration.version
-            self._form = fem.create_form(
-                self._compiled,
-                self._spaces,
-                self._integration.domain.mesh,
-                self._integration.subdomains(),
-                self._coefficients,
-                self._constants,
-            )
+            self._form = self._form_over(self._integration.subdomains())
         return self._form
+
+    def _form_over(self, subdomains: dict[fem.IntegralType, list[tuple[int, np.ndarray]]]) -> fem.Form:
+        return fem.create_form(
+            self._compiled,
+            self._spaces,
+            self._integration.domain.mesh,
+            subdomains,
+            self._coefficients,
+            self._constants,
+        )
 
 
 def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:

@@ -220,7 +220,7 @@ class TangentSolver:
         closed = [next(iter(pairs)) for pairs in self.discrete.problem.combinations]
         if not closed:
             return lambda change: change
-        slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
+        slopes = np.array([slope[: self._owned] for slope in amount_changes(self.discrete)])
         answers = np.array([self._answer_to_amount(name) for name in closed])
         by_answer = self._comm.allreduce(slopes @ answers.T, op=MPI.SUM)
 
@@ -294,14 +294,22 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
             for (_, unknown), dofs in discrete.constraints.claimed.items()
         ] + discrete.constraints.absences
 
+    return jacobian_of_balance(discrete), discrete.forms.kept("conditions on all claimed", conditions)
+
+
+def jacobian_of_balance(discrete: Discretisation) -> CellwiseForm:
+    """Return the derivative of the balance, without what holds densities weakly."""
+    if discrete.forms.residual is discrete.forms.balance:
+        return discrete.forms.jacobian
+
     def form() -> CellwiseForm:
         return discrete.integration.form(ufl.derivative(discrete.weak_form.balance, discrete.unknown))
 
-    jacobian = discrete.forms.kept("jacobian of the balance", form)
-    return jacobian, discrete.forms.kept("conditions on all claimed", conditions)
+    kept: CellwiseForm = discrete.forms.kept("jacobian of the balance", form)
+    return kept
 
 
-def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
+def amount_changes(discrete: Discretisation) -> list[np.ndarray]:
     """Return the derivatives by the unknown of amounts that are conserved, ghosts included; collective."""
 
     def forms() -> list[CellwiseForm]:
