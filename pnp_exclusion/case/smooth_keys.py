@@ -6,9 +6,12 @@ values.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from pydantic import BaseModel
 
 from pnp_exclusion.case.base import Table
 from pnp_exclusion.case.case import Case, checked_case
@@ -50,9 +53,13 @@ class Entry:
     unit: str
     slope: float
 
-    def at(self, value: float) -> str | float:
-        """Return what stands there for another value, as it is written in a case file."""
-        number = self.number + (value - self.value) / self.slope
+    def moved(self, parameter: Parameter, value: float) -> float:
+        """Return the number, as it is written, for another value of the parameter that it belongs to."""
+        own = value * (self.value / parameter.value) if parameter.value else value
+        return self.number + (own - self.value) / self.slope
+
+    def written(self, number: float) -> str | float:
+        """Return what stands in a case file for a number."""
         return f"{number!r} {self.unit}" if self.unit else number
 
 
@@ -109,11 +116,31 @@ class Variations:
         return [self._parameter(name, scales) for name in names]
 
     def at(self, values: Sequence[tuple[Parameter, float]]) -> Case:
+        """Return the case with parameters at other values nearby, unchecked: see `require_neighbours`."""
+        case = self._case
+        for parameter, value in values:
+            for entry in parameter.entries:
+                case = _with(case, entry.path, entry.moved(parameter, value))
+        return case
+
+    def require_neighbours(self, parameters: Sequence[Parameter]) -> None:
+        """Raise `UsageError` if there is a parameter a little less or more of which is no case."""
+        for sign in (-1.0, 1.0):
+            # all at once, and no two of them alike
+            steps = enumerate(parameters, start=1)
+            values = [(one, one.value + sign * (-1) ** n * (1.0 + 0.01 * n) * one.step) for n, one in steps]
+            try:
+                self.checked_at(values)
+            except CaseError:
+                for one in parameters:
+                    self._require_neighbour(one, one.value + sign * one.step)
+
+    def checked_at(self, values: Sequence[tuple[Parameter, float]]) -> Case:
         """Return the case with parameters at other values; `CaseError` if they do not make one."""
         if self._draft is None:
             self._draft = check_tables(self._tables, self._case.path, plain=True)
         settings = [
-            (entry.path, entry.at(value * (entry.value / parameter.value if parameter.value else 1.0)))
+            (entry.path, entry.written(entry.moved(parameter, value)))
             for parameter, value in values
             for entry in parameter.entries
         ]
@@ -122,6 +149,16 @@ class Variations:
         for path, written in settings:
             put(tables, path, written)
         return checked_case(tables, self._case.path, self._draft.varied(changed), plain=True)
+
+    def _require_neighbour(self, parameter: Parameter, value: float) -> None:
+        try:
+            self.checked_at([(parameter, value)])
+        except CaseError as error:
+            text = f"{parameter.value:.6g} {parameter.unit}".strip()
+            raise UsageError(
+                f'{self._case.path}: no derivative by "{parameter.name}", whose neighbours of {text} are refused: '
+                + "; ".join(error.mistakes)
+            ) from None
 
     def _parameter(self, name: str, scales: Scales) -> Parameter:
         keys = [key.strip() for key in name.split(TOGETHER)]
@@ -142,6 +179,8 @@ class Variations:
         path = path_of_key(self._tables, key)
         if path[0] not in PHYSICAL or WHOLE.intersection(path):
             raise CaseKeyError(f'"{key}" is no number of the equations, and nothing follows it smoothly')
+        if path[:2] == ("domain", "area"):
+            raise CaseKeyError(f'"{key}" is of the section of a channel, by which there are no derivatives')
         value, kind = _value_at(self._case, path), dimension_of_key(self._tables, key)
         if value is None:
             raise CaseKeyError(f'"{key}" is not given in the case; write its value there first')
@@ -161,6 +200,8 @@ def is_length(path: Sequence[str | int]) -> bool:
     table, *steps = path
     if table == "domain":
         return steps[0] in ("length", "size")
+    if table == "species":
+        return steps[1:3] == ["field", "x"]
     return table == "regions" and len(steps) > 1 and steps[1] in ("x", "y", "z")
 
 
@@ -219,6 +260,22 @@ def _value_at(case: Case, path: Sequence[str | int]) -> Any:
     return node
 
 
+def _with(node: Any, path: Sequence[str | int], number: float) -> Any:
+    """Return a case, or what stands in it, with another number at a place, in the unit that is there."""
+    if not path:
+        if not isinstance(node, Quantity):
+            return number
+        # a zero of its own, as of degrees Celsius, is in both
+        ratio = node.value / node.number if node.number else 1.0
+        return replace(node, value=node.value + (number - node.number) * ratio, number=number)
+    step, *rest = path
+    if isinstance(node, BaseModel):
+        return node.model_copy(update={str(step): _with(getattr(node, str(step)), rest, number)})
+    changed = copy.copy(node)
+    changed[step] = _with(node[step], rest, number)
+    return changed
+
+
 def _numbers_below(value: Any) -> Iterator[str]:
     """The names, or positions from 1 on, under which something has numbers."""
     if isinstance(value, Table):
@@ -228,12 +285,3 @@ def _numbers_below(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         is_number = lambda one: isinstance(one, int | float | Quantity) and not isinstance(one, bool)  # noqa: E731
         yield from (name for name, one in value.items() if is_number(one))
-
-
-def refused(case: Case, parameter: Parameter, error: CaseError) -> UsageError:
-    """Return why there is no derivative by a parameter at whose neighbouring values there is no case."""
-    near = "; ".join(error.mistakes)
-    text = f"{parameter.value:.6g} {parameter.unit}".strip()
-    return UsageError(
-        f'{case.path}: no derivative by "{parameter.name}", whose neighbours of {text} are refused: {near}'
-    )

@@ -138,7 +138,6 @@ class CellwiseForm:
 
     def __init__(self, integration: Integration, form: ufl.Form) -> None:
         self._integration = integration
-        self._ufl = form
         self._compiled = compiled_form(form)
         self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
         self._coefficients = {function: function for function in form.coefficients()}
@@ -160,14 +159,31 @@ class CellwiseForm:
 
     def add_among(self, cells: np.ndarray, vector: np.ndarray) -> None:
         """Add the form over some cells ``(cells of this rank,)`` and all facets, as `add_to`."""
-        form = self._form_over(self._integration.subdomains(cells))._cpp_object
-        cpp.fem.assemble_vector(vector, form, cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form))
+        form, integration = self.now._cpp_object, self._integration
+        if cells.all():
+            self.add_to(vector)
+            return
+        subdomains = integration.subdomains(cells)
+        for parts in subdomains.values():
+            parts.sort(key=lambda part: part[0])
+        # as `fem.create_form`, which looks through the whole form for what it holds: longer than to assemble it
+        library = self._compiled.module.ffi
+        among = cpp.fem.create_form_float64(
+            library.cast("uintptr_t", library.addressof(self._compiled.ufcx_form)),
+            form.function_spaces,
+            {f"w{number}": one for number, one in enumerate(form.coefficients)},
+            {f"c{number}": one for number, one in enumerate(form.constants)},
+            subdomains,
+            [],
+            form.mesh,
+        )
+        cpp.fem.assemble_vector(vector, among, cpp.fem.pack_constants(among), cpp.fem.pack_coefficients(among))
 
-    @property
-    def constants_of_cells(self) -> set[Any]:
+    @functools.cached_property
+    def constants_of_cells(self) -> frozenset[Any]:
         """Its constants in integrals over cells, in which any change is felt everywhere."""
-        integrals = [one for one in self._ufl.integrals() if one.integral_type() == "cell"]
-        return set(ufl.Form(integrals).constants())
+        integrals = [one for one in self._compiled.ufl_form.integrals() if one.integral_type() == "cell"]
+        return frozenset(ufl.Form(integrals).constants())
 
     @property
     def library(self) -> str:

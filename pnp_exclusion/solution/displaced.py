@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_exclusion.case.build import Setup, problem_on
+from pnp_exclusion.case.build import RegionCells, Setup, problem_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.layers import kept_nodes
 from pnp_exclusion.case.scales import domain_length, scales_of
-from pnp_exclusion.case.smooth_keys import Parameter, Variations, refused
+from pnp_exclusion.case.smooth_keys import Parameter, Variations
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.integration import CellwiseForm
-from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.steady_state import SteadyState
 
 type Real = NDArray[np.float64]
@@ -26,31 +25,28 @@ type Real = NDArray[np.float64]
 class Displacement:
     """The problems beside that of a steady state that belong to a parameter a little less and a little more."""
 
-    def __init__(self, steady: SteadyState, variations: Variations, parameter: Parameter) -> None:
+    def __init__(self, steady: SteadyState, variations: Variations, parameter: Parameter, regions: RegionCells) -> None:
         self._setup, self._potentials = steady.setup, found_potentials(steady)
-        self._variations, self._parameter = variations, parameter
+        self._variations, self._parameter, self._regions = variations, parameter, regions
         law = steady.state.problem.law
         # a law of Python is no other for another case; one that the case names has its numbers from there
         named = steady.setup.case.model.flux_law.exchange
         self._law = None if getattr(named, "__qualname__", "") == getattr(law.exchange, "__qualname__", "") else law
         self.step = parameter.step
+        self.moves_nodes = parameter.moves_mesh
 
     @contextmanager
     def at(self, sign: float) -> Iterator[Setup]:
         """Move the mesh to where it is at a displaced parameter; gives what the case is turned into there."""
         parameter, domain = self._parameter, self._setup.problem.domain
-        try:
-            case = self._variations.at([(parameter, parameter.value + sign * self.step)])
-        except CaseError as error:
-            raise refused(self._setup.case, parameter, error) from None
+        case = self._variations.at([(parameter, parameter.value + sign * self.step)])
         scales = scales_of(case, self._length(case))
         points, at_rest = domain.mesh.geometry.x, None
-        if parameter.moves_mesh or scales.length != self._setup.scales.length:
-            at_rest = points.copy()
         try:
-            if at_rest is not None:
+            if self.moves_nodes:
+                at_rest = points.copy()
                 self._move(points, case)
-            problem = problem_on(domain, scales, case, self._law)
+            problem = problem_on(domain, scales, case, self._law, self._regions)
             self._require_same_form(problem.law.free_energy)
             yield Setup(case, scales, problem.at_potentials(self._potentials))
         finally:
@@ -97,7 +93,7 @@ class Displacement:
 class PotentialDisplacement:
     """The same for the potential of a boundary that is found, in kT/e."""
 
-    step = 1e-4
+    step, moves_nodes = 1e-4, False
 
     def __init__(self, steady: SteadyState, position: int) -> None:
         self._setup, self._potentials, self._position = steady.setup, found_potentials(steady), position
@@ -117,50 +113,54 @@ def found_potentials(steady: SteadyState) -> list[float]:
 
 
 class Numbers:
-    """The numbers of a problem as a discretisation has taken them, what it holds, and where its nodes are."""
+    """The numbers of a problem as a discretisation has taken them, what it holds, and where its nodes are.
 
-    def __init__(self, discrete: Discretisation) -> None:
+    moved
+        Whether nodes are elsewhere than usually.
+    """
+
+    def __init__(self, discrete: Discretisation, moved: bool) -> None:
         self._discrete, parameters = discrete, discrete.parameters
         self._constants = [(constant, np.copy(constant.value)) for constant in parameters.constants]
         self._functions = [(function, function.x.array.copy()) for function in parameters.functions]
-        self._values = discrete.values.copy()
-        self._points = discrete.problem.domain.mesh.geometry.x.copy()
+        self._held = discrete.constraints.dofs
+        self._values = discrete.values[self._held]
+        self._points = discrete.problem.domain.mesh.geometry.x.copy() if moved else None
         self._problem = discrete.problem
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """Let the discretisation have them."""
         discrete, points = self._discrete, self._discrete.problem.domain.mesh.geometry.x
-        at_rest = points.copy()
         discrete.problem = self._problem
         for constant, value in self._constants:
             constant.value[...] = value
         for function, array in self._functions:
             function.x.array[:] = array
-        discrete.values[:] = self._values
-        points[:] = self._points
+        discrete.values[self._held] = self._values
+        at_rest = None if self._points is None else points.copy()
         try:
+            if self._points is not None:
+                points[:] = self._points
             yield
         finally:
-            points[:] = at_rest
+            if at_rest is not None:
+                points[:] = at_rest
 
     def differing_cells(self, other: Numbers) -> NDArray[np.bool_]:
         """Return in which cells of this rank integrals may differ."""
-        discrete = self._discrete
+        discrete, forms = self._discrete, self._discrete.forms
         found = np.zeros(len(discrete.integration.is_steep), dtype=bool)
-        everywhere = set().union(*(form.constants_of_cells for form in _forms(discrete)))
+        everywhere = forms.residual.constants_of_cells | forms.balance.constants_of_cells
         constants = zip(self._constants, other._constants, strict=True)
-        if any(a in everywhere and np.any(low != high) for (a, low), (_, high) in constants) or not np.array_equal(
-            self._points, other._points
+        if self._points is not None or any(
+            a in everywhere and np.any(low != high) for (a, low), (_, high) in constants
         ):
             found[:] = True
             return found
         for (function, low), (_, high) in zip(self._functions, other._functions, strict=True):
             found |= (low != high)[function.function_space.dofmap.list[: len(found)]].any(axis=1)
-        moved = discrete.layout.at_nodes(self._values != other._values).any(axis=1)
-        found |= moved[discrete.space.dofmap.list[: len(found)]].any(axis=1)
+        is_moved = np.zeros(len(discrete.values) // discrete.layout.size, dtype=bool)
+        is_moved[discrete.layout.nodes_of(self._held[self._values != other._values])] = True
+        found |= is_moved[discrete.space.dofmap.list[: len(found)]].any(axis=1)
         return found
-
-
-def _forms(discrete: Discretisation) -> set[CellwiseForm]:
-    return {discrete.forms.residual, discrete.forms.balance}

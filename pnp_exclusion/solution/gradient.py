@@ -18,7 +18,7 @@ import numpy as np
 from dolfinx import la
 from numpy.typing import NDArray
 
-from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.build import RegionCells, Setup
 from pnp_exclusion.case.smooth_keys import Variations
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.totals import Totals, boundary_integrals
@@ -26,7 +26,7 @@ from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.displaced import Displacement, Numbers, PotentialDisplacement
 from pnp_exclusion.solution.goals import Goal, Weights, goals_named
 from pnp_exclusion.solution.steady_state import SteadyState
-from pnp_exclusion.solver.adjoint import AdjointSolver
+from pnp_exclusion.solver.adjoint import adjoints_of
 from pnp_exclusion.solver.amounts import amount_ratios, linked_lacks
 from pnp_exclusion.solver.steady import SolverSettings
 
@@ -114,9 +114,12 @@ def gradient_of(
         raise UsageError(f"a gradient needs one {'parameter' if names else 'goal'} or more")
     variations = Variations(steady.setup.case)
     found = variations.parameters(keys, steady.setup.scales)
+    variations.require_neighbours(found)
     wanted = goals_named(steady, names)
     with Sensitivity(steady, wanted, settings, petsc_options) as sensitivity:
-        derivatives = sensitivity.by([Displacement(steady, variations, one) for one in found])
+        setup = steady.setup
+        regions = RegionCells(setup.case, setup.scales, setup.problem.domain)
+        derivatives = sensitivity.by([Displacement(steady, variations, one, regions) for one in found])
         return Gradient(
             tuple(names),
             tuple(goal.unit for goal in wanted),
@@ -148,10 +151,9 @@ class Sensitivity:
         self._weights = [goal.weights(self._setup) for goal in self._functionals]
         self._at_rest = [self._value(goal, one) for goal, one in zip(self._functionals, self._weights, strict=True)]
         self.values: Real = np.array(self._at_rest[: self._count])
-        self._has_terms = any(boundary_terms(self._discrete))
+        self._has_terms = any(_has_terms(self._discrete, weights) for weights in self._weights)
         rows, slopes = self._slopes()
-        with AdjointSolver(self._discrete, settings, petsc_options) as adjoint:
-            adjoints, self._shares = adjoint.solve(adjoint.slopes_of_rows(rows) + slopes)
+        adjoints, self._shares = adjoints_of(self._discrete, rows, slopes, settings, petsc_options)
         self._volume = steady.integrals.volume if problem.combinations else 1.0
         has_more = self._discrete.forms.residual is not self._discrete.forms.balance
         against = [(self._discrete.forms.residual, (0.0 if has_more else rows) - adjoints)]
@@ -211,7 +213,7 @@ class Sensitivity:
         for sign in (-1.0, 1.0):
             with displacement.at(sign) as setup:
                 discrete.take(setup.problem)
-                numbers = Numbers(discrete)
+                numbers = Numbers(discrete, displacement.moves_nodes)
                 explicit = [goal.weights(setup) for goal in self._functionals]
                 sides.append((numbers, explicit, self._readings()))
         low, high = sides
@@ -286,10 +288,15 @@ def _excess(tag: int, is_current: bool, setup: Setup) -> Weights:
     return Weights(fluxes, charges, constant=-total.total)
 
 
-def boundary_terms(discrete: Discretisation) -> Iterator[bool]:
-    """Yield of every boundary whether it lets something through, or carries a charge, without holding it."""
-    weak_form, problem = discrete.weak_form, discrete.problem
+def _has_terms(discrete: Discretisation, weights: Weights) -> bool:
+    """Return whether a goal counts what a boundary lets through, or carries, without holding it."""
+    weak_form, problem, fields = discrete.weak_form, discrete.problem, discrete.fields
     for tag in range(len(problem.boundaries)):
-        yield any(weak_form.outward_flux(tag, name) is not None for name in problem.quantities)
-        if problem.coupled:
-            yield weak_form.surface_charge(tag, discrete.fields.rho, discrete.fields.potential) is not None
+        for a, name in enumerate(problem.quantities):
+            counts = weights.fluxes is not None and weights.fluxes[tag, a]
+            if counts and weak_form.outward_flux(tag, name) is not None:
+                return True
+        counts = weights.charges is not None and weights.charges[tag] and problem.coupled
+        if counts and weak_form.surface_charge(tag, fields.rho, fields.potential) is not None:
+            return True
+    return False

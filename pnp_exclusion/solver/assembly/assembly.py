@@ -83,8 +83,11 @@ class BatchedAssembly(Assembly):
     """
 
     def __init__(self, discrete: Discretisation) -> None:
-        self._residual = _Parts(discrete, discrete.weak_form.residual)
-        self._jacobian = _Parts(discrete, ufl.derivative(discrete.weak_form.residual, discrete.unknown))
+        residual, unknown = discrete.weak_form.residual, discrete.unknown
+        self._residual = discrete.forms.kept("parts of the residual", lambda: _Parts(discrete, residual))
+        self._jacobian = discrete.forms.kept(
+            "parts of the Jacobian", lambda: _Parts(discrete, ufl.derivative(residual, unknown))
+        )
         self._owned = discrete.space.dofmap.index_map.size_local
         super().__init__(discrete)
         self._version = -1
