@@ -130,11 +130,11 @@ class _Equations:
             size = float(np.max(self._sizes(correction) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
             if not np.isfinite(size):
                 break
+            residual = np.where(self._is_free, right - self._times(self._answer, found) - shares @ self._amounts, 0.0)
             # corrections shrink by the same factor each time
             if size * size / last < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
-                return found, shares
+                return found, shares + self._without(residual, self._amounts)[1]
             last = size
-            residual = np.where(self._is_free, right - self._times(self._answer, found) - shares @ self._amounts, 0.0)
         why = "densities of some species may be too small beside others" if solver.eliminates else _DIRECT
         raise ConvergenceError(f"the linear system of an adjoint could not be solved; {why}")
 
