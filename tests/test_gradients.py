@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, dimensionless_case, run_command
+from conftest import EXAMPLES, dimensionless_case
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import ConvergenceError, UsageError

@@ -24,7 +24,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.totals import Totals, boundary_integrals
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.displaced import Displacement, Numbers, PotentialDisplacement
-from pnp_exclusion.solution.goals import Goal, Weights, goals_named
+from pnp_exclusion.solution.gradient_goals import Goal, Weights, goals_named
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.adjoint import adjoints_of
 from pnp_exclusion.solver.amounts import amount_ratios, linked_lacks
@@ -74,7 +74,7 @@ class Gradient:
     def unit_of(self, goal: int, parameter: int) -> str:
         """Return the unit of a derivative."""
         unit, per = self.units[goal] or "1", self.parameter_units[parameter]
-        return self.units[goal] if not per else f"{unit}/({per})"
+        return self.units[goal] if not per else f"{unit}/({per})" if {*"/ "} & {*per} else f"{unit}/{per}"
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the derivatives along ``goal`` and ``parameter``, with values and units."""

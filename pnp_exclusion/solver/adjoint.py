@@ -143,7 +143,7 @@ class _Equations:
         discrete = self._discrete
         if discrete.forms.residual is discrete.forms.balance:
             return self._times(self._answer, weights)
-        form = jacobian_of_balance(discrete)
+        form, _ = jacobian_of_balance(discrete)
         matrix = self._kept(fem_petsc.create_matrix(form.now))
         form.add_to_matrix(matrix, [])
         matrix.assemble()
