@@ -21,6 +21,7 @@ import numpy as np
 import ufl
 from dolfinx import cpp, fem
 from dolfinx import mesh as dmesh
+from dolfinx.fem.forms import form_cpp_creator
 
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.sizes import one_side_of
@@ -132,9 +133,11 @@ class CellwiseForm:
     def __init__(self, integration: Integration, form: ufl.Form) -> None:
         self._integration = integration
         self._compiled = compiled_form(form)
-        self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
-        self._coefficients = {function: function for function in form.coefficients()}
-        self._constants = {constant: constant for constant in form.constants()}
+        code, functions = self._compiled.ufcx_form, form.coefficients()
+        positions = [code.original_coefficient_positions[k] for k in range(code.num_coefficients)]
+        self._functions = {f"w{k}": functions[position]._cpp_object for k, position in enumerate(positions)}
+        self._constants = {f"c{k}": constant._cpp_object for k, constant in enumerate(form.constants())}
+        self._spaces = [argument.ufl_function_space()._cpp_object for argument in form.arguments()]
         self._form: fem.Form | None = None
         self._version = -1
 
@@ -160,14 +163,18 @@ class CellwiseForm:
         """The form over the cells as they are marked now."""
         if self._form is None or self._version != self._integration.version:
             self._version = self._integration.version
-            self._form = fem.create_form(
-                self._compiled,
+            compiled = self._compiled
+            # as `dolfinx.fem.create_form` without its search through the form, which takes longer than assembling it
+            form = form_cpp_creator(compiled.dtype)(
+                compiled.module.ffi.cast("uintptr_t", compiled.module.ffi.addressof(compiled.ufcx_form)),
                 self._spaces,
-                self._integration.domain.mesh,
-                self._integration.subdomains(),
-                self._coefficients,
+                self._functions,
                 self._constants,
+                self._integration.subdomains(),
+                [],
+                self._integration.domain.mesh._cpp_object,
             )
+            self._form = fem.Form(form, compiled.ufcx_form, compiled.code)
         return self._form
 
 
