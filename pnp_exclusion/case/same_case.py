@@ -47,6 +47,13 @@ def files_of(case: CaseTables) -> dict[str, str]:
     return found | {name: hashlib.sha256(table.tobytes()).hexdigest() for name, table in tables_of(case).items()}
 
 
+def named_files(case: CaseTables) -> list[str]:
+    """Return the files that a case names, as it names them: its mesh, tables in time, what its motion begins from."""
+    mesh = [case.domain.file] if case.domain.shape == "gmsh" else []
+    state = [case.initial.file] if case.initial is not None and case.initial.file is not None else []
+    return list(dict.fromkeys([*mesh, *tables_of(case), *state]))
+
+
 def tables_of(case: CaseTables) -> dict[str, np.ndarray]:
     """Return the tables in time of a case by the names of their files, ``(rows, 2)``: times and numbers."""
     courses = [course for key in (*MOVING, "time") for course in courses_in(getattr(case, key))]

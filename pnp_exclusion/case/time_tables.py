@@ -167,7 +167,8 @@ class Time(Table):
             if self.end is None:
                 raise refusal("end is missing, the time at which the motion ends")
             for key in ("terminal", "cycles"):
-                if key in self.model_fields_set:
+                # a case with its defaults filled in has them too
+                if getattr(self, key) != type(self).model_fields[key].default:
                     raise refusal(f"{key} goes with a protocol; remove it")
             return self
         if self.end is not None:

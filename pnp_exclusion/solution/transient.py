@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from pnp_exclusion.case.build import Setup, build
 from pnp_exclusion.case.drive import CaseDrive
 from pnp_exclusion.case.moving import extremes
+from pnp_exclusion.case.places import require_places
 from pnp_exclusion.case.protocol import Passed, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
@@ -268,6 +269,7 @@ def run(
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
     found = None if restart is None else find(Path(restart), case, law, comm)
     setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
+    require_places(setup)
     drive: CaseDrive | ProtocolDrive = CaseDrive(setup)
     if case.time.protocol:
         drive = ProtocolDrive(setup, None if found is None else found.protocol)
@@ -316,6 +318,7 @@ def run(
         stored=motion.last.stored[: solver.equations.owned],
         motion=motion,
         report_in_time=solver.report,
+        command_line=petsc_options,
     )
 
 
