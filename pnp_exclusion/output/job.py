@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,7 +30,7 @@ from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
 
 if TYPE_CHECKING:
-    from pnp_exclusion.solution.transient import TransientSolution
+    from pnp_exclusion.solution.transient import Running, TransientSolution
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -108,22 +109,26 @@ class Job:
         """
         from pnp_exclusion.solution.transient import run
 
-        with SeriesFile(self.folder) as series:
-            solution = run(
-                case,
-                comm=self.comm,
-                petsc_options=self.petsc_options,
-                progress=lambda progress: self.console.progress("time", progress),
-                on_row=series.add,
-                checkpoints=self.folder.path,
-                restart=self._restart,
-                walltime=walltime,
-                started=self._started,
-                warn=self.console.warn,
-            )
+        with self.running(walltime) as running:
+            solution = run(case, comm=self.comm, petsc_options=self.petsc_options, **running)
         for warning in solution.warnings:
             self.console.warn(warning)
         return solution
+
+    @contextlib.contextmanager
+    def running(self, walltime: str | None) -> Iterator[Running]:
+        """Yield how a motion is watched, kept in the folder, and continued as the command says; its series is written
+        meanwhile."""
+        with SeriesFile(self.folder) as series:
+            yield {
+                "progress": lambda progress: self.console.progress("time", progress),
+                "on_row": series.add,
+                "checkpoints": self.folder.path,
+                "restart": self._restart,
+                "walltime": walltime,
+                "started": self._started,
+                "warn": self.console.warn,
+            }
 
     def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
