@@ -542,7 +542,39 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        return self.readings() | self._mechanisms() | {"warnings": self.warnings}
+        return self.readings() | self._mechanisms() | self._regions() | {"warnings": self.warnings}
+
+    def _regions(self) -> dict[str, Any]:
+        """Return what every region of the case holds, where it has any."""
+        if not self.has_state or not self.case.regions:
+            return {}
+        scales, dimension = self.setup.scales, self.case.dimension_of_totals
+        per = ("/m^2", "/m", "")[dimension - 1]
+        unit = (lambda name: name) if scales.si else (lambda name: "")
+        names, contents, size = self.discretisation.problem.names, scales.contents.tolist(), scales.length**dimension
+        return {
+            "regions": {
+                region: {
+                    "volume": {"value": held.volume * size, "unit": unit(("m", "m^2", "m^3")[dimension - 1])},
+                    "amount": {
+                        name: {
+                            "value": held.mean_densities[name] * held.volume * content * size,
+                            "unit": unit(f"mol{per}"),
+                        }
+                        for name, content in zip(names, contents, strict=True)
+                    },
+                    "mean": {
+                        name: {"value": held.mean_densities[name] * content, "unit": unit("mol/m^3")}
+                        for name, content in zip(names, contents, strict=True)
+                    },
+                    "entropy_production": {
+                        "value": held.entropy_production * scales.flux * self.steady.extent,
+                        "unit": unit(f"kT mol{self.steady.per_extent}/s"),
+                    },
+                }
+                for region, held in self.steady.integrals_over_regions.items()
+            }
+        }
 
     def _mechanisms(self) -> dict[str, Any]:
         """Return what carries every flux, and where it runs uphill, which take more integrals than all readings."""

@@ -25,6 +25,7 @@ from pnp_exclusion.solution.style import (
     plain,
     save,
     species_colour,
+    unit_in_picture,
     with_unit,
     zero_line,
 )
@@ -137,11 +138,11 @@ def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
         beside[0].set_ylabel(row.label)
     figure.align_ylabels(panels[:, 0])
     for panel in panels[-1]:
-        panel.set_xlabel(labelled(results[layout.across], layout.across))
+        panel.set_xlabel(_label(results, layout.across))
         if _is_logarithmic(x):
             panel.set_xscale("log")
     if together or layout.lines:
-        title = labelled(results[layout.lines], layout.lines) if layout.lines else None
+        title = _label(results, layout.lines) if layout.lines else None
         figure.legend(*panels[0, 0].get_legend_handles_labels(), title=title, loc="outside right upper")
     return figure
 
@@ -184,9 +185,9 @@ def _maps(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     for panel in panels.ravel()[len(rows) * len(columns) :]:
         panel.set_visible(False)
     for panel in panels[-1]:
-        panel.set_xlabel(labelled(results[layout.across], layout.across))
+        panel.set_xlabel(_label(results, layout.across))
     for panel in panels[:, 0]:
-        panel.set_ylabel(labelled(results[layout.up], layout.up))
+        panel.set_ylabel(_label(results, layout.up))
     return figure
 
 
@@ -213,10 +214,12 @@ def _columns(results: xr.Dataset, layout: Layout) -> list[tuple[str, dict[str, i
     axis = results[layout.columns]
     if axis.dtype.kind not in "fi":
         return [(plain(str(word)), {layout.columns: i}) for i, word in enumerate(axis.values)]
-    unit = axis.attrs.get("units", "")
-    return [
-        (plain(f"{layout.columns} {v:.4g} {unit}".rstrip()), {layout.columns: i}) for i, v in enumerate(axis.values)
-    ]
+    unit, words = unit_in_picture(axis.attrs.get("units", "")), axis.attrs.get("long_name", layout.columns)
+    return [(plain(f"{words} {v:.4g} {unit}".rstrip()), {layout.columns: i}) for i, v in enumerate(axis.values)]
+
+
+def _label(results: xr.Dataset, axis: str) -> str:
+    return labelled(results[axis], str(results[axis].attrs.get("long_name", axis)))
 
 
 def _title(row: Row, column: str) -> str:
