@@ -222,7 +222,7 @@ def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
     if "potential" in snapshots:
         factor, words = potential_in_display(scales)
         rows.append(("", words, snapshots["potential"].values / scales.potential * factor))
-    stretches = stretches_of(x, [values for _, _, of_times in rows for values in of_times])
+    stretches = stretches_of(x, [np.abs(np.diff(of_times)).sum(axis=0) for _, _, of_times in rows])
     width = COLUMN if len(stretches) == 1 else PAGE
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, 1.6 * len(rows) + 0.8))

@@ -36,15 +36,14 @@ ROUNDING_OF_POTENTIALS = 1e-9
 THIN, MOSTLY = 0.1, 0.5
 """A layer at an end that is thinner than this part of an interval, and in which this part of some field's variation is,
 has a panel of its own."""
-IN_LAYER = 0.95
+IN_LAYER = 0.9
 """Of the variation at an end: what its panel shows at least."""
 DWARFED = 0.02
 """Of the largest density: if half of the interval has less of every species the axis is logarithmic."""
 DECADES = 6.0
 """That it then has at most."""
 LAYERED = 6.0
-"""Times the median over the triangles of a slice, which are many in layers: from this maximum of a density on colours
-go by its logarithm."""
+"""Times the median over the area of a slice: from this maximum of a density on colours go by its logarithm."""
 
 
 def density_label(scales: Scales) -> str:
@@ -79,7 +78,8 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
     with matplotlib.rc_context(STYLE):
         x = profile.x * scales.length_in_unit
         rho = profile.rho * scales.displayed_contents[:, None]
-        stretches = stretches_of(x, [*profile.rho, *([] if profile.potential is None else [profile.potential])])
+        fields = [*profile.rho, *([] if profile.potential is None else [profile.potential])]
+        stretches = stretches_of(x, [np.abs(np.diff(values)) for values in fields])
         rows = 1 + (profile.potential is not None) + (profile.temperature is not None)
         width = COLUMN if len(stretches) == 1 else PAGE * (0.75 if len(stretches) == 2 else 1.0)
         figure = Picture(figsize=(width, 1.6 * rows + 0.8))
@@ -118,15 +118,18 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
         return figure
 
 
-def stretches_of(x: np.ndarray, fields: list[np.ndarray]) -> list[Stretch]:
-    """Return which parts of an interval have a column of their own: thin layers at its ends, and the whole."""
+def stretches_of(x: np.ndarray, variations: list[np.ndarray]) -> list[Stretch]:
+    """Return which parts of an interval have a column of their own: thin layers at its ends, and the whole.
+
+    variations
+        Of every field how much it changes from each node to the next.
+    """
     low, high = float(x[0]), float(x[-1])
     extent, found = high - low, {}
     for end in (low, high):
         depth = np.abs(x - end)
         widths = []
-        for values in fields:
-            steps = np.abs(np.diff(values))
+        for steps in variations:
             far = np.maximum(depth[1:], depth[:-1])
             total = steps.sum()
             if total <= ROUNDING_OF_POTENTIALS or steps[far <= THIN * extent].sum() < MOSTLY * total / 2.0:
@@ -214,7 +217,7 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
             width = PAGE / max(columns, 3)
             height = min(4.2, box * (width - 0.8))
         else:
-            columns = 2
+            columns = min(len(panels), 2)
             width = PAGE / 2.0
             height = box * (width - 0.9)
         rows = -(-len(panels) // columns)
@@ -289,11 +292,18 @@ def _plane(cut: Slice, scales: Scales) -> str:
     return f"{normal} = {(cut.offset or 0.0) * scales.length_in_unit:.4g} {scales.length_unit}".rstrip()
 
 
-def _norm(values: np.ndarray, is_density: bool) -> Normalize:
+def _norm(mesh: Triangulation, triangles: np.ndarray, values: np.ndarray, is_density: bool) -> Normalize:
     """Return how values become colours: by their logarithm where thin layers hold many times of what is elsewhere."""
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
-    if is_density and high > LAYERED * float(np.median(values)):
-        return LogNorm(max(low, high * 10.0**-DECADES), high)
+    here = values[triangles]
+    low, high = float(here.min(initial=np.inf)), float(here.max(initial=-np.inf))
+    if is_density and low > 0.0:
+        x, y = mesh.x[triangles], mesh.y[triangles]
+        areas = np.abs((x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0]))
+        means = here.mean(axis=1)
+        order = np.argsort(means)
+        share = np.cumsum(areas[order])
+        if high > LAYERED * float(means[order][np.searchsorted(share, 0.5 * share[-1])]):
+            return LogNorm(max(low, high * 10.0**-DECADES), high)
     # where a field is the same everywhere its rounding is nothing to see
     least = 1e-9 * max(abs(low), abs(high)) or 1.0
     return Normalize(low, high) if high - low > least else Normalize(low - least, high + least)
@@ -305,9 +315,8 @@ def _draw_panel(
     values, triangles = panel.values, mesh.triangles
     if panel.is_density:
         # a species that does not enter a region is not there in a picture either
-        triangles = triangles[(values[triangles] > 0.0).any(axis=1)]
-    here = values[triangles]
-    norm = _norm(here[here > 0.0] if panel.is_density else here, panel.is_density)
+        triangles = triangles[(values[triangles] > 0.0).all(axis=1)]
+    norm = _norm(mesh, triangles, values, panel.is_density)
     mesh = Triangulation(mesh.x, mesh.y, triangles=triangles)
     shown = axis.tripcolor(mesh, values, shading="gouraud", cmap="viridis", rasterized=True, norm=norm)
     bar = figure.colorbar(shown, ax=axis, shrink=0.9, pad=0.02)
