@@ -38,22 +38,13 @@ if TYPE_CHECKING:
         Wall,
     )
     from pnp_exclusion.case.case import Case, make_case, read_case
+    from pnp_exclusion.case.domain_tables import AreaTable, Box, Cone, Gmsh, Interval, Rectangle
+    from pnp_exclusion.case.domain_tables import GivenMesh as Mesh
+    from pnp_exclusion.case.ions import Ion, ion
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.output_tables import Line, Output, Point
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
-    from pnp_exclusion.case.tables import (
-        AreaTable,
-        Box,
-        Cone,
-        FieldTable,
-        Gmsh,
-        Interval,
-        Rectangle,
-        Region,
-        Solver,
-        Species,
-    )
-    from pnp_exclusion.case.tables import GivenMesh as Mesh
+    from pnp_exclusion.case.tables import FieldTable, Region, Solver, Species
     from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
     from pnp_exclusion.errors import (
         CaseError,
@@ -108,6 +99,7 @@ __all__ = [
     "Initial",
     "Interface",
     "Interval",
+    "Ion",
     "LatticeGas",
     "Law",
     "LawError",
@@ -141,6 +133,7 @@ __all__ = [
     "capacitance",
     "couple",
     "cv",
+    "ion",
     "iv",
     "load",
     "make_case",
@@ -161,25 +154,13 @@ _HOME = {
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
     **dict.fromkeys(("Line", "Output", "Point"), "case.output_tables"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
-    **dict.fromkeys(
-        (
-            "AreaTable",
-            "Box",
-            "Cone",
-            "FieldTable",
-            "Gmsh",
-            "Interval",
-            "Rectangle",
-            "Region",
-            "Solver",
-            "Species",
-        ),
-        "case.tables",
-    ),
+    **dict.fromkeys(("AreaTable", "Box", "Cone", "Gmsh", "Interval", "Rectangle"), "case.domain_tables"),
+    **dict.fromkeys(("FieldTable", "Region", "Solver", "Species"), "case.tables"),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
         "errors",
     ),
+    **dict.fromkeys(("Ion", "ion"), "case.ions"),
     **dict.fromkeys(("FreeEnergy", "IdealGas", "LatticeGas"), "physics.free_energies"),
     **dict.fromkeys(("Law", "register_law"), "physics.laws"),
     **dict.fromkeys(("Checkpoints", "Initial", "Piece", "Records", "Time", "Until"), "case.time_tables"),
@@ -188,7 +169,7 @@ _HOME = {
     "HardSpheres": "physics.hard_spheres",
     "Energy": "physics.energy",
     "GasSettings": "studies.gas.run.Settings",
-    "Mesh": "case.tables.GivenMesh",
+    "Mesh": "case.domain_tables.GivenMesh",
     "Model": "case.law_tables.model",
     "Solution": "solution.solution",
     "load": "solution.solution",

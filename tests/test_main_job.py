@@ -74,7 +74,13 @@ def _simpson(x: np.ndarray, values: np.ndarray) -> float:
 
 
 def test_every_file_of_the_contract_is_there(comparison: Path):
-    assert {entry.name for entry in comparison.iterdir()} == {*LAWS, "summary.json", "comparison.png", "log.txt"}
+    assert {entry.name for entry in comparison.iterdir()} == {
+        *LAWS,
+        "summary.json",
+        "manifest.json",
+        "comparison.png",
+        "log.txt",
+    }
     for law in LAWS:
         found = {entry.name for entry in (comparison / law).iterdir()}
         fields = {"fields.bp", "fields.vtkhdf"}

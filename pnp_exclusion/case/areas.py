@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from pnp_exclusion.case.domain_tables import AreaTable, Cone, Interval
 from pnp_exclusion.case.formulas import Formula
-from pnp_exclusion.case.tables import AreaTable, Cone, Interval
 
 Section = Callable[[np.ndarray], np.ndarray]
 """Its area at positions, both in SI units, or dimensionless."""

@@ -11,7 +11,7 @@ from petsc4py import PETSc
 
 import numpy as np
 
-from pnp_exclusion.case import tables
+from pnp_exclusion.case import domain_tables, tables
 from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.closed_cells import require_contents
@@ -126,7 +126,7 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
 
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales, str]:
     """Return also what is to be said of memory."""
-    if not isinstance(case.domain, tables.Gmsh | tables.GivenMesh):
+    if not isinstance(case.domain, domain_tables.Gmsh | domain_tables.GivenMesh):
         scales = scales_of(case, domain_length(case) or 1.0)
         domain, memory = _made_mesh(case, scales, comm, also)
         return domain, scales, memory
@@ -147,7 +147,7 @@ def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tupl
 def _joined(domain: Domain, case: Case) -> Domain:
     """Return a domain that is periodic as its case says."""
     try:
-        found = domain.periodic_along(tables.periodic_axes(case.domain))
+        found = domain.periodic_along(domain_tables.periodic_axes(case.domain))
     except ValueError as error:
         raise CaseError(case.path, [f"[domain]: {error}"]) from None
     gone = [boundary.where for boundary in case.boundaries if boundary.where not in found.boundary_facets]
@@ -158,7 +158,7 @@ def _joined(domain: Domain, case: Case) -> Domain:
 
 def _read_mesh(case: Case, comm: MPI.Comm) -> Domain:
     """Return the domain of a mesh file, or of a mesh that Python has made, in the units of its coordinates."""
-    if isinstance(case.domain, tables.GivenMesh):
+    if isinstance(case.domain, domain_tables.GivenMesh):
         if comm.size != case.domain.mesh.comm.size:
             ranks = case.domain.mesh.comm.size
             raise UsageError(f"the mesh of the case is on {ranks} rank(s), but the case is solved on {comm.size}")
@@ -192,7 +192,7 @@ def _check_memory(case: Case, comm: MPI.Comm, nodes: int, *, on_grid: bool) -> s
 
 def cross_section_of(case: Case, scales: Scales) -> CrossSection | None:
     """Return what stands on every point of the domain of a case."""
-    if isinstance(case.domain, tables.Interval) and case.domain.area is not None:
+    if isinstance(case.domain, domain_tables.Interval) and case.domain.area is not None:
         area = area_of(case.domain)
         return Channel(lambda x: area(x * scales.length) / scales.length**2)
     if getattr(case.domain, "coordinates", "cartesian") == "axisymmetric":
@@ -201,7 +201,7 @@ def cross_section_of(case: Case, scales: Scales) -> CrossSection | None:
 
 
 def _wall_charge(case: Case, scales: Scales) -> float | None:
-    given = case.domain.wall_charge if isinstance(case.domain, tables.Interval) else None
+    given = case.domain.wall_charge if isinstance(case.domain, domain_tables.Interval) else None
     return None if given is None else given.value / scales.surface_charge
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case.checks import check_law, check_tables
+from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.case.keys import set_key
 from pnp_exclusion.case.law_tables import without_parameters_of_others
 from pnp_exclusion.case.reading import Draft, parsed
-from pnp_exclusion.case.tables import CaseTables, GivenMesh
+from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.errors import CaseError
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pnp_exclusion.case import tables
+from pnp_exclusion.case import domain_tables, tables
 from pnp_exclusion.case.areas import mistakes_of
 from pnp_exclusion.case.boundary_tables import (
-    BLOCKED_CURRENT,
     TOTAL_CHARGE,
     TOTAL_CURRENT,
     Boundary,
@@ -19,15 +18,17 @@ from pnp_exclusion.case.boundary_tables import (
     Wall,
 )
 from pnp_exclusion.case.contents import mean_of, volume_of
+from pnp_exclusion.case.goals import check_accuracy
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.output_checks import check_output
 from pnp_exclusion.case.periodic_checks import check_periodic, is_along_periodic
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import Dimension, Quantity, is_compatible
-from pnp_exclusion.case.reaction_checks import amounts_told_wrong, check_reactions, electrodes_that_react
+from pnp_exclusion.case.reaction_checks import check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
 from pnp_exclusion.case.sizes import check_sizes, fill, law_of
+from pnp_exclusion.case.supply_checks import check_supply
 from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.case.time_checks import check_motion
 from pnp_exclusion.errors import CaseError, LawError
@@ -66,9 +67,10 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             _check_regions,
             _check_boundaries,
             check_reactions,
-            _check_supply,
+            check_supply,
             _check_totals,
             _check_solver,
+            check_accuracy,
             _check_packing,
             _check_motion,
             check_output,
@@ -102,7 +104,7 @@ def _check_totals(draft: Draft, model: Model) -> None:
     """Totals are over the whole body, or over a unit of the directions that its domain lacks."""
     if not model.si or not draft.dimension or draft.domain is None:
         return
-    lacking = 3 - draft.dimension - tables.unseen_dimensions(draft.domain)
+    lacking = 3 - draft.dimension - domain_tables.unseen_dimensions(draft.domain)
     per = ("", "/m", "/m^2")[lacking]
     totals: list[tuple[str, str, Dimension, Any]]
     totals = [(f'[[species]] "{s.name}"', "amount", tables.TOTAL_AMOUNT, s) for s in draft.species.values()]
@@ -227,12 +229,12 @@ def _units_name(model: Model) -> str:
 def _check_domain(draft: Draft, model: Model) -> None:
     for length in draft.written_size:
         _check_positive(draft, "[domain]", "length" if draft.shape == "interval" else "size", length)
-    if not isinstance(draft.domain, tables.Gmsh | tables.GivenMesh):
+    if not isinstance(draft.domain, domain_tables.Gmsh | domain_tables.GivenMesh):
         return
     if model.si and draft.domain.unit is None:
         draft.refuse("[domain]", 'unit is missing: the length of one unit of the mesh, e.g. "1 nm"')
     _check_positive(draft, "[domain]", "unit", draft.domain.unit)
-    if isinstance(draft.domain, tables.GivenMesh):
+    if isinstance(draft.domain, domain_tables.GivenMesh):
         return
     try:
         draft.groups = draft.groups or mesh_groups(draft.path.parent / draft.domain.file)
@@ -249,12 +251,12 @@ def _check_domain(draft: Draft, model: Model) -> None:
 
 def _check_axis(draft: Draft, model: Model) -> None:
     domain = draft.domain
-    if not isinstance(domain, tables.Planar):
+    if not isinstance(domain, domain_tables.Planar):
         return
     around = domain.coordinates == "axisymmetric"
     if not around and domain.axis != "y":
         draft.refuse("[domain]", 'axis goes with coordinates = "axisymmetric"; remove it, or add those')
-    if around and isinstance(domain, tables.Rectangle) and domain.axis == "z":
+    if around and isinstance(domain, domain_tables.Rectangle) and domain.axis == "z":
         draft.refuse("[domain]", 'a rectangle has the axis "y" (x is r) or "x" (y is r), but not "z"')
     if around and draft.dimension not in (None, 2):
         draft.refuse("[domain]", f'coordinates = "axisymmetric" is for two dimensions, but there are {draft.dimension}')
@@ -262,7 +264,7 @@ def _check_axis(draft: Draft, model: Model) -> None:
 
 def _check_area(draft: Draft, model: Model) -> None:
     domain = draft.domain
-    if not isinstance(domain, tables.Interval):
+    if not isinstance(domain, domain_tables.Interval):
         return
     if domain.wall_charge is not None:
         if domain.area is None:
@@ -280,7 +282,7 @@ def _check_regions(draft: Draft, model: Model) -> None:
         if region.tag is not None:
             if any(axis is not None for axis in region.ranges):
                 draft.refuse(where, "has both a tag and ranges; give one of the two")
-            if draft.shape in tables.DIMENSIONS:
+            if draft.shape in domain_tables.DIMENSIONS:
                 draft.refuse(where, "a tag names a group of a gmsh file; give ranges x, y, z instead")
             elif draft.groups and region.tag not in draft.groups.cells():
                 missing = _missing_group(draft.groups, region.tag, draft.groups.dimension)
@@ -375,7 +377,7 @@ def _check_boundaries(draft: Draft, model: Model) -> None:
         if boundary.where in seen:
             draft.refuse(where, "two boundaries are given for one side; keep one of them")
         seen.add(boundary.where)
-        if isinstance(boundary, Interface) and draft.shape in tables.DIMENSIONS:
+        if isinstance(boundary, Interface) and draft.shape in domain_tables.DIMENSIONS:
             draft.refuse(where, "an interface is a group inside a mesh file; give surface_charge to a region instead")
         if isinstance(boundary, Contents):
             _check_contents(draft, model, where, boundary)
@@ -471,90 +473,4 @@ def _check_solver(draft: Draft, model: Model) -> None:
     if given is not None and given < least:
         draft.refuse(
             "[solver]", f"quadrature_degree = {given} is singular with degree = {degree}; it must be at least {least}"
-        )
-
-
-def _check_supply(draft: Draft, model: Model) -> None:
-    """Every unknown must be fixed somewhere, or the steady problem is singular."""
-    if not draft.all_boundaries_read or not draft.all_species_read or (draft.has_ends and not draft.boundaries):
-        return
-    held = any(b.dirichlet_potential is not None or (b.needs_potential and not b.floats) for b in draft.boundaries)
-    if model.electrostatics == "poisson" and not held and not _is_closed_cell(draft):
-        floating = [f'"{b.where}"' for b in draft.boundaries if b.floats]
-        of_whom = f": {' and '.join(floating)} float beside nothing that fixes a potential" if floating else ""
-        cure = "add a reservoir or an electrode"
-        if not draft.has_ends:
-            cure = "where all axes are periodic there can be none, so give the amounts of all species"
-        draft.refuse(
-            "[[boundaries]]", f"no boundary gives a potential, so it is fixed only up to a constant{of_whom}; {cure}"
-        )
-    if draft.time is None:
-        # in time a boundary that blocks all is charged
-        _check_current(draft)
-    if model.thermal and all(b.held_temperature is None and b.kind != "reservoir" for b in draft.boundaries):
-        draft.refuse(
-            "[[boundaries]]", "no boundary gives a temperature, so the energy is not fixed; give one to a wall"
-        )
-    reacting = {name for reaction in draft.reactions for name in reaction.stoichiometry.species}
-    closed = [name for name in draft.species if not any(name in b.held for b in draft.boundaries)]
-    key = "mean_concentration" if model.si else "mean_fraction"
-    if draft.all_reactions_read:
-        first = {name: next(iter(species.closing.values()), None) for name, species in draft.species.items()}
-        told = {name: None if value is None else float(value) for name, value in first.items()}
-        amounts_told_wrong(draft, closed, key, told)
-    for name, species in draft.species.items():
-        where = f'[[species]] "{name}"'
-        closing = species.closing
-        supplied = name not in closed
-        if len(closing) > 1:
-            draft.refuse(where, f"has both {' and '.join(closing)}; give one of the two")
-        if supplied and closing:
-            draft.refuse(where, f"{' and '.join(closing)} is for a species that no boundary supplies; remove it")
-        if name in reacting or not draft.all_reactions_read:
-            for given_key, given in closing.items():
-                if float(given) < 0.0:
-                    draft.refuse(where, f"{given_key} must be 0 or more")
-            continue
-        if not supplied and not closing:
-            draft.refuse(where, f"no boundary supplies it, so its amount is not fixed; give {key} or a reservoir")
-        for given_key, given in closing.items():
-            if float(given) <= 0.0:
-                draft.refuse(where, f"{given_key} must be positive")
-        if not supplied and draft.time is None:
-            _check_closed_fluxes(draft, name, where)
-
-
-def _is_closed_cell(draft: Draft) -> bool:
-    """Whether all that can be charged is given, so that a potential up to a constant is all that there is to know."""
-    adjusts = any(b.floats or b.held or (isinstance(b, Wall) and b.regulation is not None) for b in draft.boundaries)
-    return not adjusts and all(species.is_closed for species in draft.species.values())
-
-
-def _check_current(draft: Draft) -> None:
-    """What enters must leave: one of the boundaries that let charge through must have its potential given."""
-    charged = {name for name, species in draft.species.items() if species.charge}
-    reacting = electrodes_that_react(draft)
-    passing = [b for b in draft.boundaries if charged & {*b.held, *b.fluxes} or b.where in reacting]
-    given = [b for b in draft.boundaries if isinstance(b, Contents) and b.total_current is not None]
-    blocked = [boundary for boundary in given if boundary not in passing]
-    for boundary in blocked:
-        lacking = "total_current has no carrier: it holds nothing charged" if boundary.held else BLOCKED_CURRENT
-        draft.refuse(f'[[boundaries]] "{boundary.where}"', lacking)
-    if blocked or not draft.all_reactions_read:
-        return
-    if given and all(boundary in given or boundary.fluxes for boundary in passing):
-        draft.refuse(
-            f'[[boundaries]] "{given[-1].where}"',
-            "total_current is given wherever charge can pass, but what enters must leave; give one of these boundaries "
-            "a potential instead",
-        )
-
-
-def _check_closed_fluxes(draft: Draft, name: str, where: str) -> None:
-    fluxes = [b.fluxes[name].value for b in draft.boundaries if name in b.fluxes]
-    if any(fluxes) and (draft.dimension != 1 or abs(sum(fluxes)) > 1e-12 * max(map(abs, fluxes))):
-        draft.refuse(
-            where,
-            "flows through a boundary but is supplied by none, so there is no steady state; "
-            "let a reservoir or an electrode hold it",
         )

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pnp_exclusion.case.boundary_tables import Boundary, Contents
+from pnp_exclusion.case.domain_tables import Box, Interval, Rectangle
 from pnp_exclusion.case.law_tables import Model
-from pnp_exclusion.case.tables import Box, Interval, Rectangle, Species
+from pnp_exclusion.case.tables import Species
 from pnp_exclusion.case.time_tables import Initial
 
 

@@ -50,19 +50,21 @@ class GasCase:
     def varied(self, changes: Mapping[str, Any]) -> GasCase:
         """The same case with other values, by their keys (``gas.pairs.bullet-rod.barrier``), and without its sweep."""
         tables = copy.deepcopy(self.as_written())
+        tables.pop("sweep", None)
         for key, value in changes.items():
             set_key(tables, key, value)
         return checked_gas_case(tables, self.path)
 
     def as_written(self) -> dict[str, Any]:
-        """The case with defaults filled in, without its sweep: a case file again, once written as TOML."""
+        """The case with defaults filled in: a case file again, once written as TOML."""
 
         def written(table: Table) -> dict[str, Any]:
             return table.model_dump(mode="json", exclude_none=True)
 
         arrays = {"kinds": self.kinds, "pairs": self.pairs, "reservoirs": tuple(self.reservoirs.values())}
         gas = written(self.gas) | {key: [written(one) for one in array] for key, array in arrays.items()}
-        return {"title": self.title, "gas": gas, "output": written(self.output)}
+        swept = {} if self.sweep is None else {"sweep": written(self.sweep)}
+        return {"title": self.title, "gas": gas, "output": written(self.output)} | swept
 
 
 type GasCaseLike = GasCase | str | Path | Mapping[str, Any]

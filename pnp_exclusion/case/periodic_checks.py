@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pnp_exclusion.case import tables
+from pnp_exclusion.case import domain_tables, tables
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -15,10 +15,10 @@ LEAST_CELLS = 3
 
 def check_periodic(draft: Draft, model: Model) -> None:
     """Refuse axes that cannot be periodic, and what is given on sides that are none."""
-    domain, given = draft.domain, tables.periodic_letters(draft.domain)
+    domain, given = draft.domain, domain_tables.periodic_letters(draft.domain)
     if not given or not draft.dimension:
         return
-    letters = tables.LETTERS[: draft.dimension]
+    letters = domain_tables.LETTERS[: draft.dimension]
     for letter in dict.fromkeys(given):
         if given.count(letter) > 1:
             draft.refuse("[domain]", f'periodic names "{letter}" more than once')
@@ -28,7 +28,7 @@ def check_periodic(draft: Draft, model: Model) -> None:
             draft.refuse("[domain]", f'periodic names "{letter}", which is the distance from the axis; remove it')
     axes = [letters.index(letter) for letter in given if letter in letters]
     _check_cells(draft, axes)
-    if draft.shape in tables.DIMENSIONS:
+    if draft.shape in domain_tables.DIMENSIONS:
         gone = {side: axis for axis in axes for side in SIDES[2 * axis : 2 * axis + 2]}
         for boundary in draft.boundaries:
             if boundary.where in gone:
@@ -45,7 +45,7 @@ def is_along_periodic(draft: Draft, field: Any) -> bool:
     if isinstance(field, tables.FieldTable):
         return False
     components = field if isinstance(field, list) else [field]
-    axes = tables.periodic_axes(draft.domain)
+    axes = domain_tables.periodic_axes(draft.domain)
     return all(axis in axes or float(component) == 0.0 for axis, component in enumerate(components)) and bool(axes)
 
 
@@ -54,4 +54,6 @@ def _check_cells(draft: Draft, axes: list[int]) -> None:
     for axis in axes:
         along = cells[axis] if isinstance(cells, list) else cells
         if along is not None and along < LEAST_CELLS:
-            draft.refuse("[domain]", f"cells = {along} along {tables.LETTERS[axis]}, which is periodic: at least three")
+            draft.refuse(
+                "[domain]", f"cells = {along} along {domain_tables.LETTERS[axis]}, which is periodic: at least three"
+            )

@@ -10,11 +10,11 @@ from typing import Any
 
 from pnp_exclusion.case.axes import Driving, read_axis, with_unit
 from pnp_exclusion.case.base import as_written
+from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.case.keys import CaseKeyError, set_key
 from pnp_exclusion.case.plans import Axis, Diagram, Sweep
 from pnp_exclusion.case.quantities import shown
 from pnp_exclusion.case.reading import Draft
-from pnp_exclusion.case.tables import GivenMesh
 from pnp_exclusion.errors import CaseError
 
 PLANS = ("sweep", "diagram")

@@ -11,16 +11,17 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pnp_exclusion.case import tables
+from pnp_exclusion.case import domain_tables, tables
 from pnp_exclusion.case.base import Table, as_written, name_of_entry
 from pnp_exclusion.case.boundary_tables import AnyBoundary
+from pnp_exclusion.case.domain_tables import DIMENSIONS, dimension_of
 from pnp_exclusion.case.law_tables import AnyModel, Model
 from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.sentences import nearest, sentences
-from pnp_exclusion.case.tables import DIMENSIONS, CaseTables, dimension_of
+from pnp_exclusion.case.tables import CaseTables
 from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.mesh.physical_names import MeshGroups
@@ -81,7 +82,7 @@ class Draft:
     def has_ends(self) -> bool:
         """Whether the domain ends anywhere, as far as the case itself says: it is not periodic along every axis, or
         its drawing may have holes."""
-        letters = set(tables.periodic_letters(self.domain))
+        letters = set(domain_tables.periodic_letters(self.domain))
         return self.shape not in DIMENSIONS or len(letters) < DIMENSIONS[self.shape]
 
     @property
@@ -94,9 +95,9 @@ class Draft:
     def written_size(self) -> list[Quantity]:
         """The lengths of the domain as written."""
         match self.domain:
-            case tables.Interval() as interval:
+            case domain_tables.Interval() as interval:
                 return [interval.length]
-            case tables.Rectangle() | tables.Box() as box:
+            case domain_tables.Rectangle() | domain_tables.Box() as box:
                 return box.size
         return []
 
@@ -152,10 +153,10 @@ def _read_model(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
 
 def _read_domain(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> None:
     given = raw.get("domain")
-    if isinstance(given, tables.GivenMesh):
+    if isinstance(given, domain_tables.GivenMesh):
         draft.domain, draft.shape, draft.groups = given, given.shape, given.groups
         return
-    draft.domain = reader.table(raw, "domain", tables.Domain, required=True)
+    draft.domain = reader.table(raw, "domain", domain_tables.Domain, required=True)
     shape = given.get("shape") if isinstance(given, dict) else getattr(given, "shape", None)
     draft.shape = shape if isinstance(shape, str) else ""
 

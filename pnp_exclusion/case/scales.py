@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.domain_tables import GivenMesh, Gmsh, Interval
 from pnp_exclusion.case.quantities import (
     AVOGADRO,
     BOLTZMANN,
@@ -22,7 +23,6 @@ from pnp_exclusion.case.quantities import (
     Quantity,
 )
 from pnp_exclusion.case.sizes import site_volume, sizes_of
-from pnp_exclusion.case.tables import GivenMesh, Gmsh, Interval
 
 POINT_ION_REFERENCE = 1000.0
 """mol/m^3: the unit of ``pnp`` without a lattice spacing, where a fraction is just a scaled concentration."""

@@ -6,21 +6,17 @@ How tables are read is in ``reading.py``, their consistency with each other in `
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
     SerializeAsAny,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -28,13 +24,20 @@ from pydantic import (
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
 from pnp_exclusion.case.courses import KINDS
-from pnp_exclusion.case.formulas import Formula, FormulaError
+from pnp_exclusion.case.domain_tables import (
+    Domain,
+    Gmsh,
+    dimension_of,
+    list_or_value,
+    require_matching_knots,
+    unseen_dimensions,
+)
+from pnp_exclusion.case.ions import ion
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
-    Area,
     Concentration,
     Diffusivity,
     Dimension,
@@ -49,13 +52,10 @@ from pnp_exclusion.case.quantities import (
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.case.time_tables import Initial, Time
-from pnp_exclusion.mesh.physical_names import Group, MeshGroups
+from pnp_exclusion.errors import UsageError
+from pnp_exclusion.mesh.physical_names import MeshGroups
 
 TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
-LETTERS = "xyz"
-"""Names of the axes."""
-DIMENSIONS = {"interval": 1, "rectangle": 2, "box": 3}
-"""Of the shapes that are made here; a mesh file says its own."""
 
 
 def _form(written: Any) -> str:
@@ -64,7 +64,7 @@ def _form(written: Any) -> str:
         return "<value>"
     if isinstance(written, dict | FieldTable):
         return "<table>"
-    return "<list>" if isinstance(written, list | tuple) or np.ndim(written) else "<value>"
+    return list_or_value(written)
 
 
 def _table_or_value(written: Any) -> str:
@@ -80,36 +80,6 @@ def _single(written: Any) -> Any:
     if not isinstance(written, str | bool | int | float):
         raise refusal(f"{shown(written)} is neither a text nor a number nor true or false")
     return written
-
-
-def dimension_of(shape: str, groups: MeshGroups | None) -> int | None:
-    """Return the dimension of a domain, where it can be known: from its shape or from its mesh file."""
-    return DIMENSIONS.get(shape) or (groups.dimension if groups else None)
-
-
-def unseen_dimensions(domain: Any) -> int:
-    """Return how many directions a body has that its domain lacks and totals are integrals over."""
-    if getattr(domain, "area", None) is not None:
-        return 2
-    return int(getattr(domain, "coordinates", "cartesian") == "axisymmetric")
-
-
-def periodic_letters(domain: Any) -> list[str]:
-    """Return the names of the axes along which a domain is periodic, as given."""
-    return getattr(domain, "periodic", None) or []
-
-
-def periodic_axes(domain: Any) -> list[int]:
-    """Return the numbers of the axes along which a domain is periodic."""
-    return sorted(LETTERS.index(letter) for letter in periodic_letters(domain))
-
-
-def require_matching_knots(x: list[Quantity], values: list[Quantity]) -> None:
-    """Refuse knots of a table that do not ascend, or have not one value each."""
-    if len(x) != len(values):
-        raise refusal(f"has {len(x)} positions x but {len(values)} values; give one value for each x")
-    if any(right.value < left.value for left, right in pairwise(x)):
-        raise refusal("x must be in ascending order")
 
 
 class FieldTable(Table):
@@ -139,7 +109,10 @@ class Species(Table):
     )
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
-    """Used in results and in the other tables."""
+    """Used in results and in the other tables; that of ``ion`` if absent."""
+    ion: str | None = None
+    """One whose data are known, ``"Na+"`` (``pnp-exclusion ions``): its charge and, in SI, its diffusivity at 25 °C are
+    taken unless they are given."""
     charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
     formula: str | None = None
@@ -166,7 +139,8 @@ class Species(Table):
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
     volume: Volume | None = None
-    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent."""
+    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent. SI:
+    "hydrated" for the sphere of the hydrated diameter of ``ion``."""
     solvation: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False, strict=True)] = 0.0
     """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
@@ -181,6 +155,27 @@ class Species(Table):
         """Whether it is given how much of it there is in the domain."""
         return bool(self.closing)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_ion(cls, written: Any, info: ValidationInfo) -> Any:
+        if not isinstance(written, dict) or not isinstance(written.get("ion"), str):
+            return written
+        try:
+            one = ion(written["ion"])
+        except UsageError as error:
+            raise refusal(str(error)) from None
+        # an object of Python belongs to no case yet, which says in which units it is
+        units = (info.context or {}).get("units")
+        known: dict[str, Any] = {"name": one.species_name, "charge": float(one.charge)}
+        if units == "si":
+            known["diffusivity"] = f"{one.diffusivity:.4g} m^2/s"
+        found = known | written
+        if found.get("volume") == "hydrated" and units == "si":
+            if one.hydrated_volume is None:
+                raise refusal(f"no hydrated diameter of {one.symbol} is known; give its volume")
+            found["volume"] = f"{1e27 * one.hydrated_volume:.4g} nm^3"
+        return found
+
     @field_validator("formula")
     @classmethod
     def _is_formula(cls, formula: str | None) -> str | None:
@@ -189,171 +184,6 @@ class Species(Table):
         return formula
 
 
-class Periodic(Table):
-    """A domain that may go on through opposite sides."""
-
-    periodic: list[Literal["x", "y", "z"]] | None = None
-    """Axes along which the domain goes on at its other end, ``["y"]``: densities, potentials and fluxes continue."""
-
-
-class Planar(Table):
-    """A domain that may be the half-plane of a body around an axis."""
-
-    coordinates: Literal["cartesian", "axisymmetric"] = "cartesian"
-    """"axisymmetric": the drawing is turned around the axis r = 0; fluxes and currents are those of the whole body."""
-    axis: Literal["x", "y", "z"] = "y"
-    """Direction of the axis in the drawing; r is across it: x, or y of an axis along x."""
-
-    @property
-    def radial(self) -> int:
-        """Which coordinate is r, the distance from the axis."""
-        return 1 if self.axis == "x" else 0
-
-
-class AreaTable(Table):
-    """A cross-section that depends on x: linear between the knots; a knot given twice is a jump."""
-
-    x: Annotated[list[Length], Field(min_length=2)]
-    """Positions of the knots, in ascending order, covering the domain."""
-    values: Annotated[list[Area], Field(min_length=2)]
-    """The section at the knots."""
-
-    @model_validator(mode="after")
-    def _matching_ascending_knots(self) -> AreaTable:
-        require_matching_knots(self.x, self.values)
-        return self
-
-
-class Cone(Table):
-    """A round cross-section whose radius grows evenly from one end to the other."""
-
-    left: Length
-    """The radius at the left end; right is that at the other."""
-    right: Length
-
-
-def _formula(text: str) -> str:
-    try:
-        Formula(text, ("x",))
-    except FormulaError as error:
-        raise refusal(f"{shown(text)} is no section as a function of x: {error}") from None
-    return text
-
-
-AREA_OF_X = re.compile(r"\bx\b|\(|[^eE]\+")
-"""What a text has in it that is a formula and not a number with a unit."""
-
-
-def _form_of_area(written: Any) -> str:
-    if isinstance(written, dict | Table):
-        return "<table>" if isinstance(written, AreaTable) or "x" in dict(written) else "<cone>"
-    return "<formula>" if isinstance(written, str) and AREA_OF_X.search(written) else "<value>"
-
-
-class Interval(Periodic):
-    """``[domain]`` with ``shape = "interval"``."""
-
-    numbers: ClassVar[tuple[str, ...]] = ("wall_charge",)
-
-    shape: Literal["interval"] = "interval"
-    length: Length
-    cells: Count | None = None
-    """Chosen and graded toward the layers of the case if absent."""
-    area: (
-        Annotated[
-            Annotated[AreaTable, Tag("<table>")]
-            | Annotated[Cone, Tag("<cone>")]
-            | Annotated[str, AfterValidator(_formula), Tag("<formula>")]
-            | Annotated[Area, Tag("<value>")],
-            Discriminator(_form_of_area),
-        ]
-        | None
-    ) = None
-    """The cross-section of a channel: a number, a table over x, the radii of a cone, or a formula in x, in which x and
-    the result are in the unit of ``length``. Fluxes and currents are then those of the whole channel."""
-    wall_charge: SurfaceCharge | None = None
-    """Charge per area of the wall of a channel, which is round; needs ``area``."""
-
-
-class Rectangle(Planar, Periodic):
-    """``[domain]`` with ``shape = "rectangle"``, from the origin."""
-
-    shape: Literal["rectangle"] = "rectangle"
-    size: Annotated[list[Length], Field(min_length=2, max_length=2)]
-    cells: (
-        Annotated[
-            Annotated[list[Count], Field(min_length=2, max_length=2), Tag("<list>")] | Annotated[Count, Tag("<value>")],
-            Discriminator(_form),
-        ]
-        | None
-    ) = None
-    """Per side, or one number for both; chosen and graded if absent."""
-
-
-class Box(Periodic):
-    """``[domain]`` with ``shape = "box"``, from the origin."""
-
-    shape: Literal["box"] = "box"
-    size: Annotated[list[Length], Field(min_length=3, max_length=3)]
-    cells: (
-        Annotated[
-            Annotated[list[Count], Field(min_length=3, max_length=3), Tag("<list>")] | Annotated[Count, Tag("<value>")],
-            Discriminator(_form),
-        ]
-        | None
-    ) = None
-    """Per side, or one number for all; chosen and graded if absent."""
-
-
-class Gmsh(Planar, Periodic):
-    """``[domain]`` with ``shape = "gmsh"``: a mesh file with physical groups."""
-
-    shape: Literal["gmsh"] = "gmsh"
-    file: str
-    """Path of a ``.msh`` file, relative to the case file."""
-    unit: Length | None = None
-    """SI: the length of one unit of the file's coordinates, e.g. "1 nm"."""
-    dimension: Literal[1, 2, 3] | None = None
-    """Dimension of the cells; the highest in the file if absent."""
-
-
-class GivenMesh(Planar, Periodic):
-    """A mesh that Python has made, for `pnp_exclusion.Case`; a case file cannot hold one.
-
-    mesh
-        A dolfinx mesh; solved on its own ranks.
-    boundaries, regions
-        By name: local numbers of facets, or of cells; or a pair of dolfinx MeshTags and a value; or a function that
-        says of coordinates ``(3, n)`` which are there (boundaries: of exterior facets alone).
-    unit
-        SI: the length of one unit of its coordinates.
-    """
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    shape: Literal["mesh"] = "mesh"
-    mesh: Any = Field(exclude=True)
-    boundaries: dict[str, Any] = Field(default_factory=dict, exclude=True)
-    regions: dict[str, Any] = Field(default_factory=dict, exclude=True)
-    unit: Length | None = None
-
-    @field_validator("mesh")
-    @classmethod
-    def _is_mesh(cls, mesh: Any) -> Any:
-        if mesh is not None and not hasattr(mesh, "topology"):
-            raise refusal(f"must be a mesh of dolfinx, but it is {shown(mesh)}")
-        return mesh
-
-    @property
-    def groups(self) -> MeshGroups:
-        """Names of boundaries and regions, as of a mesh file."""
-        dimension = self.mesh.topology.dim
-        named = ((dimension - 1, self.boundaries), (dimension, self.regions))
-        groups = [Group(d, number, name, 0) for d, names in named for number, name in enumerate(names, start=1)]
-        return MeshGroups(dimension, tuple(groups), of_file=False)
-
-
-Domain = Annotated[Interval | Rectangle | Box | Gmsh, Field(discriminator="shape")]
 Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
 BornOr = Annotated[
     Annotated[Literal["born"], Tag("<word>")] | Annotated[PartitionEnergy, Tag("<value>")],
@@ -453,6 +283,19 @@ class Solver(Table):
     """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
     linear: Literal["auto", "banded", "direct", "fieldsplit"] = "auto"
     """Preset of linear solver; by dimension and size if absent."""
+    accuracy: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
+    """Relative error of the goals: cells are refined until it is estimated to be less. As the cells are, if absent."""
+    goal: (
+        Annotated[
+            Annotated[list[str], Field(min_length=1), Tag("<list>")] | Annotated[str, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
+    """What is to be accurate, one or a list: "currents", "flux.right.Na", "current.right", "charge.left", "amount.Na".
+    The currents if absent, or where nothing flows from end to end the charges of electrodes."""
+    most_unknowns: Count | None = None
+    """How many unknowns a mesh may have that is refined for an accuracy; two millions if absent."""
     unresolved: Literal["refuse", "warn"] = "refuse"
     """Whether a layer of charge that the cells at a boundary cannot hold is an error, or a warning only."""
     petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)

@@ -20,11 +20,11 @@ import numpy as np
 
 from pnp_exclusion.case.build import Setup, build, setup_on
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.domain_tables import periodic_axes
 from pnp_exclusion.case.moving import extremes
 from pnp_exclusion.case.protocol import ProtocolState
 from pnp_exclusion.case.same_case import case_hash, differences, files_of
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import periodic_axes
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.mesh.domain import tensor_domain, too_many_ranks

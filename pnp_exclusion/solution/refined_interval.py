@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from pnp_exclusion.case.build import Setup, setup_on
-from pnp_exclusion.case.tables import Interval
+from pnp_exclusion.case.domain_tables import Interval
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.mesh.domain import tensor_domain

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -20,10 +19,10 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.places import places_in, require_inside
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import ConvergenceError, UsageError
-from pnp_exclusion.observe import currents
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
+from pnp_exclusion.solution.adaptive import Refinement
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.correlations import (
     Correlations,
@@ -34,6 +33,7 @@ from pnp_exclusion.solution.correlations import (
 )
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of, why_not
+from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of, regions_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -68,6 +68,10 @@ class Solution:
         Options of PETSc in force.
     unused_petsc_options : list[str]
         Those of the user that had no effect.
+    command_line : tuple[str, ...]
+        The options that PETSc was started with, over which none of ours may be put.
+    refinement : Refinement or None
+        How cells were refined, with the estimated errors of all meshes, for ``[solver] accuracy``.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class Solution:
         petsc_options: Mapping[str, str] | None = None,
         unused_petsc_options: list[str] | None = None,
         stored: np.ndarray | None = None,
+        command_line: Sequence[str] = (),
+        refinement: Refinement | None = None,
     ) -> None:
         self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
@@ -88,6 +94,8 @@ class Solution:
         self.seconds = dict(seconds or {})
         self.petsc_options = dict(petsc_options or {})
         self.unused_petsc_options = list(unused_petsc_options or [])
+        self.command_line = tuple(command_line)
+        self.refinement = refinement
 
     @property
     def case(self) -> Case:
@@ -153,7 +161,13 @@ class Solution:
 
         First what ``pnp-exclusion check`` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
         """
-        return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
+        inaccurate = [] if self.refinement is None else self.refinement.warnings
+        return [
+            *advice(self.setup),
+            *without_effect(self.unused_petsc_options),
+            *inaccurate,
+            *beyond_limits(self.steady),
+        ]
 
     # ---- fields ----
 
@@ -358,7 +372,7 @@ class Solution:
             The solve has not converged, or the linear systems of the noise could not be solved.
         """
         self._require_converged("noise")
-        return noise_of(self.steady, frequencies, settings_of(self.case))
+        return noise_of(self.steady, frequencies, settings_of(self.case), self.command_line)
 
     def noise_at_zero(self) -> Noise | None:
         """Return the noise at frequency zero alone; None where the theory does not have it; collective.
@@ -370,7 +384,7 @@ class Solution:
         """
         if not self.converged or why_not(self.setup, self.discretisation):
             return None
-        return noise_of(self.steady, [], settings_of(self.case))
+        return noise_of(self.steady, [], settings_of(self.case), self.command_line)
 
     def correlations(self) -> Correlations:
         """Return how densities fluctuate together at two points of an interval; collective.
@@ -388,7 +402,7 @@ class Solution:
             The solve has not converged, or a species is so scarce that rounding is all there is.
         """
         self._require_converged("correlations")
-        return correlations_of(self.steady, settings_of(self.case))
+        return correlations_of(self.steady, settings_of(self.case), self.command_line)
 
     def covariances(self, observables: Mapping[str, Observable] | None = None) -> Covariances:
         """Return how amounts, or other sums over densities, fluctuate together, in any dimension; collective.
@@ -414,7 +428,7 @@ class Solution:
             The solve has not converged, or the linear systems could not be solved.
         """
         self._require_converged("covariances")
-        return covariances_of(self.steady, observables, settings_of(self.case))
+        return covariances_of(self.steady, observables, settings_of(self.case), self.command_line)
 
     def impedance(self, frequencies: ArrayLike | None = None, terminal: str | None = None) -> Impedance:
         """Return the impedance of a terminal, the potentials of all others being held; collective.
@@ -441,7 +455,7 @@ class Solution:
             The solve has not converged, or the linear systems could not be solved.
         """
         self._require_converged("impedance")
-        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case))
+        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case), self.command_line)
 
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
@@ -542,131 +556,17 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        return self.readings() | self._mechanisms() | self._regions() | {"warnings": self.warnings}
-
-    def _regions(self) -> dict[str, Any]:
-        """Return what every region of the case holds, where it has any."""
-        if not self.has_state or not self.case.regions:
-            return {}
-        scales, dimension = self.setup.scales, self.case.dimension_of_totals
-        per = ("/m^2", "/m", "")[dimension - 1]
-        unit = (lambda name: name) if scales.si else (lambda name: "")
-        names, contents, size = self.discretisation.problem.names, scales.contents.tolist(), scales.length**dimension
-        return {
-            "regions": {
-                region: {
-                    "volume": {"value": held.volume * size, "unit": unit(("m", "m^2", "m^3")[dimension - 1])},
-                    "amount": {
-                        name: {
-                            "value": held.mean_densities[name] * held.volume * content * size,
-                            "unit": unit(f"mol{per}"),
-                        }
-                        for name, content in zip(names, contents, strict=True)
-                    },
-                    "mean": {
-                        name: {"value": held.mean_densities[name] * content, "unit": unit("mol/m^3")}
-                        for name, content in zip(names, contents, strict=True)
-                    },
-                    "entropy_production": {
-                        "value": held.entropy_production * scales.flux * self.steady.extent,
-                        "unit": unit(f"kT mol{self.steady.per_extent}/s"),
-                    },
-                }
-                for region, held in self.steady.integrals_over_regions.items()
-            }
-        }
-
-    def _mechanisms(self) -> dict[str, Any]:
-        """Return what carries every flux, and where it runs uphill, which take more integrals than all readings."""
-        if not self.has_state:
-            return {}
-        scales = self.setup.scales
-        unit = "mol/m^2/s" if scales.si else ""
-        parts = {
-            name: {part: {"value": value * scales.flux, "unit": unit} for part, value in asdict(split).items()}
-            for name, split in self.steady.flux_parts.items()
-        }
-        uphill = {"global": self.steady.is_globally_uphill, "local": self.steady.uphill_shares}
-        return ({"flux_parts": parts} if parts else {}) | {"uphill": uphill}
+        more = mechanisms_of(self.steady) | regions_of(self.steady) if self.has_state else {}
+        return self.readings() | more | {"warnings": self.warnings}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
         if not self.has_state:
-            return self._failure_summary()
-        problem, scales = self.discretisation.problem, self.setup.scales
-        extent, per = self.steady.extent, self.steady.per_extent
-        unit = (lambda name: name) if scales.si else (lambda name: "")
-
-        def value(number: float, scale: float, name: str) -> dict[str, Any]:
-            return {"value": number * scale * extent, "unit": unit(name)}
-
-        charges = {species.name: species.charge for species in problem.species}
-        totals, flux_unit = self.steady.totals, f"mol{per}/s"
-        index_map = self.discretisation.space.dofmap.index_map
-
-        def fluxes_in(places: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-            return {
-                place: {name: value(j, scales.flux, flux_unit) for name, j in fluxes.items()}
-                for place, fluxes in places.items()
-            }
-
-        def currents_in(places: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-            return {
-                place: value(sum(z * fluxes[name] for name, z in charges.items()), scales.current, f"A{per}")
-                for place, fluxes in places.items()
-            }
-
-        summary: dict[str, Any] = {
-            "converged": self.converged,
-            "law": problem.law.name,
-            "units": self.setup.case.model.units,
-            "flux": fluxes_in(totals.flux),
-            "current": currents_in(totals.flux),
-            "charge": {
-                where: value(q, scales.surface_charge, f"C{per}") for where, q in self.steady.totals.charge.items()
-            },
-            "regime": self.regimes,
-            "force": self.forces or dict.fromkeys(problem.quantities),
-            "balance": currents.balance(totals, self.steady.mean_fluxes),
-            "identity_residual": self.identity_residual,
-            "entropy_production": value(self.steady.entropy_production, scales.flux, f"kT {flux_unit}"),
-            "newton_iterations": self.report.newton_iterations,
-            "linear_iterations": self.report.linear_iterations,
-            "ramp_steps": self.report.ramp_steps,
-            "cells": problem.domain.cells,
-            "unknowns": index_map.size_global * self.discretisation.layout.size,
-            "wall_seconds": sum(self.seconds.values()),
-        }
-        if problem.domain.periodic:
-            along = {"xyz"[axis]: fluxes for axis, fluxes in self.steady.fluxes_along.items()}
-            summary |= {"flux_along": fluxes_in(along), "current_along": currents_in(along)}
-        if problem.floating:
-            summary["found_potential"] = {
-                problem.boundaries[tag].where: {"value": potential, "unit": unit("V")}
-                for tag, potential in self.steady.found_potentials.items()
-            }
-        if problem.reactions:
-            summary["reactions"] = {
-                reaction.name: {
-                    "where": reaction.boundary or "volume",
-                    "rate": value(turnover.rate, scales.flux, flux_unit),
-                }
-                | ({"current": value(turnover.current, scales.current, f"A{per}")} if reaction.electrons else {})
-                for reaction, turnover in zip(problem.reactions, self.steady.turnovers.values(), strict=True)
-            }
-        if problem.law.thermal:
-            held = {boundary.where: boundary.temperature for boundary in problem.boundaries}
-            summary["temperature"] = {where: t for where, t in held.items() if t is not None}
-        return summary if self.converged else summary | self._failure_summary()
-
-    def _failure_summary(self) -> dict[str, Any]:
-        return {
-            "converged": False,
-            "law": self.discretisation.problem.law.name,
-            "units": self.setup.case.model.units,
-            "load_parameter": self.report.load_parameter,
-            "tried": self.report.tried,
-        }
+            return failure_of(self.steady)
+        readings = readings_of(self.steady, self.converged, sum(self.seconds.values()))
+        if self.refinement is not None:
+            readings["accuracy"] = self.refinement.summary()
+        return readings if self.converged else readings | failure_of(self.steady)
 
 
 def load(path: str | Path, law: Law | None = None, *, comm: MPI.Comm = MPI.COMM_WORLD) -> Solution:

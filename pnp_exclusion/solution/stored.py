@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pnp_exclusion.case.build import Setup, setup_on
 from pnp_exclusion.case.case import Case, checked_case
+from pnp_exclusion.case.domain_tables import GivenMesh, Gmsh, periodic_axes
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.scales import scales_of
-from pnp_exclusion.case.tables import GivenMesh, Gmsh, periodic_axes
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.errors import CaseError, UsageError

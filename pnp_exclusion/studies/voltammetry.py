@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.courses import Course
-from pnp_exclusion.case.tables import GivenMesh
+from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solve import CaseLike, as_case

@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case
-from pnp_exclusion.case.tables import GivenMesh, Gmsh
+from pnp_exclusion.case.domain_tables import GivenMesh, Gmsh
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe import flux_parts, sample
 from pnp_exclusion.physics.laws import OF_IONS

@@ -148,9 +148,7 @@ def _find_critical(job: Job, case: GasCase, lengths: Sequence[float], threshold:
 def _write_manifest(job: Job, case: GasCase, seconds: float) -> None:
     from pnp_exclusion.output.manifest import case_manifest
 
-    job.folder.write_json(
-        "manifest.json", lambda: case_manifest(case.as_written(), job.comm.size) | {"seconds": seconds}
-    )
+    job.folder.write_json("manifest.json", lambda: case_manifest(case, job.comm.size) | {"seconds": seconds})
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -237,7 +236,7 @@ def _relax(job: Job, case: Case, course: Course, settings: LatticeSettings) -> t
 def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str], case: LatticeCase) -> int:
     """Run a lattice whose particles carry energy at every size, compare, write."""
     from pnp_exclusion.output.job import Job
-    from pnp_exclusion.output.manifest import versions
+    from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.studies.energy.report import as_json, table, verdict
     from pnp_exclusion.studies.energy.run import DEFAULT_REPLICAS, EnergySettings, measure_energy
 
@@ -253,8 +252,7 @@ def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str],
         campaign = measure_energy(case, settings, communicator, _progress(job))
         if campaign.runs:
             job.folder.draw(case.output, "lattice_profiles", "studies.energy.plots.draw_energy", case.title, campaign)
-        manifest = {"case": case.as_written(), "command_line": sys.argv[1:]}
-        job.folder.write_json("manifest.json", lambda: manifest | {"versions": versions(), "ranks": job.comm.size})
+        job.folder.write_json("manifest.json", lambda: case_manifest(case, job.comm.size))
         job.folder.write_json("summary.json", lambda: as_json(campaign))
         job.complete()
     job.print_lines([*columns(table(campaign)), verdict(campaign)])

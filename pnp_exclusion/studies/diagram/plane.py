@@ -10,8 +10,8 @@ import numpy as np
 
 from pnp_exclusion.case.axes import Driving, read_axis
 from pnp_exclusion.case.case import Case, make_case
+from pnp_exclusion.case.domain_tables import Interval
 from pnp_exclusion.case.keys import CaseKeyError, set_key
-from pnp_exclusion.case.tables import Interval
 from pnp_exclusion.case.varied import VariedCases
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.studies.diagram.ends import passing, reservoirs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import xarray as xr
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.errors import PnpExclusionError, UsageError
-from pnp_exclusion.output.manifest import versions
+from pnp_exclusion.output.manifest import case_manifest
 from pnp_exclusion.output.netcdf import write_netcdf
 from pnp_exclusion.output.results import draw_or_say
 from pnp_exclusion.output.text import columns
@@ -377,14 +376,12 @@ class _Session:
     def _manifest(self) -> dict[str, Any]:
         store, plan = self.store, self.plan
         return {
-            "case": plan.case.as_written(),
+            **case_manifest(plan.case, self.ranks),
             "fingerprint": plan.fingerprint,
             "points": plan.size,
             "failed": int(store.failed.sum()),
             "petsc_options": plan.petsc_options,
             "solved_by": self.options.workers.in_words(self.ranks),
-            "command_line": sys.argv[1:],
-            "versions": versions(),
         }
 
     def _table(self, results: xr.Dataset, converged: int) -> list[str]:
