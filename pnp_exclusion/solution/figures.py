@@ -33,11 +33,11 @@ FLATTEST = 5.0
 """Length over width of a slice up to which both are drawn to one scale."""
 ROUNDING_OF_POTENTIALS = 1e-9
 """kT/e; no picture of a potential that stays below it can show anything else than errors of the solver."""
-THIN, MOSTLY = 0.1, 0.5
-"""A layer at an end that is thinner than this part of an interval, and in which this part of some field's variation is,
-has a panel of its own."""
-IN_LAYER = 0.9
-"""Of the variation at an end: what its panel shows at least."""
+THIN, IN_LAYER = 0.1, 0.9
+"""Of an interval, and of what a field varies in one half of it: if so much of that is in a layer so thin at the end the
+layer has a panel of its own."""
+MOSTLY, SEEN = 0.5, 0.02
+"""Of what a field varies on the whole, and of what all densities vary: less in a half of an interval does not count."""
 DWARFED = 0.02
 """Of the largest density: if half of the interval has less of every species the axis is logarithmic."""
 DECADES = 6.0
@@ -78,8 +78,10 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
     with matplotlib.rc_context(STYLE):
         x = profile.x * scales.length_in_unit
         rho = profile.rho * scales.displayed_contents[:, None]
-        fields = [*profile.rho, *([] if profile.potential is None else [profile.potential])]
-        stretches = stretches_of(x, [np.abs(np.diff(values)) for values in fields])
+        of_species = np.abs(np.diff(profile.rho * np.array(scales.sizes)[:, None]))
+        potential = [] if profile.potential is None else [np.abs(np.diff(profile.potential))]
+        # of what there is little of nothing can be seen
+        stretches = stretches_of(x, [one for one in of_species if one.sum() > SEEN * of_species.sum()] + potential)
         rows = 1 + (profile.potential is not None) + (profile.temperature is not None)
         width = COLUMN if len(stretches) == 1 else PAGE * (0.75 if len(stretches) == 2 else 1.0)
         figure = Picture(figsize=(width, 1.6 * rows + 0.8))
@@ -128,17 +130,16 @@ def stretches_of(x: np.ndarray, variations: list[np.ndarray]) -> list[Stretch]:
     extent, found = high - low, {}
     for end in (low, high):
         depth = np.abs(x - end)
+        far = np.maximum(depth[1:], depth[:-1])
+        near = far <= 0.5 * extent
+        order = np.argsort(far[near])
         widths = []
         for steps in variations:
-            far = np.maximum(depth[1:], depth[:-1])
-            total = steps.sum()
-            if total <= ROUNDING_OF_POTENTIALS or steps[far <= THIN * extent].sum() < MOSTLY * total / 2.0:
-                continue
-            near = far <= 0.5 * extent
-            order = np.argsort(far[near])
             share = np.cumsum(steps[near][order])
-            widths.append(float(far[near][order][np.searchsorted(share, IN_LAYER * share[-1])]))
-        if widths and max(widths) < THIN * extent:
+            if share[-1] > MOSTLY * steps.sum() / 2.0 and steps.sum() > ROUNDING_OF_POTENTIALS:
+                widths.append(float(far[near][order][np.searchsorted(share, IN_LAYER * share[-1])]))
+        widths = [width for width in widths if width < THIN * extent]
+        if widths:
             found[end] = min(THIN * extent, 2.0 * max(widths))
     stretches = [Stretch(low, high)]
     if low in found:
@@ -187,7 +188,7 @@ def shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> N
 
 def title_of(case: Case) -> str:
     """Return the title of a case with its law."""
-    parameters = ", ".join(f"{name} = {value:g}" for name, value in case.model.flux_law.parameters.items())
+    parameters = ", ".join(f"{name}\u00a0=\u00a0{value:g}" for name, value in case.model.flux_law.parameters.items())
     law = case.model.law + (f" ({parameters})" if parameters else "")
     return f"{case.title} — {law}" if case.title else law
 

@@ -88,7 +88,7 @@ def draw_branches(
 def draw_entropy_profile(path: Path, title: str, scales: Scales, profile: EntropyProfile) -> None:
     """The density of the entropy production along an interval."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 2.3))
+        figure = Figure(figsize=(COLUMN, 2.5))
         axis = figure.subplots()
         axis.plot(profile.x * scales.length_in_unit, _density(profile.density, scales), color="black")
         axis.set_xlabel(length_label("x", scales))
