@@ -30,8 +30,10 @@ from pnp_exclusion.solution.style import (
     zero_line,
 )
 
-MOST_LINES = 8
-"""In a panel: values of an axis that is drawn as lines."""
+MOST_LINES, MOST_CURVES = 8, 12
+"""In a panel: values of an axis that is drawn as lines; of one that makes a family of curves over a potential."""
+LEAST_OF_CURVE = 5
+"""Values of a potential that run across even where another axis has more."""
 MOST_COLUMNS = 4
 """Values of an axis that has a column of panels for each."""
 
@@ -98,16 +100,22 @@ def sweep_figure(results: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 def layout_of(results: xr.Dataset, axes: Sequence[str]) -> Layout | None:
     """Choose how the axes of a grid are drawn; None if there are too many of them, or too many values of one."""
-    numbers = sorted((name for name in axes if results[name].dtype.kind in "fi"), key=lambda name: -results.sizes[name])
+
+    def is_potential(name: str) -> bool:
+        return results.sizes[name] >= LEAST_OF_CURVE and ".potential" in results[name].attrs.get("key", "")
+
+    numbers = [name for name in axes if results[name].dtype.kind in "fi"]
+    numbers.sort(key=lambda name: (not is_potential(name), -results.sizes[name]))
     words = [name for name in axes if name not in numbers]
     if not numbers:
         return None
     across, *rest = numbers
-    up = rest.pop(0) if rest and results.sizes[rest[0]] > MOST_LINES else None
+    most = MOST_CURVES if is_potential(across) else MOST_LINES
+    up = rest.pop(0) if rest and results.sizes[rest[0]] > most else None
     rest += words
     lines = rest.pop(0) if rest and up is None else None
     columns = rest.pop(0) if rest else None
-    few = [(lines, MOST_LINES), (columns, MOST_COLUMNS)]
+    few = [(lines, most), (columns, MOST_COLUMNS)]
     if rest or any(name is not None and results.sizes[name] > most for name, most in few):
         return None
     return Layout(across, up, lines, columns)
