@@ -417,6 +417,12 @@ def _sheets(case: Case, scales: Scales, regions: RegionCells) -> list[ChargedShe
     return sheets
 
 
+def region_cells(setup: Setup) -> dict[str, np.ndarray]:
+    """Return the local cells of every region of a case, by its name; collective."""
+    case, scales, domain = setup.case, setup.scales, setup.problem.domain
+    return {region.name: _cells_of(region, case, scales, domain) for region in case.regions}
+
+
 def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:
     if region.tag is not None:
         cells = domain.region_cells.get(region.tag, np.empty(0, dtype=np.int32))

@@ -34,7 +34,7 @@ from pnp_exclusion.solution.correlations import (
 from pnp_exclusion.solution.gradient import Gradient, gradient_of
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of, why_not
-from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of
+from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of, regions_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -583,8 +583,8 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        mechanisms = mechanisms_of(self.steady) if self.has_state else {}
-        return self.readings() | mechanisms | {"warnings": self.warnings}
+        more = mechanisms_of(self.steady) | regions_of(self.steady) if self.has_state else {}
+        return self.readings() | more | {"warnings": self.warnings}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
