@@ -6,6 +6,7 @@ import argparse
 import os
 import posixpath
 import re
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,16 @@ def write_commands(app: Sphinx) -> None:
         )
         pages.append(f"## {name}\n\n```text\n{help_of}```\n")
     (HERE / "commands.md").write_text("\n".join(pages))
+
+
+def write_references(app: Sphinx) -> None:
+    """Write the table of references from what ``verify`` computes, here and now."""
+    computed = subprocess.run(
+        [sys.executable, "-m", "pnp_exclusion", "verify", "--markdown"], capture_output=True, text=True
+    )
+    if computed.returncode:
+        logging.getLogger(__name__).warning("pnp-exclusion verify failed: %s", computed.stderr)
+    (HERE / "references.inc").write_text(computed.stdout)
 
 
 ELSEWHERE = {
@@ -148,5 +159,6 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-process-docstring", read_numpydoc)
     app.connect("builder-inited", write_commands)
+    app.connect("builder-inited", write_references)
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))

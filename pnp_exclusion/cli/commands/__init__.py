@@ -22,6 +22,7 @@ NAMES = (
     "engine",
     "diagram",
     "check",
+    "verify",
     "mesh",
     "warm",
     "example",
