@@ -55,7 +55,7 @@ autodoc_default_options = {
 def write_commands(app: Sphinx) -> None:
     """Write the page of the commands from what ``--help`` prints."""
     from pnp_exclusion.cli import commands
-    from pnp_exclusion.cli.main import parser_of
+    from pnp_exclusion.cli.line import parser_of
 
     os.environ["COLUMNS"] = "100"
     pages = ["# Commands\n", "As `pnp-exclusion COMMAND --help` prints them.\n"]
