@@ -38,7 +38,7 @@ html_show_copyright = False
 html_css_files = ["formulas.css"]
 html_math_renderer = "mathml"
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 # headings of every level are targets, as where the documents are read without Sphinx
 myst_heading_anchors = 4
 
@@ -116,6 +116,8 @@ def as_myst(app: Sphinx, name: str, source: list[str]) -> None:
 
     # the same anchor may be in several pages, a target may not
     text = ANCHOR.sub(lambda found: f"({label(name, found[1])})=", source[0])
+    # one within a line, as of a row of a table
+    text = re.sub(r'<a id="([\w-]+)"></a>(`[^`]+`)', r"[\2]{#\1}", text)
     text = re.sub(r"\]\(([\w./-]+\.md)?#([\w-]+)\)", link, text)
     for there, page in ELSEWHERE.items():
         text = text.replace(f"]({there})", f"]({page})")
