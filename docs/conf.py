@@ -19,7 +19,7 @@ from sphinx.ext.napoleon import Config, NumpyDocstring
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import pnp_exclusion
 
@@ -67,6 +67,15 @@ def write_commands(app: Sphinx) -> None:
         )
         pages.append(f"## {name}\n\n```text\n{help_of}```\n")
     (HERE / "commands.md").write_text("\n".join(pages))
+
+
+def write_keys(app: Sphinx) -> None:
+    """Write the page of all keys of a case file from its schema."""
+    import case_reference
+
+    from pnp_exclusion.case.case import Case
+
+    (HERE / "case-reference.md").write_text(case_reference.page(Case.model_json_schema()))
 
 
 def write_references(app: Sphinx) -> None:
@@ -161,6 +170,7 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-process-docstring", read_numpydoc)
     app.connect("builder-inited", write_commands)
+    app.connect("builder-inited", write_keys)
     app.connect("builder-inited", write_references)
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))
