@@ -19,7 +19,8 @@ from sphinx.ext.napoleon import Config, NumpyDocstring
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import pnp_exclusion
 
