@@ -19,6 +19,7 @@ from pnp_exclusion.output.manifest import manifest
 from pnp_exclusion.output.noise import noise_at_zero_json
 from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, profile_csv
 from pnp_exclusion.runtime.console import Console
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back, results_are_in_place
@@ -98,6 +99,7 @@ class Job:
         )
         for warning in solution.warnings:
             self.console.warn(warning)
+        LOGGER.debug("PETSc options in force: %s", solution.petsc_options)
         return solution
 
     def run(self, case: Case, walltime: str | None = None) -> TransientSolution:
@@ -213,6 +215,8 @@ class Job:
         """Print on standard output, once."""
         if self.comm.rank == 0:
             print("\n".join(lines), flush=True)
+            for line in lines:
+                LOGGER.info(line)
 
 
 def motion_of(solution: Solution) -> TransientSolution | None:

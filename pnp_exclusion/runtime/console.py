@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from pnp_exclusion.errors import OneRankDiskError
+from pnp_exclusion.runtime.log import LOGGER
 
 
 class Progress(Protocol):
@@ -68,6 +69,7 @@ class Console:
             return
         if show:
             print(line, file=sys.stderr, flush=True)
+        LOGGER.info(line)
         if self._log is not None:
             try:
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=self._log, flush=True)

@@ -16,6 +16,7 @@ from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.limits import limits
@@ -218,4 +219,5 @@ class _Clock:
     def lap(self, name: str) -> None:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
+        LOGGER.debug("%s: %.3f s", name, now - self._last)
         self._last = now

@@ -15,6 +15,7 @@ from dolfinx import la
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.border import Border
@@ -391,6 +392,7 @@ class NewtonSolver:
         taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
         whole = ("" if taken_whole else "   (shortened)") + ("   (Jacobian kept)" if self._reused else "")
         self._tell(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
+        LOGGER.debug("  Krylov steps: %d", snes.getKSP().getIterationNumber())
         precise = not self._reused or self._contraction * self._full_step < self.tolerance**REMAINDER
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE
