@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.domain_tables import GivenMesh as Mesh
     from pnp_exclusion.case.ions import Ion, ion
     from pnp_exclusion.case.law_tables import model as Model
+    from pnp_exclusion.case.output_tables import Line, Output, Point
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
-    from pnp_exclusion.case.tables import FieldTable, Output, Region, Solver, Species
+    from pnp_exclusion.case.tables import FieldTable, Region, Solver, Species
     from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
     from pnp_exclusion.errors import (
         CaseError,
@@ -102,6 +103,7 @@ __all__ = [
     "LatticeGas",
     "Law",
     "LawError",
+    "Line",
     "LinearKinetics",
     "Marcus",
     "Mesh",
@@ -109,6 +111,7 @@ __all__ = [
     "MoleFractions",
     "Output",
     "Piece",
+    "Point",
     "Reaction",
     "Records",
     "Rectangle",
@@ -149,9 +152,10 @@ _HOME = {
         ("Electrode", "Exchange", "Floating", "Flux", "Interface", "Reservoir", "Stern", "Wall"), "case.boundary_tables"
     ),
     **dict.fromkeys(("Case", "make_case", "read_case"), "case.case"),
+    **dict.fromkeys(("Line", "Output", "Point"), "case.output_tables"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
     **dict.fromkeys(("AreaTable", "Box", "Cone", "Gmsh", "Interval", "Rectangle"), "case.domain_tables"),
-    **dict.fromkeys(("FieldTable", "Output", "Region", "Solver", "Species"), "case.tables"),
+    **dict.fromkeys(("FieldTable", "Region", "Solver", "Species"), "case.tables"),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
         "errors",

@@ -18,6 +18,7 @@ from pnp_exclusion.case.ions import LIQUID, REFERENCE_TEMPERATURE, ion
 from pnp_exclusion.case.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
 from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
+from pnp_exclusion.case.places import lines_outside
 from pnp_exclusion.case.strong_fields import strong_fields
 from pnp_exclusion.case.tables import Region
 from pnp_exclusion.discretisation.parameters import EXCLUDED
@@ -42,6 +43,7 @@ def advice(setup: Setup) -> list[str]:
         *_unscreened_charge(setup),
         *_unresolved(setup),
         *mesh_advice(setup),
+        *lines_outside(setup),
     ]
 
 

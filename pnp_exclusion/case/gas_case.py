@@ -15,11 +15,11 @@ from pnp_exclusion.case.axes import read_axis
 from pnp_exclusion.case.base import Table
 from pnp_exclusion.case.gas_tables import ENERGY, SIDES, GasTable, KindTable, PairTable, ReservoirTable
 from pnp_exclusion.case.keys import CaseKeyError, set_key
+from pnp_exclusion.case.output_tables import Files
 from pnp_exclusion.case.plans import Sweep
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reading import Draft, Reader, parsed, read_title, refuse_unknown
 from pnp_exclusion.case.sentences import listed, nearest
-from pnp_exclusion.case.tables import Output
 from pnp_exclusion.errors import CaseError
 
 
@@ -39,7 +39,7 @@ class GasCase:
     kinds: tuple[KindTable, ...]
     pairs: tuple[PairTable, ...]
     reservoirs: dict[str, ReservoirTable]
-    output: Output
+    output: Files
     sweep: Sweep | None = None
 
     @property
@@ -107,7 +107,7 @@ def checked_gas_case(raw: Mapping[str, Any], path: Path) -> GasCase:
     draft = Draft(path)
     refuse_unknown(raw, draft, ("title", "gas", "output", "sweep"), " in the case of a gas")
     read_title(raw, draft)
-    output = Reader(draft, "si").table(raw, "output", Output) or Output()
+    output = Reader(draft, "si").table(raw, "output", Files) or Files()
     sweep = Reader(draft, "si").table(raw, "sweep", Sweep)
     given = raw.get("gas")
     if not isinstance(given, Mapping):

@@ -34,6 +34,7 @@ from pnp_exclusion.case.domain_tables import (
 )
 from pnp_exclusion.case.ions import ion
 from pnp_exclusion.case.law_tables import AnyModel
+from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
@@ -282,6 +283,19 @@ class Solver(Table):
     """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
     linear: Literal["auto", "banded", "direct", "fieldsplit"] = "auto"
     """Preset of linear solver; by dimension and size if absent."""
+    accuracy: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
+    """Relative error of the goals: cells are refined until it is estimated to be less. As the cells are, if absent."""
+    goal: (
+        Annotated[
+            Annotated[list[str], Field(min_length=1), Tag("<list>")] | Annotated[str, Tag("<value>")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
+    """What is to be accurate, one or a list: "currents", "flux.right.Na", "current.right", "charge.left", "amount.Na".
+    The currents if absent, or where nothing flows from end to end the charges of electrodes."""
+    most_unknowns: Count | None = None
+    """How many unknowns a mesh may have that is refined for an accuracy; two millions if absent."""
     unresolved: Literal["refuse", "warn"] = "refuse"
     """Whether a layer of charge that the cells at a boundary cannot hold is an error, or a warning only."""
     petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
@@ -304,15 +318,6 @@ class Solver(Table):
             if reason := why_not(name, value):
                 raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
         return petsc
-
-
-class Output(Table):
-    """``[output]``: what is written beside summary, profile and manifest."""
-
-    fields: Flag = True
-    """``fields.bp`` for ParaView."""
-    pictures: Flag = True
-    """``*.png``."""
 
 
 class CaseTables(Table):

@@ -69,7 +69,7 @@ class Integration:
         mesh = domain.mesh
         cell = mesh.basix_cell()
         usual_degree = quadrature_degree or QUADRATURE_PER_DEGREE * degree
-        steep_degree = max(usual_degree, STEEP_DEGREE[domain.dimension][degree - 1])
+        steep_degree = max(usual_degree, STEEP_DEGREE[domain.dimension][min(degree, 4) - 1])
         usual = {"quadrature_degree": positive_degree(cell, usual_degree)}
         steep = {"quadrature_degree": positive_degree(cell, steep_degree)}
         over_usual = ufl.Measure("dx", mesh, subdomain_id=USUAL_CELLS, metadata=usual)

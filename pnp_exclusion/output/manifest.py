@@ -93,6 +93,7 @@ def versions() -> dict[str, str]:
         "pydantic",
         "pint",
         "matplotlib",
+        "h5py",
         "gmsh",
     ):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

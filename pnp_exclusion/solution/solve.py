@@ -12,12 +12,14 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import Case, make_case, read_case
+from pnp_exclusion.case.places import require_places
 from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.parallel import on_rank_zero
+from pnp_exclusion.solution.adaptive import refine_to_accuracy
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
@@ -159,6 +161,7 @@ def solve_quietly(
     if case.time is not None:
         require_rest(case)
     setup = build(case, comm, law)
+    require_places(setup)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree
     discrete = Discretisation(setup.problem, case.solver.degree, quadrature_degree)
@@ -182,10 +185,12 @@ def solve_quietly(
                 raise ConvergenceError("\n".join([str(error), *limits(setup, solver.report)])) from None
             report, converged = solver.report, False
         options = database.effective(), database.unused()
-    solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
+    solution = Solution(setup, discrete, report, converged, clock.seconds, *options, command_line=petsc_options)
     for _ in range(ROUNDS):
         if solution.converged and is_too_coarse(solution.steady):
             solution = _on_finer_cells(solution, settings, petsc_options, say)
+    if solution.converged and case.solver.accuracy is not None:
+        solution = _to_accuracy(solution, settings, petsc_options, say)
     clock.lap("solve")
     solution.refuse_unresolved()
     if not (solution.converged or keep_failure):
@@ -208,7 +213,19 @@ def _on_finer_cells(
             return coarse
         options = database.effective(), database.unused()
     report.add(coarse.report)
-    return Solution(setup, discrete, report, True, coarse.seconds, *options)
+    return Solution(setup, discrete, report, True, coarse.seconds, *options, command_line=petsc_options)
+
+
+def _to_accuracy(
+    first: Solution, settings: SolverSettings, petsc_options: Sequence[str], say: Callable[[str], None]
+) -> Solution:
+    """Solve on finer and finer cells until the case's goals are accurate."""
+    found = refine_to_accuracy(first.steady, settings, petsc_options, say)
+    options = found.options or (first.petsc_options, first.unused_petsc_options)
+    steady = found.steady
+    return Solution(
+        steady.setup, steady.shared, steady.report, True, first.seconds, *options, refinement=found.refinement
+    )
 
 
 class _Clock:

@@ -71,7 +71,7 @@ class TangentSolver:
         dofs = [*constraints.claimed.values(), *constraints.absent.values()]
         held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *dofs]))
         self._held = held[held < self._owned]
-        self._jacobian_form, self._conditions = _of_balance(discrete)
+        self._jacobian_form, self._conditions = jacobian_of_balance(discrete)
         replaced = [condition.dof_indices()[0] for condition in self._conditions]
         self._replaced = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *replaced]))
         self._replaced = self._replaced[self._replaced < self._owned].astype(PETSc.IntType)
@@ -281,7 +281,7 @@ class _FieldColumn:
         return column.array
 
 
-def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
+def jacobian_of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
     """Return the derivative of the balance, and the conditions that hold the unknowns wherever a boundary holds
     anything; the discretisation's own but where it holds densities weakly."""
     if not weakly_imposed(discrete.problem):

@@ -43,7 +43,7 @@ from pnp_exclusion.studies.sweeps.progress import Progress
 from pnp_exclusion.studies.sweeps.record import Outcome
 from pnp_exclusion.studies.sweeps.store import POINTS, WHOLE, Part, Store
 
-MANIFEST, RESULTS, PICTURE = "manifest.json", "sweep.nc", "sweep.png"
+MANIFEST, RESULTS = "manifest.json", "sweep.nc"
 NO_PICTURE = (
     "no picture: it takes a grid over one to three axes, at least one of numbers, "
     f"and a third of {MOST_COLUMNS} values at most"
@@ -351,16 +351,17 @@ class _Session:
         store = self.store
         with store.on_disk(), store.replacing(RESULTS) as unfinished:
             write_netcdf(results, unfinished)
-        pictures = {PICTURE: current_rows(results)}
+        pictures = {"sweep": current_rows(results)}
         if self.plan.coupling is not None:
             coupling = coupling_json(self.plan, store.records())
             store.write("coupling.json", json.dumps(coupling, indent=2, ensure_ascii=False) + "\n")
             store.write("coupling.csv", coupling_csv(results))
-            pictures["coupling.png"] = coupling_rows(results)
+            pictures["coupling"] = coupling_rows(results)
         if self.plan.work.noise:
-            pictures["noise.png"] = noise_rows(results)
-        for name, rows in pictures.items() if self.plan.case.output.pictures else ():
-            self._draw(name, results, rows)
+            pictures["noise"] = noise_rows(results)
+        ending = self.plan.case.output.picture_format
+        for name, rows in pictures.items() if ending else ():
+            self._draw(f"{name}.{ending}", results, rows)
         store.write(MANIFEST, json.dumps(self._manifest(), indent=2, ensure_ascii=False) + "\n")
 
     def _draw(self, name: str, results: xr.Dataset, rows: Sequence[Row]) -> None:
