@@ -28,6 +28,7 @@ from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
+from pnp_exclusion.solver.watch import Watch
 
 if TYPE_CHECKING:
     from pnp_exclusion.solution.transient import TransientSolution
@@ -97,7 +98,9 @@ class Job:
             petsc_options=self.petsc_options,
             progress=self.console.say,
             keep_failure=True,
+            watch=Watch(self.console.rewrite) if self.console.rewrites else None,
         )
+        self.console.clear()
         for warning in solution.warnings:
             self.console.warn(warning)
         LOGGER.debug("PETSc options in force: %s", solution.petsc_options)
