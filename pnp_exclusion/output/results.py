@@ -268,6 +268,8 @@ OUR_FILES = {
     "impedance.csv",
     "impedance_numbers.csv",
     "impedance.json",
+    "gradient.csv",
+    "gradient.json",
     "noise.csv",
     "noise.json",
     "correlations.nc",

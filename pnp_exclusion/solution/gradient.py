@@ -74,8 +74,10 @@ class Gradient:
 
     def unit_of(self, goal: int, parameter: int) -> str:
         """Return the unit of a derivative."""
-        unit, per = self.units[goal] or "1", self.parameter_units[parameter]
-        return self.units[goal] if not per else f"{unit}/({per})" if {*"/ "} & {*per} else f"{unit}/{per}"
+        unit, per = self.units[goal], self.parameter_units[parameter]
+        if not per:
+            return unit
+        return f"{unit or 1}/({per})" if set("/ ").intersection(per) else f"{unit or 1}/{per}"
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the derivatives along ``goal`` and ``parameter``, with values and units."""
