@@ -23,6 +23,7 @@ NAMES = (
     "diagram",
     "reproduce",
     "check",
+    "verify",
     "mesh",
     "warm",
     "ions",
