@@ -307,7 +307,9 @@ class Exchange(Contents):
                 raise refusal(f"the rate of {name} must be positive, but it is {rate.text}")
         for name in self.amounts:
             if name not in self.rate:
-                raise refusal(f'the content of "{name}" has no effect without a rate; give rate.{name}, or remove it')
+                raise refusal(
+                    f'the concentration of "{name}" has no effect without a rate; give rate.{name} or remove it'
+                )
         return self
 
     @override

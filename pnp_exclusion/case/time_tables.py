@@ -222,7 +222,7 @@ class Initial(Table):
     @model_validator(mode="after")
     def _fitting(self) -> Initial:
         if self.state != "uniform" and (self.concentration or self.fraction):
-            raise refusal(f'contents go with state = "uniform", not with "{self.state}"')
+            raise refusal(f'concentrations go with state = "uniform", not with "{self.state}"')
         if (self.state in ("result", "table")) != (self.file is not None):
             raise refusal('file goes with state = "result" and state = "table", which need it')
         return self
