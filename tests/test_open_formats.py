@@ -201,6 +201,27 @@ def test_lines_and_points_outside_are_refused_once_the_mesh_is_known():
     ]
 
 
+def test_what_regions_hold_adds_up_to_the_whole(drawn: tuple):
+    """Of the slit's membrane the volume is known, 4 nm x 4 nm; of the three parts of an interval the sum of what they
+    hold is the integral of the profile by Simpson's rule on every cell."""
+    solution = drawn[0]
+    if "membrane" in (regions := solution.summary()["regions"]):
+        assert regions["membrane"]["volume"] == {"value": pytest.approx(16e-18, rel=1e-9, abs=0.0), "unit": "m^2"}
+    tables = example("membrane")
+    tables["regions"] += [{"name": "in", "x": ["0 nm", "1.25 nm"]}, {"name": "out", "x": ["3.75 nm", "5 nm"]}]
+    solution = pnp.solve(tables)
+    held, profile = solution.summary()["regions"], solution.profile()
+    x, chloride = profile["x"].values, profile["concentration"].sel(species="Cl").values
+    whole = ((x[2::2] - x[:-2:2]) / 6.0 * (chloride[:-2:2] + 4.0 * chloride[1::2] + chloride[2::2])).sum()
+    amounts = [one["amount"]["Cl"] for one in held.values()]
+    assert {amount["unit"] for amount in amounts} == {"mol/m^2"}
+    assert sum(amount["value"] for amount in amounts) == pytest.approx(whole, rel=1e-7)
+    mean = held["membrane"]["mean"]["Cl"]
+    assert mean["value"] * 2.5e-9 == pytest.approx(held["membrane"]["amount"]["Cl"]["value"], rel=1e-12)
+    total = solution.summary()["entropy_production"]["value"]
+    assert sum(one["entropy_production"]["value"] for one in held.values()) == pytest.approx(total, rel=1e-12)
+
+
 def test_grid_is_an_array_with_nothing_outside_the_domain():
     """From a result in two dimensions to an array in one line; the values are those at its points."""
     solution = pnp.solve(dimensionless_case(law="pnp") | {"domain": DOMAINS[2], "solver": {"degree": 3}})

@@ -376,7 +376,7 @@ class Regulation(Table):
     """Groups per area; dimensionless: a site's charge times the length L, as ``surface_charge``."""
     pK: Annotated[list[Acidity], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
     """A number, of an acid or a base; or two, of an amphoteric group first that of its positive form, then that of its
-    neutral one. In a dimensionless case the negative decadic logarithm of an occupied fraction."""
+    neutral one. In a dimensionless case the negative decadic logarithm of an volume fraction."""
     group: Literal["acid", "base"] = "acid"
     """A single pK: neutral with its proton, or positive."""
 

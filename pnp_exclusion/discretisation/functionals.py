@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,3 +70,15 @@ def amount_gradients(discrete: Discretisation) -> np.ndarray:
         vector.scatter_reverse(la.InsertMode.add)
         found.append(vector.array[: dofmap.index_map.size_local * dofmap.index_map_bs].copy())
     return np.array(found)
+
+
+def gradients(functionals: Sequence[Functional], discrete: Discretisation) -> tuple[np.ndarray, np.ndarray]:
+    """Return of functionals which rows of the balance they add up, and their derivatives by the unknown but for those.
+
+    ``(functionals, owned)`` both; collective.
+    """
+    integrals = boundary_integrals(discrete)
+    found = [integrals.gradient(Totals(one.fluxes, one.charges)) for one in functionals]
+    rows, slopes = (np.array(part) for part in zip(*found, strict=True))
+    weights = np.array([one.amounts for one in functionals])
+    return rows, slopes + weights @ amount_gradients(discrete) if weights.any() else slopes

@@ -103,10 +103,17 @@ class Integration:
         """Compile a form in `dx` and `ds`; collective."""
         return CellwiseForm(self, form)
 
-    def subdomains(self) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
-        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it."""
+    def subdomains(self, among: np.ndarray | None = None) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
+        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it.
+
+        among
+            ``(cells of this rank,)``: leave out the other cells, but not their facets.
+        """
+        usual, steep = self.usual_cells, self.steep_cells
+        if among is not None:
+            usual, steep = usual[among[usual]], steep[among[steep]]
         return {
-            fem.IntegralType.cell: [(USUAL_CELLS, self.usual_cells), (STEEP_CELLS, self.steep_cells)],
+            fem.IntegralType.cell: [(USUAL_CELLS, usual), (STEEP_CELLS, steep)],
             fem.IntegralType.exterior_facet: list(self._facets),
         }
 
@@ -150,6 +157,34 @@ class CellwiseForm:
         constants, coefficients = cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form)
         cpp.fem.petsc.assemble_matrix(matrix, form, constants, coefficients, held)
 
+    def add_among(self, cells: np.ndarray, vector: np.ndarray) -> None:
+        """Add the form over some cells ``(cells of this rank,)`` and all facets, as `add_to`."""
+        form, integration = self.now._cpp_object, self._integration
+        if cells.all():
+            self.add_to(vector)
+            return
+        subdomains = integration.subdomains(cells)
+        for parts in subdomains.values():
+            parts.sort(key=lambda part: part[0])
+        # as `fem.create_form`, which looks through the whole form for what it holds: longer than to assemble it
+        library = self._compiled.module.ffi
+        among = cpp.fem.create_form_float64(
+            library.cast("uintptr_t", library.addressof(self._compiled.ufcx_form)),
+            form.function_spaces,
+            {f"w{number}": one for number, one in enumerate(form.coefficients)},
+            {f"c{number}": one for number, one in enumerate(form.constants)},
+            subdomains,
+            [],
+            form.mesh,
+        )
+        cpp.fem.assemble_vector(vector, among, cpp.fem.pack_constants(among), cpp.fem.pack_coefficients(among))
+
+    @functools.cached_property
+    def constants_of_cells(self) -> frozenset[Any]:
+        """Its constants in integrals over cells, in which any change is felt everywhere."""
+        integrals = [one for one in self._compiled.ufl_form.integrals() if one.integral_type() == "cell"]
+        return frozenset(ufl.Form(integrals).constants())
+
     @property
     def library(self) -> str:
         """File of the compiled code; the code itself is beside it."""
@@ -160,15 +195,18 @@ class CellwiseForm:
         """The form over the cells as they are marked now."""
         if self._form is None or self._version != self._integration.version:
             self._version = self._integration.version
-            self._form = fem.create_form(
-                self._compiled,
-                self._spaces,
-                self._integration.domain.mesh,
-                self._integration.subdomains(),
-                self._coefficients,
-                self._constants,
-            )
+            self._form = self._form_over(self._integration.subdomains())
         return self._form
+
+    def _form_over(self, subdomains: dict[fem.IntegralType, list[tuple[int, np.ndarray]]]) -> fem.Form:
+        return fem.create_form(
+            self._compiled,
+            self._spaces,
+            self._integration.domain.mesh,
+            subdomains,
+            self._coefficients,
+            self._constants,
+        )
 
 
 def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:

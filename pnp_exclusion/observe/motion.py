@@ -15,6 +15,7 @@ import numpy as np
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
+from pnp_exclusion.observe.displacement import InducedCharges
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
 from pnp_exclusion.solver.transient.carried import OF_NODES
 from pnp_exclusion.solver.transient.solver import TransientSolver
@@ -112,6 +113,8 @@ class MotionReader:
         self.sums = sums or Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
         self._has_energy = has_free_energy(self._discrete)
         self._is_weak = bool(weakly_imposed(problem))
+        self._is_linear = InducedCharges.are_of(solver)
+        self._induced: InducedCharges | None = None
 
     def read(self, step: Step) -> Reading:
         """Return what is read at the end of a step, which must be the next one; collective."""
@@ -148,8 +151,13 @@ class MotionReader:
         mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
         self._add_outflow(step.length * np.asarray(mean))
         at_points = np.array(charges)
-        before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
-        rates = (scheme.stored @ at_points - scheme.start[:, None] * before) / step.length
+        if self._induced is None and self._is_linear:
+            self._induced = InducedCharges(self._solver)
+        if self._induced is not None:
+            charging = self._induced.rates(step)
+        else:
+            before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
+            charging = ((scheme.stored @ at_points)[-1] - scheme.start[-1] * before) / step.length
         self.sums.charge = dict(zip(self._names, at_points[-1].tolist(), strict=True))
         held = sum(
             w * work_of_held(discrete, states, -rows)
@@ -169,7 +177,7 @@ class MotionReader:
             self._by_name(fluxes[-1]),
             {where: dict(outflow) for where, outflow in self.sums.outflow.items()},
             dict(self.sums.charge) if coupled else {},
-            dict(zip(self._names, (-rates[-1]).tolist(), strict=True)) if coupled else {},
+            dict(zip(self._names, (-charging).tolist(), strict=True)) if coupled else {},
             {
                 boundary.where: boundary.applied_potential + discrete.problem.potential_reference
                 for boundary in discrete.problem.boundaries

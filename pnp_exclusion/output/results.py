@@ -304,6 +304,7 @@ OUR_FILES = {
             "correlations",
             "slice",
             "fluxes",
+            "accuracy",
             "comparison",
             "lattice_profiles",
             "lattice_convergence",

@@ -39,7 +39,8 @@ class Goal:
 
 
 def goals_of(steady: SteadyState) -> list[Goal]:
-    """Return the goals of a case, those that it names or its currents, or without these the charges of its electrodes.
+    """Return the goals of a case, those that it names or its currents, or where nothing flows the charges of its
+    electrodes.
 
     Collective. Raises `CaseError` if it names none and has none of these.
     """
@@ -47,7 +48,9 @@ def goals_of(steady: SteadyState) -> list[Goal]:
     named = [given] if isinstance(given, str) else given or []
     goals = _Goals(steady)
     found = [goal for name in named for goal in (goals.currents() if name == CURRENTS else [goals.named(name)])]
-    found = found or ([] if named else goals.currents() or goals.charges())
+    if not named:
+        flows = any(steady.totals.passes(name) for name in steady.discretisation.problem.quantities)
+        found = (goals.currents() if flows else []) or goals.charges() or goals.currents()
     if not found:
         raise CaseError(
             steady.setup.case.path,

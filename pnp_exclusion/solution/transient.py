@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mpi4py import MPI
 
@@ -184,6 +184,18 @@ class Progress:
 
     fraction: float
     remaining: float
+
+
+class Running(TypedDict, total=False):
+    """Arguments of `run` by which a run is watched, kept and continued."""
+
+    progress: Callable[[Progress], None]
+    on_row: Callable[[Row], None]
+    checkpoints: str | Path | None
+    restart: str | Path | None
+    walltime: str | float | None
+    started: float | None
+    warn: Callable[[str], None]
 
 
 def run(

@@ -10,7 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
-from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, species_colour, with_unit, zero_line
+from pnp_exclusion.solution.style import (
+    COLUMN,
+    STYLE,
+    entitle,
+    plain,
+    save,
+    species_colour,
+    ticks,
+    with_unit,
+    zero_line,
+)
 from pnp_exclusion.studies.curve import Curve, Direction
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
@@ -102,6 +112,7 @@ def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> 
         if shares:
             above.legend()
         unit = curve.units["potential"] or "kT/e"
+        below.xaxis.set_major_locator(ticks(6))
         below.set_xlabel(f'potential of "{plain(curve.boundary)}" [{unit}]')
         entitle(figure, curve.case.title)
         save(figure, path)

@@ -220,5 +220,4 @@ def _in_words(diagram: Diagram) -> str:
 def _label(driving: Driving, tables: dict[str, Any]) -> str:
     kind = dimension_of_key(tables, driving.keys[0])
     unit = driving.unit or (DIMENSIONLESS_UNITS.get(kind.name, "") if kind else "")
-    name = driving.name.replace("_", " ") if driving.unit else driving.name
-    return plain(with_unit(name, unit))
+    return plain(with_unit(driving.in_words, unit))
