@@ -529,7 +529,7 @@ class Solution:
         lines = [f"<Solution {title}law {problem.law.name}, {problem.domain.cells} cells{state}>"]
         if self._is_readable:
             lines += [
-                f"  {name}: current {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
+                f"  {name}: flux {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
             ]
             lines += [f"  warning: {sentence}" for sentence in self.warnings]
         return "\n".join(lines)
