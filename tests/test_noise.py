@@ -157,9 +157,9 @@ def test_admittance_between_blocking_electrodes_is_that_of_a_gap():
     del tables["regions"]
     found = noise(tables, np.array([1e-5, 1e-3, *FREQUENCIES]))
     assert found.admittance is not None and found.electric is not None and found.thermal is not None
-    # a capacitor at low frequencies: rounding, 1e-14, is at last as large as Re Y, and there is no ratio
-    assert np.isnan(found.thermal[0]).all() and "1 of 11 frequencies" in found.warnings[0]
-    np.testing.assert_allclose(found.thermal[1], 1.0, rtol=1e-3)
+    # a capacitor at low frequencies: Re Y is 1e-12 and of particles that move hardly at all
+    assert found.warnings == []
+    np.testing.assert_allclose(found.thermal, 1.0, rtol=1e-6)
     screening = 2.0 * bulk / debye_length**2
     k = np.sqrt(screening + 1j * FREQUENCIES)
     exact = (1.0 + 2.0 * screening * np.tanh(0.5 * k) / (1j * FREQUENCIES * k)) / (debye_length**2 * k**2)

@@ -160,6 +160,13 @@ class _Pencil:
         self._flow, self._store = self._transposed(self._every)
         self._flow_on_span = equations.answers(self._every, equations.of_particles(self._every), self._flow)
         self._store_on_span = equations.answers(self._every, equations.of_charge(self._every), self._store)
+        closed = equations.constants()
+        self._constants = len(closed)
+        if self._constants:
+            self._join(equations.inside(joined(equations, np.zeros_like(closed[:0]), closed)))
+            # nothing flows in answer to them, exactly: of a blocking cell at low frequencies all but rounding is of them
+            self._flow[self._count :] = 0.0
+            self._flow_on_span[:, self._count :] = 0.0
 
     def extend(self, shift: float) -> None:
         """Let the adjoints at a real frequency join the span, and their derivatives by it."""
@@ -227,9 +234,12 @@ class _Pencil:
         """Return noise and admittance in the span, and the rounding of the noise."""
         equations, every = self._equations, self._every
         found = [self._at(omega) for omega in frequencies]
+        matrices = equations.noise(every), np.finfo(float).eps * equations.noise_of_nodes(every)
+        silent = slice(self._count, self._count + self._constants)
+        for matrix in matrices:
+            matrix[silent] = matrix[:, silent] = 0.0
         noise, rounding = (
-            np.array([adjoints.conj().T @ matrix @ adjoints for adjoints, _ in found])
-            for matrix in (equations.noise(every), np.finfo(float).eps * equations.noise_of_nodes(every))
+            np.array([adjoints.conj().T @ matrix @ adjoints for adjoints, _ in found]) for matrix in matrices
         )
         return noise, np.array([admittance for _, admittance in found]), rounding
 
