@@ -14,7 +14,7 @@ from test_restart import numbers, run_killed
 from test_transient import BULK, between_electrodes
 
 import pnp_exclusion as pnp
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import StoppedError, UsageError
 
 FARADAY, GAS = (physical_constants[name][0] for name in ("Faraday constant", "molar gas constant"))
 
@@ -234,6 +234,25 @@ def test_voltammogram_of_blocking_electrodes_is_capacitive_alone(tmp_path):
         assert float(middle[direction]["current"]) == pytest.approx(sign * 0.5 * capacitance, rel=2e-2)
         assert float(middle[direction]["faradaic"]) == pytest.approx(0.0, abs=1e-12)
     assert json.loads((tmp_path / "out" / "cv.json").read_text())["cycles"][1]["peaks"] == {}
+
+
+def test_voltammogram_that_was_stopped_goes_on_to_the_same_tables(tmp_path):
+    """After its first step: no row lost or doubled, and another rate is another voltammogram."""
+    tables = between_electrodes("mpnp", 0.0, 0.0, SCREENING, checkpoint={"steps": 3})
+    case = write_toml(tables, tmp_path / "case.toml")
+    whole = pnp.cv(case, "left", 0.0, 1.0, 20.0, points=20)
+    with pytest.raises(StoppedError):
+        pnp.cv(case, "left", 0.0, 1.0, 20.0, points=20, checkpoints=tmp_path, walltime="1 ms")
+    with pytest.raises(UsageError, match=r"boundaries\.left\.potential\.rate is 20\.0 there and 10\.0 here"):
+        pnp.cv(case, "left", 0.0, 1.0, 10.0, points=20, restart=tmp_path)
+    words = ["--boundary", "left", "--from", "0", "--to", "1", "--points", "20", "--rate", "20"]
+    finished = run_command("cv", case, *words, "--restart", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    with (tmp_path / "series.csv").open() as stream:
+        rows = [[float(cell) for cell in row] for row in list(csv.reader(stream))[1:]]
+    assert np.array(rows) == pytest.approx(numbers(whole.solution.rows), rel=1e-14)
+    with (tmp_path / "cv.csv").open() as stream:
+        assert [float(row["current"]) for row in csv.DictReader(stream)] == pytest.approx(whole.current, rel=1e-9)
 
 
 def test_mistakes_of_a_voltammogram_are_told():

@@ -18,7 +18,9 @@ from pnp_exclusion.case.boundary_tables import (
     Wall,
 )
 from pnp_exclusion.case.contents import mean_of, volume_of
+from pnp_exclusion.case.goals import check_accuracy
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
+from pnp_exclusion.case.output_checks import check_output
 from pnp_exclusion.case.periodic_checks import check_periodic, is_along_periodic
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import Dimension, Quantity, is_compatible
@@ -68,8 +70,10 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             check_supply,
             _check_totals,
             _check_solver,
+            check_accuracy,
             _check_packing,
             _check_motion,
+            check_output,
         ):
             check(draft, draft.model)
     check_plans(raw, draft, check_tables, plain)

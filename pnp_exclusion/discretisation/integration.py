@@ -70,7 +70,7 @@ class Integration:
         mesh = domain.mesh
         cell = mesh.basix_cell()
         usual_degree = quadrature_degree or QUADRATURE_PER_DEGREE * degree
-        steep_degree = max(usual_degree, STEEP_DEGREE[domain.dimension][degree - 1])
+        steep_degree = max(usual_degree, STEEP_DEGREE[domain.dimension][min(degree, 4) - 1])
         usual = {"quadrature_degree": positive_degree(cell, usual_degree)}
         steep = {"quadrature_degree": positive_degree(cell, steep_degree)}
         over_usual = ufl.Measure("dx", mesh, subdomain_id=USUAL_CELLS, metadata=usual)
@@ -104,10 +104,17 @@ class Integration:
         """Compile a form in `dx` and `ds`; collective."""
         return CellwiseForm(self, form)
 
-    def subdomains(self) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
-        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it."""
+    def subdomains(self, among: np.ndarray | None = None) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
+        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it.
+
+        among
+            ``(cells of this rank,)``: leave out the other cells, but not their facets.
+        """
+        usual, steep = self.usual_cells, self.steep_cells
+        if among is not None:
+            usual, steep = usual[among[usual]], steep[among[steep]]
         return {
-            fem.IntegralType.cell: [(USUAL_CELLS, self.usual_cells), (STEEP_CELLS, self.steep_cells)],
+            fem.IntegralType.cell: [(USUAL_CELLS, usual), (STEEP_CELLS, steep)],
             fem.IntegralType.exterior_facet: list(self._facets),
         }
 
@@ -153,6 +160,20 @@ class CellwiseForm:
         constants, coefficients = cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form)
         cpp.fem.petsc.assemble_matrix(matrix, form, constants, coefficients, held)
 
+    def add_among(self, cells: np.ndarray, vector: np.ndarray) -> None:
+        """Add the form over some cells ``(cells of this rank,)`` and all facets, as `add_to`."""
+        if cells.all():
+            self.add_to(vector)
+            return
+        among = self._form_over(self._integration.subdomains(cells))._cpp_object
+        cpp.fem.assemble_vector(vector, among, cpp.fem.pack_constants(among), cpp.fem.pack_coefficients(among))
+
+    @functools.cached_property
+    def constants_of_cells(self) -> frozenset[Any]:
+        """Its constants in integrals over cells, in which any change is felt everywhere."""
+        integrals = [one for one in self._compiled.ufl_form.integrals() if one.integral_type() == "cell"]
+        return frozenset(ufl.Form(integrals).constants())
+
     @property
     def library(self) -> str:
         """File of the compiled code; the code itself is beside it."""
@@ -163,19 +184,24 @@ class CellwiseForm:
         """The form over the cells as they are marked now."""
         if self._form is None or self._version != self._integration.version:
             self._version = self._integration.version
-            compiled = self._compiled
-            # as `dolfinx.fem.create_form` without its search through the form, which takes longer than assembling it
-            form = form_cpp_creator(compiled.dtype)(
-                compiled.module.ffi.cast("uintptr_t", compiled.module.ffi.addressof(compiled.ufcx_form)),
-                self._spaces,
-                self._functions,
-                self._constants,
-                self._integration.subdomains(),
-                [],
-                self._integration.domain.mesh._cpp_object,
-            )
-            self._form = fem.Form(form, compiled.ufcx_form, compiled.code)
+            self._form = self._form_over(self._integration.subdomains())
         return self._form
+
+    def _form_over(self, subdomains: dict[fem.IntegralType, list[tuple[int, np.ndarray]]]) -> fem.Form:
+        """As `dolfinx.fem.create_form`, which looks through the whole form for what it holds: longer than to assemble
+        it."""
+        compiled = self._compiled
+        form = form_cpp_creator(compiled.dtype)(
+            compiled.module.ffi.cast("uintptr_t", compiled.module.ffi.addressof(compiled.ufcx_form)),
+            self._spaces,
+            self._functions,
+            self._constants,
+            # in the order of their numbers, as it must be
+            {kind: sorted(parts, key=lambda part: part[0]) for kind, parts in subdomains.items()},
+            [],
+            self._integration.domain.mesh._cpp_object,
+        )
+        return fem.Form(form, compiled.ufcx_form, compiled.code)
 
 
 def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:

@@ -56,6 +56,13 @@ def run_table(solution: Solution) -> list[str]:
         f"{summary['newton_iterations']} Newton steps, {summary['ramp_steps']} ramp steps, {summary['cells']} cells, "
         f"{summary['unknowns']} unknowns; {', '.join(checks)}"
     )
+    if "accuracy" in summary:
+        accuracy = summary["accuracy"]
+        meshes = len(accuracy["history"])
+        lines.append(
+            f"estimated error {accuracy['estimated']:.1e} (wanted {accuracy['wanted']:g}) on the last of {meshes} "
+            f"mesh{'es' * (meshes > 1)}"
+        )
     memory = max(peak_per_rank(solution.discretisation.problem.domain.comm))
     lines.append(f"preset {solution.report.linear}; at most {memory / 1e6:.0f} MB on a rank")
     return lines

@@ -32,6 +32,8 @@ DIGITS = 1e-3
 BESIDE_STEEP = 100.0
 """Times `IDENTITY`, where a potential is steep within a cell, beside a sink: potentials at its ends are then less
 accurate than currents by as much."""
+BESIDE_ACCURACY = 10.0
+"""Times the accuracy that a case asks of its currents: those of its profile are less accurate."""
 NO_FORCE = 1e-9
 """kT."""
 NO_FLUX = 1e-9
@@ -96,6 +98,8 @@ def digits(steady: SteadyState) -> Iterator[str]:
 def identity(steady: SteadyState) -> Iterator[str]:
     """Currents against the exact relation of any steady state in one dimension, beyond `IDENTITY`."""
     residual, limit = steady.identity_residual, IDENTITY[steady.discretisation.degree]
+    # what is asked for to fewer digits may have fewer
+    limit = max(limit, BESIDE_ACCURACY * (steady.setup.case.solver.accuracy or 0.0))
     if steady.has_steep_cells:
         limit *= BESIDE_STEEP
     if residual is not None and not residual <= limit:

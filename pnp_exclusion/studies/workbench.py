@@ -26,7 +26,7 @@ from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import CaseLike, as_case, with_petsc
+from pnp_exclusion.solution.solve import CaseLike, as_case, solve_quietly, with_petsc
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
@@ -78,10 +78,20 @@ class Workbench:
         self._law = law
         self._first = as_case(case)
         case = with_petsc(self._first, petsc or {})
-        setup = build(case, comm, law, [as_case(other) for other in also])
+        others = [as_case(other) for other in also]
+        setup = build(case, comm, law, others)
+        if case.solver.accuracy is not None:
+            # on the mesh that the first and the last of them need, one after the other
+            for one in dict.fromkeys([0, len(others)]):
+                needing = case if one == 0 else with_petsc(others[one - 1], petsc or {})
+                solved = solve_quietly(
+                    needing, law, comm=comm, petsc_options=petsc_options, progress=progress, on_mesh_of=setup
+                )
+                setup = setup_on(solved.setup.problem.domain, setup.scales, case, law)
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._database = OptionsDatabase(petsc_options)
+        self._command_line = tuple(petsc_options)
         say = progress if comm.rank == 0 else (lambda line: None)
         settings = replace(settings_of(case), repeated=True)
         # options are in force while this one builds or solves, so that several do not disturb each other
@@ -140,7 +150,9 @@ class Workbench:
             if self._effective is None:
                 self._effective, self._unused = self._database.effective(), self._database.unused()
         seconds = {"solve": time.perf_counter() - begun}
-        solution = Solution(setup, discrete, report, True, seconds, self._effective, self._unused)
+        solution = Solution(
+            setup, discrete, report, True, seconds, self._effective, self._unused, command_line=self._command_line
+        )
         solution.refuse_unresolved()
         if not solution.converged:
             raise ConvergenceError("\n".join(solution.unresolved))

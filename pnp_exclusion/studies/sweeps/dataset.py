@@ -200,4 +200,4 @@ def _about(driving: Driving) -> dict[str, Any]:
         key if factor == 1.0 else f"{key} times {factor:g}"
         for key, factor in zip(driving.keys, driving.factors, strict=True)
     )
-    return {"long_name": keys} | ({"units": driving.unit} if driving.unit else {})
+    return {"long_name": driving.in_words, "key": keys} | ({"units": driving.unit} if driving.unit else {})
