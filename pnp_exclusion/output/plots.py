@@ -210,27 +210,33 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
         save(figure, path)
 
 
+def panels_in_time(scales: Scales, snapshots: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]]]:
+    """Return positions, times, and of every species and the potential a label and values ``(times, nodes)``, in the
+    units of pictures."""
+    x = snapshots["x"].values / scales.length * scales.length_in_unit
+    in_display = scales.displayed_concentration / scales.concentration
+    panels = [
+        (f"{name}: {density_label(scales)}", snapshots["concentration"].sel(species=name).values * in_display)
+        for name in snapshots["species"].values
+    ]
+    if "potential" in snapshots:
+        factor, words = potential_in_display(scales)
+        panels.append((words, snapshots["potential"].values / scales.potential * factor))
+    return x, snapshots["time"].values, panels
+
+
 def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
     """Profiles at the times that were kept, one panel a species and one for the potential; later ones are darker."""
-    names = [str(name) for name in snapshots["species"].values]
-    panels = [*names, *(["potential"] if "potential" in snapshots else [])]
-    x = snapshots["x"].values / scales.length * scales.length_in_unit
-    times, unit = snapshots["time"].values, "s" if scales.si else "L²/D"
+    x, times, panels = panels_in_time(scales, snapshots)
+    unit = "s" if scales.si else "L²/D"
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 1.5 * len(panels) + 0.6))
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         colours = matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1.0, len(times)))
-        for axis, panel in zip(axes, panels, strict=True):
+        for axis, (words, values) in zip(axes, panels, strict=True):
             for k, colour in enumerate(colours):
-                kept = snapshots.isel(time=k)
-                if panel == "potential":
-                    values = kept["potential"].values / scales.potential * potential_in_display(scales)[0]
-                else:
-                    of_species = kept["concentration"].sel(species=panel).values
-                    values = of_species / scales.concentration * scales.displayed_concentration
                 label = f"{times[k]:.3g} {unit}" if k in (0, len(times) - 1) else None
-                axis.plot(x, values, color=colour, label=label)
-            words = potential_in_display(scales)[1] if panel == "potential" else f"{panel}: {density_label(scales)}"
+                axis.plot(x, values[k], color=colour, label=label)
             axis.set_ylabel(words)
         axes[0].legend(loc="best")
         axes[-1].set_xlabel(length_label("x", scales))
