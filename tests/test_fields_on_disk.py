@@ -51,7 +51,7 @@ def test_fields_of_higher_degree_are_right_between_the_nodes(dimension: int, deg
     space, values = solution.discretisation.space, solution.discretisation.unknown.x.array
     values[::2] = known(space.tabulate_dof_coordinates(), degree)
     (tmp_path / "out").mkdir()
-    write_fields(solution, tmp_path / "out" / "fields.bp")
+    write_fields(solution, [tmp_path / "out" / "fields.bp"])
     read = read_fields(tmp_path / "out", cells=True)
     nodes = np.array([[int(digit) for digit in node] for node in NODES[dimension, degree].split()]) / degree
     cells, points = read["connectivity"][:, 1:], read["geometry"]
@@ -72,4 +72,4 @@ def test_full_disk_is_told_in_words_of_the_system(tmp_path: Path):
     fields.mkdir()
     (fields / "data.0").symlink_to("/dev/full")
     with pytest.raises(OneRankDiskError, match=r"^cannot write fields\.bp: No space left on device$"):
-        write_fields(solution, fields)
+        write_fields(solution, [fields])

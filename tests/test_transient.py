@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -363,3 +364,22 @@ def test_particles_that_carry_heat_and_half_held_electrodes_end_in_their_steady_
         moved = pnp.run({**tables, "initial": {"fraction": first}, "time": {"end": 1e3, "stop": "steady"}})
         for name, flux in moved.summary()["flux"]["left"].items():
             assert flux["value"] == pytest.approx(still[name]["value"], rel=1e-5, abs=1e-9)
+
+
+def test_a_step_that_is_followed_as_it_grows_arrives_where_its_length_cuts_what_is_tried():
+    """Stages that are found from those of a step at least half as long: 0.1 follows 0.04 by 0.075 and no other way."""
+    tried, last = [], [1e-5]
+
+    def solve(scheme, time, at, *_):
+        tried.append(at)
+        assert len(tried) < 200
+        if at > 1.9 * last[0]:
+            return None
+        last[0] = at
+        return SimpleNamespace(states=np.zeros((2, 1)), potentials=np.zeros((2, 0)))
+
+    solver = object.__new__(TransientSolver)
+    solver.stages = SimpleNamespace(solve=solve, effort=SimpleNamespace(jacobians=0))
+    solver.potentials, solver._left, solver._impose = np.zeros(0), 1e-7, lambda *_: None
+    assert solver._lengthen(GALERKIN, 0.0, 0.1, np.zeros(1), np.zeros(1), np.zeros(0)) is not None
+    assert tried[-1] == 0.1

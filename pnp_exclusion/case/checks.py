@@ -20,6 +20,7 @@ from pnp_exclusion.case.boundary_tables import (
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.goals import check_accuracy
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
+from pnp_exclusion.case.output_checks import check_output
 from pnp_exclusion.case.periodic_checks import check_periodic, is_along_periodic
 from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import Dimension, Quantity, is_compatible
@@ -72,6 +73,7 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
             check_accuracy,
             _check_packing,
             _check_motion,
+            check_output,
         ):
             check(draft, draft.model)
     check_plans(raw, draft, check_tables, plain)

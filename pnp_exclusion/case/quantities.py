@@ -302,7 +302,8 @@ def _as_written(quantity: Quantity) -> str | float | dict[str, Any]:
     return quantity.text if quantity.unit else quantity.value
 
 
-Length = Annotated[Quantity, Dimension("a length", ("m",), "5 nm")]
+LENGTH = Dimension("a length", ("m",), "5 nm")
+Length = Annotated[Quantity, LENGTH]
 FREQUENCY = Dimension("a frequency", ("Hz",), "1 kHz")
 Area = Annotated[Quantity, Dimension("an area", ("m^2",), "80 nm^2")]
 ELECTRIC_POTENTIAL = Dimension("a potential", ("V",), "-40 mV", in_time=True)

@@ -36,12 +36,24 @@ def files_of(case: CaseTables) -> dict[str, str]:
     found = {}
     if case.domain.shape == "gmsh":
         found[case.domain.file] = hashlib.sha256(case.mesh_path.read_bytes()).hexdigest()
+    for course in _tables_in_time(case):
+        numbers = course.times.tobytes() + course.values.tobytes()
+        found[str(course.written["table"])] = hashlib.sha256(numbers).hexdigest()
+    return found
+
+
+def named_files(case: CaseTables) -> list[str]:
+    """Return the files that a case names, as it names them: its mesh, tables in time, what its motion begins from."""
+    mesh = [case.domain.file] if case.domain.shape == "gmsh" else []
+    state = [case.initial.file] if case.initial is not None and case.initial.file is not None else []
+    return list(dict.fromkeys([*mesh, *(str(course.written["table"]) for course in _tables_in_time(case)), *state]))
+
+
+def _tables_in_time(case: CaseTables) -> Iterator[Any]:
     for key in (*MOVING, "time"):
         for course in courses_in(getattr(case, key)):
             if "table" in course.written:
-                numbers = course.times.tobytes() + course.values.tobytes()
-                found[str(course.written["table"])] = hashlib.sha256(numbers).hexdigest()
-    return found
+                yield course
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic import (
     PrivateAttr,
     SerializeAsAny,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -31,7 +32,9 @@ from pnp_exclusion.case.domain_tables import (
     require_matching_knots,
     unseen_dimensions,
 )
+from pnp_exclusion.case.ions import ion
 from pnp_exclusion.case.law_tables import AnyModel
+from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
@@ -49,6 +52,7 @@ from pnp_exclusion.case.quantities import (
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.case.time_tables import Initial, Time
+from pnp_exclusion.errors import UsageError
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
 TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
@@ -105,7 +109,10 @@ class Species(Table):
     )
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
-    """Used in results and in the other tables."""
+    """Used in results and in the other tables; that of ``ion`` if absent."""
+    ion: str | None = None
+    """One whose data are known, ``"Na+"`` (``pnp-exclusion ions``): its charge and, in SI, its diffusivity at 25 °C are
+    taken unless they are given."""
     charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
     formula: str | None = None
@@ -132,7 +139,8 @@ class Species(Table):
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
     volume: Volume | None = None
-    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent."""
+    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent. SI:
+    "hydrated" for the sphere of the hydrated diameter of ``ion``."""
     solvation: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False, strict=True)] = 0.0
     """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
@@ -146,6 +154,27 @@ class Species(Table):
     def is_closed(self) -> bool:
         """Whether it is given how much of it there is in the domain."""
         return bool(self.closing)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_ion(cls, written: Any, info: ValidationInfo) -> Any:
+        if not isinstance(written, dict) or not isinstance(written.get("ion"), str):
+            return written
+        try:
+            one = ion(written["ion"])
+        except UsageError as error:
+            raise refusal(str(error)) from None
+        # an object of Python belongs to no case yet, which says in which units it is
+        units = (info.context or {}).get("units")
+        known: dict[str, Any] = {"name": one.species_name, "charge": float(one.charge)}
+        if units == "si":
+            known["diffusivity"] = f"{one.diffusivity:.4g} m^2/s"
+        found = known | written
+        if found.get("volume") == "hydrated" and units == "si":
+            if one.hydrated_volume is None:
+                raise refusal(f"no hydrated diameter of {one.symbol} is known; give its volume")
+            found["volume"] = f"{1e27 * one.hydrated_volume:.4g} nm^3"
+        return found
 
     @field_validator("formula")
     @classmethod
@@ -289,15 +318,6 @@ class Solver(Table):
             if reason := why_not(name, value):
                 raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
         return petsc
-
-
-class Output(Table):
-    """``[output]``: what is written beside summary, profile and manifest."""
-
-    fields: Flag = True
-    """``fields.bp`` for ParaView."""
-    pictures: Flag = True
-    """``*.png``."""
 
 
 class CaseTables(Table):

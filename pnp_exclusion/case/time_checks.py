@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
+from pnp_exclusion.case.beginning_table import BeginningError, read_beginning
 from pnp_exclusion.case.boundary_tables import BLOCKED_CURRENT, Contents
 from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.courses import CourseError
@@ -12,8 +15,9 @@ from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.moving import at_time, courses_in
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.sentences import nearest
+from pnp_exclusion.case.sizes import fill
 from pnp_exclusion.case.tables import CaseTables
-from pnp_exclusion.case.time_tables import Time
+from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.errors import CaseError
 
 type Check = Callable[[Draft, Model], None]
@@ -119,6 +123,8 @@ def _check_beginning(draft: Draft, model: Model) -> None:
                 draft.refuse("[initial]", f"{name} has a mean, of which there is as much at first; remove its {right}")
             if not amount > 0.0:
                 draft.refuse("[initial]", f"the content of {name} must be positive")
+        if initial.state == "table":
+            _check_beginning_table(draft, initial, model)
         if initial.state != "uniform":
             return
     if not draft.all_boundaries_read:
@@ -126,6 +132,31 @@ def _check_beginning(draft: Draft, model: Model) -> None:
     for name in draft.species:
         if contents_at_first(draft.species[name], draft.initial, draft.boundaries, 1.0) is None:
             draft.refuse("[initial]", f"what there is of {name} at first is not known; give its {content_key(model)}")
+
+
+def _check_beginning_table(draft: Draft, initial: Initial, model: Model) -> None:
+    """It must be of the species of the case, and leave vacancies; its places are looked at once there is a mesh."""
+    if not draft.all_species_read:
+        return
+    species = list(draft.species.values())
+    assert initial.file is not None
+    try:
+        table = read_beginning(
+            draft.path.parent / initial.file,
+            [*draft.species],
+            si=model.si,
+            thermal=model.thermal,
+            dimension=draft.dimension,
+        )
+    except BeginningError as error:
+        draft.refuse("[initial]", f'"{initial.file}" {error}')
+        return
+    if model.flux_law.crowded:
+        packing = np.array(fill(model, species)) @ np.array([*table.contents.values()])
+        row = int(np.argmax(packing))
+        if packing[row] >= 1.0:
+            full = f"{packing[row]:.4g} of the space in row {row + 1} (packing; it must be below 1)"
+            draft.refuse("[initial]", f'"{initial.file}" has species that fill {full}')
 
 
 def content_key(model: Model) -> str:

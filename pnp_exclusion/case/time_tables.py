@@ -167,7 +167,8 @@ class Time(Table):
             if self.end is None:
                 raise refusal("end is missing, the time at which the motion ends")
             for key in ("terminal", "cycles"):
-                if key in self.model_fields_set:
+                # a case with its defaults filled in has them too
+                if getattr(self, key) != type(self).model_fields[key].default:
                     raise refusal(f"{key} goes with a protocol; remove it")
             return self
         if self.end is not None:
@@ -207,20 +208,21 @@ class Time(Table):
 class Initial(Table):
     """``[initial]``: from what a motion begins; the potential follows from the densities."""
 
-    state: Literal["uniform", "equilibrium", "result"] = "uniform"
+    state: Literal["uniform", "equilibrium", "result", "table"] = "uniform"
     """"uniform": contents are the same everywhere; "equilibrium": the steady state of the data before they move;
-    "result": a solution that was saved."""
+    "result": a solution that was saved; "table": contents at places."""
     concentration: dict[str, Concentration] = Field(default_factory=dict)
     """SI: per species, with "uniform". Those of a species' mean, or of all boundaries if they agree, if absent."""
     fraction: dict[str, Number] = Field(default_factory=dict)
     """Dimensionless: the same as occupied fractions."""
     file: str | None = None
-    """With "result": what `Solution.save` has written on the same mesh, relative to the case file."""
+    """Relative to the case file; with "result" what `Solution.save` has written on the same mesh, with "table" a CSV
+    file of places and contents."""
 
     @model_validator(mode="after")
     def _fitting(self) -> Initial:
         if self.state != "uniform" and (self.concentration or self.fraction):
             raise refusal(f'contents go with state = "uniform", not with "{self.state}"')
-        if (self.state == "result") != (self.file is not None):
-            raise refusal('file goes with state = "result", which needs it')
+        if (self.state in ("result", "table")) != (self.file is not None):
+            raise refusal('file goes with state = "result" and state = "table", which need it')
         return self

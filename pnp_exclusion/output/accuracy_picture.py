@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.solution.adaptive import Refinement
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import STYLE, plain, save, species_colour
 
 
 def draw_accuracy(path: Path, title: str, refinement: Refinement) -> None:

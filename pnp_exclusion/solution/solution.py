@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.places import places_in, require_inside
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
-from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
@@ -40,7 +41,7 @@ from pnp_exclusion.solver.steady import SteadyReport
 if TYPE_CHECKING:
     import xarray
 
-    from pnp_exclusion.solution.figures import Picture
+    from pnp_exclusion.solution.style import Picture
 
 
 class Solution:
@@ -67,6 +68,8 @@ class Solution:
         Options of PETSc in force.
     unused_petsc_options : list[str]
         Those of the user that had no effect.
+    command_line : tuple[str, ...]
+        The options that PETSc was started with, over which none of ours may be put.
     refinement : Refinement or None
         How cells were refined, with the estimated errors of all meshes, for ``[solver] accuracy``.
     """
@@ -81,6 +84,7 @@ class Solution:
         petsc_options: Mapping[str, str] | None = None,
         unused_petsc_options: list[str] | None = None,
         stored: np.ndarray | None = None,
+        command_line: Sequence[str] = (),
         refinement: Refinement | None = None,
     ) -> None:
         self.steady = SteadyState(setup, discretisation, report, stored)
@@ -90,6 +94,7 @@ class Solution:
         self.seconds = dict(seconds or {})
         self.petsc_options = dict(petsc_options or {})
         self.unused_petsc_options = list(unused_petsc_options or [])
+        self.command_line = tuple(command_line)
         self.refinement = refinement
 
     @property
@@ -217,6 +222,87 @@ class Solution:
         self._require_state()
         return fields.dataset_of(self.steady)
 
+    def at(self, points: ArrayLike) -> xarray.Dataset | None:
+        """Return every field at some points; collective.
+
+        Parameters
+        ----------
+        points : array_like
+            One point, or ``(n, dimension)``, in m for a case in SI units, where texts have their own unit
+            (``["1 nm", "2 nm"]``); numbers along an interval.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``point``; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or all outside.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        places = places_in(self.setup, points)
+        require_inside(self.setup, places)
+        return fields.dataset_at(self.steady, places)
+
+    def along(self, start: ArrayLike, end: ArrayLike, count: int = 201) -> xarray.Dataset | None:
+        """Return every field along a straight line; collective.
+
+        Parameters
+        ----------
+        start, end : array_like
+            Its ends, as points of `at`.
+        count : int, optional
+            How many points it has, evenly spaced, both ends included.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``distance`` from the start; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or the whole line is outside.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        first, last = (places_in(self.setup, place) for place in (start, end))
+        if len(first) != 1 or len(last) != 1 or count < 2:
+            raise UsageError("a line goes from one point to another, with a count of 2 points or more")
+        places = np.linspace(first[0], last[0], count)
+        require_inside(self.setup, places)
+        return fields.dataset_at(self.steady, places, "distance")
+
+    def to_grid(self, count: int = 101) -> xarray.Dataset | None:
+        """Return every field on a regular grid over the domain: plain arrays ``(y, x)``; collective.
+
+        Parameters
+        ----------
+        count : int, optional
+            Points along the longest side.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``x``, ``(y, x)`` or ``(z, y, x)``; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            There would be less than two points.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        if count < 2:
+            raise UsageError(f"a grid has a count of 2 points or more, not {count}")
+        return fields.dataset_on_grid(self.steady, count)
+
     def to_pyvista(self) -> Any:
         """Return every field on the cells of the solution; collective.
 
@@ -286,7 +372,7 @@ class Solution:
             The solve has not converged, or the linear systems of the noise could not be solved.
         """
         self._require_converged("noise")
-        return noise_of(self.steady, frequencies, settings_of(self.case))
+        return noise_of(self.steady, frequencies, settings_of(self.case), self.command_line)
 
     def noise_at_zero(self) -> Noise | None:
         """Return the noise at frequency zero alone; None where the theory does not have it; collective.
@@ -298,7 +384,7 @@ class Solution:
         """
         if not self.converged or why_not(self.setup, self.discretisation):
             return None
-        return noise_of(self.steady, [], settings_of(self.case))
+        return noise_of(self.steady, [], settings_of(self.case), self.command_line)
 
     def correlations(self) -> Correlations:
         """Return how densities fluctuate together at two points of an interval; collective.
@@ -316,7 +402,7 @@ class Solution:
             The solve has not converged, or a species is so scarce that rounding is all there is.
         """
         self._require_converged("correlations")
-        return correlations_of(self.steady, settings_of(self.case))
+        return correlations_of(self.steady, settings_of(self.case), self.command_line)
 
     def covariances(self, observables: Mapping[str, Observable] | None = None) -> Covariances:
         """Return how amounts, or other sums over densities, fluctuate together, in any dimension; collective.
@@ -342,7 +428,7 @@ class Solution:
             The solve has not converged, or the linear systems could not be solved.
         """
         self._require_converged("covariances")
-        return covariances_of(self.steady, observables, settings_of(self.case))
+        return covariances_of(self.steady, observables, settings_of(self.case), self.command_line)
 
     def impedance(self, frequencies: ArrayLike | None = None, terminal: str | None = None) -> Impedance:
         """Return the impedance of a terminal, the potentials of all others being held; collective.
@@ -369,7 +455,7 @@ class Solution:
             The solve has not converged, or the linear systems could not be solved.
         """
         self._require_converged("impedance")
-        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case))
+        return impedance_of(self.steady, frequencies, terminal, settings_of(self.case), self.command_line)
 
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.

@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from pnp_exclusion.case.build import Setup, build, setup_on
 from pnp_exclusion.case.case import Case, make_case, read_case
+from pnp_exclusion.case.places import require_places
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
@@ -167,6 +168,7 @@ def solve_quietly(
     else:
         scales = scales_of(case, on_mesh_of.scales.length)
         setup = setup_on(on_mesh_of.problem.domain, scales, case, law)
+    require_places(setup)
     clock.lap("mesh")
     quadrature_degree = case.solver.quadrature_degree
     discrete = Discretisation(setup.problem, case.solver.degree, quadrature_degree)
@@ -190,7 +192,7 @@ def solve_quietly(
                 raise ConvergenceError("\n".join([str(error), *limits(setup, solver.report)])) from None
             report, converged = solver.report, False
         options = database.effective(), database.unused()
-    solution = Solution(setup, discrete, report, converged, clock.seconds, *options)
+    solution = Solution(setup, discrete, report, converged, clock.seconds, *options, command_line=petsc_options)
     for _ in range(ROUNDS):
         if solution.converged and is_too_coarse(solution.steady):
             solution = _on_finer_cells(solution, settings, petsc_options, say)
@@ -218,7 +220,7 @@ def _on_finer_cells(
             return coarse
         options = database.effective(), database.unused()
     report.add(coarse.report)
-    return Solution(setup, discrete, report, True, coarse.seconds, *options)
+    return Solution(setup, discrete, report, True, coarse.seconds, *options, command_line=petsc_options)
 
 
 def _to_accuracy(

@@ -401,16 +401,19 @@ class LinearisedEquations:
     def _pinned(self, closed: Sequence[Mapping[str, float]]) -> np.ndarray:
         """Return one unknown for each closed combination, by its number on the rank that owns it.
 
-        The adjoint of a closed species is free by a constant, which nothing depends on.
+        The adjoint of a closed species is free by a constant, which nothing depends on. It is pinned where most of the
+        species is: beside a depleted place everything else would hang on to it by next to no conductance.
         """
         layout, pinned = self.discrete.layout, []
         for combination in closed:
             first = unknown_of(next(iter(combination)))
             own = layout.dofs_at(np.arange(self._owned // layout.size), first)
             own = own[self.is_free[own]]
-            owner = self._comm.allreduce(self._comm.rank if len(own) else self._comm.size, op=MPI.MIN)
+            most = own[np.argmax(self._diagonals[1][own])] if len(own) else -1
+            amount = float(self._diagonals[1][most]) if len(own) else -1.0
+            _, owner = self._comm.allreduce((amount, self._comm.rank), op=MPI.MAXLOC)
             if self._comm.rank == owner:
-                pinned.append(own[0])
+                pinned.append(most)
         return np.array(pinned, dtype=np.int64)
 
     def _amounts_kept(

@@ -160,6 +160,10 @@ class _Pencil:
         self._flow, self._store = self._transposed(self._every)
         self._flow_on_span = equations.answers(self._every, equations.of_particles(self._every), self._flow)
         self._store_on_span = equations.answers(self._every, equations.of_charge(self._every), self._store)
+        self._is_still = np.zeros(self._count, dtype=bool)
+        constants = joined(equations, self._every.nodes[:0], equations.constants())
+        self._is_split = len(constants) > 0
+        self._join(equations.inside(constants), np.ones(len(constants), dtype=bool))
 
     def extend(self, shift: float) -> None:
         """Let the adjoints at a real frequency join the span, and their derivatives by it."""
@@ -175,13 +179,22 @@ class _Pencil:
             if not found:
                 columns -= self._store[:count]
             found.append(new)
+        if self._is_split:
+            found = [np.where(part, one, 0.0) for one in found for part in (~self._potentials, self._potentials)]
         span = self._every.nodes[count:]
-        self._join(equations.inside(joined(equations, span, np.vstack(found))[len(span) :]))
+        new = joined(equations, span, np.vstack(found))[len(span) :]
+        self._join(equations.inside(new), equations.sum(np.count_nonzero(new[:, ~self._potentials], axis=1)) == 0)
 
-    def _join(self, new: Vectors) -> None:
-        """Extend the matrices on the span by their new rows and columns alone."""
+    def _join(self, new: Vectors, is_still: NDArray[np.bool_]) -> None:
+        """Extend the matrices on the span by their new rows and columns alone.
+
+        is_still
+            Of the new ones, whether nothing flows by them: potentials alone, and constants of closed species.
+        """
         equations, old, every = self._equations, self._every, self._every.above(new)
         flow, store = self._transposed(new)
+        flow[is_still] = 0.0
+        self._is_still = np.concatenate([self._is_still, is_still])
         self._flow_on_span = _bordered(
             self._flow_on_span,
             equations.answers(new, equations.of_particles(old), self._flow),
@@ -203,9 +216,13 @@ class _Pencil:
         """Return the adjoints in the span, ``(vectors, currents)``, and the admittance."""
         count = self._count
         pencil = self._flow_on_span + 1j * omega * self._store_on_span
+        # what is still is stored alone: divided by the frequency it has no small numbers, however slow
+        pencil[:, self._is_still] = self._store_on_span[:, self._is_still]
         inner = np.linalg.solve(pencil[count:, count:], -pencil[count:, :count])
-        adjoints = np.vstack([np.eye(count), inner])
-        return adjoints, (pencil[:count] @ adjoints).T
+        admittance = pencil[:count] @ np.vstack([np.eye(count), inner])
+        slow = np.where(self._is_still[count:], 1j * omega, 1.0)
+        inner = inner / slow[:, None]
+        return np.vstack([np.eye(count), inner]), admittance.T
 
     def errors(self, frequencies: Real) -> Real:
         """Return how far off the spectra in the span are at every frequency, relative, by their residuals."""
@@ -227,9 +244,11 @@ class _Pencil:
         """Return noise and admittance in the span, and the rounding of the noise."""
         equations, every = self._equations, self._every
         found = [self._at(omega) for omega in frequencies]
+        matrices = equations.noise(every), np.finfo(float).eps * equations.noise_of_nodes(every)
+        for matrix in matrices:
+            matrix[self._is_still] = matrix[:, self._is_still] = 0.0
         noise, rounding = (
-            np.array([adjoints.conj().T @ matrix @ adjoints for adjoints, _ in found])
-            for matrix in (equations.noise(every), np.finfo(float).eps * equations.noise_of_nodes(every))
+            np.array([adjoints.conj().T @ matrix @ adjoints for adjoints, _ in found]) for matrix in matrices
         )
         return noise, np.array([admittance for _, admittance in found]), rounding
 

@@ -51,7 +51,7 @@ class NonlinearPoisson:
         same = eta_of(fem.Function(discrete.space, self.frozen.x), fem.Function(space, self.potential.x))
         rho = parameters.free_energy.densities_near(eta_of(self.frozen, self.potential), same)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
-        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
+        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual, self._assembled)
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
         self.conditions = _scalar_conditions(discrete, space, POTENTIAL)
@@ -95,14 +95,15 @@ class NonlinearPoisson:
         given = max((abs(boundary.applied_potential or 0.0) for boundary in discrete.problem.boundaries), default=0.0)
         is_bounded, earlier = discrete.problem.law.crowded, np.inf
         for _ in range(POISSON_STEPS):
-            step, of_scalars = self._newton_step(with_amounts)
+            residual = self._assembled()
+            step, of_scalars = self._newton_step(residual, with_amounts)
             largest = largest_over_ranks(discrete.problem.domain.comm, np.abs(np.append(step, of_scalars)))
             if not np.isfinite(largest) or (len(of_scalars) and self._spread() > FARTHEST + given):
                 largest = np.inf
                 break
             is_bounded = is_bounded and largest < earlier
             if len(of_scalars):
-                self._climb(step, of_scalars, largest)
+                self._climb(residual, step, of_scalars, largest)
             else:
                 # where there are no ions the equation is linear
                 potential.x.array[:] += step if is_bounded else np.where(self.is_ion_free, step, self._damped(step))
@@ -114,50 +115,53 @@ class NonlinearPoisson:
         follow_potentials(discrete)
         return largest < tolerance
 
-    def _climb(self, step: np.ndarray, of_scalars: np.ndarray, largest: float) -> None:
+    def _climb(self, residual: np.ndarray, step: np.ndarray, of_scalars: np.ndarray, largest: float) -> None:
         """Go along a step as far as leads up the concave functional whose maximum is the solution.
 
         It is that of the potential and all scalars together, with their equations as its slopes.
         """
         present = self.potential.x.array
         share, taken = min(1.0, (LONGEST_STEP + LONGEST_SHARE * self._spread()) / largest), 0.0
-        first = self._slope(step, of_scalars)
+        first = self._slope(residual, step, of_scalars)
         while True:
             present += (share - taken) * step
             self.border.move((share - taken) * of_scalars)
             taken = share
-            if share * largest < SHORT_STEP or self._slope(step, of_scalars) > -OVERSHOT * first:
+            if share * largest < SHORT_STEP:
+                return
+            if self._slope(self._assembled(), step, of_scalars) > -OVERSHOT * first:
                 return
             share *= 0.5
 
     def _spread(self) -> float:
         return largest_over_ranks(self.discrete.problem.domain.comm, np.abs(self.potential.x.array))
 
-    def _slope(self, step: np.ndarray, of_scalars: np.ndarray) -> float:
-        """Return the slope of the functional along a step, here."""
-        owned = self.right.getLocalSize()
-        self._assemble_residual()
-        at_nodes = self.residual.array[:owned].copy()
+    def _slope(self, residual: np.ndarray, step: np.ndarray, of_scalars: np.ndarray) -> float:
+        """Return the slope of the functional along a step, where the residual is that."""
+        owned = len(residual)
+        at_nodes = residual.copy()
         for condition in self.conditions:
             nodes = condition.dof_indices()[0]
             at_nodes[nodes[nodes < owned]] = 0.0
         along_nodes = self.discrete.problem.domain.comm.allreduce(float(at_nodes @ step[:owned]))
-        return -(along_nodes + float(self.border.excess(len(of_scalars)) @ of_scalars))
+        return -(along_nodes + float(self.border.excess(residual, len(of_scalars)) @ of_scalars))
 
-    def _assemble_residual(self) -> None:
+    def _assembled(self) -> np.ndarray:
+        """Return the residual at the owned nodes, held ones too."""
         self.residual.array[:] = 0.0
         self.residual_form.add_to(self.residual.array)
         self.residual.scatter_reverse(la.InsertMode.add)
+        return self.residual.array[: self.right.getLocalSize()].copy()
 
-    def _newton_step(self, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _newton_step(self, residual: np.ndarray, with_amounts: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the Newton step at every node, owned and ghost, and that of scalars; NaN where a solver failed."""
         self.matrix.zeroEntries()
         fem_petsc.assemble_matrix(self.matrix, self.jacobian_form.now, bcs=self.conditions)
         self.matrix.assemble()
-        self._assemble_residual()
-        owned = self.right.getLocalSize()
-        fixed = -self._solved(self.residual.array[:owned])
-        self.step.x.array[:owned], of_scalars = self.border.correct(fixed, self._solved, with_amounts)
+        fixed = -self._solved(residual)
+        self.step.x.array[: len(residual)], of_scalars = self.border.correct(
+            fixed, residual, self._solved, with_amounts
+        )
         self.step.x.scatter_forward()
         return self.step.x.array, of_scalars
 

@@ -30,6 +30,8 @@ class PoissonBorder:
         Densities of the species, as UFL of both.
     residual
         Of Poisson's equation, likewise.
+    at_nodes
+        Returns the values of the residual at the owned nodes, held ones too.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class PoissonBorder:
         potential: fem.Function,
         rho: Sequence[Any],
         residual: ufl.Form,
+        at_nodes: Callable[[], np.ndarray],
     ) -> None:
-        self._discrete, self._frozen, self._potential = discrete, frozen, potential
+        self._discrete, self._frozen, self._at_nodes = discrete, frozen, at_nodes
         problem, form = discrete.problem, discrete.integration.form
         self._tags = [
             (number, tag)
@@ -58,7 +61,7 @@ class PoissonBorder:
             by_mu = ufl.derivative(whole, frozen, self._along_frozen)
             return form(by_potential + by_mu)
 
-        self._residual, self._residual_along = form(residual), along(residual)
+        self._residual_along = along(residual)
         by_name, weak_form = dict(zip(problem.names, rho, strict=True)), discrete.weak_form
         self._natural: dict[int, tuple[CellwiseForm, CellwiseForm]] = {}
         for number, tag in self._tags:
@@ -77,12 +80,14 @@ class PoissonBorder:
         return bool(self._tags or self._closed)
 
     def correct(
-        self, fixed: np.ndarray, solve: Callable[[np.ndarray], np.ndarray], with_amounts: bool
+        self, fixed: np.ndarray, residual: np.ndarray, solve: Callable[[np.ndarray], np.ndarray], with_amounts: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the step of the potential and those of the scalars.
 
         fixed
             The Newton step of the potential at the owned nodes with the scalars as they are.
+        residual
+            At the owned nodes.
         solve
             With its matrix, for a right-hand side at the owned nodes.
         with_amounts
@@ -92,7 +97,7 @@ class PoissonBorder:
         if count == 0:
             return fixed, np.zeros(0)
         tangents, slopes = zip(*(self._tangent(scalar, solve, count) for scalar in range(count)), strict=True)
-        left = self.excess(count) + self._changes(fixed, self._closed_shift(None), count)
+        left = self.excess(residual, count) + self._changes(fixed, self._closed_shift(None), count)
         try:
             steps = np.linalg.solve(np.column_stack(slopes), -left)
         except np.linalg.LinAlgError:
@@ -137,16 +142,16 @@ class PoissonBorder:
         raised = [potential + (position == number) for position, potential in enumerate(now)]
         for potentials, sign in ((raised, 1.0), (now, -1.0)):
             self._discrete.set_potentials(potentials)
-            column += sign * self._assembled(self._residual)
+            column += sign * self._at_nodes()
             charges[scalar] += sign * self._discrete.forms.total(self._natural[number][0])
         return column, charges
 
-    def excess(self, count: int) -> np.ndarray:
+    def excess(self, residual: np.ndarray, count: int) -> np.ndarray:
         """Return by how much charges, and amounts if they are counted, exceed what is given."""
         discrete, totals = self._discrete, given(self._discrete)
-        at_nodes, found = self._assembled(self._residual), []
+        found = []
         for number, tag in self._tags:
-            charge = self._sum(at_nodes[self._nodes(tag)]) - totals[number]
+            charge = self._sum(residual[self._nodes(tag)]) - totals[number]
             if number in self._natural:
                 charge += discrete.forms.total(self._natural[number][0])
             found.append(charge)
@@ -187,11 +192,8 @@ class PoissonBorder:
         self._along_potential.x.array[: self._owned] = potential
         self._along_potential.x.scatter_forward()
         self._along_frozen.x.array[:] = shift
-        return self._assembled(self._residual_along)
-
-    def _assembled(self, form: CellwiseForm) -> np.ndarray:
         self._vector.array[:] = 0.0
-        form.add_to(self._vector.array)
+        self._residual_along.add_to(self._vector.array)
         self._vector.scatter_reverse(la.InsertMode.add)
         return self._vector.array[: self._owned].copy()
 

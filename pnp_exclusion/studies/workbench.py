@@ -91,6 +91,7 @@ class Workbench:
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._database = OptionsDatabase(petsc_options)
+        self._command_line = tuple(petsc_options)
         say = progress if comm.rank == 0 else (lambda line: None)
         settings = replace(settings_of(case), repeated=True)
         # options are in force while this one builds or solves, so that several do not disturb each other
@@ -149,7 +150,9 @@ class Workbench:
             if self._effective is None:
                 self._effective, self._unused = self._database.effective(), self._database.unused()
         seconds = {"solve": time.perf_counter() - begun}
-        solution = Solution(setup, discrete, report, True, seconds, self._effective, self._unused)
+        solution = Solution(
+            setup, discrete, report, True, seconds, self._effective, self._unused, command_line=self._command_line
+        )
         solution.refuse_unresolved()
         if not solution.converged:
             raise ConvergenceError("\n".join(solution.unresolved))

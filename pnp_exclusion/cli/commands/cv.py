@@ -27,7 +27,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Run, write ``cv.csv``, ``cv.json``, ``cv.png`` and ``series.csv``, print."""
+    """Run, write ``cv.csv``, ``cv.json``, a picture and ``series.csv``, print."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
     from pnp_exclusion.output.results import SeriesFile
@@ -55,8 +55,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.console.warn(warning)
         lines = cv_table(found)
         job.folder.write("cv.csv", lambda: cv_csv(found))
-        if case.output.pictures:
-            job.folder.draw("cv.png", "studies.voltammetry_files.draw_cv", found)
+        job.folder.draw(case.output, "cv", "studies.voltammetry_files.draw_cv", found)
         job.folder.write_json("cv.json", lambda: cv_json(found))
         job.write_manifest(found.solution)
         job.complete()

@@ -437,7 +437,7 @@ class TransientSolver:
 
         They are followed as the step grows, from the same beginning.
         """
-        at, ratio, has_begun = min(SHORT_STEP, length), LENGTHENING, False
+        at, ratio, followed = min(SHORT_STEP, length), LENGTHENING, 0.0
         states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
         while ratio > LEAST_LENGTHENING:
             effort = self.stages.effort.jacobians
@@ -446,15 +446,16 @@ class TransientSolver:
             if found is not None:
                 if at == length:
                     return found
-                has_begun, states, potentials = True, found.states, found.potentials
+                followed, states, potentials = at, found.states, found.potentials
                 if self.stages.effort.jacobians - effort <= QUICK:
                     ratio *= 3.0
-            elif has_begun:
-                at, ratio = at / ratio, ratio**0.4
+            elif followed:
+                # of what was tried, which the length may have cut
+                ratio = (at / followed) ** 0.4
             else:
                 at, ratio = at * AFTER_FAILURE, ratio**0.9
                 continue
-            at = min(length, at * ratio)
+            at = min(length, followed * ratio)
         return None
 
     def _schemes(self) -> list[Scheme]:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.case.scales import Scales
-from pnp_exclusion.solution.figures import STYLE, drawn_grid, plain, save, unit_in_picture
+from pnp_exclusion.solution.figures import drawn_grid
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, save, with_unit
 from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.studies.coupled.coupling import EnergyConversion
 from pnp_exclusion.studies.coupled.entropy import EntropyProfile, EntropySlice
@@ -31,7 +32,7 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
     scale = units.power[0] if strength else 1.0
     load, driver = (direction.name for direction in conversion.pair)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.6))
+        figure = Figure(figsize=(COLUMN * 1.4, 3.2))
         axis = figure.subplots()
         label = "linear theory about equilibrium"
         draw_branches(axis, conversion.reference, greatest * scale, LINEAR, label)
@@ -51,13 +52,13 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
         here = conversion.point
         if here.lifts:
             axis.plot(here.power * scale, here.efficiency, "*", color=HERE, markersize=13, label="the case itself")
-        unit = f" [{unit_in_picture(units.power[1])}]" if units.power[1] else " [kT D/L]"
-        axis.set_xlabel(f"power taken up by the load{unit}" if strength else "power over the greatest power")
+        unit = units.power[1] or "kT D/L"
+        axis.set_xlabel(with_unit("power taken up by the load", unit) if strength else "power over the greatest power")
         axis.set_ylabel("efficiency")
         axis.set_xlim(left=0.0)
         axis.set_ylim(bottom=0.0)
-        axis.set_title(f"{plain(title)}\nload: {plain(load)}, driver: {plain(driver)}".strip())
-        axis.legend(fontsize=8, loc="lower right")
+        entitle(figure, f"{title}\nload: {load}, driver: {driver}".strip())
+        axis.legend(loc="lower right")
         save(figure, path)
 
 
@@ -86,14 +87,14 @@ def draw_branches(
 def draw_entropy_profile(path: Path, title: str, scales: Scales, profile: EntropyProfile) -> None:
     """The density of the entropy production along an interval."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.6))
+        figure = Figure(figsize=(COLUMN, 2.3))
         axis = figure.subplots()
-        axis.plot(profile.x * scales.length_in_unit, _density(profile.density, scales), color="black", linewidth=1.2)
+        axis.plot(profile.x * scales.length_in_unit, _density(profile.density, scales), color="black")
         axis.set_xlabel(f"x [{scales.length_unit}]" if scales.si else "x [L]")
         axis.set_ylabel(_density_label(scales))
         axis.set_xlim(profile.x[0] * scales.length_in_unit, profile.x[-1] * scales.length_in_unit)
         axis.set_ylim(bottom=0.0)
-        axis.set_title(plain(title))
+        entitle(figure, title)
         save(figure, path)
 
 
@@ -122,7 +123,7 @@ def draw_entropy_slice(path: Path, title: str, scales: Scales, cut: EntropySlice
             label(f"{'xyz'[letter]} [{scales.length_unit if scales.si else 'L'}]")
         axis.set_aspect("equal")
         axis.set_facecolor("0.85")
-        axis.set_title(plain(title))
+        entitle(figure, title)
         save(figure, path)
 
 
@@ -131,4 +132,4 @@ def _density(values: np.ndarray, scales: Scales) -> np.ndarray:
 
 
 def _density_label(scales: Scales) -> str:
-    return "entropy production [kT mol/m³/s]" if scales.si else "entropy production [kT D/L²]"
+    return with_unit("entropy production", "kT mol/m^3/s" if scales.si else "kT D/L^2")

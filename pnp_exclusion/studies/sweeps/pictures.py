@@ -17,8 +17,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.plots import LAWSTYLES
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.solution.style import (
+    COLUMN,
+    LINESTYLES,
+    STYLE,
+    entitle,
+    plain,
+    save,
+    species_colour,
+    with_unit,
+    zero_line,
+)
 
 MOST_LINES = 8
 """In a panel: values of an axis that is drawn as lines."""
@@ -82,7 +91,7 @@ def sweep_figure(results: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     rows = [Row(row.title, row.label, row.values.isel(single), row.signed) for row in rows]
     with matplotlib.rc_context(STYLE):
         figure = _maps(results, rows, layout) if layout.up else _lines(results, rows, layout)
-        figure.suptitle(plain(str(results.attrs.get("title", ""))))
+        entitle(figure, str(results.attrs.get("title", "")))
     return figure
 
 
@@ -105,8 +114,7 @@ def layout_of(results: xr.Dataset, axes: Sequence[str]) -> Layout | None:
 
 def labelled(array: xr.DataArray, words: str) -> str:
     """Return words for an axis with the unit of what is drawn along it."""
-    unit = unit_in_picture(array.attrs.get("units", ""))
-    return plain(f"{words} [{unit}]" if unit else words)
+    return plain(with_unit(words, array.attrs.get("units", "")))
 
 
 def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
@@ -114,7 +122,7 @@ def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     together = layout.lines is None and len({row.label for row in rows}) == 1
     columns = _columns(results, layout)
     shape = (1 if together else len(rows), len(columns))
-    figure = Figure(figsize=(1.8 + (4.6 if len(columns) == 1 else 3.4) * len(columns), 2.6 * shape[0] + 1.0))
+    figure = Figure(figsize=(1.2 + (COLUMN if len(columns) == 1 else 2.0) * len(columns), 1.7 * shape[0] + 0.7))
     panels = figure.subplots(*shape, sharex=True, sharey="row", squeeze=False)
     x = results[layout.across].values
     for i, row in enumerate(rows):
@@ -125,7 +133,7 @@ def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
             if not together:
                 panel.set_title(_title(row, column))
             if row.signed and (i == 0 or not together):
-                panel.axhline(0.0, color="0.5", linewidth=0.8)
+                zero_line(panel)
         beside[0].set_ylabel(row.label)
     figure.align_ylabels(panels[:, 0])
     for panel in panels[-1]:
@@ -152,7 +160,7 @@ def _curves(
             shade = matplotlib.colormaps["viridis"](0.9 * number / max(1, len(names) - 1))
             found.append((f"{name:.4g}", curve, {"color": shade}))
         else:
-            style = {"color": species_colour(number), "linestyle": LAWSTYLES[number % len(LAWSTYLES)]}
+            style = {"color": species_colour(number), "linestyle": LINESTYLES[number % len(LINESTYLES)]}
             found.append((plain(str(name)), curve, style))
     return found
 
@@ -164,7 +172,7 @@ def _maps(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     # without columns of their own, rows stand side by side
     across = len(columns) if layout.columns else min(2, len(rows))
     shape = (-(-len(rows) * len(columns) // across), across)
-    figure = Figure(figsize=(0.8 + 4.2 * shape[1], 3.6 * shape[0] + 0.6))
+    figure = Figure(figsize=(0.4 + 0.9 * COLUMN * shape[1], 2.5 * shape[0] + 0.4))
     panels = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
         beside = panels.ravel()[i * len(columns) : (i + 1) * len(columns)]
@@ -190,7 +198,7 @@ def _map(panel: Axes, across: np.ndarray, up: np.ndarray, values: np.ndarray, ro
         limits = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     shades = panel.pcolormesh(across, up, values, shading="nearest", **limits)
     if row.signed and min(values.shape) > 1 and np.nanmin(values) < 0.0 < np.nanmax(values):
-        panel.contour(across, up, values, levels=[0.0], colors="black", linewidths=1.0)
+        panel.contour(across, up, values, levels=[0.0], colors="black", linewidths=0.8)
     panel.grid(False)
     for grid, setter in ((across, panel.set_xscale), (up, panel.set_yscale)):
         if _is_logarithmic(grid):
