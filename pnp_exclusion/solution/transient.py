@@ -36,6 +36,7 @@ from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of, with_petsc
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solution.stopping import Keeper
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SteadyReport
@@ -120,7 +121,7 @@ class TransientSolution(Solution):
         import xarray
 
         times = xarray.DataArray([time for time, _ in self.moments], dims="time", name="time")
-        times.attrs["units"] = "s" if self.setup.scales.si else "L^2/D"
+        times.attrs |= unit_attributes("s" if self.setup.scales.si else "L^2/D")
         return xarray.concat(datasets, times)
 
     @cached_property
