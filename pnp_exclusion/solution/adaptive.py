@@ -37,7 +37,7 @@ MOST_UNKNOWNS = 2_000_000
 """If the case does not say."""
 SHARE = 0.7
 """Of all contributions: what the cells that are refined have."""
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 """How often a cell is halved from one mesh to the next."""
 OUTSTANDING, PEAK = 0.03, 2.0
 """A cell with this share of all contributions, around one of whose corners cells contribute so many times what they do
@@ -261,7 +261,7 @@ def _rounds(
     rounds = np.where(shares >= threshold, np.clip(1 + further, 1, MOST_ROUNDS), 0).astype(np.int64)
     around = _around_corners(domain, shares)
     peaks = around >= PEAK * around.min(axis=1, keepdims=True)
-    peaks[(shares < OUTSTANDING * total) | (domain.dimension == 1)] = False
+    peaks[(rounds == 0) | (shares < OUTSTANDING * total) | (domain.dimension == 1)] = False
     at_peaks = peaks.any(axis=1)
     # what all of them may contribute, shared out among them
     each = CORNER_SHARE * wanted / max(1, comm.allreduce(int(at_peaks.sum())))
