@@ -31,6 +31,8 @@ def draw_diagrams(job: Job, planes: Sequence[Plane], workers: int) -> tuple[list
     job.folder.write_json("diagram.json", lambda: as_json(diagrams))
     job.folder.write("points.csv", lambda: points_csv(diagrams))
     job.folder.draw("diagram.png", "studies.diagram.plots.draw", diagrams)
+    if any(diagram.plane.noise for diagram in diagrams):
+        job.folder.draw("noise.png", "studies.diagram.noise_plots.draw", diagrams)
     manifest = {
         "cases": [case.as_written() for case in {id(plane.case): plane.case for plane in planes}.values()],
         "command_line": sys.argv[1:],
