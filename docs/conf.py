@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
+import posixpath
 import re
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, NumpyDocstring
+from sphinx.util import logging
+from sphinx.writers.html5 import HTML5Translator
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import pnp_exclusion
+
+HERE = Path(__file__).parent
 
 project = "pnp_exclusion"
 author = "the pnp_exclusion developers"
@@ -24,9 +34,12 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphin
 exclude_patterns = ["_build", "README.md"]
 html_theme = "furo"
 html_title = "pnp_exclusion"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_show_copyright = False
+html_css_files = ["formulas.css"]
+html_math_renderer = "mathml"
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 # headings of every level are targets, as where the documents are read without Sphinx
 myst_heading_anchors = 4
 
@@ -43,7 +56,7 @@ autodoc_default_options = {
 def write_commands(app: Sphinx) -> None:
     """Write the page of the commands from what ``--help`` prints."""
     from pnp_exclusion.cli import commands
-    from pnp_exclusion.cli.main import parser_of
+    from pnp_exclusion.cli.line import parser_of
 
     os.environ["COLUMNS"] = "100"
     pages = ["# Commands\n", "As `pnp-exclusion COMMAND --help` prints them.\n"]
@@ -54,7 +67,26 @@ def write_commands(app: Sphinx) -> None:
             if isinstance(action, argparse._SubParsersAction)
         )
         pages.append(f"## {name}\n\n```text\n{help_of}```\n")
-    (Path(__file__).parent / "commands.md").write_text("\n".join(pages))
+    (HERE / "commands.md").write_text("\n".join(pages))
+
+
+def write_keys(app: Sphinx) -> None:
+    """Write the page of all keys of a case file from its schema."""
+    import case_reference
+
+    from pnp_exclusion.case.case import Case
+
+    (HERE / "case-reference.md").write_text(case_reference.page(Case.model_json_schema()))
+
+
+def write_references(app: Sphinx) -> None:
+    """Write the table of references from what ``verify`` computes, here and now."""
+    computed = subprocess.run(
+        [sys.executable, "-m", "pnp_exclusion", "verify", "--markdown"], capture_output=True, text=True
+    )
+    if computed.returncode:
+        logging.getLogger(__name__).warning("pnp-exclusion verify failed: %s", computed.stderr)
+    (HERE / "references.inc").write_text(computed.stdout)
 
 
 ELSEWHERE = {
@@ -79,8 +111,8 @@ ANCHOR = re.compile(r'^<a id="([\w-]+)"></a>$', re.MULTILINE)
 
 @cache
 def anchors(page: str) -> set[str]:
-    """Return the anchors that a page writes out."""
-    path = Path(__file__).with_name(f"{page}.md")
+    """Return the anchors that a page writes out, a page being named by its path from here."""
+    path = HERE / f"{page}.md"
     return set(ANCHOR.findall(path.read_text())) if path.exists() else set()
 
 
@@ -89,15 +121,38 @@ def as_myst(app: Sphinx, name: str, source: list[str]) -> None:
 
     def link(found: re.Match[str]) -> str:
         page, anchor = found[1] or "", found[2]
-        there = page.removesuffix(".md") or name
+        there = posixpath.normpath(posixpath.join(posixpath.dirname(name), page.removesuffix(".md"))) if page else name
         return f"]({page}#{label(there, anchor) if anchor in anchors(there) else anchor})"
 
     # the same anchor may be in several pages, a target may not
     text = ANCHOR.sub(lambda found: f"({label(name, found[1])})=", source[0])
-    text = re.sub(r"\]\(([\w-]+\.md)?#([\w-]+)\)", link, text)
+    # one within a line, as of a row of a table
+    text = re.sub(r'<a id="([\w-]+)"></a>(`[^`]+`)', r"[\2]{#\1}", text)
+    text = re.sub(r"\]\(([\w./-]+\.md)?#([\w-]+)\)", link, text)
     for there, page in ELSEWHERE.items():
         text = text.replace(f"]({there})", f"]({page})")
     source[0] = text
+
+
+def write_formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
+    """Set a formula as MathML, which browsers draw by themselves: pages need no script and no network for it."""
+    try:
+        written = tex2mathml(with_spaces(node.astext()), as_block=isinstance(node, nodes.math_block))
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s in the formula %r", error, node.astext(), location=node)
+    else:
+        translator.body.append(written)
+    raise nodes.SkipNode
+
+
+FUNCTION = r"\\(?:log|exp|sinh|cosh|tanh|min|max|det|operatorname\{\w+\})"
+
+
+def with_spaces(formula: str) -> str:
+    """Put a space around the names of functions and a proper prime, where TeX does so and docutils does not."""
+    formula = re.sub(rf"(?<=[A-Za-z0-9}})])\s*(?={FUNCTION}\s*[\w\\(\[])", r"\\, ", formula)
+    formula = re.sub(rf"({FUNCTION})(?=\s*\\?[\w])", r"\1\\,", formula)
+    return re.sub(r"'", r"^\\prime ", formula)
 
 
 def label(page: str, anchor: str) -> str:
@@ -113,7 +168,10 @@ def read_numpydoc(app: Sphinx, what: str, name: str, thing: object, options: obj
 
 def setup(app: Sphinx) -> None:
     """Connect what is written before the site is made, and what is changed of its pages."""
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-process-docstring", read_numpydoc)
     app.connect("builder-inited", write_commands)
+    app.connect("builder-inited", write_keys)
+    app.connect("builder-inited", write_references)
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))

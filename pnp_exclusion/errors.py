@@ -49,6 +49,12 @@ class ConvergenceError(PnpExclusionError):
     exit_code = 3
 
 
+class ReproductionError(PnpExclusionError):
+    """A command that was run again gave other numbers; says which."""
+
+    exit_code = 3
+
+
 class DiskError(PnpExclusionError):
     """Results could not be written."""
 

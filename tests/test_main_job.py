@@ -74,10 +74,17 @@ def _simpson(x: np.ndarray, values: np.ndarray) -> float:
 
 
 def test_every_file_of_the_contract_is_there(comparison: Path):
-    assert {entry.name for entry in comparison.iterdir()} == {*LAWS, "summary.json", "comparison.png", "log.txt"}
+    assert {entry.name for entry in comparison.iterdir()} == {
+        *LAWS,
+        "summary.json",
+        "manifest.json",
+        "comparison.png",
+        "log.txt",
+    }
     for law in LAWS:
         found = {entry.name for entry in (comparison / law).iterdir()}
-        assert found == {"summary.json", "manifest.json", "profile.csv", "profiles.png", "fluxes.png", "fields.bp"}
+        fields = {"fields.bp", "fields.vtkhdf"}
+        assert found == {"summary.json", "manifest.json", "profile.csv", "profiles.png", "fluxes.png", *fields}
         manifest = json.loads((comparison / law / "manifest.json").read_text())
         assert manifest["case"]["model"]["law"] == law
         assert manifest["case"]["solver"]["degree"] == 2

@@ -99,8 +99,12 @@ def test_whatever_a_command_writes_is_among_what_overwriting_removes():
     from pnp_exclusion.output.results import OUR_FILES
 
     texts = [path.read_text() for path in (ROOT / "pnp_exclusion").rglob("*.py") if "sweeps" not in path.parts]
-    written = r'folder\.(?:write|write_json|write_netcdf|draw)\(\s*f?"(?:\{prefix\})?([\w.]+)"'
+    written = r'folder\.(?:write|write_json|write_netcdf)\(\s*f?"(?:\{prefix\})?([\w.]+)"'
+    drawn = r'folder\.draw\(\s*[\w.\[\]]+,\s*f?"(?:\{prefix\})?(\w+)"'
     names = {name for text in texts for name in re.findall(written, text)}
+    pictures = {name for text in texts for name in re.findall(drawn, text)}
+    assert len(pictures) > 15
+    names |= {f"{name}.{ending}" for name in pictures for ending in ("png", "svg", "pdf")}
     assert len(names) > 30
     assert names <= OUR_FILES
 
@@ -224,7 +228,15 @@ def test_picture_that_fails_is_a_warning_and_costs_nothing_else(
     assert (summary["converged"], summary["warnings"]) == (True, [sentence])
     assert sentence in (tmp_path / "out" / "log.txt").read_text()
     names = {entry.name for entry in (tmp_path / "out").iterdir()}
-    assert names == {"summary.json", "manifest.json", "profile.csv", "fields.bp", "fluxes.png", "log.txt"}
+    assert names == {
+        "summary.json",
+        "manifest.json",
+        "profile.csv",
+        "fields.bp",
+        "fields.vtkhdf",
+        "fluxes.png",
+        "log.txt",
+    }
 
 
 def test_picture_of_a_sweep_that_fails_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

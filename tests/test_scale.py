@@ -18,7 +18,7 @@ from conftest import EXAMPLES, ROOT, change, dimensionless_case, run_command, wr
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import make_case
-from pnp_exclusion.cli import main as cli
+from pnp_exclusion.cli.line import parser_of
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.runtime import memory
 from pnp_exclusion.solution.solve import solve
@@ -256,7 +256,7 @@ def test_the_single_job_warms_runs_and_clears(tmp_path: Path):
     assert [call[0] for call in calls] == ["warm", "run"]
     assert not list(tmp_path.glob("pnp-exclusion-*"))
     for call in calls:
-        cli.parser_of(call).parse_args(call)
+        parser_of(call).parse_args(call)
 
 
 def test_the_single_job_is_stopped_in_time_and_goes_on_from_its_checkpoint(tmp_path: Path):
@@ -289,11 +289,11 @@ def test_the_single_job_is_stopped_in_time_and_goes_on_from_its_checkpoint(tmp_p
         "pnp-exclusion run case.toml -o out --restart out",
     ]
     for line in (lines[0], lines[3]):
-        cli.parser_of(line.split()[1:]).parse_args(line.split()[1:])
+        parser_of(line.split()[1:]).parse_args(line.split()[1:])
 
 
 @pytest.mark.parametrize(("parts", "expected"), [("16", {"part": 3, "parts": 16}), ("gather", {"gather": True})])
 def test_the_array_solves_its_part_or_gathers(parts: str, expected: dict, tmp_path: Path):
     (call,) = dry_run(tmp_path, "array.sh", "sweep.toml", "out", parts, SLURM_ARRAY_TASK_ID="3")
-    read = vars(cli.parser_of(call).parse_args(call))
+    read = vars(parser_of(call).parse_args(call))
     assert {key: read[key] for key in expected} == expected

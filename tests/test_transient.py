@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_closed_cell_keeps_amounts_and_charge_and_ends_in_the_steady_state(law):
     for name in ("amount_cation", "amount_anion"):
         assert np.abs(series[name].values - BULK).max() < 1e-14
     currents = series.displacement_left + series.displacement_right
-    assert np.abs(currents).max() < 1e-8 * np.abs(series.displacement_left).max()
+    assert np.abs(currents).max() < 1e-9 * np.abs(series.displacement_left).max()
     balance = (series.free_energy + series.dissipated + series.work).values
     assert np.ptp(balance) < 1e-3 * series.dissipated.values[-1]
     assert (np.diff(series.free_energy.values) <= 1e-12).all()
@@ -197,7 +198,11 @@ def test_a_strong_jump_is_followed_to_the_steady_charge(law, voltage):
     """Chosen as the hard ones of the field; the end is the steady solver's."""
     tables = between_electrodes(law, voltage, -voltage, tolerance=1e-2)
     moved = pnp.run(tables)
-    assert np.abs(moved.series.amount_anion.values - BULK).max() < 1e-14
+    series = moved.series
+    assert np.abs(series.amount_anion.values - BULK).max() < 1e-14
+    # what one electrode takes up the other gives: from what moves between them, not from differences of charges
+    currents = series.displacement_left + series.displacement_right
+    assert np.abs(currents).max() < 1e-12 * np.abs(series.displacement_left).max()
     del tables["time"]
     exact = pnp.solve(tables).summary()["charge"]["left"]["value"]
     assert moved.summary()["charge"]["left"]["value"] == pytest.approx(exact, rel=1e-6)
@@ -363,3 +368,37 @@ def test_particles_that_carry_heat_and_half_held_electrodes_end_in_their_steady_
         moved = pnp.run({**tables, "initial": {"fraction": first}, "time": {"end": 1e3, "stop": "steady"}})
         for name, flux in moved.summary()["flux"]["left"].items():
             assert flux["value"] == pytest.approx(still[name]["value"], rel=1e-5, abs=1e-9)
+
+
+def test_a_step_that_is_followed_as_it_grows_arrives_where_its_length_cuts_what_is_tried():
+    """Stages that are found from those of a step at least half as long: 0.1 follows 0.04 by 0.075 and no other way."""
+    tried, last = [], [1e-5]
+
+    def solve(scheme, time, at, *_):
+        tried.append(at)
+        assert len(tried) < 200
+        if at > 1.9 * last[0]:
+            return None
+        last[0] = at
+        return SimpleNamespace(states=np.zeros((2, 1)), potentials=np.zeros((2, 0)))
+
+    solver = object.__new__(TransientSolver)
+    solver.stages = SimpleNamespace(solve=solve, effort=SimpleNamespace(jacobians=0))
+    solver.potentials, solver._left, solver._impose = np.zeros(0), 1e-7, lambda *_: None
+    assert solver._lengthen(GALERKIN, 0.0, 0.1, np.zeros(1), np.zeros(1), np.zeros(0)) is not None
+    assert tried[-1] == 0.1
+
+
+def test_animation_has_a_frame_for_every_time_that_was_kept(tmp_path):
+    from PIL import Image
+
+    from pnp_exclusion.output.animation import draw_animation
+
+    motion = pnp.run(between_electrodes("mpnp", 1.0, 0.0, end=0.01, fields={"count": 3}))
+    draw_animation(tmp_path / "animation.gif", motion.case, motion.setup.scales, motion.snapshots())
+    with Image.open(tmp_path / "animation.gif") as animation:
+        assert animation.n_frames == 3
+    tables = between_electrodes("mpnp", 1.0, 0.0) | {"output": {"animation": True}}
+    assert any("animation needs the times of its frames" in mistake for mistake in mistakes(tables))
+    del tables["time"]
+    assert any("animation is of a motion" in mistake for mistake in mistakes(tables))

@@ -3,6 +3,7 @@ does not resolve, boundaries that meet, fields beyond reason."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from mpi4py import MPI
@@ -13,9 +14,11 @@ from dolfinx import mesh as dmesh
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.domain_tables import GivenMesh, Gmsh
+from pnp_exclusion.case.ions import LIQUID, REFERENCE_TEMPERATURE, ion
 from pnp_exclusion.case.layers import CELLS_IN_LAYER, field_jumps, thinnest_layers
 from pnp_exclusion.case.meeting import meeting_with_a_jump
 from pnp_exclusion.case.mesh_advice import mesh_advice
+from pnp_exclusion.case.places import lines_outside
 from pnp_exclusion.case.strong_fields import strong_fields
 from pnp_exclusion.case.tables import Region
 from pnp_exclusion.discretisation.parameters import EXCLUDED
@@ -24,20 +27,43 @@ from pnp_exclusion.mesh.sizes import cells_at, extents_across, facets_of_cells, 
 NEUTRAL = 1e-6
 """Of the ions' own charge."""
 NEARLY_FULL = 0.95
+NEARLY_SAME_TEMPERATURE = 0.5
+"""K: a per cent of a diffusivity."""
 
 
 def advice(setup: Setup) -> list[str]:
     """Return one sentence for everything that the user should know before trusting the numbers; collective."""
     return [
         *filter(None, [setup.memory]),
+        *_ions_at_another_temperature(setup.case),
         *strong_fields(setup),
         *meeting_with_a_jump(setup),
         *_charged_reservoirs(setup),
         *_packing(setup),
         *_unscreened_charge(setup),
-        *_unresolved(setup),
+        # cells that are refined for an accuracy are judged by what is reported, not by their sizes
+        *(_unresolved(setup) if setup.case.solver.accuracy is None else ()),
         *mesh_advice(setup),
+        *lines_outside(setup),
     ]
+
+
+def _ions_at_another_temperature(case: Case) -> Iterator[str]:
+    """Of species whose diffusivities are those of the library of ions, which are at 25 °C."""
+    if not case.model.si or abs(case.model.temperature.value - REFERENCE_TEMPERATURE) <= NEARLY_SAME_TEMPERATURE:
+        return
+    temperature = case.model.temperature.value
+    for species in case.species:
+        known = ion(species.ion) if species.ion is not None else None
+        if known is None or not math.isclose(species.diffusivity or 0.0, known.diffusivity, rel_tol=1e-9):
+            continue
+        scaled = ""
+        if LIQUID[0] <= temperature <= LIQUID[1]:
+            scaled = f"; by Stokes and Einstein it would be {known.diffusivity_at(temperature):.3e} m^2/s there"
+        yield (
+            f'species "{species.name}": its diffusivity, {known.diffusivity:.4g} m^2/s, is that of {known.symbol} at '
+            f"25 °C, and the case is at {temperature:g} K{scaled}"
+        )
 
 
 def _charged_reservoirs(setup: Setup) -> Iterator[str]:

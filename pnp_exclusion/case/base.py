@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic_core import PydanticCustomError
 
+from pnp_exclusion.case.ions import name_of_ion
 from pnp_exclusion.case.quantities import as_python
 from pnp_exclusion.case.sentences import sentences
 from pnp_exclusion.errors import CaseError
@@ -33,7 +34,8 @@ def name_of_number(written: Any) -> Any:
 
 def name_of_entry(entry: dict[str, Any]) -> Any:
     """Return what an entry of an array of tables goes by: what it is called, what it says, or where it is."""
-    return name_of_number(entry.get("name") or entry.get("equation") or entry.get("where"))
+    of_ion = name_of_ion(entry["ion"]) if "ion" in entry else None
+    return name_of_number(entry.get("name") or of_ion or entry.get("equation") or entry.get("where"))
 
 
 GroupName = Annotated[Name, BeforeValidator(name_of_number, json_schema_input_type=str | int)]

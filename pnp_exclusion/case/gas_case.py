@@ -15,11 +15,11 @@ from pnp_exclusion.case.axes import read_axis
 from pnp_exclusion.case.base import Table
 from pnp_exclusion.case.gas_tables import ENERGY, SIDES, GasTable, KindTable, PairTable, ReservoirTable
 from pnp_exclusion.case.keys import CaseKeyError, set_key
+from pnp_exclusion.case.output_tables import Files
 from pnp_exclusion.case.plans import Sweep
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reading import Draft, Reader, parsed, read_title, refuse_unknown
 from pnp_exclusion.case.sentences import listed, nearest
-from pnp_exclusion.case.tables import Output
 from pnp_exclusion.errors import CaseError
 
 
@@ -39,7 +39,7 @@ class GasCase:
     kinds: tuple[KindTable, ...]
     pairs: tuple[PairTable, ...]
     reservoirs: dict[str, ReservoirTable]
-    output: Output
+    output: Files
     sweep: Sweep | None = None
 
     @property
@@ -50,19 +50,21 @@ class GasCase:
     def varied(self, changes: Mapping[str, Any]) -> GasCase:
         """The same case with other values, by their keys (``gas.pairs.bullet-rod.barrier``), and without its sweep."""
         tables = copy.deepcopy(self.as_written())
+        tables.pop("sweep", None)
         for key, value in changes.items():
             set_key(tables, key, value)
         return checked_gas_case(tables, self.path)
 
     def as_written(self) -> dict[str, Any]:
-        """The case with defaults filled in, without its sweep: a case file again, once written as TOML."""
+        """The case with defaults filled in: a case file again, once written as TOML."""
 
         def written(table: Table) -> dict[str, Any]:
             return table.model_dump(mode="json", exclude_none=True)
 
         arrays = {"kinds": self.kinds, "pairs": self.pairs, "reservoirs": tuple(self.reservoirs.values())}
         gas = written(self.gas) | {key: [written(one) for one in array] for key, array in arrays.items()}
-        return {"title": self.title, "gas": gas, "output": written(self.output)}
+        swept = {} if self.sweep is None else {"sweep": written(self.sweep)}
+        return {"title": self.title, "gas": gas, "output": written(self.output)} | swept
 
 
 type GasCaseLike = GasCase | str | Path | Mapping[str, Any]
@@ -105,7 +107,7 @@ def checked_gas_case(raw: Mapping[str, Any], path: Path) -> GasCase:
     draft = Draft(path)
     refuse_unknown(raw, draft, ("title", "gas", "output", "sweep"), " in the case of a gas")
     read_title(raw, draft)
-    output = Reader(draft, "si").table(raw, "output", Output) or Output()
+    output = Reader(draft, "si").table(raw, "output", Files) or Files()
     sweep = Reader(draft, "si").table(raw, "sweep", Sweep)
     given = raw.get("gas")
     if not isinstance(given, Mapping):

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from pnp_exclusion.case.base import Flag, Number, Positive, Table
+from pnp_exclusion.case.output_tables import Files
 from pnp_exclusion.case.plans import Sweep
 from pnp_exclusion.case.quantities import Energy, Length, LinearDensity, Mass, Temperature, Time
-from pnp_exclusion.case.tables import Output
 
 ENERGY = "energy"
 """What the current and the force of energy are called beside those of the kinds."""
@@ -94,5 +94,5 @@ class GasCaseTables(Table):
 
     title: str = ""
     gas: WholeGasTable
-    output: Output = Field(default_factory=Output)
+    output: Files = Field(default_factory=Files)
     sweep: Sweep | None = None

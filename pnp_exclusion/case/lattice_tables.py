@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pnp_exclusion.case.base import Positive, Table
+from pnp_exclusion.case.output_tables import Files
 from pnp_exclusion.case.reading import Draft, Reader, parsed, read_title, refuse_unknown
-from pnp_exclusion.case.tables import Output
 from pnp_exclusion.errors import CaseError
 
 SIDES = ("left", "right")
@@ -88,7 +88,7 @@ class LatticeCaseTables(Table):
 
     title: str = ""
     lattice: Annotated[WholeKineticTable | WholeBarrierTable, Field(discriminator="kind")]
-    output: Output = Field(default_factory=Output)
+    output: Files = Field(default_factory=Files)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class LatticeCase:
     lattice: KineticTable | BarrierTable
     left: Any
     right: Any
-    output: Output
+    output: Files
 
     def as_written(self) -> dict[str, Any]:
         """The case with defaults filled in: a case file again, once written as TOML."""
@@ -127,7 +127,7 @@ def checked_lattice_case(raw: Mapping[str, Any], path: Path) -> LatticeCase:
     draft = Draft(path)
     refuse_unknown(raw, draft, ("title", "lattice", "output"), " in the case of a lattice")
     read_title(raw, draft)
-    output = Reader(draft, "dimensionless").table(raw, "output", Output) or Output()
+    output = Reader(draft, "dimensionless").table(raw, "output", Files) or Files()
     given = raw["lattice"]
     if not isinstance(given, Mapping):
         draft.refuse("[lattice]", "must be a table")

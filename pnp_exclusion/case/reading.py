@@ -16,6 +16,7 @@ from pnp_exclusion.case.base import Table, as_written, name_of_entry
 from pnp_exclusion.case.boundary_tables import AnyBoundary
 from pnp_exclusion.case.domain_tables import DIMENSIONS, dimension_of
 from pnp_exclusion.case.law_tables import AnyModel, Model
+from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import Quantity, shown
 from pnp_exclusion.case.reaction_tables import Reaction
@@ -54,7 +55,7 @@ class Draft:
     reactions: list[Reaction] = field(default_factory=list)
     all_reactions_read: bool = True
     solver: tables.Solver = field(default_factory=tables.Solver)
-    output: tables.Output = field(default_factory=tables.Output)
+    output: Output = field(default_factory=Output)
     sweep: Sweep | None = None
     diagram: Diagram | None = None
     time: Time | None = None
@@ -196,7 +197,7 @@ def _read_reactions(raw: Mapping[str, Any], draft: Draft, reader: Reader) -> Non
 
 _OTHERS: dict[str, type[Table]] = {
     "solver": tables.Solver,
-    "output": tables.Output,
+    "output": Output,
     "sweep": Sweep,
     "diagram": Diagram,
     "time": Time,

@@ -16,30 +16,30 @@ from pydantic import (
     PrivateAttr,
     SerializeAsAny,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
-from pnp_exclusion.case.courses import KINDS
 from pnp_exclusion.case.domain_tables import (
     Domain,
     Gmsh,
     dimension_of,
-    list_or_value,
-    require_matching_knots,
     unseen_dimensions,
 )
+from pnp_exclusion.case.field_tables import GivenField, form_of
+from pnp_exclusion.case.ions import ion
 from pnp_exclusion.case.law_tables import AnyModel
+from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
+    TOTAL_AMOUNT,
     Concentration,
     Diffusivity,
-    Dimension,
     FixedCharge,
-    ForceInTime,
     Length,
     PartitionEnergy,
     Quantity,
@@ -49,22 +49,12 @@ from pnp_exclusion.case.quantities import (
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.stoichiometry import atoms_of
 from pnp_exclusion.case.time_tables import Initial, Time
+from pnp_exclusion.errors import UsageError
 from pnp_exclusion.mesh.physical_names import MeshGroups
-
-TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
-
-
-def _form(written: Any) -> str:
-    """Which member of a union is meant, so that a mistake in it is told once."""
-    if isinstance(written, dict) and not KINDS.keys().isdisjoint(written):
-        return "<value>"
-    if isinstance(written, dict | FieldTable):
-        return "<table>"
-    return list_or_value(written)
 
 
 def _table_or_value(written: Any) -> str:
-    """As `_form`, where no list can be meant."""
+    """As `form_of`, where no list can be meant."""
     return "<table>" if isinstance(written, dict) else "<value>"
 
 
@@ -76,20 +66,6 @@ def _single(written: Any) -> Any:
     if not isinstance(written, str | bool | int | float):
         raise refusal(f"{shown(written)} is neither a text nor a number nor true or false")
     return written
-
-
-class FieldTable(Table):
-    """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
-
-    x: Annotated[list[Length], Field(min_length=2)]
-    """Positions of the knots, in ascending order, covering the domain."""
-    values: Annotated[list[ForceInTime], Field(min_length=2)]
-    """The field at the knots, along x."""
-
-    @model_validator(mode="after")
-    def _matching_ascending_knots(self) -> FieldTable:
-        require_matching_knots(self.x, self.values)
-        return self
 
 
 class Species(Table):
@@ -105,34 +81,30 @@ class Species(Table):
     )
 
     name: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z][A-Za-z0-9_+-]*$")]
-    """Used in results and in the other tables."""
+    """Used in results and in the other tables; that of ``ion`` if absent."""
+    ion: str | None = None
+    """One whose data are known, ``"Na+"`` (``pnp-exclusion ions``): its charge and, in SI, its diffusivity at 25 °C are
+    taken unless they are given."""
     charge: Annotated[float, Field(ge=-10_000, le=10_000, strict=True)] = 0.0
     """Valence z."""
     formula: str | None = None
     """What it is made of, ``"Fe(CN)6"``: reactions among species with formulas must keep their atoms."""
     diffusivity: Diffusivity | None = None
     """D. In SI it must be given; 1 in a dimensionless case."""
-    field: (
-        Annotated[
-            Annotated[FieldTable, Tag("<table>")]
-            | Annotated[list[ForceInTime], Tag("<list>")]
-            | Annotated[ForceInTime, Tag("<value>")],
-            Discriminator(_form),
-        ]
-        | None
-    ) = None
+    field: GivenField | None = None
     """Imposed force E_a on a particle (with ``electrostatics = "imposed"``): a value along x, a vector, or a table."""
     mean_concentration: Concentration | None = None
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
-    """Dimensionless: the same as an occupied fraction."""
+    """Dimensionless: the same as an volume fraction."""
     amount: Annotated[Quantity, TOTAL_AMOUNT] | None = None
     """Instead of a mean: how much of it there is in the domain, mol/m^2 in 1D, mol/m in 2D, mol in 3D and around an
-    axis; dimensionless: the integral of the occupied fraction."""
+    axis; dimensionless: the integral of the volume fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
     volume: Volume | None = None
-    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent."""
+    """With ``sizes``: of a particle, or a mole; dimensionless in that of the solvent, which it is if absent. SI:
+    "hydrated" for the sphere of the hydrated diameter of ``ion``."""
     solvation: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False, strict=True)] = 0.0
     """With ``sizes``: how many solvent molecules a particle carries with it; their volume adds to its own."""
 
@@ -146,6 +118,27 @@ class Species(Table):
     def is_closed(self) -> bool:
         """Whether it is given how much of it there is in the domain."""
         return bool(self.closing)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_ion(cls, written: Any, info: ValidationInfo) -> Any:
+        if not isinstance(written, dict) or not isinstance(written.get("ion"), str):
+            return written
+        try:
+            one = ion(written["ion"])
+        except UsageError as error:
+            raise refusal(str(error)) from None
+        # an object of Python belongs to no case yet, which says in which units it is
+        units = (info.context or {}).get("units")
+        known: dict[str, Any] = {"name": one.species_name, "charge": float(one.charge)}
+        if units == "si":
+            known["diffusivity"] = f"{one.diffusivity:.4g} m^2/s"
+        found = known | written
+        if found.get("volume") == "hydrated" and units == "si":
+            if one.hydrated_volume is None:
+                raise refusal(f"no hydrated diameter of {one.symbol} is known; give its volume")
+            found["volume"] = f"{1e27 * one.hydrated_volume:.4g} nm^3"
+        return found
 
     @field_validator("formula")
     @classmethod
@@ -254,6 +247,19 @@ class Solver(Table):
     """"ramp": skip the direct attempts and raise potentials, fields and fixed charge from small values."""
     linear: Literal["auto", "banded", "direct", "fieldsplit"] = "auto"
     """Preset of linear solver; by dimension and size if absent."""
+    accuracy: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
+    """Relative error of the goals: cells are refined until it is estimated to be less. As the cells are, if absent."""
+    goal: (
+        Annotated[
+            Annotated[list[str], Field(min_length=1), Tag("<list>")] | Annotated[str, Tag("<value>")],
+            Discriminator(form_of),
+        ]
+        | None
+    ) = None
+    """What is to be accurate, one or a list: "currents", "flux.right.Na", "current.right", "charge.left", "amount.Na".
+    The currents if absent, or where nothing flows from end to end the charges of electrodes."""
+    most_unknowns: Count | None = None
+    """How many unknowns a mesh may have that is refined for an accuracy; two millions if absent."""
     unresolved: Literal["refuse", "warn"] = "refuse"
     """Whether a layer of charge that the cells at a boundary cannot hold is an error, or a warning only."""
     petsc: dict[str, Annotated[str | float | int | bool, BeforeValidator(_single)]] = Field(default_factory=dict)
@@ -276,15 +282,6 @@ class Solver(Table):
             if reason := why_not(name, value):
                 raise refusal(f'the option "{name}" is not for a case: {reason}; the command line may give it')
         return petsc
-
-
-class Output(Table):
-    """``[output]``: what is written beside summary, profile and manifest."""
-
-    fields: Flag = True
-    """``fields.bp`` for ParaView."""
-    pictures: Flag = True
-    """``*.png``."""
 
 
 class CaseTables(Table):

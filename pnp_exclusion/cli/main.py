@@ -1,60 +1,20 @@
-"""The command line: words, exit codes, and the split of PETSc's options. Imports nothing heavy before it must."""
+"""The command: its exit codes, and who of several ranks tells of an error. Imports nothing heavy before it must."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
-import importlib
 import os
-import re
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
-from pnp_exclusion.cli import commands
-from pnp_exclusion.errors import PnpExclusionError, UsageError
+from pnp_exclusion.cli.line import called_with, command, read_line
+from pnp_exclusion.errors import PnpExclusionError
 from pnp_exclusion.runtime.launcher import LAUNCHER_DELAY, launched_rank
 from pnp_exclusion.runtime.signals import INTERRUPTED, hear_interruptions, ignore_interruptions
-
-EPILOG = """\
-Whatever follows "--" goes to PETSc, e.g.  pnp-exclusion run case.toml -- -snes_view -ksp_type gmres
-Under MPI:  mpiexec -n 4 pnp-exclusion run case.toml -o results
-
-exit codes: 0 done, 1 an unexpected error, 2 a bad case or command line, 3 did not converge, 4 the disk,
-            5 stopped at SIGTERM or by --walltime after a checkpoint, 130 interrupted
-"""
-
-
-def parser_of(line: Sequence[str]) -> argparse.ArgumentParser:
-    """Return what reads a line: of all commands, or of the one that it begins with, so that no other is imported."""
-    parser = argparse.ArgumentParser(
-        prog="pnp-exclusion",
-        description="Crowded ions: modified Poisson-Nernst-Planck with volume exclusion, by finite elements.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and leave")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in [name for name in commands.NAMES if line[:1] == [name]] or commands.NAMES:
-        module = _command(name)
-        module.add_to(subparsers.add_parser(name, help=module.HELP))
-    return parser
-
-
-class _ShowVersion(argparse.Action):
-    """Reads the version of the installed package, only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        parser.exit(message=f"pnp-exclusion {version('pnp_exclusion')}\n")
-
-
-def _command(name: str) -> ModuleType:
-    return importlib.import_module(f"pnp_exclusion.cli.commands.{name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,33 +28,50 @@ def main(argv: Sequence[str] | None = None) -> int:
             # to look for garbage once more would take longer than a short solve
             at_the_end.callback(gc.freeze)
         try:
+            if "_ARGCOMPLETE" in os.environ:
+                from pnp_exclusion.cli.completion import complete
+
+                complete()
             if own:
                 hear_interruptions()
-            return _execute(line)
+                return _execute(line)
+            with called_with(line):
+                return _execute(line)
         except KeyboardInterrupt:
             at_the_end.close()
             return _tell_of_interruption()
 
 
 def _execute(line: list[str]) -> int:
-    try:
-        words, petsc_options = _split_petsc_options(line)
-        with _mute_but_first():
-            arguments = parser_of(words).parse_args(_with_negative_values(words))
-        return _command(arguments.command).execute(arguments, petsc_options)
-    except PnpExclusionError as error:
-        return _tell(error)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
-        if _came_of_interruption(error):
-            return _tell_of_interruption()
-        print(f"pnp-exclusion: unexpected error on rank {_rank()}", file=sys.stderr)
-        traceback.print_exc()
-        sys.stderr.flush()
-        _abort_others(1)
-        return 1
+    with contextlib.ExitStack() as listeners:
+        try:
+            with _mute_but_first():
+                arguments, petsc_options = read_line(line)
+            if (arguments.verbose or arguments.log_file) and not launched_rank():
+                from pnp_exclusion.runtime.log import listening
+
+                listeners.enter_context(listening(arguments.verbose, arguments.log_file, line))
+            return command(arguments.command).execute(arguments, petsc_options)
+        except PnpExclusionError as error:
+            return _tell(error)
+        except BrokenPipeError:
+            sys.stderr.close()
+            return 1
+        except Exception as error:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
+            if _came_of_interruption(error):
+                return _tell_of_interruption()
+            _say(f"unexpected error on rank {_rank()}\n{traceback.format_exc().rstrip()}")
+            _abort_others(1)
+            return 1
+
+
+def _say(text: str) -> None:
+    """Print what went wrong on standard error, and write it into a log file if there is one."""
+    print(f"pnp-exclusion: {text}", file=sys.stderr, flush=True)
+    if "pnp_exclusion.runtime.log" in sys.modules:
+        # a full disk has been told of
+        with contextlib.suppress(PnpExclusionError):
+            sys.modules["pnp_exclusion.runtime.log"].LOGGER.error(text)
 
 
 TURN = 1.5 * LAUNCHER_DELAY
@@ -117,7 +94,7 @@ def _tell_of_interruption() -> int:
     # rank 0 speaks and ends the others as they wait; if it was not interrupted, or is at work in compiled code that
     # hears no signals, the next one does
     time.sleep(min(_rank(), LAST_TO_WAIT) * TURN)
-    print("pnp-exclusion: interrupted; no results were written", file=sys.stderr, flush=True)
+    _say("interrupted; no results were written")
     _abort_others(INTERRUPTED)
     return INTERRUPTED
 
@@ -135,36 +112,15 @@ def _mute_but_first() -> Iterator[None]:
 def _tell(error: PnpExclusionError) -> int:
     """Say once what is wrong; return the exit code on every rank, or end the ranks that do not know of the error."""
     if not getattr(error, "everywhere", True) and _size() > 1:
-        print(f"pnp-exclusion: rank {_rank()}: {error}", file=sys.stderr, flush=True)
+        _say(f"rank {_rank()}: {error}")
         _abort_others(error.exit_code)
     elif not getattr(error, "everywhere", True):
-        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        _say(str(error))
         # destructors of what broke would end the process in their own way
         os._exit(error.exit_code)
     elif _rank() == 0:
-        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        _say(str(error))
     return error.exit_code
-
-
-def _split_petsc_options(words: list[str]) -> tuple[list[str], list[str]]:
-    if "--" not in words:
-        return words, []
-    position = words.index("--")
-    options = words[position + 1 :]
-    if options and not options[0].startswith("-"):
-        raise UsageError(f'"{options[0]}" after "--" is no PETSc option: these begin with a dash, e.g. -ksp_monitor')
-    return words[:position], options
-
-
-def _with_negative_values(words: Sequence[str]) -> list[str]:
-    """Join negative quantities to the options before them: ``--from -0.5V``, whose unit makes argparse see options."""
-    joined: list[str] = []
-    for word in words:
-        if re.match(r"-\.?\d", word) and joined and re.fullmatch(r"--\w[\w-]*", joined[-1]):
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
 
 
 def _rank() -> int:

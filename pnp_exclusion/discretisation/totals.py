@@ -91,6 +91,25 @@ class BoundaryIntegrals:
         natural = {unknown: self._slopes(unknown, direction) for unknown in self._unknowns}
         return self._sums(change, natural)
 
+    def slopes(self, fluxes: np.ndarray, charges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows of the balance a weighted sum of totals adds up, and the slopes of what terms of the
+        boundaries add to it, both at the owned unknowns.
+
+        fluxes, charges
+            The weights, as in `Totals`.
+        """
+        discrete = self.discrete
+        weights = {unknown: -fluxes[:, a] for a, unknown in enumerate(discrete.entropic)} | {POTENTIAL: charges}
+        rows, slopes = np.zeros(self._owned), np.zeros(self._owned)
+        for (tag, unknown), dofs in discrete.constraints.claimed.items():
+            rows[dofs[dofs < self._owned]] = weights[unknown][tag]
+        for unknown in self._unknowns:
+            sign = 1.0 if unknown == POTENTIAL else -1.0
+            if weights[unknown].any():
+                for tag, form in self._slope_forms(unknown).items():
+                    slopes += sign * weights[unknown][tag] * self._assembled(form)
+        return rows, slopes
+
     def balance(self) -> np.ndarray:
         """Return the balance of the owned unknowns, those too that are held."""
         return self._assembled(self.discrete.forms.balance)

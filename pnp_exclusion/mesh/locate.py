@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mpi4py import MPI
+
 import basix
 import numpy as np
 from dolfinx import fem, geometry
@@ -43,6 +45,13 @@ def cells_of_points(mesh: dmesh.Mesh, points: np.ndarray) -> np.ndarray:
     result = np.full(len(points), -1, dtype=np.int32)
     result[found] = candidates.array[order[first]]
     return result
+
+
+def are_inside(mesh: dmesh.Mesh, points: np.ndarray) -> np.ndarray:
+    """Return which of the points ``(n, 3)`` lie in some cell of a mesh, on whichever rank; collective."""
+    found = cells_of_points(mesh, points) >= 0
+    mesh.comm.Allreduce(MPI.IN_PLACE, found, op=MPI.LOR)
+    return found
 
 
 def _outside(mesh: dmesh.Mesh, points: np.ndarray, cells: np.ndarray, extent: float) -> np.ndarray:

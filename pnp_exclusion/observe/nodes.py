@@ -1,4 +1,4 @@
-"""Fields of a solution at all of its nodes, gathered on rank 0."""
+"""Fields of a solution at all of its nodes, gathered on rank 0; how they follow from the unknowns at any points."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pnp_exclusion.observe.flux_parts import flux_fields
 
 @dataclass(frozen=True)
 class NodalFields:
-    """Fields at the nodes of the elements, without units; those of an interval ascend in ``x``.
+    """Fields at the nodes of the elements, or at other points, without units.
 
-    Nodes on two sides that are one are there twice.
+    Nodes of an interval ascend in ``x``. Nodes on two sides that are one are there twice.
 
     points
         ``(nodes, dimension)``.
@@ -32,7 +32,8 @@ class NodalFields:
     energy, temperature
         ``(nodes,)``: of a site; None under a law without.
     order
-        ``(nodes,)``: the global number of every node in the solution, where it is periodic on the mesh as drawn.
+        ``(nodes,)``: the global number of every node in the solution, where it is periodic on the mesh as drawn; of
+        other points their own.
     """
 
     points: np.ndarray
@@ -40,9 +41,9 @@ class NodalFields:
     mu: np.ndarray
     potential: np.ndarray | None
     flux: np.ndarray
-    order: np.ndarray
     energy: np.ndarray | None
     temperature: np.ndarray | None
+    order: np.ndarray
 
 
 def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
@@ -71,9 +72,34 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     order = np.argsort(points[:, 0]) if dimension == 1 else np.arange(len(points))
     points, values, fluxes = points[order], values[order], fluxes[order]
     partition = more[0][order].T if more else None
-    mu, potential = discrete.reported_potentials(values, partition)
-    contents, beta = discrete.contents(values, partition), discrete.inverse_temperature(values)
-    rho, energy = contents[: len(problem.species)], None if beta is None else contents[-1]
-    temperature = None if beta is None else 1.0 / beta
-    flux_at_nodes = fluxes.T.reshape(count, dimension, -1)
-    return NodalFields(points, rho, mu, potential, flux_at_nodes, order, energy, temperature)
+    return nodal_fields(discrete, points, values, fluxes, partition, order)
+
+
+def nodal_fields(
+    discrete: Discretisation,
+    points: np.ndarray,
+    unknowns: np.ndarray,
+    fluxes: np.ndarray,
+    partition: np.ndarray | None,
+    order: np.ndarray | None = None,
+) -> NodalFields:
+    """Return the fields at points from the unknowns, flux densities and partition energies there.
+
+    points, unknowns, fluxes
+        ``(n, dimension)``, ``(n, size)``, ``(n, quantities * dimension)``.
+    partition
+        As of `Discretisation.contents`.
+    """
+    species, dimension = len(discrete.problem.species), points.shape[1]
+    mu, potential = discrete.reported_potentials(unknowns, partition)
+    contents, beta = discrete.contents(unknowns, partition), discrete.inverse_temperature(unknowns)
+    return NodalFields(
+        points,
+        contents[:species],
+        mu,
+        potential,
+        fluxes.T.reshape(-1, dimension, len(points)),
+        None if beta is None else contents[-1],
+        None if beta is None else 1.0 / beta,
+        np.arange(len(points)) if order is None else order,
+    )

@@ -13,7 +13,10 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.locate import cells_of_points
 from pnp_exclusion.mesh.periodic import unfolded
+from pnp_exclusion.observe.cut import Cut, cut_in_plane
 from pnp_exclusion.observe.flux_parts import flux_fields
+from pnp_exclusion.observe.forces import NO_CURRENT
+from pnp_exclusion.observe.nodes import NodalFields, nodal_fields
 
 GRID = 181
 """Points along the longer side of a slice."""
@@ -91,28 +94,26 @@ def _at_nodes(discrete: Discretisation, space: fem.FunctionSpace) -> tuple[np.nd
 
 @dataclass(frozen=True)
 class Slice:
-    """A solution on a regular grid in a plane through the domain's centre, NaN outside the domain.
+    """A solution in a plane through the domain's centre: fields on triangles, fluxes on a regular grid.
 
     axes
         The two axes that span the plane: across and up in a picture.
     offset
         Where the plane cuts the third axis; None in two dimensions.
+    cut
+        The fields, on the triangles of the mesh or of a cut through its cells.
     grid
-        Coordinates along each.
-    rho
-        ``(N, up, across)``; ``vacancy``, ``potential`` and ``temperature`` (or None) ``(up, across)``.
+        Coordinates along each axis.
     flux
-        ``(N, 2, up, across)``: components of every flux density along the two axes; that of energy is the last.
+        ``(quantities, 2, up, across)``: components of every flux density along the two axes, that of energy the last;
+        NaN outside the domain, and zero all over where there is nothing but rounding.
     """
 
     axes: tuple[int, int]
     offset: float | None
+    cut: Cut
     grid: tuple[np.ndarray, np.ndarray]
-    rho: np.ndarray
-    vacancy: np.ndarray
-    potential: np.ndarray | None
     flux: np.ndarray
-    temperature: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -148,43 +149,47 @@ def central_plane(domain: Domain, axis: int) -> Plane:
 def central_slice(discrete: Discretisation, axis: int) -> Slice | None:
     """Return the slice that contains ``axis`` on rank 0, None on the others; collective. Two or three dimensions."""
     problem, plane = discrete.problem, central_plane(discrete.problem.domain, axis)
-    unknown, flux, *more = values_at(plane.points, [discrete.unknown, flux_fields(discrete), *energies_of(discrete)])
-    if problem.domain.comm.rank != 0:
+    flux = values_at(plane.points, [flux_fields(discrete)])[0]
+    cut = cut_in_plane(discrete, plane.axes, plane.offset)
+    if cut is None:
         return None
-    shape = plane.shape
-    vacancy, rho, _, potential = _fields(discrete, unknown, at_points(more))
-    count, beta = len(problem.quantities), discrete.inverse_temperature(unknown)
-    components = flux.reshape(len(flux), count, problem.domain.dimension)[:, :, list(plane.axes)]
-    return Slice(
-        plane.axes,
-        plane.offset,
-        plane.grid,
-        rho.reshape(-1, *shape),
-        np.broadcast_to(vacancy, len(flux)).reshape(shape),
-        None if potential is None else potential.reshape(shape),
-        np.moveaxis(components, 0, -1).reshape(count, 2, *shape),
-        None if beta is None else 1.0 / beta.reshape(shape),
-    )
+    count = len(problem.quantities)
+    along = flux.reshape(len(flux), count, problem.domain.dimension)[:, :, list(plane.axes)]
+    components = np.moveaxis(along, 0, -1).reshape(count, 2, *plane.shape)
+    for a, species in enumerate(problem.species):
+        one_way = species.diffusivity * float(cut.fields.rho[a].mean())
+        if np.nanmax(np.abs(components[a]), initial=0.0) < NO_CURRENT * one_way:
+            components[a][np.isfinite(components[a])] = 0.0
+    return Slice(plane.axes, plane.offset, cut, plane.grid, components)
+
+
+def fields_at_points(discrete: Discretisation, points: np.ndarray) -> NodalFields | None:
+    """Return the fields at points ``(n, 3)``, NaN outside the domain, on rank 0; None on the others; collective."""
+    unknown, flux, *more = values_at(points, [discrete.unknown, flux_fields(discrete), *energies_of(discrete)])
+    domain = discrete.problem.domain
+    if domain.comm.rank != 0:
+        return None
+    return nodal_fields(discrete, points[:, : domain.dimension], unknown, flux, at_points(more))
 
 
 def values_at(points: np.ndarray, functions: list[fem.Function]) -> list[np.ndarray]:
-    """Return the values of functions on one mesh at points ``(n, 3)``, each ``(n, components)``; collective."""
+    """Return the values of functions on one mesh at points ``(n, 3)``, each ``(n, components)``; collective.
+
+    NaN outside the mesh. A point on the border of two ranks has the values that the first of them finds.
+    """
     mesh = functions[0].function_space.mesh
     cells = cells_of_points(mesh, points)
-    here = np.flatnonzero(cells >= 0)
+    finder = np.where(cells >= 0, mesh.comm.rank, mesh.comm.size)
+    mesh.comm.Allreduce(MPI.IN_PLACE, finder, op=MPI.MIN)
+    here = np.flatnonzero(finder == mesh.comm.rank)
     cells = cells[here]
-    found = np.zeros(len(points))
-    found[here] = 1.0
-    mesh.comm.Allreduce(MPI.IN_PLACE, found)
     result = []
     for function in functions:
         values = np.zeros((len(points), function.function_space.dofmap.index_map_bs))
         if len(here):
             values[here] = function.eval(points[here], cells).reshape(len(here), -1)
         mesh.comm.Allreduce(MPI.IN_PLACE, values)
-        # a point on the border of two ranks is found by both
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result.append(np.where(found[:, None] > 0, values / found[:, None], np.nan))
+        result.append(np.where(finder[:, None] < mesh.comm.size, values, np.nan))
     return result
 
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns, csv_of, word
 from pnp_exclusion.solution.correlations import Correlations, Covariances
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.solution.style import PAGE, STYLE, entitle, plain, save, species_colour, with_unit
 
-WIDTH = 3.1
+WIDTH = PAGE / 3.0
 """Of a panel, inches."""
 
 
@@ -90,20 +90,19 @@ def draw_correlations(path: Path, title: str, correlations: Correlations) -> Non
             axis.grid(visible=False)
             axis.set_xlabel(f"x of {plain(names[a])} [{unit}]")
             axis.set_ylabel(f"y of {plain(names[b])} [{unit}]")
-            named = unit_in_picture(correlations.unit)
-            figure.colorbar(drawn, ax=axis, label=f"c(x, y) [{named}]" if named else "c(x, y), over eps")
+            words = with_unit("c(x, y)", correlations.unit) if correlations.unit else "c(x, y), over eps"
+            figure.colorbar(drawn, ax=axis, label=words)
         axis = axes[len(pairs)]
         for a, b in pairs:
             factor = correlations.structure_factors[:, a, b].real
             line = {"color": species_colour(a)} if a == b else {"color": "0.3", "linestyle": "--"}
-            label = plain(names[a]) if a == b else f"{plain(names[a])}, {plain(names[b])}"
-            axis.plot(correlations.wave_numbers, factor, marker=".", label=label, **line)
-        axis.set_xlabel(f"wave number [1/{unit}]")
-        named = unit_in_picture(correlations.structure_unit)
-        axis.set_ylabel(f"structure factor [{named}]" if named else "structure factor, over eps")
-        axis.legend(fontsize=8)
+            name = plain(names[a]) if a == b else f"{plain(names[a])}, {plain(names[b])}"
+            axis.plot(correlations.wave_numbers, factor, marker=".", label=name, **line)
+        axis.set_xlabel(f"wave number [{unit}⁻¹]")
+        unit = correlations.structure_unit
+        axis.set_ylabel(with_unit("structure factor", unit) if unit else "structure factor, over eps")
+        axis.legend()
         for empty in axes[panels:]:
             empty.set_visible(False)
-        if title:
-            figure.suptitle(plain(title))
+        entitle(figure, title)
         save(figure, path)

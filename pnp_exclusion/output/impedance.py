@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
-from pnp_exclusion.solution.figures import STYLE, plain, save, unit_in_picture
 from pnp_exclusion.solution.impedance import Impedance
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, save, with_unit
 
 
 def impedance_csv(impedance: Impedance) -> str:
@@ -52,34 +52,31 @@ def impedance_table(impedance: Impedance) -> list[str]:
 def draw_nyquist(path: Path, title: str, impedance: Impedance) -> None:
     """Draw minus the imaginary part over the real part, both to one scale."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 4.6))
+        figure = Figure(figsize=(COLUMN, 2.9))
         axis = figure.subplots()
-        axis.plot(impedance.values.real, -impedance.values.imag, "o-", markersize=3)
+        axis.plot(impedance.values.real, -impedance.values.imag, "o-", markersize=2)
         # capacitors leave the picture upwards; what bends is near the largest resistance
         most = np.ptp(impedance.values.real) or abs(impedance.values.real).max()
         middle = impedance.values.real.min()
         axis.set_xlim(middle - 0.1 * most, middle + 1.3 * most)
         axis.set_ylim(-0.1 * most, 1.3 * most)
         axis.set_aspect("equal")
-        unit = f" [{unit_in_picture(impedance.unit)}]" if impedance.unit else ""
-        axis.set_xlabel(f"Re Z{unit}")
-        axis.set_ylabel(f"-Im Z{unit}")
-        if title:
-            axis.set_title(plain(title))
+        axis.set_xlabel(with_unit("Re Z", impedance.unit))
+        axis.set_ylabel(with_unit("−Im Z", impedance.unit))
+        entitle(figure, title)
         save(figure, path)
 
 
 def draw_bode(path: Path, title: str, impedance: Impedance) -> None:
     """Draw size and phase over frequency."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 5.0))
+        figure = Figure(figsize=(COLUMN, 3.4))
         size, phase = figure.subplots(2, 1, sharex=True)
         size.loglog(impedance.frequencies, np.abs(impedance.values))
         phase.semilogx(impedance.frequencies, np.degrees(np.angle(impedance.values)))
-        unit = f" [{unit_in_picture(impedance.unit)}]" if impedance.unit else ""
-        size.set_ylabel(f"|Z|{unit}")
+        size.set_ylabel(with_unit("|Z|", impedance.unit))
         phase.set_ylabel("phase [°]")
         phase.set_xlabel(f"frequency [{impedance.frequency_unit}]")
-        if title:
-            size.set_title(plain(title))
+        figure.align_ylabels()
+        entitle(figure, title)
         save(figure, path)

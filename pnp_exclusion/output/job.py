@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,8 +18,10 @@ from pnp_exclusion.output.distances import distances
 from pnp_exclusion.output.fields import write_fields
 from pnp_exclusion.output.manifest import manifest
 from pnp_exclusion.output.noise import noise_at_zero_json
+from pnp_exclusion.output.read_off import fields_csv, lines_csv, probes_csv
 from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, profile_csv
 from pnp_exclusion.runtime.console import Console
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back, results_are_in_place
@@ -26,9 +29,10 @@ from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
+from pnp_exclusion.solver.watch import Watch
 
 if TYPE_CHECKING:
-    from pnp_exclusion.solution.transient import TransientSolution
+    from pnp_exclusion.solution.transient import Running, TransientSolution
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -97,9 +101,12 @@ class Job:
             petsc_options=self.petsc_options,
             progress=self.console.say,
             keep_failure=True,
+            watch=Watch(self.console.rewrite) if self.console.rewrites else None,
         )
+        self.console.clear()
         for warning in solution.warnings:
             self.console.warn(warning)
+        LOGGER.debug("PETSc options in force: %s", solution.petsc_options)
         return solution
 
     def run(self, case: Case, walltime: str | None = None) -> TransientSolution:
@@ -109,22 +116,26 @@ class Job:
         """
         from pnp_exclusion.solution.transient import run
 
-        with SeriesFile(self.folder) as series:
-            solution = run(
-                case,
-                comm=self.comm,
-                petsc_options=self.petsc_options,
-                progress=lambda progress: self.console.progress("time", progress),
-                on_row=series.add,
-                checkpoints=self.folder.path,
-                restart=self._restart,
-                walltime=walltime,
-                started=self._started,
-                warn=self.console.warn,
-            )
+        with self.running(walltime) as running:
+            solution = run(case, comm=self.comm, petsc_options=self.petsc_options, **running)
         for warning in solution.warnings:
             self.console.warn(warning)
         return solution
+
+    @contextlib.contextmanager
+    def running(self, walltime: str | None) -> Iterator[Running]:
+        """Yield how a motion is watched, kept in the folder, and continued as the command says; its series is written
+        meanwhile."""
+        with SeriesFile(self.folder) as series:
+            yield {
+                "progress": lambda progress: self.console.progress("time", progress),
+                "on_row": series.add,
+                "checkpoints": self.folder.path,
+                "restart": self._restart,
+                "walltime": walltime,
+                "started": self._started,
+                "warn": self.console.warn,
+            }
 
     def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
@@ -135,7 +146,6 @@ class Job:
 
     def write(self, solution: Solution, prefix: str = "") -> None:
         """Stage everything that the contract asks of one solution, in the sub-folder ``prefix``."""
-        case = solution.setup.case
         summary = solution.summary()
         self.folder.make(prefix)
         if not solution.has_state:
@@ -145,15 +155,29 @@ class Job:
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
             self.folder.write(f"{prefix}profile.csv", lambda: profile_csv(solution, profile) if profile else "")
-        if case.output.fields:
-            motion = motion_of(solution)
-            moments = [] if motion is None else motion.moments
-            write_fields(solution, self.folder.staging / f"{prefix}fields.bp", moments)
+        summary |= self._write_fields(solution, prefix)
         self.write_manifest(solution, prefix)
         summary["wall_seconds"] = time.perf_counter() - self.started
         self.folder.write_json(f"{prefix}summary.json", lambda: summary)
-        if case.output.pictures:
-            self._draw(solution, prefix)
+        self._draw(solution, prefix)
+
+    def _write_fields(self, solution: Solution, prefix: str) -> dict[str, Any]:
+        """Stage the fields in every form that the case asks for; return what the summary says of them."""
+        output, motion = solution.case.output, motion_of(solution)
+        moments = [] if motion is None else motion.moments
+        formats = output.field_formats
+        paths = [self.folder.staging / f"{prefix}fields.{one}" for one in formats if one != "csv"]
+        errors = write_fields(solution, paths, moments) if paths else {}
+        if "csv" in formats:
+            table = fields_csv(solution, moments)
+            self.folder.write(f"{prefix}fields.csv", lambda: table)
+        if output.lines:
+            lines = lines_csv(solution, moments)
+            self.folder.write(f"{prefix}lines.csv", lambda: lines)
+        if output.points:
+            probes = probes_csv(solution, moments)
+            self.folder.write(f"{prefix}probes.csv", lambda: probes)
+        return {"sampling_error": errors} if errors else {}
 
     def write_manifest(self, solution: Solution, prefix: str = "") -> None:
         """Stage what is needed to run a case again."""
@@ -162,21 +186,31 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
-        motion = motion_of(solution)
+        output, motion = case.output, motion_of(solution)
+        if not output.picture_format and not output.animation:
+            return
+        if motion is not None and len(motion.moments) > 1 and solution.steady.axes == 1:
+            snapshots = motion.snapshots()
+            folder.draw(output, f"{prefix}strip", "output.plots.draw_strip", case, scales, snapshots)
+            if output.animation:
+                animation = "output.animation.draw_animation"
+                folder.draw(output, f"{prefix}animation", animation, case, scales, snapshots, ending="gif")
+        if not output.picture_format:
+            return
         if motion is not None:
-            folder.draw(f"{prefix}series.png", "output.plots.draw_series", case, scales, motion.rows)
-            snapshots = motion.snapshots() if solution.steady.axes == 1 else None
-            if len(motion.moments) > 1 and solution.steady.axes == 1:
-                folder.draw(f"{prefix}strip.png", "output.plots.draw_strip", case, scales, snapshots)
+            folder.draw(output, f"{prefix}series", "output.plots.draw_series", case, scales, motion.rows)
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
-            folder.draw(f"{prefix}profiles.png", "output.plots.draw_profiles", case, scales, profile)
+            folder.draw(output, f"{prefix}profiles", "output.plots.draw_profiles", case, scales, profile)
         else:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
-            folder.draw(f"{prefix}slice.png", "output.plots.draw_slice", case, scales, cut)
+            folder.draw(output, f"{prefix}slice", "output.plots.draw_slice", case, scales, cut)
+        if solution.refinement is not None:
+            draw = "output.accuracy_picture.draw_accuracy"
+            folder.draw(output, f"{prefix}accuracy", draw, case.title, solution.refinement)
         parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
-            folder.draw(f"{prefix}fluxes.png", "output.plots.draw_flux_parts", case, scales, parts, along)
+            folder.draw(output, f"{prefix}fluxes", "output.plots.draw_flux_parts", case, scales, parts, along)
 
     def write_comparison(self, solutions: dict[str, Solution], noises: dict[str, Noise]) -> None:
         """Stage the summary and the picture of all laws together; of the noise what there is."""
@@ -189,12 +223,13 @@ class Job:
         content = {"converged": converged, "laws": summaries, "distances": apart, "noise": noise}
         self.folder.write_json("summary.json", lambda: content)
         first = next(iter(solutions.values()), None)
-        if first is None or first.steady.ends is None or not case.output.pictures:
+        if first is None or first.steady.ends is None or not case.output.picture_format:
             return
         one_dimensional = first.discretisation.problem.domain.dimension == 1
         profiles = {law: sample.profile(s.discretisation) for law, s in solutions.items()} if one_dimensional else {}
         self.folder.draw(
-            "comparison.png",
+            case.output,
+            "comparison",
             "output.plots.draw_comparison",
             case.title,
             first.setup.scales,
@@ -215,6 +250,8 @@ class Job:
         """Print on standard output, once."""
         if self.comm.rank == 0:
             print("\n".join(lines), flush=True)
+            for line in lines:
+                LOGGER.info(line)
 
 
 def motion_of(solution: Solution) -> TransientSolution | None:

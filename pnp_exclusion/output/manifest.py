@@ -1,4 +1,4 @@
-"""What is needed to run a case again, and to know what ran."""
+"""What is needed to run a command again, and to know what ran: "cases" where it takes several."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from pnp_exclusion.case.same_case import case_hash
+from pnp_exclusion.case.same_case import case_hash, named_files
+from pnp_exclusion.case.tables import CaseTables
 
 if TYPE_CHECKING:
+    from pnp_exclusion.case.gas_case import GasCase
+    from pnp_exclusion.case.lattice_tables import LatticeCase
     from pnp_exclusion.solution.solution import Solution
+
+type AnyCase = CaseTables | GasCase | LatticeCase
 
 
 def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
     memory
         The most bytes that each rank has held.
     """
-    content = case_manifest(solution.setup.case.as_written(), ranks) | {
+    return case_manifest(solution.setup.case, ranks) | {
         "law": solution.discretisation.problem.law.name,
         "petsc_options": solution.petsc_options,
         "petsc_options_unused": solution.unused_petsc_options,
@@ -34,25 +39,42 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
         "peak_memory_mb": [round(bytes_held / 1e6) for bytes_held in memory],
         "seconds": dict(solution.seconds),
     }
-    if solution.setup.case.domain.shape == "gmsh":
-        content["mesh_sha256"] = hashlib.sha256(solution.setup.case.mesh_path.read_bytes()).hexdigest()
-    return content
 
 
-def case_manifest(written: dict[str, Any], ranks: int) -> dict[str, Any]:
-    """Return what every manifest says: the case with defaults filled in, its hash, and what ran."""
+def case_manifest(case: AnyCase, ranks: int, written: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what every manifest of one case says; reads the files that the case names, so for rank 0 alone.
+
+    written
+        The case with defaults filled in, where it is not as the command has read it.
+    """
+    return _of_case(case, written or case.as_written()) | _what_ran(ranks)
+
+
+def cases_manifest(cases: Sequence[AnyCase], ranks: int) -> dict[str, Any]:
+    """Return the same of a command that takes several cases."""
+    return {"cases": [_of_case(case, case.as_written()) for case in cases]} | _what_ran(ranks)
+
+
+def _of_case(case: AnyCase, written: dict[str, Any]) -> dict[str, Any]:
+    """Return a case with defaults filled in, its hash, where it was read, and the hashes of the files that it names."""
+    names = named_files(case) if isinstance(case, CaseTables) else []
+    hashes = {name: hashlib.sha256((case.path.parent / name).read_bytes()).hexdigest() for name in names}
     return {
         "case": written,
         "case_sha256": case_hash(written),
-        "command_line": sys.argv[1:],
-        "versions": versions(),
-        "ranks": ranks,
+        "case_file": str(case.path.resolve()),
+        "files_sha256": hashes,
     }
 
 
+def _what_ran(ranks: int) -> dict[str, Any]:
+    return {"command_line": sys.argv[1:], "versions": versions(), "ranks": ranks}
+
+
 def versions() -> dict[str, str]:
-    """Return the versions of the package and of what its numbers depend on."""
+    """Return the versions of the package and of what its numbers depend on, the processor first."""
     found = {
+        "cpu": _cpu(),
         "python": platform.python_version(),
         "petsc": ".".join(map(str, PETSc.Sys.getVersion())),
         "mpi": MPI.Get_library_version().splitlines()[0].strip(),
@@ -71,11 +93,21 @@ def versions() -> dict[str, str]:
         "pydantic",
         "pint",
         "matplotlib",
+        "h5py",
         "gmsh",
     ):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = _version(name)
     return found
+
+
+def _cpu() -> str:
+    """Return what computes, whose rounding is not that of others."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
 from pnp_exclusion.solution.noise import Noise
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, species_colour, with_unit
 
 
 def draw_noise(path: Path, title: str, noise: Noise) -> None:
     """Draw the spectrum of the electric current with that of thermal noise, or of every species, over frequency."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2))
+        figure = Figure(figsize=(COLUMN, 2.8))
         axis = figure.subplots()
         terminals = list(noise.terminals)
         if noise.electric is not None and len(terminals) == 2:
@@ -40,9 +41,11 @@ def draw_noise(path: Path, title: str, noise: Noise) -> None:
         electric = noise.electric is not None
         name = "noise of the electric current" if electric else "noise of the currents"
         unit = noise.unit if electric else noise.particle_unit
-        axis.set_ylabel(f"{name} [{unit_in_picture(unit)}]" if unit else f"{name}, two-sided, over eps")
+        axis.set_ylabel(with_unit(name, unit) if unit else f"{name}, two-sided, over eps")
         axis.set_xlabel(f"frequency [{noise.frequency_unit}]" if noise.unit else "angular frequency [D/L²]")
-        axis.legend(fontsize=8)
-        if title:
-            axis.set_title(plain(title))
+        shown = np.concatenate([line.get_ydata() for line in axis.lines])
+        if shown.max() < 5.0 * shown.min():
+            axis.set_yscale("linear")
+        axis.legend()
+        entitle(figure, title)
         save(figure, path)

@@ -17,28 +17,32 @@ from pnp_exclusion.case.scales import Scales
 from pnp_exclusion.observe.flux_parts import FluxParts
 from pnp_exclusion.observe.sample import Profile, Slice
 from pnp_exclusion.solution.figures import (
-    STYLE,
     axis_letters,
     density_label,
     length_label,
-    plain,
     potential_in_display,
     profiles_picture,
-    save,
     shade_fixed_charge,
     slice_picture,
-    species_colour,
+    stretches_of,
     title_of,
-    unit_in_picture,
 )
 from pnp_exclusion.solution.series import Row
+from pnp_exclusion.solution.style import (
+    COLUMN,
+    LINESTYLES,
+    PAGE,
+    SMALL,
+    STYLE,
+    entitle,
+    save,
+    species_colour,
+    ticks,
+    with_unit,
+    zero_line,
+)
 
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
-LAWSTYLES = ("-", "--", "-.", ":")
-
-
-def _flux_label(scales: Scales) -> str:
-    return "flux [mol/m²/s]" if scales.si else "flux [D/L]"
 
 
 def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> None:
@@ -54,7 +58,7 @@ def draw_slice(path: Path, case: Case, scales: Scales, cut: Slice) -> None:
 def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, FluxParts], along: int) -> None:
     """The mean flux density of every species, split into diffusion, drift and crowding; ``along`` an axis of space."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 + 2.0 * len(parts), 3.6))
+        figure = Figure(figsize=(min(PAGE, COLUMN + 0.9 * (len(parts) - 1)), 2.6))
         axis = figure.subplots()
         for position, part in enumerate(parts.values()):
             heights = {"diffusion": part.diffusion, "drift": part.drift, "crowding": part.crowding}
@@ -67,11 +71,11 @@ def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, 
                     color=PART_COLOURS[name],
                     label=name if position == 0 else None,
                 )
-        axis.axhline(0.0, color="black", linewidth=0.8)
+        zero_line(axis)
         axis.set_xticks(range(len(parts)), list(parts))
-        axis.set_ylabel(f"mean {_flux_label(scales)} along {axis_letters(case)[along]}")
-        axis.set_title(title_of(case))
-        axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        axis.set_ylabel(with_unit(f"mean flux along {axis_letters(case)[along]}", "mol/m^2/s" if scales.si else "D/L"))
+        entitle(figure, title_of(case))
+        figure.legend(loc="outside lower center", ncols=4)
         save(figure, path)
 
 
@@ -96,17 +100,17 @@ def draw_comparison(
     with matplotlib.rc_context(STYLE):
         columns = len(species) if profiles else 1
         rows = 2 if profiles else 1
-        figure = Figure(figsize=(max(7.2, 4.0 * columns), 3.4 * rows + 0.3))
+        figure = Figure(figsize=(PAGE, 2.3 * rows + 0.3))
         grid = figure.add_gridspec(rows, columns)
         for a, name in enumerate(species if profiles else []):
             _draw_densities(figure.add_subplot(grid[0, a]), a, name, scales, profiles)
         _draw_currents(figure.add_subplot(grid[-1, :]), species, currents, regimes, ends, flux_unit)
-        figure.suptitle(plain(title))
+        entitle(figure, title)
         save(figure, path)
 
 
 def _draw_densities(axis: Axes, a: int, name: str, scales: Scales, profiles: Mapping[str, Profile]) -> None:
-    for style, (law, profile) in zip(LAWSTYLES * len(profiles), profiles.items(), strict=False):
+    for style, (law, profile) in zip(LINESTYLES * len(profiles), profiles.items(), strict=False):
         x = profile.x * scales.length_in_unit
         axis.plot(x, profile.rho[a] * scales.displayed_contents[a], style, color=species_colour(a), label=law)
     first = next(iter(profiles.values()))
@@ -115,7 +119,7 @@ def _draw_densities(axis: Axes, a: int, name: str, scales: Scales, profiles: Map
     axis.set_xlabel(length_label("x", scales))
     axis.set_ylabel(density_label(scales))
     axis.set_xlim(first.x[0] * scales.length_in_unit, first.x[-1] * scales.length_in_unit)
-    axis.legend(fontsize=8)
+    axis.legend()
 
 
 def _draw_currents(
@@ -142,22 +146,22 @@ def _draw_currents(
                 label=name if position == 0 else None,
             )
             axis.annotate(
-                f"{value:.4g}\n{regime}",
+                f"{value:.4g}\n{regime}" if regime != "none" else "no flux",
                 (x, value),
                 xytext=(0, 3 if value >= 0 else -3),
-                fontsize=8,
+                fontsize=SMALL,
                 textcoords="offset points",
                 ha="center",
                 va="bottom" if value >= 0 else "top",
                 fontweight="bold" if regime == "inverse" else None,
             )
-    axis.axhline(0.0, color="black", linewidth=0.8)
+    zero_line(axis)
     axis.margins(y=0.25)
     axis.set_xticks(range(len(currents)), list(currents))
-    unit = f" [{unit_in_picture(flux_unit)}]" if flux_unit else " [D/L]"
-    axis.set_ylabel(f"current {ends[0]} → {ends[1]}{unit}")
-    axis.set_title("hatched: against the species' own thermodynamic force", fontsize=9)
-    axis.legend(fontsize=8)
+    axis.set_ylabel(with_unit(f"flux {ends[0]} → {ends[1]}", flux_unit or "D/L"))
+    if any(regime == "inverse" for of_law in regimes.values() for regime in of_law.values()):
+        axis.set_title("hatched: against the species' own thermodynamic force")
+    axis.legend()
 
 
 def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> None:
@@ -178,12 +182,12 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
     protocol = case.time is not None and bool(case.time.protocol)
     moves = protocol or next(courses_in([case.boundaries, case.regions, case.species]), None) is not None
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 2.4 * len(kinds) + 0.6))
+        figure = Figure(figsize=(COLUMN, 1.5 * len(kinds) + 0.6))
         axes = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
         for axis, kind in zip(axes, kinds, strict=True):
             if kind == "free_energy":
                 axis.plot(time, columns[kind], color="black")
-                axis.set_ylabel(_with_unit("free energy", units[kind]))
+                axis.set_ylabel(with_unit("free energy", units[kind]))
                 continue
             shown = {"charge": charged, "potential": driven}.get(kind, names)
             for position, name in enumerate(names):
@@ -194,42 +198,59 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
                     values = values + columns[f"displacement_{name}"]
                 axis.plot(time, values, color=species_colour(position), label=name)
             words = "current, total" if kind == "current" else kind
-            axis.set_ylabel(_with_unit(words, units[f"{kind}_{shown[0]}"]))
+            axis.set_ylabel(with_unit(words, units[f"{kind}_{shown[0]}"]))
             axis.legend(loc="best")
         if not moves and time[-1] > 100.0 * time[0]:
             axes[-1].set_xscale("log")
-        axes[-1].set_xlabel(_with_unit("time", units["time"] or "L²/D"))
-        axes[0].set_title(title_of(case))
+        axes[-1].set_xlabel(with_unit("time", units["time"] or "L²/D"))
+        figure.align_ylabels(axes)
+        entitle(figure, title_of(case))
         save(figure, path)
+
+
+def panels_in_time(scales: Scales, snapshots: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, np.ndarray]]]:
+    """Return positions, times, and what is drawn of a motion in the units of pictures.
+
+    Of every species its name, words for the axis and values ``(times, nodes)``; of the potential with an empty name.
+    """
+    x = snapshots["x"].values / scales.length * scales.length_in_unit
+    panels: list[tuple[str, str, np.ndarray]] = []
+    for name in map(str, snapshots["species"].values):
+        of_species = snapshots["concentration"].sel(species=name).values
+        panels.append((name, density_label(scales), of_species / scales.concentration * scales.displayed_concentration))
+    if "potential" in snapshots:
+        factor, words = potential_in_display(scales)
+        panels.append(("", words, snapshots["potential"].values / scales.potential * factor))
+    return x, snapshots["time"].values, panels
 
 
 def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
-    """Profiles at the times that were kept, one panel a species and one for the potential; later ones are darker."""
-    names = [str(name) for name in snapshots["species"].values]
-    panels = [*names, *(["potential"] if "potential" in snapshots else [])]
-    x = snapshots["x"].values / scales.length * scales.length_in_unit
-    times, unit = snapshots["time"].values, "s" if scales.si else "L²/D"
+    """Profiles at the times that were kept, one row a species and one for the potential; later ones are darker.
+
+    Thin layers at the ends have columns of their own beside the whole, as in profiles.
+    """
+    x, times, rows = panels_in_time(scales, snapshots)
+    unit = "s" if scales.si else "L²/D"
+    stretches = stretches_of(x, [np.abs(np.diff(of_times)).sum(axis=0) for _, _, of_times in rows])
+    width = COLUMN if len(stretches) == 1 else PAGE
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 2.2 * len(panels) + 0.6))
-        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        figure = Figure(figsize=(width, 1.6 * len(rows) + 0.8))
+        ratios = [1.0 if stretch.name else 1.6 for stretch in stretches]
+        grid = figure.subplots(len(rows), len(stretches), sharey="row", squeeze=False, width_ratios=ratios)
         colours = matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1.0, len(times)))
-        for axis, panel in zip(axes, panels, strict=True):
-            for k, colour in enumerate(colours):
-                kept = snapshots.isel(time=k)
-                if panel == "potential":
-                    values = kept["potential"].values / scales.potential * potential_in_display(scales)[0]
-                else:
-                    of_species = kept["concentration"].sel(species=panel).values
-                    values = of_species / scales.concentration * scales.displayed_concentration
-                label = f"{times[k]:.3g} {unit}" if k in (0, len(times) - 1) else None
-                axis.plot(x, values, color=colour, label=label)
-            words = potential_in_display(scales)[1] if panel == "potential" else f"{panel}: {density_label(scales)}"
-            axis.set_ylabel(words)
-        axes[0].legend(loc="best")
-        axes[-1].set_xlabel(length_label("x", scales))
-        axes[0].set_title(title_of(case))
+        for row, (axes, (name, words, of_times)) in enumerate(zip(grid, rows, strict=True), start=1):
+            for axis, stretch in zip(axes, stretches, strict=True):
+                for k, (values, colour) in enumerate(zip(of_times, colours, strict=True)):
+                    shown = k in (0, len(times) - 1)
+                    axis.plot(x, values, color=colour, label=f"{times[k]:.3g} {unit}" if shown else None)
+                axis.set_xlim(stretch.low, stretch.high)
+                axis.xaxis.set_major_locator(ticks(4 if stretch.name else 6))
+                axis.tick_params(labelbottom=row == len(rows))
+                axis.set_title(", ".join(filter(None, (name, stretch.name))))
+            axes[0].set_ylabel(words)
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        for axis in grid[-1]:
+            axis.set_xlabel(length_label("x", scales))
+        figure.align_ylabels(grid[:, 0])
+        entitle(figure, title_of(case))
         save(figure, path)
-
-
-def _with_unit(words: str, unit: str) -> str:
-    return f"{words} [{unit_in_picture(unit)}]" if unit else words

@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 import numpy as np
 
+from pnp_exclusion.case.output_tables import PICTURE_FORMATS, Files
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.observe.sample import Profile
 from pnp_exclusion.output.netcdf import write_netcdf
@@ -125,16 +126,27 @@ class ResultFolder:
         """Stage a dataset; ``content`` is called on rank 0 alone."""
         on_rank_zero(self.comm, lambda: self.on_disk(lambda: write_netcdf(content(), self.staging / name)))
 
-    def draw(self, name: str, picture: str, *content: Any) -> None:
-        """Have a picture drawn by `complete`, on rank 0 alone; ``picture`` is "module.function" in this package."""
+    def draw(self, output: Files, name: str, picture: str, *content: Any, ending: str = "") -> None:
+        """Have a picture drawn by `complete`, on rank 0 alone, in the format that a case wants, if any.
+
+        name
+            Of its file, without an ending.
+        picture
+            "module.function" in this package.
+        ending
+            Of a picture that has a format of its own.
+        """
+        ending = ending or output.picture_format
+        if not ending:
+            return
 
         def work(path: Path) -> None:
-            name, function = picture.rsplit(".", 1)
+            place, function = picture.rsplit(".", 1)
             with uncollected():
-                module = importlib.import_module(f"pnp_exclusion.{name}")
+                module = importlib.import_module(f"pnp_exclusion.{place}")
             getattr(module, function)(path, *content)
 
-        self._pictures.append((name, work))
+        self._pictures.append((f"{name}.{ending}", work))
 
     def _draw(self) -> None:
         for name, picture in self._pictures:
@@ -253,18 +265,25 @@ class SeriesFile:
 
 OUR_FILES = {
     "summary.json",
+    "animation.gif",
     "manifest.json",
     "profile.csv",
     "series.csv",
     "impedance.csv",
     "impedance_numbers.csv",
     "impedance.json",
+    "gradient.csv",
+    "gradient.json",
     "noise.csv",
     "noise.json",
     "correlations.nc",
     "correlations.json",
     "structure_factors.csv",
     "fields.bp",
+    "fields.vtkhdf",
+    "fields.csv",
+    "lines.csv",
+    "probes.csv",
     "lattice.json",
     "gas.json",
     "coupling.json",
@@ -279,7 +298,8 @@ OUR_FILES = {
     "cv.csv",
     "cv.json",
     *(
-        f"{picture}.png"
+        f"{picture}.{ending}"
+        for ending in PICTURE_FORMATS
         for picture in (
             "profiles",
             "series",
@@ -290,6 +310,7 @@ OUR_FILES = {
             "correlations",
             "slice",
             "fluxes",
+            "accuracy",
             "comparison",
             "lattice_profiles",
             "lattice_convergence",

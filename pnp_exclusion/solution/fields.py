@@ -14,6 +14,7 @@ import pnp_exclusion
 from pnp_exclusion.errors import MissingLibraryError
 from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.nodes import NodalFields, fields_at_nodes
+from pnp_exclusion.observe.sample import fields_at_points
 from pnp_exclusion.solution.steady_state import SteadyState
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LETTERS = "xyz"
 _Variable = tuple[tuple[str, ...], np.ndarray, str, str]
-"""Dimensions (``"node"`` for that of the nodes), values, unit, name in words."""
+"""Dimensions (the last one is that of the points), values, unit, name in words."""
 
 
 def _variables(steady: SteadyState, fields: NodalFields) -> dict[str, _Variable]:
@@ -35,11 +36,11 @@ def _variables(steady: SteadyState, fields: NodalFields) -> dict[str, _Variable]
         ("species", "node"),
         fields.rho * scales.contents[:, None],
         "mol/m^3" if scales.si else "1",
-        "concentration" if scales.si else "occupied fraction",
+        "concentration" if scales.si else "volume fraction",
     )
     kind = "electrochemical potential" if problem.coupled else "chemical potential"
     found["electrochemical_potential"] = ("species", "node"), fields.mu, "kT", kind
-    found["packing"] = ("node",), problem.packing(fields.rho), "1", "occupied fraction of all species"
+    found["packing"] = ("node",), problem.packing(fields.rho), "1", "volume fraction of all species"
     unit = "mol/m^2/s" if scales.si else "D/L"
     count = len(problem.species)
     found["flux"] = ("species", "axis", "node"), fields.flux[:count] * scales.flux, unit, "flux density"
@@ -58,26 +59,85 @@ def dataset_of(steady: SteadyState) -> xarray.Dataset | None:
     fields = fields_at_nodes(steady.discretisation)
     if fields is None:
         return None
+    along = "x" if fields.points.shape[1] == 1 else "node"
+    return _dataset(steady, fields, (along,), _positions(steady, fields.points, along))
+
+
+def dataset_at(steady: SteadyState, points: np.ndarray, along: str = "point") -> xarray.Dataset | None:
+    """Return the fields at points ``(n, 3)``, NaN outside the domain, as `dataset_of` does; collective.
+
+    along
+        The name of their dimension; that of "distance" has coordinates, from the first one.
+    """
+    fields = fields_at_points(steady.discretisation, points)
+    if fields is None:
+        return None
+    places = _positions(steady, fields.points, along)
+    if along == "distance":
+        distances = np.linalg.norm(points - points[0], axis=1) * steady.setup.scales.length
+        places[along] = (
+            along,
+            distances,
+            {"units": _length_unit(steady), "long_name": "distance from the first point"},
+        )
+    return _dataset(steady, fields, (along,), places)
+
+
+def dataset_on_grid(steady: SteadyState, count: int) -> xarray.Dataset | None:
+    """Return the fields on a regular grid over the domain, NaN outside, as `dataset_of` does; collective.
+
+    Along ``x``, ``(y, x)`` or ``(z, y, x)``, with ``count`` points along the longest side and at least two along every
+    other.
+    """
+    domain = steady.discretisation.problem.domain
+    low, high = domain.bounding_box()
+    counts = np.maximum(2, np.round(1 + (count - 1) * (high - low) / (high - low).max()).astype(int))
+    axes = [np.linspace(*ends) for ends in zip(low, high, counts, strict=True)]
+    grid = np.stack([one.ravel() for one in np.meshgrid(*axes[::-1], indexing="ij")][::-1], axis=1)
+    fields = fields_at_points(steady.discretisation, np.pad(grid, ((0, 0), (0, 3 - domain.dimension))))
+    if fields is None:
+        return None
+    letters = LETTERS[: domain.dimension]
+    places: dict[str, Any] = {}
+    for letter, along in zip(letters, axes, strict=True):
+        places |= _positions(steady, along[:, None], letter, letter)
+    return _dataset(steady, fields, tuple(letters[::-1]), places, tuple(counts[::-1]))
+
+
+def _positions(steady: SteadyState, points: np.ndarray, along: str, letters: str = LETTERS) -> dict[str, Any]:
+    """Return the coordinates of points ``(n, dimension)`` as those of a dataset."""
+    return {
+        letter: (
+            along,
+            values * steady.setup.scales.length,
+            {"units": _length_unit(steady), "long_name": f"position along {letter}"},
+        )
+        for letter, values in zip(letters, points.T, strict=False)
+    }
+
+
+def _length_unit(steady: SteadyState) -> str:
+    return "m" if steady.setup.scales.si else "L"
+
+
+def _dataset(
+    steady: SteadyState,
+    fields: NodalFields,
+    along: tuple[str, ...],
+    places: dict[str, Any],
+    shape: tuple[int, ...] = (-1,),
+) -> xarray.Dataset:
+    """Return fields as a dataset whose points are along some dimensions, with their places as coordinates."""
     import xarray
 
-    scales, problem = steady.setup.scales, steady.discretisation.problem
-    letters = LETTERS[: problem.domain.dimension]
-    along = "x" if len(letters) == 1 else "node"
-    unit = "m" if scales.si else "L"
+    problem = steady.discretisation.problem
+    variables = {}
+    for name, (dims, values, unit, words) in _variables(steady, fields).items():
+        attributes = {"units": unit, "long_name": words}
+        variables[name] = ((*dims[:-1], *along), values.reshape(*values.shape[:-1], *shape), attributes)
     dataset = xarray.Dataset(
-        {
-            name: (tuple(along if d == "node" else d for d in dims), values, {"units": unit, "long_name": words})
-            for name, (dims, values, unit, words) in _variables(steady, fields).items()
-        },
-        coords={"species": problem.names, "axis": list(letters)}
-        | {
-            letter: (
-                along,
-                fields.points[:, i] * scales.length,
-                {"units": unit, "long_name": f"position along {letter}"},
-            )
-            for i, letter in enumerate(letters)
-        },
+        variables,
+        coords={"species": problem.names, "axis": list(LETTERS[: problem.domain.dimension])} | places,
         attrs={"title": steady.setup.case.title, "law": problem.law.name, "version": pnp_exclusion.__version__},
     )
     dataset["species"].attrs["long_name"] = "species"

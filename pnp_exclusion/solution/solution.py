@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike
 from pnp_exclusion.case.advice import advice
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.places import places_in, require_inside
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
-from pnp_exclusion.errors import CaseError, ConvergenceError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
+from pnp_exclusion.solution.adaptive import Refinement
 from pnp_exclusion.solution.checks import beyond_limits, unresolved_layers, without_effect
 from pnp_exclusion.solution.correlations import (
     Correlations,
@@ -29,9 +31,10 @@ from pnp_exclusion.solution.correlations import (
     correlations_of,
     covariances_of,
 )
+from pnp_exclusion.solution.gradient import Gradient, gradient_of
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of, why_not
-from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of
+from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of, regions_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -39,7 +42,7 @@ from pnp_exclusion.solver.steady import SteadyReport
 if TYPE_CHECKING:
     import xarray
 
-    from pnp_exclusion.solution.figures import Picture
+    from pnp_exclusion.solution.style import Picture
 
 
 class Solution:
@@ -68,6 +71,8 @@ class Solution:
         Those of the user that had no effect.
     command_line : tuple[str, ...]
         The options that PETSc was started with, over which none of ours may be put.
+    refinement : Refinement or None
+        How cells were refined, with the estimated errors of all meshes, for ``[solver] accuracy``.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Solution:
         unused_petsc_options: list[str] | None = None,
         stored: np.ndarray | None = None,
         command_line: Sequence[str] = (),
+        refinement: Refinement | None = None,
     ) -> None:
         self.steady = SteadyState(setup, discretisation, report, stored)
         self.setup = setup
@@ -90,6 +96,7 @@ class Solution:
         self.petsc_options = dict(petsc_options or {})
         self.unused_petsc_options = list(unused_petsc_options or [])
         self.command_line = tuple(command_line)
+        self.refinement = refinement
 
     @property
     def case(self) -> Case:
@@ -160,7 +167,13 @@ class Solution:
 
         First what ``pnp-exclusion check`` says too, then what is beyond the limits of `pnp_exclusion.solution.checks`.
         """
-        return [*advice(self.setup), *without_effect(self.unused_petsc_options), *beyond_limits(self.steady)]
+        inaccurate = [] if self.refinement is None else self.refinement.warnings
+        return [
+            *advice(self.setup),
+            *without_effect(self.unused_petsc_options),
+            *inaccurate,
+            *beyond_limits(self.steady),
+        ]
 
     # ---- fields ----
 
@@ -214,6 +227,87 @@ class Solution:
         """
         self._require_state()
         return fields.dataset_of(self.steady)
+
+    def at(self, points: ArrayLike) -> xarray.Dataset | None:
+        """Return every field at some points; collective.
+
+        Parameters
+        ----------
+        points : array_like
+            One point, or ``(n, dimension)``, in m for a case in SI units, where texts have their own unit
+            (``["1 nm", "2 nm"]``); numbers along an interval.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``point``; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or all outside.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        places = places_in(self.setup, points)
+        require_inside(self.setup, places)
+        return fields.dataset_at(self.steady, places)
+
+    def along(self, start: ArrayLike, end: ArrayLike, count: int = 201) -> xarray.Dataset | None:
+        """Return every field along a straight line; collective.
+
+        Parameters
+        ----------
+        start, end : array_like
+            Its ends, as points of `at`.
+        count : int, optional
+            How many points it has, evenly spaced, both ends included.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``distance`` from the start; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or the whole line is outside.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        first, last = (places_in(self.setup, place) for place in (start, end))
+        if len(first) != 1 or len(last) != 1 or count < 2:
+            raise UsageError("a line goes from one point to another, with a count of 2 points or more")
+        places = np.linspace(first[0], last[0], count)
+        require_inside(self.setup, places)
+        return fields.dataset_at(self.steady, places, "distance")
+
+    def to_grid(self, count: int = 101) -> xarray.Dataset | None:
+        """Return every field on a regular grid over the domain: plain arrays ``(y, x)``; collective.
+
+        Parameters
+        ----------
+        count : int, optional
+            Points along the longest side.
+
+        Returns
+        -------
+        xarray.Dataset or None
+            As `to_xarray`, along ``x``, ``(y, x)`` or ``(z, y, x)``; NaN outside the domain.
+
+        Raises
+        ------
+        UsageError
+            There would be less than two points.
+        ConvergenceError
+            There is no state, see `has_state`.
+        """
+        self._require_state()
+        if count < 2:
+            raise UsageError(f"a grid has a count of 2 points or more, not {count}")
+        return fields.dataset_on_grid(self.steady, count)
 
     def to_pyvista(self) -> Any:
         """Return every field on the cells of the solution; collective.
@@ -369,6 +463,32 @@ class Solution:
         self._require_steady("impedance")
         return impedance_of(self.steady, frequencies, terminal, settings_of(self.case), self.command_line)
 
+    def gradient(self, goals: str | Sequence[str], parameters: str | Sequence[str]) -> Gradient:
+        """Return the derivatives of currents, charges, amounts or potentials by numbers of the case; collective.
+
+        Parameters
+        ----------
+        goals : str or sequence of str
+            Names of the summary, ``"currents.Na"``, ``"charge.left"``, ``"found_potential.top"``; one adjoint for each.
+        parameters : str or sequence of str
+            Keys of the case as sweeps write them, ``"species.Na.diffusivity"``, as many as are wanted. Keys joined by
+            "=" are one parameter, and change in proportion to their values.
+
+        Returns
+        -------
+        pnp_exclusion.solution.gradient.Gradient
+            On every rank, in the units of the case.
+
+        Raises
+        ------
+        UsageError
+            There is no such goal, or a parameter is no number that the solution follows smoothly.
+        ConvergenceError
+            The solve has not converged, or the linear system of an adjoint could not be solved.
+        """
+        self._require_steady("gradient")
+        return gradient_of(self.steady, goals, parameters, settings_of(self.case), self.command_line)
+
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
 
@@ -417,7 +537,7 @@ class Solution:
         lines = [f"<Solution {title}law {problem.law.name}, {problem.domain.cells} cells{state}>"]
         if self._is_readable:
             lines += [
-                f"  {name}: current {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
+                f"  {name}: flux {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
             ]
             lines += [f"  warning: {sentence}" for sentence in self.warnings]
         return "\n".join(lines)
@@ -471,14 +591,16 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        mechanisms = mechanisms_of(self.steady) if self.has_state else {}
-        return self.readings() | mechanisms | {"warnings": self.warnings}
+        more = mechanisms_of(self.steady) | regions_of(self.steady) if self.has_state else {}
+        return self.readings() | more | {"warnings": self.warnings}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""
         if not self.has_state:
             return failure_of(self.steady)
         readings = readings_of(self.steady, self.converged, sum(self.seconds.values()))
+        if self.refinement is not None:
+            readings["accuracy"] = self.refinement.summary()
         return readings if self.converged else readings | failure_of(self.steady)
 
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mpi4py import MPI
 
@@ -17,32 +17,28 @@ import numpy as np
 from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.build import Setup, build
-from pnp_exclusion.case.case import Case
-from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.drive import CaseDrive
-from pnp_exclusion.case.moving import case_at, extremes
-from pnp_exclusion.case.protocol import Passed, ProtocolDrive, ProtocolState, is_still_since
+from pnp_exclusion.case.field_protocol import FieldProtocolDrive
+from pnp_exclusion.case.moving import extremes
+from pnp_exclusion.case.places import require_places
+from pnp_exclusion.case.protocol import Passed, PieceDrive, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE
 from pnp_exclusion.errors import CaseError, SolutionWarning, UsageError
 from pnp_exclusion.observe.motion import MotionReader
-from pnp_exclusion.physics.boundaries import BoundaryCondition, GivenTotal
 from pnp_exclusion.physics.laws import Law
-from pnp_exclusion.physics.problem import Problem
-from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solution import fields
+from pnp_exclusion.solution.beginning import begin
 from pnp_exclusion.solution.checkpoints import CheckpointFolder, Motion, find
 from pnp_exclusion.solution.series import Row, dataset_of_rows, row_of
-from pnp_exclusion.solution.solution import Solution, load
+from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of, with_petsc
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solution.stopping import Keeper
-from pnp_exclusion.solver.guess import FirstGuess
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
-from pnp_exclusion.solver.steady import SolverSettings, SteadyReport, SteadySolver
+from pnp_exclusion.solver.steady import SteadyReport
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
 from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
 
@@ -76,7 +72,8 @@ class TransientSolution(Solution):
     pieces : list[dict[str, Any]]
         Of a protocol, those that are over: ``piece``, ``cycle``, ``name``, ``began``, ``ended``, ``charge`` that has
         passed the terminal out of the domain, ``potential`` of the terminal at the end, and ``by`` what it ended,
-        "until" or "duration".
+        "until" or "duration"; in imposed fields ``passed_A`` of every species that is watched instead of charge and
+        potential.
     failed : str
         Why the protocol was not gone through to its end; empty if it was.
     """
@@ -163,7 +160,9 @@ class TransientSolution(Solution):
         }
 
     def _with_units(self, piece: dict[str, Any]) -> dict[str, Any]:
-        units = {"began": "s", "ended": "s", "charge": f"C{self.steady.per_extent}", "potential": "V"}
+        per = self.steady.per_extent
+        units = {"began": "s", "ended": "s", "charge": f"C{per}", "potential": "V"}
+        units |= {key: f"mol{per}" for key in piece if key.startswith("passed_")}
         si = self.setup.scales.si
         return {
             key: {"value": value, "unit": units[key] if si else ""} if key in units else value
@@ -176,14 +175,18 @@ def _piece_of(setup: Setup, piece: Passed) -> dict[str, Any]:
     scales, time = setup.scales, setup.case.time
     assert time is not None
     total = scales.length ** (setup.case.dimension_of_totals - 1)
+    passed: dict[str, Any] = {"charge": piece.charge * scales.surface_charge * total}
+    passed["potential"] = (piece.potential + setup.problem.potential_reference) * scales.potential
+    if not setup.problem.coupled:
+        amount = scales.concentration * scales.length * total
+        passed = {f"passed_{name}": value * amount for name, value in piece.amounts.items()}
     return {
         "piece": piece.piece,
         "cycle": piece.cycle,
         "name": time.protocol[piece.piece - 1].name or str(piece.piece),
         "began": piece.began * scales.time,
         "ended": piece.ended * scales.time,
-        "charge": piece.charge * scales.surface_charge * total,
-        "potential": (piece.potential + setup.problem.potential_reference) * scales.potential,
+        **passed,
         "by": piece.by,
     }
 
@@ -194,6 +197,18 @@ class Progress:
 
     fraction: float
     remaining: float
+
+
+class Running(TypedDict, total=False):
+    """Arguments of `run` by which a run is watched, kept and continued."""
+
+    progress: Callable[[Progress], None]
+    on_row: Callable[[Row], None]
+    checkpoints: str | Path | None
+    restart: str | Path | None
+    walltime: str | float | None
+    started: float | None
+    warn: Callable[[str], None]
 
 
 def run(
@@ -235,7 +250,8 @@ def run(
     started : float, optional
         From when it counts, a moment of `time.monotonic`; from now on if not given.
     warn : Callable[[str], None], optional
-        Called on rank 0 with what is wrong about a newest checkpoint, where the one before stands in for it.
+        Called on rank 0 with what is to be said before the first step: of a table that it begins with, or of a newest
+        checkpoint, where the one before stands in for it.
 
     Returns
     -------
@@ -266,9 +282,11 @@ def run(
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
     found = None if restart is None else find(Path(restart), case, law, comm)
     setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
-    drive: CaseDrive | ProtocolDrive = CaseDrive(setup)
+    require_places(setup)
+    drive: CaseDrive | PieceDrive = CaseDrive(setup)
     if case.time.protocol:
-        drive = ProtocolDrive(setup, None if found is None else found.protocol)
+        of = ProtocolDrive if setup.problem.coupled else FieldProtocolDrive
+        drive = of(setup, None if found is None else found.protocol)
         # the terminal is one whose potential may be found
         setup = replace(setup, problem=drive.problem_at(0.0))
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
@@ -288,9 +306,11 @@ def run(
     with OptionsDatabase(petsc_options) as database, nullcontext() if keeper is None else keeper:
         if before is None:
             with nullcontext() if keeper is None else keeper.at_once():
-                _begin(setup, discrete, drive, database, settings)
+                said = begin(setup, discrete, drive, database, settings)
+            for sentence in said if comm.rank == 0 else ():
+                warn(sentence)
         with TransientSolver(discrete, drive, database, settings, _time_settings(setup)) as solver:
-            if before is None and (case.initial or Initial()).state == "uniform":
+            if before is None and (case.initial or Initial()).state in ("uniform", "table"):
                 # what is found is at first where nothing sits on the boundary
                 solver.charges = np.zeros(len(setup.problem.floating))
             motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
@@ -340,7 +360,7 @@ def _time_settings(setup: Setup) -> TimeSettings:
 def _move(
     setup: Setup,
     solver: TransientSolver,
-    drive: CaseDrive | ProtocolDrive,
+    drive: CaseDrive | PieceDrive,
     end: float,
     before: Motion | None,
     keeper: Keeper | None,
@@ -365,11 +385,13 @@ def _move(
     if keeper is not None:
         keeper.begin(before)
     reader = MotionReader(solver, None if before is None else before.sums)
+    if isinstance(drive, FieldProtocolDrive):
+        drive.fluxes = reader.fluxes
     rows, moments = ([], []) if before is None else (before.rows, before.moments)
     motion = before
     quiet_from = max([0.0, *solver.drive.kinks(0.0, end)])
     begun, done = clock.perf_counter(), 0.0 if before is None else _part(solver, before.carried.time, end)
-    protocol = drive if isinstance(drive, ProtocolDrive) else None
+    protocol = drive if isinstance(drive, PieceDrive) else None
     if protocol is not None:
         # the ends of pieces add up with rounding; a motion that goes on may be over
         end = carried.time if carried is not None and protocol.is_over else end * (1.0 + 1e-9)
@@ -410,95 +432,3 @@ def _part(solver: TransientSolver, time: float, end: float) -> float:
         return time / end
     first = min(1e-6 * end, time)
     return float(min(1.0, np.log(time / first) / np.log(end / first))) if time < end else 1.0
-
-
-# ---- the beginning ----
-
-
-def _begin(
-    setup: Setup,
-    discrete: Discretisation,
-    drive: CaseDrive | ProtocolDrive,
-    database: OptionsDatabase,
-    settings: SolverSettings,
-) -> None:
-    """Write the densities at first, with some potential, into the unknown; `TransientSolver` makes it consistent."""
-    case = setup.case
-    initial = case.initial or Initial()
-    first = drive.at_rest() if isinstance(drive, ProtocolDrive) else drive.problem_at(0.0, before=True)
-    discrete.take(_discharged(first))
-    match initial.state:
-        case "equilibrium":
-            with SteadySolver(discrete, database, settings) as steady:
-                steady.solve()
-        case "result":
-            _begin_with_result(case, initial, discrete)
-        case "uniform":
-            _begin_uniformly(setup, discrete, database, settings)
-    found, values, driven = discrete.problem, discrete.values.copy(), drive.problem_at(0.0)
-    discrete.take(driven)
-    # where they are to be looked for, behind a layer without ions where they are
-    discrete.set_potentials([found.boundaries[tag].applied_potential or 0.0 for tag in driven.floating])
-    discrete.values[:] = values
-
-
-def _discharged(problem: Problem) -> Problem:
-    """Return a problem whose boundaries that block all charge, and of which a current is given, are without charge."""
-
-    def passes(boundary: BoundaryCondition) -> bool:
-        held = {*boundary.dirichlet_fractions, *boundary.exchanged_fractions}
-        reacts = any(reaction.boundary == boundary.where and reaction.electrons for reaction in problem.reactions)
-        return reacts or any(species.charge and species.name in held for species in problem.species)
-
-    def at_rest(boundary: BoundaryCondition) -> BoundaryCondition:
-        given = boundary.given_total
-        if given is None or given.quantity != "current" or passes(boundary):
-            return boundary
-        return replace(boundary, given_total=GivenTotal("charge", 0.0))
-
-    return replace(problem, boundaries=[at_rest(boundary) for boundary in problem.boundaries])
-
-
-def _begin_uniformly(
-    setup: Setup, discrete: Discretisation, database: OptionsDatabase, settings: SolverSettings
-) -> None:
-    case, law, layout = setup.case, setup.problem.law, discrete.layout
-    first = case_at(case, 0.0, before=True)
-    rho = []
-    scales = setup.scales.contents
-    for species, dimensionless, scale in zip(case.species, setup.problem.species, scales, strict=True):
-        content = contents_at_first(species, case.initial, first.boundaries, None)
-        # an amount is a mean once the mesh is there; what is not known was refused as the case was read
-        mean = dimensionless.mean_fraction or 0.0
-        rho.append(mean if content is None else content / scale)
-    packing = float(setup.problem.packing(rho))
-    if law.crowded and packing >= 1.0:
-        raise CaseError(case.path, [f"[initial]: the species fill {packing:.4g} of the space; it must be below 1"])
-    nodes = layout.at_nodes(discrete.values)
-    nodes[:] = 0.0
-    if INVERSE_TEMPERATURE in layout:
-        guess = FirstGuess(discrete)
-        nodes[:, layout.index(INVERSE_TEMPERATURE)] = guess.inverse_temperature()
-        guess.close()
-    _, offsets, _ = discrete.potentials(discrete.values)
-    eta = np.array(law.free_energy.chemical_potentials(rho))
-    nodes[:, layout.indices(discrete.mu)] = (eta[:, None] - offsets).T
-
-
-def _begin_with_result(case: Case, initial: Initial, discrete: Discretisation) -> None:
-    assert initial.file is not None
-    path = case.path.parent / initial.file
-    problem = discrete.problem
-    other = load(path, comm=problem.domain.comm).discretisation
-    here, there = (one.space.tabulate_dof_coordinates() for one in (discrete, other))
-    fits = here.shape == there.shape and discrete.layout.names == other.layout.names
-    extent = np.ptp(np.array(problem.domain.bounding_box()), axis=0).max()
-    apart = np.abs(here - there).max(initial=0.0) / extent if fits else np.inf
-    if not largest_over_ranks(problem.domain.comm, np.array([apart])) <= SAME_PLACE:
-        raise CaseError(case.path, [f"[initial]: {initial.file} is of another mesh, or of other species"])
-    discrete.values[:] = other.values
-    # potentials there are relative to another one
-    shift = other.problem.potential_reference - problem.potential_reference
-    discrete.shift_potentials(shift)
-    boundaries = other.problem.boundaries
-    discrete.set_potentials([(boundaries[tag].applied_potential or 0.0) + shift for tag in problem.floating])

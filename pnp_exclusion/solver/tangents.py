@@ -71,7 +71,7 @@ class TangentSolver:
         dofs = [*constraints.claimed.values(), *constraints.absent.values()]
         held = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *dofs]))
         self._held = held[held < self._owned]
-        self._jacobian_form, self._conditions = _of_balance(discrete)
+        self._jacobian_form, self._conditions = jacobian_of_balance(discrete)
         replaced = [condition.dof_indices()[0] for condition in self._conditions]
         self._replaced = np.unique(np.concatenate([np.empty(0, dtype=np.int32), *replaced]))
         self._replaced = self._replaced[self._replaced < self._owned].astype(PETSc.IntType)
@@ -220,7 +220,7 @@ class TangentSolver:
         closed = [next(iter(pairs)) for pairs in self.discrete.problem.combinations]
         if not closed:
             return lambda change: change
-        slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
+        slopes = np.array([slope[: self._owned] for slope in amount_changes(self.discrete)])
         answers = np.array([self._answer_to_amount(name) for name in closed])
         by_answer = self._comm.allreduce(slopes @ answers.T, op=MPI.SUM)
 
@@ -281,7 +281,7 @@ class _FieldColumn:
         return column.array
 
 
-def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
+def jacobian_of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.DirichletBC]]:
     """Return the derivative of the balance, and the conditions that hold the unknowns wherever a boundary holds
     anything; the discretisation's own but where it holds densities weakly."""
     if not weakly_imposed(discrete.problem):
@@ -301,7 +301,7 @@ def _of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fem.Dirich
     return jacobian, discrete.forms.kept("conditions on all claimed", conditions)
 
 
-def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
+def amount_changes(discrete: Discretisation) -> list[np.ndarray]:
     """Return the derivatives by the unknown of amounts that are conserved, ghosts included; collective."""
 
     def forms() -> list[CellwiseForm]:

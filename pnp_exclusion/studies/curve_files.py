@@ -10,7 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.solution.style import (
+    COLUMN,
+    STYLE,
+    entitle,
+    plain,
+    save,
+    species_colour,
+    ticks,
+    with_unit,
+    zero_line,
+)
 from pnp_exclusion.studies.curve import Curve, Direction
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
@@ -57,12 +67,12 @@ def curve_table(curve: Curve) -> list[str]:
     names = ("potential", "current", "conductance", "charge", "capacitance")
     head = [f"{name} {curve.units[name]}".strip() for name in names]
     rows = [[f"{getattr(point, name):.6g}" for name in names] for point in (curve.points[k] for k in shown)]
-    whole = {
-        "rectification": curve.rectification,
-        "limiting current": curve.limiting_current,
-        "potential of zero current": curve.zero_current_potential,
-    }
-    found = [f"{name}  {value:.6g}" for name, value in whole.items() if value is not None]
+    whole = (
+        ("rectification", curve.rectification, ""),
+        ("limiting current", curve.limiting_current, curve.units["current"]),
+        ("reversal potential", curve.zero_current_potential, curve.units["potential"]),
+    )
+    found = [f"{name}  {value:.6g} {unit}".rstrip() for name, value, unit in whole if value is not None]
     back = f"; from its other end it {curve.ended_backward or 'gets back to the first'}" if curve.ended else ""
     return [*columns([head, *rows]), *found, *([f"the curve {curve.ended}{back}"] if curve.ended else [])]
 
@@ -79,7 +89,7 @@ def draw_capacitance(path: Path, curve: Curve) -> None:
 
 def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> None:
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 6.2))
+        figure = Figure(figsize=(COLUMN, 3.8))
         above, below = figure.subplots(2, 1, sharex=True)
         for direction in DIRECTIONS:
             points = curve.branch(direction)
@@ -88,21 +98,21 @@ def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> 
             if shares:
                 for position, name in enumerate(curve.case.species_names):
                     ys = [point.currents[name] for point in points]
-                    above.plot(x, ys, color=species_colour(position), linewidth=1.0, label=name if first else None)
+                    above.plot(x, ys, color=species_colour(position), label=name if first else None)
             for axis, name in ((above, value), (below, slope)):
-                label = "all" if shares and first and axis is above else None
+                whole = "all" if shares and first and axis is above else None
                 style = ".-" if first else ".--"
                 axis.plot(
-                    x, [getattr(point, name) for point in points], style, color="black", markersize=4, label=label
+                    x, [getattr(point, name) for point in points], style, color="black", markersize=3, label=whole
                 )
         for axis, name in ((above, value), (below, slope)):
-            unit = unit_in_picture(curve.units[name])
-            axis.set_ylabel(f"{name} [{unit}]" if unit else name)
-        above.axhline(0.0, color="0.6", linewidth=0.8)
+            axis.set_ylabel(with_unit(name, curve.units[name]))
+        figure.align_ylabels()
+        zero_line(above)
         if shares:
-            above.legend(fontsize=8)
+            above.legend()
         unit = curve.units["potential"] or "kT/e"
+        below.xaxis.set_major_locator(ticks(6))
         below.set_xlabel(f'potential of "{plain(curve.boundary)}" [{unit}]')
-        if curve.case.title:
-            above.set_title(plain(curve.case.title))
+        entitle(figure, curve.case.title)
         save(figure, path)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns, header
-from pnp_exclusion.solution.figures import STYLE, plain, save, unit_in_picture
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, with_unit, zero_line
 from pnp_exclusion.studies.voltammetry import Voltammogram
 
 PARTS = ("current", "faradaic", "capacitive")
@@ -71,9 +71,9 @@ def cv_table(found: Voltammogram) -> list[str]:
 def draw_cv(path: Path, found: Voltammogram) -> None:
     """Draw the current over the potential, later cycles darker, with the parts of the last one, and peaks."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.8))
+        figure = Figure(figsize=(COLUMN, 2.8))
         axis = figure.subplots()
-        shades = matplotlib.colormaps["Blues"](np.linspace(0.4, 1.0, found.cycles))
+        shades = matplotlib.colormaps["Blues"](np.linspace(1.0, 0.4, found.cycles)[::-1])
         for cycle, shade in enumerate(shades, start=1):
             own = found.cycle == cycle
             axis.plot(found.potential[own], found.current[own], color=shade, label=f"cycle {cycle}")
@@ -87,12 +87,10 @@ def draw_cv(path: Path, found: Voltammogram) -> None:
         axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
         for peak in found.peaks:
             axis.plot(peak.potential, peak.current, "o", color="black", markersize=3)
-        axis.axhline(0.0, color="0.6", linewidth=0.8)
-        unit = unit_in_picture(found.units["current"])
-        axis.set_ylabel(f"current [{unit}]" if unit else "current")
+        zero_line(axis)
+        axis.set_ylabel(with_unit("current", found.units["current"]))
         axis.set_xlabel(f'potential of "{plain(found.boundary)}" [{found.units["potential"] or "kT/e"}]')
         if found.cycles <= 10:
-            axis.legend(fontsize=8)
-        if found.case.title:
-            axis.set_title(plain(found.case.title))
+            axis.legend()
+        entitle(figure, found.case.title)
         save(figure, path)

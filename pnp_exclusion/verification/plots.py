@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.particles.lattice import Distance, Order
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, save, species_colour
 from pnp_exclusion.verification.compare import HydrodynamicComparison, LatticeRun
 from pnp_exclusion.verification.continuum import Continuum
 from pnp_exclusion.verification.relax import Relaxation
@@ -47,24 +47,24 @@ def profiles(title: str, comparison: HydrodynamicComparison) -> Figure:
     """Measured densities with error bars over the continuum lines, at the smallest and the largest size."""
     continuum = comparison.continuum
     runs = comparison.runs if len(comparison.runs) < 2 else [comparison.runs[0], comparison.runs[-1]]
-    figure = Figure(figsize=(5.2 * len(runs), 4.2))
+    figure = Figure(figsize=(COLUMN * len(runs), 2.8))
     panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
     for axis, run in zip(panels, runs, strict=True):
         _draw_run(axis, continuum, run)
-    panels[0].set_ylabel("occupied fraction")
-    panels[-1].legend(fontsize=8)
+    panels[0].set_ylabel("volume fraction")
+    panels[-1].legend()
     label = "continuum" if continuum.is_limit else "mean field"
-    figure.suptitle(f"{plain(title)}\nlattice (points, {ERROR_BARS_DRAWN:.0f} standard errors) and {label} (lines)")
+    entitle(figure, f"{title}\nlattice (points, {ERROR_BARS_DRAWN:.0f} standard errors) and {label} (lines)")
     return figure
 
 
 def _draw_run(axis: Axes, continuum: Continuum, run: LatticeRun) -> None:
     x, densities = run.result.process.lattice.positions, run.result.densities
     for a, name in enumerate(continuum.names):
-        axis.plot(continuum.curve_x, continuum.curve[a], color=species_colour(a), linewidth=1.2)
+        axis.plot(continuum.curve_x, continuum.curve[a], color=species_colour(a))
         _draw_points(axis, x, densities.mean[a], densities.error[a], species_colour(a), name)
     axis.set_xlabel("x [channel length]")
-    axis.set_title(f"n = {run.sites} sites", fontsize=10)
+    axis.set_title(f"n = {run.sites} sites")
 
 
 def _draw_points(axis: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray, colour: object, label: str) -> None:
@@ -74,8 +74,8 @@ def _draw_points(axis: Axes, x: np.ndarray, mean: np.ndarray, error: np.ndarray,
         mean[::every],
         ERROR_BARS_DRAWN * error[::every],
         fmt=".",
-        markersize=4,
-        linewidth=0.9,
+        markersize=3,
+        linewidth=0.7,
         color=colour,
         label=label,
     )
@@ -88,7 +88,7 @@ def convergence(title: str, comparison: HydrodynamicComparison) -> Figure:
     of_currents = [Distance(distance.value * current, distance.error * current) for distance in found]
     of_densities = [run.comparison.density_distance for run in runs]
     order = comparison.order_of_currents
-    figure = Figure(figsize=(6.0, 4.4))
+    figure = Figure(figsize=(COLUMN, 3.0))
     axis = figure.subplots()
     inverse = np.array([1.0 / run.sites for run in runs])
     in_units = order._replace(amplitude=order.amplitude * current) if order else None
@@ -101,8 +101,8 @@ def convergence(title: str, comparison: HydrodynamicComparison) -> Figure:
     _label_round_numbers(axis)
     axis.set_xlabel("1/n")
     axis.set_ylabel("rms distance from the continuum\n(currents in D/L, densities as fractions)")
-    axis.set_title(plain(title))
-    axis.legend(fontsize=9)
+    entitle(figure, title)
+    axis.legend()
     return figure
 
 
@@ -137,7 +137,7 @@ def _draw_distances(
         bound = values[~clear] + 2.0 * errors[~clear]
         axis.plot(inverse[~clear], bound, "v", color=colour, fillstyle="none", label=f"{name}: at most")
     if fitted and order:
-        axis.plot(inverse, order.amplitude * inverse**order.order, "--", color=colour, linewidth=1.0)
+        axis.plot(inverse, order.amplitude * inverse**order.order, "--", color=colour)
 
 
 def relaxing_profiles(title: str, relaxation: Relaxation) -> Figure:
@@ -145,17 +145,17 @@ def relaxing_profiles(title: str, relaxation: Relaxation) -> Figure:
     result, course = relaxation.result, relaxation.course
     continuum = course.continuum
     x, densities = result.process.lattice.positions, result.densities
-    figure = Figure(figsize=(4.6 * len(continuum.names) + 0.6, 4.2))
+    figure = Figure(figsize=(COLUMN * len(continuum.names), 2.8))
     panels = figure.subplots(1, len(continuum.names), sharey=True, squeeze=False)[0]
     for a, (axis, name) in enumerate(zip(panels, continuum.names, strict=True)):
         for moment, time in enumerate(relaxation.times):
             colour = matplotlib.colormaps["viridis"](0.9 * moment / max(1, len(relaxation.times) - 1))
-            axis.plot(continuum.curve_x, course.curves[moment, a], color=colour, linewidth=1.2)
+            axis.plot(continuum.curve_x, course.curves[moment, a], color=colour)
             mean, error = densities.mean[moment, a], densities.error[moment, a]
             _draw_points(axis, x, mean, error, colour, f"t = {time:g} L²/D")
-        axis.set_title(name, fontsize=10)
+        axis.set_title(name)
         axis.set_xlabel("x [channel length]")
-    panels[0].set_ylabel("occupied fraction")
-    panels[-1].legend(fontsize=8)
-    figure.suptitle(f"{plain(title)}\nlattice (points, 2 standard errors) and {course.reference} (lines)")
+    panels[0].set_ylabel("volume fraction")
+    panels[-1].legend()
+    entitle(figure, f"{title}\nlattice (points, 2 standard errors) and {course.reference} (lines)")
     return figure

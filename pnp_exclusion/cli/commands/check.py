@@ -24,10 +24,12 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
     from pnp_exclusion.case.advice import advice
     from pnp_exclusion.case.build import build
+    from pnp_exclusion.case.places import require_places
     from pnp_exclusion.output.job import read
     from pnp_exclusion.output.report import check_report
 
     setup = build(read(arguments.case))
+    require_places(setup)
     lines, warnings = check_report(setup), advice(setup)
     if MPI.COMM_WORLD.rank == 0:
         print("\n".join(lines))

@@ -27,6 +27,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve under every law; each law's results in a folder of its own beside the common ones."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, failure, read
+    from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.output.report import comparison_table
     from pnp_exclusion.physics.laws import OF_IONS
 
@@ -46,6 +47,11 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
                 job.console.warn(f"law {law}: {error}")
             else:
                 noises |= {law: noise} if noise else {}
+        # with the parameters of every law, of which each one's case has its own alone
+        written = next(iter(cases.values())).as_written()
+        written["model"] = {key: value for one in cases.values() for key, value in one.as_written()["model"].items()}
+        first = next(iter(cases.values()))
+        job.folder.write_json("manifest.json", lambda: case_manifest(first, job.comm.size, written))
         job.write_comparison(solutions, noises)
         job.complete()
     job.print_lines(comparison_table(solutions, noises))

@@ -22,7 +22,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Solve, write ``correlations.nc``, ``structure_factors.csv``, ``correlations.json`` and ``correlations.png``."""
+    """Solve, write ``correlations.nc``, ``structure_factors.csv``, ``correlations.json`` and a picture."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.correlations import covariances_json, covariances_table, structure_factors_csv
     from pnp_exclusion.output.job import Job, read
@@ -35,8 +35,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             whole = solution.correlations()
             job.folder.write_netcdf("correlations.nc", whole.to_xarray)
             job.folder.write("structure_factors.csv", lambda: structure_factors_csv(whole))
-            if case.output.pictures:
-                job.folder.draw("correlations.png", "output.correlations.draw_correlations", case.title, whole)
+            job.folder.draw(case.output, "correlations", "output.correlations.draw_correlations", case.title, whole)
         amounts = solution.covariances() if whole is None else whole.amounts
         job.folder.write_json("correlations.json", lambda: covariances_json(amounts, whole))
         job.write_manifest(solution)

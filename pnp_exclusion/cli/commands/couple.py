@@ -67,8 +67,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         solution = job.solve_or_end(case)
         coupling = couple(solution, arguments.load, arguments.driver, points, petsc_options)
         content, lines = as_json(coupling), table(coupling)
-        if case.output.pictures:
-            _draw(job, coupling)
+        _draw(job, coupling)
         _write_entropy(job, coupling)
         job.write_manifest(solution)
         job.folder.write_json("coupling.json", lambda: content)
@@ -107,18 +106,23 @@ def _draw(job: Job, coupling: Coupling) -> None:
     from pnp_exclusion.studies.coupled.report import units_of
 
     solution, conversion = coupling.solution, coupling.conversion
-    title, scales = solution.setup.case.title, solution.setup.scales
+    case, scales = solution.setup.case, solution.setup.scales
+    output, title = case.output, case.title
+    if not output.picture_format:
+        return
     if conversion is not None and conversion.reference.couples:
         units = units_of(coupling)
-        job.folder.draw("power_efficiency.png", "studies.coupled.plots.draw_power_efficiency", title, conversion, units)
+        job.folder.draw(
+            output, "power_efficiency", "studies.coupled.plots.draw_power_efficiency", title, conversion, units
+        )
     if coupling.at_equilibrium:
         return
     if solution.discretisation.problem.domain.dimension == 1:
         profile = entropy_profile(solution.discretisation)
-        job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_profile", title, scales, profile)
+        job.folder.draw(output, "entropy", "studies.coupled.plots.draw_entropy_profile", title, scales, profile)
     else:
         cut = entropy_slice(solution.discretisation, solution.steady.axis)
-        job.folder.draw("entropy.png", "studies.coupled.plots.draw_entropy_slice", title, scales, cut)
+        job.folder.draw(output, "entropy", "studies.coupled.plots.draw_entropy_slice", title, scales, cut)
 
 
 def _write_entropy(job: Job, coupling: Coupling) -> None:

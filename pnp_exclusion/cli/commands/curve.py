@@ -37,9 +37,10 @@ def add_range(parser: argparse.ArgumentParser) -> None:
 
 
 def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Follow a curve, or one that was stopped to its end; write ``curve.csv``, ``curve.json``, ``curve.png``, print."""
+    """Follow a curve, or one that was stopped to its end; write ``curve.csv``, ``curve.json``, a picture, print."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.output.results import UNFINISHED_CURVE
     from pnp_exclusion.runtime.parallel import on_rank_zero
     from pnp_exclusion.studies import curves
@@ -66,8 +67,8 @@ def follow(kind: Literal["iv", "capacitance"], arguments: argparse.Namespace, pe
             job.console.warn(warning)
         lines = curve_table(curve)
         job.folder.write("curve.csv", lambda: curve_csv(curve))
-        if case.output.pictures:
-            job.folder.draw("curve.png", f"studies.curve_files.draw_{kind}", curve)
+        job.folder.draw(case.output, "curve", f"studies.curve_files.draw_{kind}", curve)
+        job.folder.write_json("manifest.json", lambda: case_manifest(case, job.comm.size))
         job.folder.write_json("curve.json", lambda: curve_json(curve))
         job.complete()
         on_rank_zero(job.comm, lambda: job.folder.on_disk(lambda: points.unlink(missing_ok=True)))

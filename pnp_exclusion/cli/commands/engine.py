@@ -50,7 +50,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     membranes.add_argument(
         "--load",
         metavar="R",
-        help='resistance against which it runs down, e.g. "1e-4 ohm m^2" (default: that of greatest power at first)',
+        help='resistance against which it runs down, e.g. "1e-4 ohm m^2" (default: that of maximum power at first)',
     )
     gases = parser.add_argument_group("legs of gas")
     gases.add_argument("--kinetic-limit", action="store_true", default=None, help="small barriers; nothing is run")
@@ -91,6 +91,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
 def _run_membranes(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.output.manifest import cases_manifest
     from pnp_exclusion.studies.engine.discharge import discharge, resistance_of, volume_of
     from pnp_exclusion.studies.engine.engine import run_engine
     from pnp_exclusion.studies.engine.report import as_json, discharge_csv, discharge_json, discharge_table, table
@@ -109,8 +110,7 @@ def _run_membranes(arguments: argparse.Namespace, petsc_options: Sequence[str]) 
             resistance_of(solutions[0], resistance)
         job.console.say("the loop under load")
         engine = run_engine(solutions[0], solutions[1], arguments.area_ratio, points, petsc_options)
-        if cases[0].output.pictures:
-            job.folder.draw("engine.png", "studies.engine.plots.draw_engine", engine)
+        job.folder.draw(cases[0].output, "engine", "studies.engine.plots.draw_engine", engine)
         for leg, solution in zip("ab", solutions, strict=True):
             job.folder.make(f"leg_{leg}/")
             job.write_manifest(solution, f"leg_{leg}/")
@@ -119,10 +119,10 @@ def _run_membranes(arguments: argparse.Namespace, petsc_options: Sequence[str]) 
             job.console.say("the reservoirs run down")
             run = discharge(engine, (volume, volume), resistance, petsc_options=petsc_options)
             job.folder.write("discharge.csv", lambda: discharge_csv(run))
-            if cases[0].output.pictures:
-                job.folder.draw("discharge.png", "studies.engine.plots.draw_discharge", run)
+            job.folder.draw(cases[0].output, "discharge", "studies.engine.plots.draw_discharge", run)
             content["discharge"] = discharge_json(run)
             lines += discharge_table(run)
+        job.folder.write_json("manifest.json", lambda: cases_manifest(cases, job.comm.size))
         job.folder.write_json("engine.json", lambda: content)
         job.complete()
     job.print_lines(lines)
@@ -164,17 +164,17 @@ def _run_gases(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> i
 
 
 def _write(job: Job, engine: GasEngine) -> None:
-    from pnp_exclusion.output.manifest import case_manifest
+    from pnp_exclusion.output.manifest import case_manifest, cases_manifest
     from pnp_exclusion.studies.engine.gas_report import as_json, table
 
     content, lines = as_json(engine), table(engine)
-    if engine.cases[0].output.pictures:
-        job.folder.draw("engine.png", "studies.engine.gas_report.draw_engine", engine)
+    job.folder.draw(engine.cases[0].output, "engine", "studies.engine.gas_report.draw_engine", engine)
     seconds = time.perf_counter() - job.started
     for leg, case in zip("ab", engine.cases, strict=True):
         job.folder.make(f"leg_{leg}/")
-        manifest = case_manifest(case.as_written(), job.comm.size) | {"seconds": seconds}
+        manifest = case_manifest(case, job.comm.size) | {"seconds": seconds}
         job.folder.write_json(f"leg_{leg}/manifest.json", partial(dict, manifest))
+    job.folder.write_json("manifest.json", lambda: cases_manifest(engine.cases, job.comm.size))
     job.folder.write_json("engine.json", lambda: content)
     job.complete()
     job.print_lines(lines)

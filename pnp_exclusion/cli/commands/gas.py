@@ -92,8 +92,7 @@ def _run(job: Job, case: GasCase, settings: Settings, with_coefficients: bool) -
     except NothingMeasuredError:
         raise KeyboardInterrupt from None
     content = as_json(run)
-    if case.output.pictures:
-        job.folder.draw("gas_profiles.png", "studies.gas.plots.draw_profiles", run)
+    job.folder.draw(case.output, "gas_profiles", "studies.gas.plots.draw_profiles", run)
     job.folder.write("profile.csv", lambda: profile_csv(run))
     job.folder.write_json("gas.json", lambda: content)
     _write_manifest(job, case, run.result.seconds)
@@ -115,8 +114,8 @@ def _run_sweep(job: Job, case: GasCase, settings: Settings, with_coefficients: b
     began = time.monotonic()
     sweep = run_gas_sweep(case, settings, job.console.say)
     content = sweep_json(sweep)
-    if case.output.pictures and can_be_drawn(sweep):
-        job.folder.draw("gas_sweep.png", "studies.gas.sweep.draw_sweep", sweep)
+    if can_be_drawn(sweep):
+        job.folder.draw(case.output, "gas_sweep", "studies.gas.sweep.draw_sweep", sweep)
     job.folder.write("points.csv", lambda: sweep_csv(sweep))
     job.folder.write_json("gas.json", lambda: content)
     _write_manifest(job, case, time.monotonic() - began)
@@ -137,8 +136,8 @@ def _find_critical(job: Job, case: GasCase, lengths: Sequence[float], threshold:
     for warning in run.warnings:
         job.console.warn(warning)
     content = as_json(run)
-    if case.output.pictures and run.found:
-        job.folder.draw("gas_critical.png", "studies.gas.critical.draw_critical", run)
+    if run.found:
+        job.folder.draw(case.output, "gas_critical", "studies.gas.critical.draw_critical", run)
     job.folder.write_json("gas.json", lambda: content)
     _write_manifest(job, case, time.monotonic() - began)
     job.complete()
@@ -149,9 +148,7 @@ def _find_critical(job: Job, case: GasCase, lengths: Sequence[float], threshold:
 def _write_manifest(job: Job, case: GasCase, seconds: float) -> None:
     from pnp_exclusion.output.manifest import case_manifest
 
-    job.folder.write_json(
-        "manifest.json", lambda: case_manifest(case.as_written(), job.comm.size) | {"seconds": seconds}
-    )
+    job.folder.write_json("manifest.json", lambda: case_manifest(case, job.comm.size) | {"seconds": seconds})
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:

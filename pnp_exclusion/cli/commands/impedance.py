@@ -41,9 +41,8 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.console.warn(warning)
         job.folder.write("impedance.csv", lambda: impedance_csv(impedance))
         job.folder.write("impedance_numbers.csv", lambda: impedance_numbers_csv(impedance))
-        if case.output.pictures:
-            job.folder.draw("nyquist.png", "output.impedance.draw_nyquist", case.title, impedance)
-            job.folder.draw("bode.png", "output.impedance.draw_bode", case.title, impedance)
+        job.folder.draw(case.output, "nyquist", "output.impedance.draw_nyquist", case.title, impedance)
+        job.folder.draw(case.output, "bode", "output.impedance.draw_bode", case.title, impedance)
         job.folder.write_json("impedance.json", lambda: impedance_json(impedance))
         job.write_manifest(solution)
         job.complete()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -125,9 +124,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
                 course = step_course(continuum, times)
         job.folder.write_json("manifest.json", lambda: manifest)
         lines, ending = (
-            _relax(job, case.title, course, settings)
-            if course is not None
-            else _compare(job, case.title, continuum, settings)
+            _relax(job, case, course, settings) if course is not None else _compare(job, case, continuum, settings)
         )
         job.complete()
     job.print_lines(lines)
@@ -198,7 +195,7 @@ Ending = int | PnpExclusionError
 """What the command ends with once the results are there: an exit code, or what kept some of them from being there."""
 
 
-def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettings) -> tuple[list[str], Ending]:
+def _compare(job: Job, case: Case, continuum: Continuum, settings: LatticeSettings) -> tuple[list[str], Ending]:
     from pnp_exclusion.verification.compare import compare_with_lattice
     from pnp_exclusion.verification.noise_report import noise_table
     from pnp_exclusion.verification.report import as_json, table, verdict
@@ -206,9 +203,11 @@ def _compare(job: Job, title: str, continuum: Continuum, settings: LatticeSettin
     communicator = job.comm if job.comm.size > 1 else None
     comparison = compare_with_lattice(continuum, settings, communicator, _progress(job))
     if comparison.runs:
-        job.folder.draw("lattice_profiles.png", "verification.plots.draw_profiles", title, comparison)
+        profiles = "verification.plots.draw_profiles"
+        job.folder.draw(case.output, "lattice_profiles", profiles, case.title, comparison)
     if len(comparison.runs) > 1:
-        job.folder.draw("lattice_convergence.png", "verification.plots.draw_convergence", title, comparison)
+        convergence = "verification.plots.draw_convergence"
+        job.folder.draw(case.output, "lattice_convergence", convergence, case.title, comparison)
     job.folder.write_json("lattice.json", lambda: as_json(comparison))
     of_noise = columns(noise_table(comparison)) if continuum.noise else []
     lines = [*columns(table(comparison)), *of_noise, verdict(comparison)]
@@ -220,7 +219,7 @@ def _progress(job: Job) -> Callable[[int, Progress], None]:
     return lambda sites, progress: job.console.progress(f"n = {sites}", progress)
 
 
-def _relax(job: Job, title: str, course: Course, settings: LatticeSettings) -> tuple[list[str], Ending]:
+def _relax(job: Job, case: Case, course: Course, settings: LatticeSettings) -> tuple[list[str], Ending]:
     from pnp_exclusion.verification.relax import relax
     from pnp_exclusion.verification.report import relaxation_as_json, relaxation_table, relaxation_verdict
 
@@ -228,7 +227,8 @@ def _relax(job: Job, title: str, course: Course, settings: LatticeSettings) -> t
     relaxation = relax(course, settings, communicator, _progress(job))
     if relaxation is None:
         return [relaxation_verdict(None)], INTERRUPTED
-    job.folder.draw("lattice_relaxation.png", "verification.plots.draw_relaxation", title, relaxation)
+    picture = "verification.plots.draw_relaxation"
+    job.folder.draw(case.output, "lattice_relaxation", picture, case.title, relaxation)
     job.folder.write_json("lattice.json", lambda: relaxation_as_json(relaxation))
     lines = [*columns(relaxation_table(relaxation)), relaxation_verdict(relaxation)]
     return lines, INTERRUPTED if relaxation.result.interrupted else 0
@@ -237,7 +237,7 @@ def _relax(job: Job, title: str, course: Course, settings: LatticeSettings) -> t
 def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str], case: LatticeCase) -> int:
     """Run a lattice whose particles carry energy at every size, compare, write."""
     from pnp_exclusion.output.job import Job
-    from pnp_exclusion.output.manifest import versions
+    from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.studies.energy.report import as_json, table, verdict
     from pnp_exclusion.studies.energy.run import DEFAULT_REPLICAS, EnergySettings, measure_energy
 
@@ -251,10 +251,9 @@ def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str],
     with Job(arguments, petsc_options) as job:
         communicator = job.comm if job.comm.size > 1 else None
         campaign = measure_energy(case, settings, communicator, _progress(job))
-        if campaign.runs and case.output.pictures:
-            job.folder.draw("lattice_profiles.png", "studies.energy.plots.draw_energy", case.title, campaign)
-        manifest = {"case": case.as_written(), "command_line": sys.argv[1:]}
-        job.folder.write_json("manifest.json", lambda: manifest | {"versions": versions(), "ranks": job.comm.size})
+        if campaign.runs:
+            job.folder.draw(case.output, "lattice_profiles", "studies.energy.plots.draw_energy", case.title, campaign)
+        job.folder.write_json("manifest.json", lambda: case_manifest(case, job.comm.size))
         job.folder.write_json("summary.json", lambda: as_json(campaign))
         job.complete()
     job.print_lines([*columns(table(campaign)), verdict(campaign)])

@@ -21,7 +21,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
-    """Solve, write ``noise.csv``, ``noise.json`` and ``noise.png``, print."""
+    """Solve, write ``noise.csv``, ``noise.json`` and a picture, print."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
     from pnp_exclusion.output.noise import noise_csv, noise_json, noise_table
@@ -34,8 +34,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         for warning in noise.warnings:
             job.console.warn(warning)
         job.folder.write("noise.csv", lambda: noise_csv(noise))
-        if case.output.pictures:
-            job.folder.draw("noise.png", "output.noise_picture.draw_noise", case.title, noise)
+        job.folder.draw(case.output, "noise", "output.noise_picture.draw_noise", case.title, noise)
         job.folder.write_json("noise.json", lambda: noise_json(noise))
         job.write_manifest(solution)
         job.complete()

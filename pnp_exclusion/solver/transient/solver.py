@@ -184,6 +184,10 @@ class TransientSolver:
         self._jumped = self.charges - now
         self.potentials, self.charges = potentials, now
 
+    def answers_to_potentials(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `ConsistentPotential.answers` does; the unknown stays. Collective."""
+        return self._consistent.answers()
+
     # ---- steps ----
 
     def run(
@@ -437,7 +441,7 @@ class TransientSolver:
 
         They are followed as the step grows, from the same beginning.
         """
-        at, ratio, has_begun = min(SHORT_STEP, length), LENGTHENING, False
+        at, ratio, followed = min(SHORT_STEP, length), LENGTHENING, 0.0
         states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
         while ratio > LEAST_LENGTHENING:
             effort = self.stages.effort.jacobians
@@ -446,15 +450,16 @@ class TransientSolver:
             if found is not None:
                 if at == length:
                     return found
-                has_begun, states, potentials = True, found.states, found.potentials
+                followed, states, potentials = at, found.states, found.potentials
                 if self.stages.effort.jacobians - effort <= QUICK:
                     ratio *= 3.0
-            elif has_begun:
-                at, ratio = at / ratio, ratio**0.4
+            elif followed:
+                # of what was tried, which the length may have cut
+                ratio = (at / followed) ** 0.4
             else:
                 at, ratio = at * AFTER_FAILURE, ratio**0.9
                 continue
-            at = min(length, at * ratio)
+            at = min(length, followed * ratio)
         return None
 
     def _schemes(self) -> list[Scheme]:
@@ -545,7 +550,7 @@ class TransientSolver:
             right = g * (flowing - 1.5 * solved.flowing[0] + 0.5 * solved.flowing[1])
             right[equations.is_potential] = 0.0
             right[equations.held] = 0.0
-            return self._norm.of_change(end, equations.with_ghosts(self.stages.solve_euler(right)))
+            return self._norm.of_change(end, equations.with_ghosts(self.stages.solve_euler(right)), solved.flowing[-1])
         if scheme is GALERKIN:
             begin = (scheme.extrapolation(np.zeros(1)) @ solved.states)[0]
             return self._norm.between(values, begin)

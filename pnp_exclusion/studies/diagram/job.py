@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from pnp_exclusion.output.job import Job
-from pnp_exclusion.output.manifest import versions
+from pnp_exclusion.output.manifest import cases_manifest
 from pnp_exclusion.runtime.fenicsx import initialise_petsc
 from pnp_exclusion.runtime.interruption import Interruption
 from pnp_exclusion.runtime.pool import executor_for
@@ -30,13 +29,12 @@ def draw_diagrams(job: Job, planes: Sequence[Plane], workers: int) -> tuple[list
     diagrams = _found(_Progress(job.console.say, len(planes)), planes, workers, job.petsc_options)
     job.folder.write_json("diagram.json", lambda: as_json(diagrams))
     job.folder.write("points.csv", lambda: points_csv(diagrams))
-    job.folder.draw("diagram.png", "studies.diagram.plots.draw", diagrams)
+    output = planes[0].case.output
+    job.folder.draw(output, "diagram", "studies.diagram.plots.draw", diagrams)
     if any(diagram.plane.noise for diagram in diagrams):
-        job.folder.draw("noise.png", "studies.diagram.noise_plots.draw", diagrams)
+        job.folder.draw(output, "noise", "studies.diagram.noise_plots.draw", diagrams)
     manifest = {
-        "cases": [case.as_written() for case in {id(plane.case): plane.case for plane in planes}.values()],
-        "command_line": sys.argv[1:],
-        "versions": versions(),
+        **cases_manifest(list({id(plane.case): plane.case for plane in planes}.values()), job.comm.size),
         "petsc_options": list(job.petsc_options),
         "workers": workers,
         "seconds": time.perf_counter() - job.started,

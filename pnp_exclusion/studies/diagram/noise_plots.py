@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 
-from pnp_exclusion.solution.figures import STYLE, plain, save
+from pnp_exclusion.solution.style import SMALL, STYLE, plain, save
 from pnp_exclusion.studies.diagram.compute import Diagram
 from pnp_exclusion.studies.diagram.plots import axis_label
 
@@ -45,7 +45,7 @@ def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
                 for border in lines:
                     axis.plot(*diagram.plane.coordinates(border.points).T, color="black", linewidth=1.5)
                 name = " ".join(part for part in (diagram.plane.changed.model.law, diagram.plane.variant) if part)
-                axis.set_title(plain(f"{name}: {title}"), fontsize=8)
+                axis.set_title(plain(f"{name}: {title}"), fontsize=SMALL)
         save(figure, path)
 
 

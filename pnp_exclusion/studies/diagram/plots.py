@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from matplotlib.transforms import Affine2D
 
 from pnp_exclusion.case.axes import Driving
 from pnp_exclusion.case.keys import dimension_of_key
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import SMALL, STYLE, plain, save, species_colour, with_unit, wrapped
 from pnp_exclusion.studies.diagram import arrangement
 from pnp_exclusion.studies.diagram.compute import Diagram, Region
 from pnp_exclusion.studies.diagram.report import failed, shares
 
-PANEL = 2.9
+PANEL = 2.3
 """Inches."""
 UPHILL = 0.4
 """Opacity of a species' colour where it runs uphill."""
@@ -38,16 +37,16 @@ DIMENSIONLESS_UNITS = {
     "a fixed charge density": "e/site",
 }
 STILL: dict[str, Any] = {"facecolor": "0.5", "alpha": 0.25}
-EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1.2, 3.0)), "linewidth": 1.6, "dash_capstyle": "round"}
+EXACT: dict[str, Any] = {"color": "black", "linestyle": (0, (1.2, 3.0)), "linewidth": 1.2, "dash_capstyle": "round"}
 COMMON: dict[str, Any] = {
     "marker": "o",
-    "markersize": 7,
+    "markersize": 5,
     "markerfacecolor": "white",
     "markeredgecolor": "black",
     "linestyle": "",
     "zorder": 5,
 }
-CROSSING: dict[str, Any] = COMMON | {"marker": "s", "markersize": 5}
+CROSSING: dict[str, Any] = COMMON | {"marker": "s", "markersize": 4}
 FAILED: dict[str, Any] = {"marker": "x", "markersize": 4, "color": "0.3", "linestyle": "", "zorder": 4}
 
 
@@ -56,10 +55,10 @@ def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
     columns = list(dict.fromkeys(map(_column, diagrams)))
     rows = list(dict.fromkeys(diagram.plane.variant for diagram in diagrams))
     names = list(dict.fromkeys(name for diagram in diagrams for name in diagram.species))
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "hatch.linewidth": 0.8}):
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
         legend, legend_columns = _legend(diagrams, names), 2 if len(columns) == 1 else min(4, 1 + len(columns))
         height = (PANEL - 0.25) * len(rows) + 0.9 + 0.2 * -(-len(legend) // legend_columns)
-        figure = Figure(figsize=(max(PANEL * len(columns) + 0.9, 5.6), height))
+        figure = Figure(figsize=(max(PANEL * len(columns) + 0.9, 4.8), height))
         figure.get_layout_engine().set(rect=(0.012, 0.0, 0.976, 0.995))
         axes = figure.subplots(len(rows), len(columns), squeeze=False)
         for axis in axes.flat:
@@ -70,12 +69,12 @@ def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
             _draw_panel(axis, diagram, names)
             plane = diagram.plane
             heading = _heading([d for d in diagrams if _column(d) == columns[column]]) if row == 0 else []
-            axis.set_title("\n".join([*heading, _in_words(diagram)]), fontsize=8)
+            axis.set_title("\n".join([*heading, _in_words(diagram)]), fontsize=SMALL)
             axis.set_xlabel(axis_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
             axis.set_ylabel(axis_label(plane.y, plane.cases.tables))
             if column == 0:
                 _name_row(axis, plane.variant)
-        figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns, fontsize=8.5)
+        figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns)
         save(figure, path)
 
 
@@ -88,7 +87,7 @@ def _heading(column: Sequence[Diagram]) -> list[str]:
     laws = {diagram.plane.changed.model.law for diagram in column}
     case = column[0].plane.case
     title = case.title or case.path.stem
-    return textwrap.wrap(plain(f"{title}: {laws.pop()}" if len(laws) == 1 else title), 40)
+    return [wrapped(f"{title}: {laws.pop()}" if len(laws) == 1 else title, PANEL)]
 
 
 def _name_row(axis: Axes, variant: str) -> None:
@@ -162,9 +161,9 @@ def _inverse(position: int) -> dict[str, Any]:
 
 def _stroke(kind: str, colour: str) -> dict[str, Any]:
     return {
-        "current": {"color": colour, "linewidth": 2.2, "zorder": 2.0},
-        "force": {"color": colour, "linewidth": 1.2, "linestyle": (0, (5, 2)), "zorder": 2.1},
-        "contents": {"color": "0.35", "linewidth": 1.0, "linestyle": "-.", "zorder": 2.2},
+        "current": {"color": colour, "linewidth": 1.6, "zorder": 2.0},
+        "force": {"color": colour, "linewidth": 1.0, "linestyle": (0, (5, 2)), "zorder": 2.1},
+        "contents": {"color": "0.35", "linewidth": 0.8, "linestyle": "-.", "zorder": 2.2},
     }[kind]
 
 
@@ -186,7 +185,7 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
             ((name, "inverse") in regimes, _inverse(position), f"{name} against its own force"),
         ]
         handles += [Patch(label=label, **look) for there, look, label in patches if there]
-        lines = [("current", f"no current of {name}: solver"), ("force", f"no force on {name}")]
+        lines = [("current", f"no flux of {name}: solver"), ("force", f"no force on {name}")]
         handles += [Line2D([], [], label=words, **_stroke(k, colour)) for k, words in lines if (name, k) in kinds]
     common = [point.equilibrium for diagram in diagrams for point in diagram.common_points]
     others: list[tuple[bool, Any]] = [
@@ -194,14 +193,14 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
             any(len(d.species) == 2 and all(r.uphill) for _, d, r, _ in regions),
             Patch(facecolor=BOTH, alpha=UPHILL, label="both uphill"),
         ),
-        (any(regime in ("drift", "none") for _, regime in regimes), Patch(label="no gradient, or no current", **STILL)),
-        (any(d.exact for d in diagrams), Line2D([], [], label="no current: exact", **EXACT)),
+        (any(regime in ("drift", "none") for _, regime in regimes), Patch(label="no gradient, or no flux", **STILL)),
+        (any(d.exact for d in diagrams), Line2D([], [], label="no flux: exact", **EXACT)),
         (
             any(kind == "contents" for _, kind in kinds),
-            Line2D([], [], label="equal contents", **_stroke("contents", "")),
+            Line2D([], [], label="equal concentrations", **_stroke("contents", "")),
         ),
         (any(common), Line2D([], [], label="equilibrium: nothing flows", **COMMON)),
-        (not all(common), Line2D([], [], label="two currents vanish", **CROSSING)),
+        (not all(common), Line2D([], [], label="two fluxes vanish", **CROSSING)),
         (any(failed(diagram) for diagram in diagrams), Line2D([], [], label="no solution", **FAILED)),
     ]
     return handles + [handle for there, handle in others if there]
@@ -222,5 +221,4 @@ def axis_label(driving: Driving, tables: dict[str, Any]) -> str:
     """Return what stands at an axis, with its unit."""
     kind = dimension_of_key(tables, driving.keys[0])
     unit = driving.unit or (DIMENSIONLESS_UNITS.get(kind.name, "") if kind else "")
-    name = driving.name.replace("_", " ") if driving.unit else driving.name
-    return plain(f"{name} [{unit}]" if unit else name)
+    return plain(with_unit(driving.in_words, unit))

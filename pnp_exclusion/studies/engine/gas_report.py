@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.particles.gas.onsager import Onsager
 from pnp_exclusion.particles.measure import Estimate
-from pnp_exclusion.solution.figures import STYLE, plain, save
+from pnp_exclusion.solution.style import STYLE, entitle, save, with_unit
 from pnp_exclusion.studies.coupled.plots import COMPUTED, LINEAR, draw_branches
 from pnp_exclusion.studies.engine.gas_engine import KINETIC, MEASURED, GasEngine, GasPoint
 from pnp_exclusion.studies.engine.linear import LinearEngine
@@ -182,20 +182,19 @@ def draw_engine(path: Path, engine: GasEngine) -> None:
             loads = np.array([point.load for point in engine.points]) * energy[0]
             powers = _values([point.power for point in engine.points], power_unit[0])
             found = _values([point.efficiency for point in engine.points])
-            style: dict[str, Any] = {"fmt": "o", "color": COMPUTED, "markersize": 4, "capsize": 2, "label": "loop"}
+            style: dict[str, Any] = {"fmt": "o", "color": COMPUTED, "markersize": 3, "capsize": 2, "label": "loop"}
             power.errorbar(loads, powers[0], powers[1], **style)
             efficiency.errorbar(loads, found[0], found[1], **style)
             both.errorbar(powers[0], found[0], found[1], powers[1], **style)
         for axis in (power, efficiency):
-            axis.set_xlabel(f"bias [{energy[1]}]" if energy[1] else "bias")
+            axis.set_xlabel(with_unit("bias", energy[1]))
         for axis in (power, both):
-            label = f"power [{power_unit[1]}]" if power_unit[1] else "power"
-            (axis.set_ylabel if axis is power else axis.set_xlabel)(label)
+            (axis.set_ylabel if axis is power else axis.set_xlabel)(with_unit("power", power_unit[1]))
         efficiency.set_ylabel("efficiency")
         both.set_ylabel("efficiency")
-        both.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1.0))
-        titles = [plain(case.title or f"leg {name}") for name, case in zip("AB", engine.cases, strict=True)]
-        figure.suptitle(f"{titles[0]}  and  {titles[1]}: Carnot's efficiency {carnot:.3g}")
+        figure.legend(*both.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        titles = [case.title or f"leg {name}" for name, case in zip("AB", engine.cases, strict=True)]
+        entitle(figure, f"{titles[0]}  and  {titles[1]}: Carnot's efficiency {carnot:.3g}")
         save(figure, path)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.solution.figures import STYLE, density_label, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.solution.figures import density_label
+from pnp_exclusion.solution.style import PAGE, STYLE, entitle, save, species_colour, with_unit
 from pnp_exclusion.studies.coupled.plots import COMPUTED, LINEAR, draw_branches
 from pnp_exclusion.studies.coupled.units import Units
 from pnp_exclusion.studies.engine.discharge import Discharge
@@ -21,12 +22,12 @@ def draw_engine(path: Path, engine: Engine) -> None:
     units, linear, salinity = engine.units, engine.linear, engine.salinity
     conversion = linear.conversion
     volts = (_in_picture(units), "mV" if units.scales.si else "kT/e")
-    power_unit = unit_in_picture(units.power[1]) or "kT D/L"
+    power_unit = units.power[1] or "kT D/L"
     top = linear.stopping_load(salinity)
     loads = np.linspace(0.0, top, 201)
     points = engine.curve
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13.5, 4.4))
+        figure = Figure(figsize=(PAGE, 3.2))
         power, efficiency, both = figure.subplots(1, 3)
         power.plot(
             loads * volts[0], conversion.power(-loads, salinity) * units.power[0], color=LINEAR, label="linear theory"
@@ -39,20 +40,18 @@ def draw_engine(path: Path, engine: Engine) -> None:
         _dots(both, [point.power * units.power[0] for point in points], [point.efficiency for point in points])
         for axis in (power, efficiency):
             axis.set_xlabel(f"voltage of the load [{volts[1]}]")
-            axis.legend(fontsize=8)
-        power.set_ylabel(f"power [{power_unit}]")
+        power.set_ylabel(with_unit("power", power_unit))
         efficiency.set_ylabel("efficiency")
-        both.set_xlabel(f"power [{power_unit}]")
+        both.set_xlabel(with_unit("power", power_unit))
         both.set_ylabel("efficiency")
-        both.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1.0))
+        figure.legend(*both.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         for axis in (power, efficiency, both):
             axis.set_ylim(bottom=0.0)
             axis.margins(x=0.02)
         titles = [
-            plain(solution.setup.case.title or f"leg {name}")
-            for name, solution in zip("AB", engine.solutions, strict=True)
+            solution.setup.case.title or f"leg {name}" for name, solution in zip("AB", engine.solutions, strict=True)
         ]
-        figure.suptitle(f"{titles[0]}  and  {titles[1]}: salinity {salinity:.3g} kT, Z = {linear.figure_of_merit:.3g}")
+        entitle(figure, f"{titles[0]}  and  {titles[1]}: salinity {salinity:.3g} kT, Z = {linear.figure_of_merit:.3g}")
         save(figure, path)
 
 
@@ -60,33 +59,32 @@ def draw_discharge(path: Path, run: Discharge) -> None:
     """Contents, voltage, power and energy over the time."""
     units = run.engine.units
     time = run.times * units.time[0]
-    energy_unit, power_unit = (unit_in_picture(unit[1]) for unit in (units.energy, units.power))
     panels = (
         (f"voltage of the load [{'mV' if units.scales.si else 'kT/e'}]", run.voltage * _in_picture(units)),
-        (f"power [{power_unit or 'kT D/L'}]", run.power * units.power[0]),
-        (f"energy delivered [{energy_unit or 'kT L'}]", run.energy * units.energy[0]),
+        (with_unit("power", units.power[1] or "kT D/L"), run.power * units.power[0]),
+        (with_unit("energy delivered", units.energy[1] or "kT L"), run.energy * units.energy[0]),
     )
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.5, 7.0))
+        figure = Figure(figsize=(PAGE, 4.8))
         axes = figure.subplots(2, 2).ravel()
         for side, style in enumerate(("o-", "s--")):
             for i, name in enumerate(run.species):
                 held = run.contents[:, side, i] * units.scales.displayed_concentration
                 label = f"{name}, {('first', 'second')[side]} reservoir"
                 # the ions of one salt lie on each other: the first shines through
-                size = 4 + 3 * (i == 0)
-                axes[0].plot(time, held, style, color=species_colour(i), markersize=size, linewidth=1.0, label=label)
+                size = 3 + 2 * (i == 0)
+                axes[0].plot(time, held, style, color=species_colour(i), markersize=size, label=label)
         axes[0].set_ylabel(density_label(units.scales))
-        axes[0].legend(fontsize=8)
+        axes[0].legend()
         for axis, (label, values) in zip(axes[1:], panels, strict=True):
-            axis.plot(time, values, "o-", color=COMPUTED, markersize=4, linewidth=1.0)
+            axis.plot(time, values, "o-", color=COMPUTED, markersize=3)
             axis.set_ylabel(label)
         axes[3].axhline(run.available * units.energy[0], color=LINEAR, label="free energy of mixing")
-        axes[3].legend(fontsize=8)
+        axes[3].legend()
         for axis in axes:
-            axis.set_xlabel(f"time [{units.time[1] or 'L^2/D'}]")
+            axis.set_xlabel(with_unit("time", units.time[1] or "L^2/D"))
             axis.set_ylim(bottom=0.0)
-        figure.suptitle(f"discharge: {run.efficiency:.3g} of the free energy of mixing delivered")
+        entitle(figure, f"discharge: {run.efficiency:.3g} of the free energy of mixing delivered")
         save(figure, path)
 
 
@@ -95,4 +93,4 @@ def _in_picture(units: Units) -> float:
 
 
 def _dots(axis: Axes, x: list[float], y: list[float]) -> None:
-    axis.plot(x, y, "o-", color=COMPUTED, markersize=4, linewidth=1.0, label="computed")
+    axis.plot(x, y, "o-", color=COMPUTED, markersize=3, label="computed")

@@ -22,7 +22,7 @@ from pnp_exclusion.particles.gas.model import Gas
 from pnp_exclusion.particles.measure import Estimate
 from pnp_exclusion.particles.replicas import root_seed
 from pnp_exclusion.particles.stationary import NothingMeasuredError
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import STYLE, entitle, save, species_colour, with_unit, zero_line
 from pnp_exclusion.studies.gas.run import Settings, refusals
 from pnp_exclusion.studies.gas.setup import GasUnits, gas_of, time_of
 
@@ -221,9 +221,9 @@ def draw_critical(path: Path, run: CriticalRun) -> None:
         left.set_yticks(ticks, [f"{value:g}" for value in ticks])
         for axis in (left.xaxis, left.yaxis):
             axis.set_minor_formatter(NullFormatter())
-        left.set_xlabel(_label("length", unit.length[1]))
-        left.set_ylabel(_label("critical barrier", unit.energy[1]))
-        left.legend(fontsize=8)
+        left.set_xlabel(with_unit("length", unit.length[1]))
+        left.set_ylabel(with_unit("critical barrier", unit.energy[1]))
+        left.legend()
         for position, one in enumerate(run.found):
             h, excess, error = np.array(one.points).T
             right.errorbar(
@@ -232,19 +232,14 @@ def draw_critical(path: Path, run: CriticalRun) -> None:
                 error,
                 fmt="o-",
                 markersize=3,
-                linewidth=0.8,
                 color=species_colour(position),
                 label=f"length {one.length:g}",
             )
-        right.axhline(0.0, color="black", linewidth=0.8)
-        right.axvline(1.0, color="black", linewidth=0.8)
+        zero_line(right)
+        right.axvline(1.0, color="0.5", linewidth=0.6)
         right.set_xlabel("barrier / critical barrier")
         excess_of = "L_ru" if run.threshold == 0 else f"(L_ru − {run.threshold:g} T L_rr)"
         right.set_ylabel(f"{excess_of} / (T L_rr without barrier)")
-        right.legend(fontsize=8)
-        figure.suptitle(f"{plain(run.case.title or 'gas')}: L_ru = {run.threshold:g} T L_rr")
+        right.legend()
+        entitle(figure, f"{run.case.title or 'gas'}: L_ru = {run.threshold:g} T L_rr")
         save(figure, path)
-
-
-def _label(word: str, unit: str) -> str:
-    return f"{word} [{unit}]" if unit else word

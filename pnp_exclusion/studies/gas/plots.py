@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pnp_exclusion.particles.measure import Estimate
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, save, species_colour, with_unit
 from pnp_exclusion.studies.gas.run import GasRun
 from pnp_exclusion.studies.gas.setup import GasUnits, Unit
 
@@ -26,21 +26,22 @@ def draw_profiles(path: Path, run: GasRun) -> None:
     x = result.positions * length
     density = (1.0 / length, f"1/{unit}" if unit else "")
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 6.0))
+        figure = Figure(figsize=(COLUMN, 3.8))
         above, below = figure.subplots(2, 1, sharex=True)
         for a, kind in enumerate(run.gas.kinds):
             _band(above, x, result.densities, a, density, kind.name)
             _band(below, x, result.temperatures, a, units.temperature, kind.name)
         ends = run.gas.temperatures * units.temperature[0]
-        below.plot([0.0, run.gas.length * length], ends, "ks", markersize=5, clip_on=False, label="reservoirs")
-        above.set_ylabel(_label("density", density[1]))
-        below.set_ylabel(_label("temperature", units.temperature[1]))
-        below.set_xlabel(_label("x", unit))
+        below.plot([0.0, run.gas.length * length], ends, "ks", markersize=4, clip_on=False, label="reservoirs")
+        above.set_ylabel(with_unit("density", density[1]))
+        below.set_ylabel(with_unit("temperature", units.temperature[1]))
+        below.set_xlabel(with_unit("x", unit))
         below.set_xlim(0.0, run.gas.length * length)
         above.set_ylim(bottom=0.0)
         for axis in (above, below):
-            axis.legend(fontsize=8)
-        above.set_title(f"{plain(run.case.title or 'gas')}\n{_currents(run)}", fontsize=10)
+            axis.legend()
+        figure.align_ylabels()
+        entitle(figure, f"{run.case.title or 'gas'}\n{_currents(run)}")
         save(figure, path)
 
 
@@ -56,10 +57,6 @@ def _band(axis: Axes, x: np.ndarray, found: Estimate, a: int, unit: Unit, label:
     mean, error = found.mean[a] * unit[0], 2.0 * found.error[a] * unit[0]
     axis.plot(x, mean, color=species_colour(a), label=label)
     axis.fill_between(x, mean - error, mean + error, color=species_colour(a), alpha=0.25, linewidth=0.0)
-
-
-def _label(word: str, unit: str) -> str:
-    return f"{word} [{unit}]" if unit else word
 
 
 def _currents(run: GasRun) -> str:

@@ -19,7 +19,7 @@ from pnp_exclusion.output.text import columns
 from pnp_exclusion.particles.gas.coefficients import part_of
 from pnp_exclusion.particles.replicas import root_seed
 from pnp_exclusion.particles.stationary import NothingMeasuredError
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, save, species_colour, with_unit
 from pnp_exclusion.studies.gas.report import as_json
 from pnp_exclusion.studies.gas.run import CLEAR, GasRun, Settings, run_gas
 from pnp_exclusion.studies.gas.setup import GasUnits
@@ -207,18 +207,17 @@ def draw_sweep(path: Path, sweep: GasSweep) -> None:
         quantities: list[tuple[str, str, Callable[[GasRun], tuple[float, float]], str]] = []
         for a, name in enumerate(names):
             factor, unit = units.current(name)
-            label = f"current of {name}"
-            quantities.append((f"{label} [{unit}]" if unit else label, name, _current_of(a, factor), "RdBu_r"))
+            quantities.append((with_unit(f"current of {name}", unit), name, _current_of(a, factor), "RdBu_r"))
         for name, at in _pairs(sweep.measured[0]).items():
             quantities.append((f"separation of {name.replace('-', ' and ')}", "", _separation_of(at), "PuOr"))
-        figure = Figure(figsize=(4.8 * len(quantities), 4.3))
+        figure = Figure(figsize=(0.75 * COLUMN * len(quantities), 2.7))
         panels = figure.subplots(1, len(quantities), squeeze=False)[0]
         for position, (axis, (label, name, read, colours)) in enumerate(zip(panels, quantities, strict=True)):
             if over_two:
                 _map(figure, axis, sweep, label, name, read, colours)
             else:
                 _line(axis, sweep, label, read, species_colour(position))
-        figure.suptitle(plain(sweep.case.title or "gas"))
+        entitle(figure, sweep.case.title or "gas")
         save(figure, path)
 
 

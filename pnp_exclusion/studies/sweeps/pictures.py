@@ -17,11 +17,23 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pnp_exclusion.output.plots import LAWSTYLES
-from pnp_exclusion.solution.figures import STYLE, plain, save, species_colour, unit_in_picture
+from pnp_exclusion.solution.style import (
+    COLUMN,
+    LINESTYLES,
+    STYLE,
+    entitle,
+    plain,
+    save,
+    species_colour,
+    unit_in_picture,
+    with_unit,
+    zero_line,
+)
 
-MOST_LINES = 8
-"""In a panel: values of an axis that is drawn as lines."""
+MOST_LINES, MOST_CURVES = 8, 12
+"""In a panel: values of an axis that is drawn as lines; of one that makes a family of curves over a potential."""
+LEAST_OF_CURVE = 5
+"""Values of a potential that run across even where another axis has more."""
 MOST_COLUMNS = 4
 """Values of an axis that has a column of panels for each."""
 
@@ -68,7 +80,7 @@ def current_rows(results: xr.Dataset) -> list[Row]:
     if "current" not in results:
         return []
     first, second = results["end"].values
-    label = labelled(results["current"], f"current {first} → {second}")
+    label = labelled(results["current"], f"flux {first} → {second}")
     return [Row(str(name), label, results["current"].sel(species=name)) for name in results["species"].values]
 
 
@@ -82,22 +94,28 @@ def sweep_figure(results: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
     rows = [Row(row.title, row.label, row.values.isel(single), row.signed) for row in rows]
     with matplotlib.rc_context(STYLE):
         figure = _maps(results, rows, layout) if layout.up else _lines(results, rows, layout)
-        figure.suptitle(plain(str(results.attrs.get("title", ""))))
+        entitle(figure, str(results.attrs.get("title", "")))
     return figure
 
 
 def layout_of(results: xr.Dataset, axes: Sequence[str]) -> Layout | None:
     """Choose how the axes of a grid are drawn; None if there are too many of them, or too many values of one."""
-    numbers = sorted((name for name in axes if results[name].dtype.kind in "fi"), key=lambda name: -results.sizes[name])
+
+    def is_potential(name: str) -> bool:
+        return results.sizes[name] >= LEAST_OF_CURVE and ".potential" in results[name].attrs.get("key", "")
+
+    numbers = [name for name in axes if results[name].dtype.kind in "fi"]
+    numbers.sort(key=lambda name: (not is_potential(name), -results.sizes[name]))
     words = [name for name in axes if name not in numbers]
     if not numbers:
         return None
     across, *rest = numbers
-    up = rest.pop(0) if rest and results.sizes[rest[0]] > MOST_LINES else None
+    most = MOST_CURVES if is_potential(across) else MOST_LINES
+    up = rest.pop(0) if rest and results.sizes[rest[0]] > most else None
     rest += words
     lines = rest.pop(0) if rest and up is None else None
     columns = rest.pop(0) if rest else None
-    few = [(lines, MOST_LINES), (columns, MOST_COLUMNS)]
+    few = [(lines, most), (columns, MOST_COLUMNS)]
     if rest or any(name is not None and results.sizes[name] > most for name, most in few):
         return None
     return Layout(across, up, lines, columns)
@@ -105,8 +123,7 @@ def layout_of(results: xr.Dataset, axes: Sequence[str]) -> Layout | None:
 
 def labelled(array: xr.DataArray, words: str) -> str:
     """Return words for an axis with the unit of what is drawn along it."""
-    unit = unit_in_picture(array.attrs.get("units", ""))
-    return plain(f"{words} [{unit}]" if unit else words)
+    return plain(with_unit(words, array.attrs.get("units", "")))
 
 
 def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
@@ -114,7 +131,7 @@ def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     together = layout.lines is None and len({row.label for row in rows}) == 1
     columns = _columns(results, layout)
     shape = (1 if together else len(rows), len(columns))
-    figure = Figure(figsize=(1.8 + (4.6 if len(columns) == 1 else 3.4) * len(columns), 2.6 * shape[0] + 1.0))
+    figure = Figure(figsize=(1.2 + (COLUMN if len(columns) == 1 else 2.0) * len(columns), 1.7 * shape[0] + 0.7))
     panels = figure.subplots(*shape, sharex=True, sharey="row", squeeze=False)
     x = results[layout.across].values
     for i, row in enumerate(rows):
@@ -125,15 +142,15 @@ def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
             if not together:
                 panel.set_title(_title(row, column))
             if row.signed and (i == 0 or not together):
-                panel.axhline(0.0, color="0.5", linewidth=0.8)
+                zero_line(panel)
         beside[0].set_ylabel(row.label)
     figure.align_ylabels(panels[:, 0])
     for panel in panels[-1]:
-        panel.set_xlabel(labelled(results[layout.across], layout.across))
+        panel.set_xlabel(_label(results, layout.across))
         if _is_logarithmic(x):
             panel.set_xscale("log")
     if together or layout.lines:
-        title = labelled(results[layout.lines], layout.lines) if layout.lines else None
+        title = _label(results, layout.lines) if layout.lines else None
         figure.legend(*panels[0, 0].get_legend_handles_labels(), title=title, loc="outside right upper")
     return figure
 
@@ -152,7 +169,7 @@ def _curves(
             shade = matplotlib.colormaps["viridis"](0.9 * number / max(1, len(names) - 1))
             found.append((f"{name:.4g}", curve, {"color": shade}))
         else:
-            style = {"color": species_colour(number), "linestyle": LAWSTYLES[number % len(LAWSTYLES)]}
+            style = {"color": species_colour(number), "linestyle": LINESTYLES[number % len(LINESTYLES)]}
             found.append((plain(str(name)), curve, style))
     return found
 
@@ -164,7 +181,7 @@ def _maps(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     # without columns of their own, rows stand side by side
     across = len(columns) if layout.columns else min(2, len(rows))
     shape = (-(-len(rows) * len(columns) // across), across)
-    figure = Figure(figsize=(0.8 + 4.2 * shape[1], 3.6 * shape[0] + 0.6))
+    figure = Figure(figsize=(0.4 + 0.9 * COLUMN * shape[1], 2.5 * shape[0] + 0.4))
     panels = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(rows):
         beside = panels.ravel()[i * len(columns) : (i + 1) * len(columns)]
@@ -176,9 +193,9 @@ def _maps(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     for panel in panels.ravel()[len(rows) * len(columns) :]:
         panel.set_visible(False)
     for panel in panels[-1]:
-        panel.set_xlabel(labelled(results[layout.across], layout.across))
+        panel.set_xlabel(_label(results, layout.across))
     for panel in panels[:, 0]:
-        panel.set_ylabel(labelled(results[layout.up], layout.up))
+        panel.set_ylabel(_label(results, layout.up))
     return figure
 
 
@@ -190,7 +207,7 @@ def _map(panel: Axes, across: np.ndarray, up: np.ndarray, values: np.ndarray, ro
         limits = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     shades = panel.pcolormesh(across, up, values, shading="nearest", **limits)
     if row.signed and min(values.shape) > 1 and np.nanmin(values) < 0.0 < np.nanmax(values):
-        panel.contour(across, up, values, levels=[0.0], colors="black", linewidths=1.0)
+        panel.contour(across, up, values, levels=[0.0], colors="black", linewidths=0.8)
     panel.grid(False)
     for grid, setter in ((across, panel.set_xscale), (up, panel.set_yscale)):
         if _is_logarithmic(grid):
@@ -205,10 +222,12 @@ def _columns(results: xr.Dataset, layout: Layout) -> list[tuple[str, dict[str, i
     axis = results[layout.columns]
     if axis.dtype.kind not in "fi":
         return [(plain(str(word)), {layout.columns: i}) for i, word in enumerate(axis.values)]
-    unit = axis.attrs.get("units", "")
-    return [
-        (plain(f"{layout.columns} {v:.4g} {unit}".rstrip()), {layout.columns: i}) for i, v in enumerate(axis.values)
-    ]
+    unit, words = unit_in_picture(axis.attrs.get("units", "")), axis.attrs.get("long_name", layout.columns)
+    return [(plain(f"{words} {v:.4g} {unit}".rstrip()), {layout.columns: i}) for i, v in enumerate(axis.values)]
+
+
+def _label(results: xr.Dataset, axis: str) -> str:
+    return labelled(results[axis], str(results[axis].attrs.get("long_name", axis)))
 
 
 def _title(row: Row, column: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import xarray as xr
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.errors import PnpExclusionError, UsageError
-from pnp_exclusion.output.manifest import versions
+from pnp_exclusion.output.manifest import case_manifest
 from pnp_exclusion.output.netcdf import write_netcdf
 from pnp_exclusion.output.results import draw_or_say
 from pnp_exclusion.output.text import columns
@@ -44,7 +43,7 @@ from pnp_exclusion.studies.sweeps.progress import Progress
 from pnp_exclusion.studies.sweeps.record import Outcome
 from pnp_exclusion.studies.sweeps.store import POINTS, WHOLE, Part, Store
 
-MANIFEST, RESULTS, PICTURE = "manifest.json", "sweep.nc", "sweep.png"
+MANIFEST, RESULTS = "manifest.json", "sweep.nc"
 NO_PICTURE = (
     "no picture: it takes a grid over one to three axes, at least one of numbers, "
     f"and a third of {MOST_COLUMNS} values at most"
@@ -352,16 +351,17 @@ class _Session:
         store = self.store
         with store.on_disk(), store.replacing(RESULTS) as unfinished:
             write_netcdf(results, unfinished)
-        pictures = {PICTURE: current_rows(results)}
+        pictures = {"sweep": current_rows(results)}
         if self.plan.coupling is not None:
             coupling = coupling_json(self.plan, store.records())
             store.write("coupling.json", json.dumps(coupling, indent=2, ensure_ascii=False) + "\n")
             store.write("coupling.csv", coupling_csv(results))
-            pictures["coupling.png"] = coupling_rows(results)
+            pictures["coupling"] = coupling_rows(results)
         if self.plan.work.noise:
-            pictures["noise.png"] = noise_rows(results)
-        for name, rows in pictures.items() if self.plan.case.output.pictures else ():
-            self._draw(name, results, rows)
+            pictures["noise"] = noise_rows(results)
+        ending = self.plan.case.output.picture_format
+        for name, rows in pictures.items() if ending else ():
+            self._draw(f"{name}.{ending}", results, rows)
         store.write(MANIFEST, json.dumps(self._manifest(), indent=2, ensure_ascii=False) + "\n")
 
     def _draw(self, name: str, results: xr.Dataset, rows: Sequence[Row]) -> None:
@@ -376,14 +376,12 @@ class _Session:
     def _manifest(self) -> dict[str, Any]:
         store, plan = self.store, self.plan
         return {
-            "case": plan.case.as_written(),
+            **case_manifest(plan.case, self.ranks),
             "fingerprint": plan.fingerprint,
             "points": plan.size,
             "failed": int(store.failed.sum()),
             "petsc_options": plan.petsc_options,
             "solved_by": self.options.workers.in_words(self.ranks),
-            "command_line": sys.argv[1:],
-            "versions": versions(),
         }
 
     def _table(self, results: xr.Dataset, converged: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from pnp_exclusion.case.output_tables import PICTURE_FORMATS
 from pnp_exclusion.errors import DiskError, UsageError
 from pnp_exclusion.studies.sweeps.plan import Plan
 from pnp_exclusion.studies.sweeps.record import Record, line_of, record_in
@@ -19,8 +20,9 @@ from pnp_exclusion.studies.sweeps.record import Record, line_of, record_in
 PLAN = "plan.json"
 POINTS = "points.jsonl"
 OUR_FILES = (
-    *(PLAN, POINTS, "sweep.nc", "manifest.json", "sweep.png", "log.txt"),
-    *("coupling.csv", "coupling.json", "coupling.png"),
+    *(PLAN, POINTS, "sweep.nc", "manifest.json", "log.txt"),
+    *("coupling.csv", "coupling.json"),
+    *(f"{picture}.{ending}" for picture in ("sweep", "coupling", "noise") for ending in PICTURE_FORMATS),
 )
 PARTS = "points-*.jsonl"
 OUR_PARTS = (PARTS, "log-*.txt")
@@ -135,7 +137,7 @@ class Store:
     def replacing(self, name: str) -> Iterator[Path]:
         """Yield the path of an unfinished file, which takes its place at the end if all went well."""
         # tasks of an array write the same plan at the same time
-        unfinished = self.folder / f".{name}.{os.getpid()}.unfinished"
+        unfinished = self.folder / f".unfinished.{os.getpid()}.{name}"
         try:
             yield unfinished
             if unfinished.exists():
