@@ -34,8 +34,9 @@ OF_THE_WAY = {
     "rejected_steps",
     "warnings",
     "peak_memory_mb",
+    "sampling_error",
 }
-"""Keys and variables that say how a result was found, not what it is."""
+"""Keys and variables that say how a result was found, not what it is, or how far a file of fields is from it."""
 OF_ORDER_ONE = {"balance", "identity_residual", "accuracy", "uncertainty"}
 """Relative errors, which are compared as parts of one."""
 
