@@ -387,3 +387,18 @@ def test_a_step_that_is_followed_as_it_grows_arrives_where_its_length_cuts_what_
     solver.potentials, solver._left, solver._impose = np.zeros(0), 1e-7, lambda *_: None
     assert solver._lengthen(GALERKIN, 0.0, 0.1, np.zeros(1), np.zeros(1), np.zeros(0)) is not None
     assert tried[-1] == 0.1
+
+
+def test_animation_has_a_frame_for_every_time_that_was_kept(tmp_path):
+    from PIL import Image
+
+    from pnp_exclusion.output.animation import draw_animation
+
+    motion = pnp.run(between_electrodes("mpnp", 1.0, 0.0, end=0.01, fields={"count": 3}))
+    draw_animation(tmp_path / "animation.gif", motion.case, motion.setup.scales, motion.snapshots())
+    with Image.open(tmp_path / "animation.gif") as animation:
+        assert animation.n_frames == 3
+    tables = between_electrodes("mpnp", 1.0, 0.0) | {"output": {"animation": True}}
+    assert any("animation needs the times of its frames" in mistake for mistake in mistakes(tables))
+    del tables["time"]
+    assert any("animation is of a motion" in mistake for mistake in mistakes(tables))

@@ -140,14 +140,7 @@ class MotionReader:
                 if moves and weight != 0.0:
                     explicit += step.length * weight * self._work_of_numbers(step, point, rows)
         flowing = np.array(balance)
-        # of the species: what the equations of the stages leave where unknowns are held flows out there
-        stages = (
-            scheme.stored @ solved.stored
-            + step.length * (scheme.flowing @ flowing)
-            - scheme.start[:, None] * step.begin
-        )
-        natural_at = np.einsum("iq,qkb->ikb", scheme.flowing, np.array(natural))
-        fluxes = [natural_at[i] + self._boundaries.held(rows / step.length).fluxes for i, rows in enumerate(stages)]
+        stages, fluxes = self._at_stages(step, flowing, np.array(natural))
         mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
         self._add_outflow(step.length * np.asarray(mean))
         at_points = np.array(charges)
@@ -190,6 +183,28 @@ class MotionReader:
             self.sums.work if self._has_energy else None,
             (scheme.stored[-1] @ solved.stored - scheme.start[-1] * step.begin) / step.length,
         )
+
+    def fluxes(self, step: Step) -> np.ndarray:
+        """Return what leaves through every boundary at the stages of any step, ``(stages, boundaries, quantities)``;
+        collective."""
+        balance, natural = [], []
+        for point in range(len(step.scheme.points)):
+            step.show(point)
+            balance.append(self._boundaries.balance() if self._is_weak else step.solved.flowing[point])
+            natural.append(self._boundaries.natural().fluxes)
+        return np.array(self._at_stages(step, np.array(balance), np.array(natural))[1])
+
+    def _at_stages(self, step: Step, flowing: np.ndarray, natural: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return what the equations of the stages leave where unknowns are held, which flows out there, and with what
+        terms of boundaries let out all fluxes."""
+        scheme = step.scheme
+        stages: np.ndarray = (
+            scheme.stored @ step.solved.stored
+            + step.length * (scheme.flowing @ flowing)
+            - scheme.start[:, None] * step.begin
+        )
+        let_out = np.einsum("iq,qkb->ikb", scheme.flowing, natural)
+        return stages, [let_out[i] + self._boundaries.held(rows / step.length).fluxes for i, rows in enumerate(stages)]
 
     def _begin(self, step: Step) -> None:
         """Read the state at the beginning of a step that follows a jump, or nothing."""

@@ -18,9 +18,10 @@ from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.build import Setup, build
 from pnp_exclusion.case.drive import CaseDrive
+from pnp_exclusion.case.field_protocol import FieldProtocolDrive
 from pnp_exclusion.case.moving import extremes
 from pnp_exclusion.case.places import require_places
-from pnp_exclusion.case.protocol import Passed, ProtocolDrive, ProtocolState, is_still_since
+from pnp_exclusion.case.protocol import Passed, PieceDrive, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
@@ -71,7 +72,8 @@ class TransientSolution(Solution):
     pieces : list[dict[str, Any]]
         Of a protocol, those that are over: ``piece``, ``cycle``, ``name``, ``began``, ``ended``, ``charge`` that has
         passed the terminal out of the domain, ``potential`` of the terminal at the end, and ``by`` what it ended,
-        "until" or "duration".
+        "until" or "duration"; in imposed fields ``passed_A`` of every species that is watched instead of charge and
+        potential.
     failed : str
         Why the protocol was not gone through to its end; empty if it was.
     """
@@ -88,6 +90,11 @@ class TransientSolution(Solution):
         self.failed = protocol.failed
         self._last = motion.last
         self._first_free_energy = motion.sums.first_free_energy
+
+    @property
+    def moves(self) -> bool:
+        """Whether something moved still at the end."""
+        return not self.steady_at_end
 
     @cached_property
     def series(self) -> xarray.Dataset:
@@ -153,7 +160,9 @@ class TransientSolution(Solution):
         }
 
     def _with_units(self, piece: dict[str, Any]) -> dict[str, Any]:
-        units = {"began": "s", "ended": "s", "charge": f"C{self.steady.per_extent}", "potential": "V"}
+        per = self.steady.per_extent
+        units = {"began": "s", "ended": "s", "charge": f"C{per}", "potential": "V"}
+        units |= {key: f"mol{per}" for key in piece if key.startswith("passed_")}
         si = self.setup.scales.si
         return {
             key: {"value": value, "unit": units[key] if si else ""} if key in units else value
@@ -166,14 +175,18 @@ def _piece_of(setup: Setup, piece: Passed) -> dict[str, Any]:
     scales, time = setup.scales, setup.case.time
     assert time is not None
     total = scales.length ** (setup.case.dimension_of_totals - 1)
+    passed: dict[str, Any] = {"charge": piece.charge * scales.surface_charge * total}
+    passed["potential"] = (piece.potential + setup.problem.potential_reference) * scales.potential
+    if not setup.problem.coupled:
+        amount = scales.concentration * scales.length * total
+        passed = {f"passed_{name}": value * amount for name, value in piece.amounts.items()}
     return {
         "piece": piece.piece,
         "cycle": piece.cycle,
         "name": time.protocol[piece.piece - 1].name or str(piece.piece),
         "began": piece.began * scales.time,
         "ended": piece.ended * scales.time,
-        "charge": piece.charge * scales.surface_charge * total,
-        "potential": (piece.potential + setup.problem.potential_reference) * scales.potential,
+        **passed,
         "by": piece.by,
     }
 
@@ -270,9 +283,10 @@ def run(
     found = None if restart is None else find(Path(restart), case, law, comm)
     setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
     require_places(setup)
-    drive: CaseDrive | ProtocolDrive = CaseDrive(setup)
+    drive: CaseDrive | PieceDrive = CaseDrive(setup)
     if case.time.protocol:
-        drive = ProtocolDrive(setup, None if found is None else found.protocol)
+        of = ProtocolDrive if setup.problem.coupled else FieldProtocolDrive
+        drive = of(setup, None if found is None else found.protocol)
         # the terminal is one whose potential may be found
         setup = replace(setup, problem=drive.problem_at(0.0))
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
@@ -346,7 +360,7 @@ def _time_settings(setup: Setup) -> TimeSettings:
 def _move(
     setup: Setup,
     solver: TransientSolver,
-    drive: CaseDrive | ProtocolDrive,
+    drive: CaseDrive | PieceDrive,
     end: float,
     before: Motion | None,
     keeper: Keeper | None,
@@ -371,11 +385,13 @@ def _move(
     if keeper is not None:
         keeper.begin(before)
     reader = MotionReader(solver, None if before is None else before.sums)
+    if isinstance(drive, FieldProtocolDrive):
+        drive.fluxes = reader.fluxes
     rows, moments = ([], []) if before is None else (before.rows, before.moments)
     motion = before
     quiet_from = max([0.0, *solver.drive.kinks(0.0, end)])
     begun, done = clock.perf_counter(), 0.0 if before is None else _part(solver, before.carried.time, end)
-    protocol = drive if isinstance(drive, ProtocolDrive) else None
+    protocol = drive if isinstance(drive, PieceDrive) else None
     if protocol is not None:
         # the ends of pieces add up with rounding; a motion that goes on may be over
         end = carried.time if carried is not None and protocol.is_over else end * (1.0 + 1e-9)

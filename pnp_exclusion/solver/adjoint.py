@@ -34,7 +34,7 @@ from pnp_exclusion.solver.tangents import amount_changes, jacobian_of_balance
 
 REFINEMENTS = 30
 """Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
-SETTLED = 2e-8
+SETTLED = 1e-9
 """Relative to the adjoint: when the correction that would follow is below it, none does."""
 ACCEPTABLE = 1e-6
 """Relative: corrections that stop shrinking above this are a failure."""

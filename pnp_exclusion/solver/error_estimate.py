@@ -82,7 +82,7 @@ def estimate(
     balance = boundary_integrals(rich).balance()
     comm = rich.problem.domain.comm
     errors = values(wanted, rich) - given - comm.allreduce(adjoints @ balance, op=MPI.SUM)
-    mixed = _at_given_totals(rich, wanted, adjoints, len(functionals))
+    mixed = _at_given_totals(rich, wanted, rows - adjoints, slopes, len(functionals))
     # without the weights of rows at boundaries an adjoint is smooth beside these
     shares = np.array([_shares(discrete, rich, weights @ (adjoints - rows), balance) for weights in mixed])
     dofmap = rich.space.dofmap
@@ -94,18 +94,25 @@ def _found_totals(discrete: Discretisation) -> list[Functional]:
     """Return what is given of the boundaries whose potentials are found."""
     problem, found = discrete.problem, []
     for tag in problem.floating:
-        one, total = Functional.none(discrete), problem.boundaries[tag].given_total
+        total = problem.boundaries[tag].given_total
         if total is not None and total.quantity == "current":
-            one.fluxes[tag, : len(problem.species)] = problem.charges
+            fluxes = np.zeros((len(problem.boundaries), len(problem.quantities)))
+            fluxes[tag, : len(problem.species)] = problem.charges
+            found.append(Functional(fluxes=fluxes))
         else:
-            one.charges[tag] = 1.0
-        found.append(one)
+            found.append(Functional(charges=np.eye(len(problem.boundaries))[tag]))
     return found
 
 
-def _at_given_totals(discrete: Discretisation, wanted: Sequence[Functional], adjoints: Real, count: int) -> Real:
+def _at_given_totals(
+    discrete: Discretisation, wanted: Sequence[Functional], by_balance: Real, slopes: Real, count: int
+) -> Real:
     """Return how the first ``count`` functionals are sums of all at fixed potentials, ``(count, all)``, if potentials
-    that are found follow so that what is given stays."""
+    that are found follow so that what is given stays.
+
+    by_balance, slopes
+        How functionals of the steady state change with the balance, and those of any state with the held unknowns.
+    """
     problem, integrals = discrete.problem, boundary_integrals(discrete)
     if not problem.floating:
         return np.eye(count)
@@ -117,11 +124,10 @@ def _at_given_totals(discrete: Discretisation, wanted: Sequence[Functional], adj
             moved[dofs[dofs < owned]] = amount
         column, at_boundaries = integrals.by_number(tag)
         answer = integrals.balance_along(moved) + column
-        totals = integrals.along(answer, moved)
-        along = np.array([one.of(totals) + one.of(at_boundaries) for one in wanted])
-        by_potential.append(along - problem.domain.comm.allreduce(adjoints @ answer, op=MPI.SUM))
-    slopes = np.array(by_potential).T
-    following = np.linalg.solve(slopes[count:].T, slopes[:count].T).T
+        changes = problem.domain.comm.allreduce(by_balance @ answer + slopes @ moved, op=MPI.SUM)
+        by_potential.append(changes + [one.of(at_boundaries) for one in wanted])
+    answers = np.array(by_potential).T
+    following = np.linalg.solve(answers[count:].T, answers[:count].T).T
     return np.hstack([np.eye(count), -following])
 
 

@@ -18,6 +18,7 @@ NAMES = (
     "noise",
     "correlations",
     "impedance",
+    "gradient",
     "couple",
     "engine",
     "diagram",
