@@ -203,5 +203,5 @@ def __getattr__(name: str) -> Any:
 
     module, _, other = _HOME[name].rpartition(".") if name in ALIASES else (_HOME[name], "", name)
     if module.partition(".")[0] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_dolfinx()
     return getattr(importlib.import_module(f"pnp_exclusion.{module}"), other)

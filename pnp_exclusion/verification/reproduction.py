@@ -36,7 +36,7 @@ OF_THE_WAY = {
     "peak_memory_mb",
     "sampling_error",
 }
-"""Keys and variables that say how a result was found, or its fields are written, not what it is."""
+"""Keys and variables that say how a result was found, not what it is, or how far a file of fields is from it."""
 MOST_OF_ONE = 10
 """Differences that are described of one name."""
 OF_ORDER_ONE = {"balance", "identity_residual", "accuracy", "uncertainty"}
