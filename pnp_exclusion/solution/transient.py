@@ -41,13 +41,13 @@ from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SteadyReport
-from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
+from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, RADAU5
 from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
 
-SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
+SCHEMES = {"radau": RADAU, "radau5": RADAU5, "galerkin": GALERKIN, "euler": EULER}
 IMBALANCE = 10.0
 """Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
 LEAST_PART = 0.01
