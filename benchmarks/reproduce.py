@@ -1,12 +1,15 @@
 """Runs every example by its command, reproduces what it has left, then again with one number of it changed.
 
-    .venv/bin/python benchmarks/reproduce.py [RANKS]        # ranks of the second run; 1 if absent
+    python benchmarks/reproduce.py [--ranks 2] [--only COMMAND,..]
+
+The second run is on so many ranks (1).
 
 A line for each: how many numbers there are, the largest relative difference, whether the changed one was found.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -80,9 +83,11 @@ def change_one_number(folder: Path) -> str:
     return ""
 
 
-def main(ranks: int) -> None:
-    """Go through all commands."""
+def main(ranks: int, only: list[str]) -> None:
+    """Go through all commands, or those of some names."""
     for command, *words in COMMANDS:
+        if only and command not in only:
+            continue
         given = [str(EXAMPLES / word) if word.endswith(".toml") else word for word in words]
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "results"
@@ -92,7 +97,7 @@ def main(ranks: int) -> None:
                 print(f"{title:55s} exit {first.returncode}, no results: {first.stderr.strip()[-200:]}", flush=True)
                 continue
             again = pnp_exclusion("reproduce", folder, "--quiet", ranks=ranks)
-            rows = [line.split() for line in again.stdout.splitlines()[1:-1]]
+            rows = [re.split(r"  +", line) for line in again.stdout.splitlines()[1:-1]]
             numbers = sum(int(row[1]) for row in rows)
             largest = max((float(row[2]) for row in rows), default=float("nan"))
             changed = change_one_number(folder)
@@ -106,4 +111,8 @@ def main(ranks: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--only", default="")
+    given = parser.parse_args()
+    main(given.ranks, given.only.split(",") if given.only else [])

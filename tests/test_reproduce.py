@@ -152,7 +152,7 @@ def test_rounding_beside_numbers_of_the_same_kind_is_no_difference(tmp_path: Pat
         return tmp_path / folder
 
     def count(one: object, other: object) -> int:
-        (report,) = compare_folders(written("there", one), written("here", other), {"Na", "Cl"}, set(), 1e-6)
+        (report,) = compare_folders(written("there", one), written("here", other), {"Na", "Cl"}, set(), (1e-6, 1e-3))
         return len(report.differences)
 
     assert count({"flux": {"Na": 1.0, "Cl": 1e-12}}, {"flux": {"Na": 1.0, "Cl": -1e-12}}) == 0
@@ -165,6 +165,8 @@ def test_rounding_beside_numbers_of_the_same_kind_is_no_difference(tmp_path: Pat
     assert count({"regime": {"Na": "uphill"}}, {"regime": {"Na": "fickian"}}) == 1
     assert count({"fluxes": [1.0, 2.0]}, {"fluxes": [1.0]}) == 1
     assert count({"flux": 0.0}, {"flux": 0.0}) == 0
+    one, other = (written(side, {"flux": {"Na": 1.0, "Cl": small}}) for side, small in (("a", 1e-12), ("b", -1e-12)))
+    assert compare_folders(one, other, {"Na", "Cl"}, set(), (1e-6, 0.0))[0].differences
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "µm ²", "line\nbreak\ttab", "\x7f\x01", ""])

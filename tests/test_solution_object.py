@@ -163,7 +163,7 @@ def test_plot_is_a_figure_with_the_profiles_in_it():
     np.testing.assert_allclose(lines["Na"].get_ydata(), profile["concentration"].sel(species="Na") * 1e-3)
     np.testing.assert_allclose(lines["Na"].get_xdata(), profile["x"] * 1e9, atol=1e-12)
     assert figure._repr_png_().startswith(b"\x89PNG")
-    assert [axis.get_title() for axis in pnp.solve(box()).plot().axes][0].startswith("A [mol/L]")
+    assert [axis.get_title() for axis in pnp.solve(box()).plot().axes][0].startswith("A [mol L⁻¹]; lines: flux")
 
 
 def test_import_of_the_package_and_a_solve_leave_picture_libraries_alone():

@@ -214,7 +214,8 @@ def _misfit(law: Law, diffusivities: list[float]) -> str:
 
 def _check_field(draft: Draft, model: Model, where: str, imposed: Any) -> None:
     if model.thermal:
-        draft.refuse(where, f'field does not go with law "{model.law}", whose particles feel temperature and contents')
+        feels = f'law "{model.law}", whose particles feel temperature and composition'
+        draft.refuse(where, f"field does not go with {feels}")
     if model.electrostatics == "poisson" and not is_along_periodic(draft, imposed):
         draft.refuse(
             where,
@@ -437,7 +438,9 @@ def _check_packing(draft: Draft, model: Model) -> None:
     volume = volume_of(draft.domain)
     packing = sum((mean_of(species, volume) or 0.0) * filled[name] for name, species in draft.species.items())
     if packing >= 1.0:
-        draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
+        draft.refuse(
+            "[[species]]", f"mean concentrations fill {packing:.4g} of the space (packing; it must be below 1)"
+        )
 
 
 def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[str]) -> None:

@@ -49,6 +49,12 @@ def _text_or_number(written: Any) -> Any:
 Limit = Annotated[str | int | float, BeforeValidator(_text_or_number)]
 
 
+def name_of_key(key: str) -> str:
+    """Return what an axis is called that has no name of its own: the key without its table, ``Na_field``."""
+    words = key.replace('"', "").split(".")
+    return re.sub(r"\W", "_", "_".join(words[1:] or words), flags=re.ASCII)
+
+
 class Axis(Table):
     """One driving that is varied: ``[diagram.x]``, and what every ``[[sweep.axes]]`` has."""
 
@@ -98,10 +104,7 @@ class Axis(Table):
     @property
     def title(self) -> str:
         """The name of the axis: as given, or the first key without its table, ``Na_field``."""
-        if self.name:
-            return self.name
-        words = self.all_keys[0].replace('"', "").split(".")
-        return re.sub(r"\W", "_", "_".join(words[1:] or words), flags=re.ASCII)
+        return self.name or name_of_key(self.all_keys[0])
 
 
 class SweepAxis(Axis):

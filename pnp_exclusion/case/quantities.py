@@ -168,7 +168,7 @@ class Dimension:
 
         def value_of(one: Any) -> float:
             quantity = self.parse(one, units, plain)
-            stated.add(self._way_of(quantity.unit))
+            stated.add(self.way_of(quantity.unit))
             return quantity.value
 
         rate = replace(
@@ -190,7 +190,7 @@ class Dimension:
         unit = (stated.pop() if len(set(self.factors)) == 1 else self.units[0]) if units == "si" else ""
         return Quantity(value, f"{value:g} {unit}".strip(), value, unit, course)
 
-    def _way_of(self, unit: str) -> str:
+    def way_of(self, unit: str) -> str:
         """Return which of the units a quantity is stated in."""
         if len(self.units) < 2 or not unit:
             return self.units[0] if self.units else ""

@@ -96,10 +96,10 @@ class Species(Table):
     mean_concentration: Concentration | None = None
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
-    """Dimensionless: the same as an occupied fraction."""
+    """Dimensionless: the same as an volume fraction."""
     amount: Annotated[Quantity, TOTAL_AMOUNT] | None = None
     """Instead of a mean: how much of it there is in the domain, mol/m^2 in 1D, mol/m in 2D, mol in 3D and around an
-    axis; dimensionless: the integral of the occupied fraction."""
+    axis; dimensionless: the integral of the volume fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
     volume: Volume | None = None

@@ -127,7 +127,8 @@ def _check_contents(draft: Draft, time: float) -> None:
     for boundary in draft.boundaries:
         for name, amount in boundary.amounts.items():
             if amount < 0.0:
-                draft.refuse(f'[[boundaries]] "{boundary.where}"', f"the content of {name} is negative at {time:g}")
+                where = f'[[boundaries]] "{boundary.where}"'
+                draft.refuse(where, f"the concentration of {name} is negative at {time:g}")
 
 
 def _check_beginning(draft: Draft, model: Model) -> None:
@@ -144,7 +145,7 @@ def _check_beginning(draft: Draft, model: Model) -> None:
             if mean is not None and float(mean) != amount:
                 draft.refuse("[initial]", f"{name} has a mean, of which there is as much at first; remove its {right}")
             if not amount > 0.0:
-                draft.refuse("[initial]", f"the content of {name} must be positive")
+                draft.refuse("[initial]", f"the concentration of {name} must be positive")
         if initial.state == "table":
             _check_beginning_table(draft, initial, model)
         if initial.state != "uniform":

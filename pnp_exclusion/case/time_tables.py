@@ -246,7 +246,7 @@ class Initial(Table):
     concentration: dict[str, Concentration] = Field(default_factory=dict)
     """SI: per species, with "uniform". Those of a species' mean, or of all boundaries if they agree, if absent."""
     fraction: dict[str, Number] = Field(default_factory=dict)
-    """Dimensionless: the same as occupied fractions."""
+    """Dimensionless: the same as volume fractions."""
     file: str | None = None
     """Relative to the case file; with "result" what `Solution.save` has written on the same mesh, with "table" a CSV
     file of places and contents."""
@@ -254,7 +254,7 @@ class Initial(Table):
     @model_validator(mode="after")
     def _fitting(self) -> Initial:
         if self.state != "uniform" and (self.concentration or self.fraction):
-            raise refusal(f'contents go with state = "uniform", not with "{self.state}"')
+            raise refusal(f'concentrations go with state = "uniform", not with "{self.state}"')
         if (self.state in ("result", "table")) != (self.file is not None):
             raise refusal('file goes with state = "result" and state = "table", which need it')
         return self

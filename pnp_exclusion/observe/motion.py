@@ -15,11 +15,15 @@ import numpy as np
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
+from pnp_exclusion.observe.displacement import InducedCharges
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
+from pnp_exclusion.observe.free_space import least_free_space
 from pnp_exclusion.solver.transient.carried import OF_NODES
 from pnp_exclusion.solver.transient.solver import TransientSolver
 from pnp_exclusion.solver.transient.step import Step
 
+NO_SPACE = 1e-12
+"""Of the space: what is free has then no digits beside what is filled."""
 SHORT = 1e-4
 """Of a step: over which numbers that change in time are differentiated."""
 
@@ -86,6 +90,8 @@ class Sums:
         At the end of the last step.
     first_free_energy
         At the beginning; None before it, and if it is not known.
+    full_from, full_at
+        Since when there has been no space left at some place (`NO_SPACE`), and where; None and empty before.
     """
 
     outflow: dict[str, dict[str, float]]
@@ -94,6 +100,8 @@ class Sums:
     charge: dict[str, float] = field(default_factory=dict)
     free_energy: float = 0.0
     first_free_energy: float | None = None
+    full_from: float | None = None
+    full_at: list[float] = field(default_factory=list)
 
 
 class MotionReader:
@@ -112,6 +120,8 @@ class MotionReader:
         self.sums = sums or Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
         self._has_energy = has_free_energy(self._discrete)
         self._is_weak = bool(weakly_imposed(problem))
+        self._is_linear = InducedCharges.are_of(solver)
+        self._induced: InducedCharges | None = None
 
     def read(self, step: Step) -> Reading:
         """Return what is read at the end of a step, which must be the next one; collective."""
@@ -141,8 +151,13 @@ class MotionReader:
         mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
         self._add_outflow(step.length * np.asarray(mean))
         at_points = np.array(charges)
-        before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
-        rates = (scheme.stored @ at_points - scheme.start[:, None] * before) / step.length
+        if self._induced is None and self._is_linear:
+            self._induced = InducedCharges(self._solver)
+        if self._induced is not None:
+            charging = self._induced.rates(step)
+        else:
+            before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
+            charging = ((scheme.stored @ at_points)[-1] - scheme.start[-1] * before) / step.length
         self.sums.charge = dict(zip(self._names, at_points[-1].tolist(), strict=True))
         held = sum(
             w * work_of_held(discrete, states, -rows)
@@ -156,13 +171,17 @@ class MotionReader:
             self.sums.dissipated += dissipated
             self.sums.work += works + explicit + held
         coupled = discrete.problem.coupled
+        if discrete.problem.law.crowded and self.sums.full_from is None:
+            free, place = least_free_space(discrete)
+            if free < NO_SPACE:
+                self.sums.full_from, self.sums.full_at = step.time, place
         return Reading(
             step.time,
             step.length,
             self._by_name(fluxes[-1]),
             {where: dict(outflow) for where, outflow in self.sums.outflow.items()},
             dict(self.sums.charge) if coupled else {},
-            dict(zip(self._names, (-rates[-1]).tolist(), strict=True)) if coupled else {},
+            dict(zip(self._names, (-charging).tolist(), strict=True)) if coupled else {},
             {
                 boundary.where: boundary.applied_potential + discrete.problem.potential_reference
                 for boundary in discrete.problem.boundaries

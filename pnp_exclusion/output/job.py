@@ -21,6 +21,7 @@ from pnp_exclusion.output.noise import noise_at_zero_json
 from pnp_exclusion.output.read_off import fields_csv, lines_csv, probes_csv
 from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, profile_csv
 from pnp_exclusion.runtime.console import Console
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back, results_are_in_place
@@ -28,6 +29,7 @@ from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
+from pnp_exclusion.solver.watch import Watch
 
 if TYPE_CHECKING:
     from pnp_exclusion.solution.transient import Running, TransientSolution
@@ -97,9 +99,12 @@ class Job:
             petsc_options=self.petsc_options,
             progress=self.console.say,
             keep_failure=True,
+            watch=Watch(self.console.rewrite) if self.console.rewrites else None,
         )
+        self.console.clear()
         for warning in solution.warnings:
             self.console.warn(warning)
+        LOGGER.debug("PETSc options in force: %s", solution.petsc_options)
         return solution
 
     def run(self, case: Case, walltime: str | None = None) -> TransientSolution:
@@ -198,6 +203,9 @@ class Job:
         else:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(output, f"{prefix}slice", "output.plots.draw_slice", case, scales, cut)
+        if solution.refinement is not None:
+            draw = "output.accuracy_picture.draw_accuracy"
+            folder.draw(output, f"{prefix}accuracy", draw, case.title, solution.refinement)
         parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
             folder.draw(output, f"{prefix}fluxes", "output.plots.draw_flux_parts", case, scales, parts, along)
@@ -240,6 +248,8 @@ class Job:
         """Print on standard output, once."""
         if self.comm.rank == 0:
             print("\n".join(lines), flush=True)
+            for line in lines:
+                LOGGER.info(line)
 
 
 def motion_of(solution: Solution) -> TransientSolution | None:

@@ -8,7 +8,6 @@ is measured, and said in the file.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +67,7 @@ class VtkHdf:
     def write(self, step: int) -> None:
         """Write what the fields show now as one of the states."""
         if step == 0:
-            self._in_turn(self._begin)
+            self._in_turn(self._begin, anew=True)
         for name, error in self._measured().items():
             self.errors[name] = max(error, self.errors.get(name, 0.0))
         self._in_turn(lambda file: self._write(file, step))
@@ -77,18 +76,21 @@ class VtkHdf:
         """Say in the file what was measured."""
         self._in_turn(self._finish)
 
-    def _in_turn(self, work: Callable[[Any], None]) -> None:
+    def _in_turn(self, work: Callable[[Any], None], anew: bool = False) -> None:
         # not for every command, and it takes longer to import than a small file to write
         import h5py
 
         comm = self._fields.mesh.comm
         for rank in range(comm.size):
             if rank == comm.rank:
+                modes = ("w+b", "w") if anew and rank == 0 else ("r+b", "r+")
                 try:
-                    with h5py.File(self.path, "a") as file:
+                    # HDF5 writing a stream of Python's says what the system said, and leaves no noise on a full disk
+                    with self.path.open(modes[0]) as stream, h5py.File(stream, modes[1]) as file:
                         work(file)
-                except (OSError, RuntimeError) as error:
-                    raise OneRankDiskError(f"cannot write {self.path.name}: {_reason(error)}") from None
+                except OSError as error:
+                    reason = os.strerror(error.errno) if error.errno else error
+                    raise OneRankDiskError(f"cannot write {self.path.name}: {reason}") from None
             comm.Barrier()
 
     def _begin(self, file: Any) -> None:
@@ -242,11 +244,3 @@ def _edges(cell: basix.CellType, piece: np.ndarray) -> list[tuple[int, int]]:
         case _:
             pairs = [(a, b) for b in range(len(piece)) for a in range(b)]
     return [(int(piece[a]), int(piece[b])) for a, b in pairs]
-
-
-def _reason(error: Exception) -> str:
-    """What the system said, in an error of h5py, which has the names of its functions beside."""
-    number = getattr(error, "errno", None)
-    if number is None and "No space left" in str(error):
-        number = errno.ENOSPC
-    return os.strerror(number) if number else str(error).splitlines()[0]

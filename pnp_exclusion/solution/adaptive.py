@@ -23,7 +23,7 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.mesh.refine import refined, refined_interval
 from pnp_exclusion.runtime.memory import GB, available_per_rank
 from pnp_exclusion.runtime.memory import estimate as memory_for
-from pnp_exclusion.solution.goals import Goal, goals_of
+from pnp_exclusion.solution.accuracy_goals import AccurateGoal, accurate_goals
 from pnp_exclusion.solution.refined_interval import transfer as transfer_along
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.error_estimate import Estimate, estimate
@@ -41,14 +41,17 @@ LEVELS_WITHOUT_PROGRESS = 4
 """After so many meshes whose estimates are no better than one before, rounding or a solution without the smoothness
 that estimates need is all there is."""
 MOST_LEVELS = 60
+LEAST_SEEN = 0.3
+"""Share of an error that an estimate sees at least, where the mesh before shows that it does not see all of it."""
 
 
 @dataclass(frozen=True)
 class Level:
     """One mesh.
 
-    values, errors
-        By goal, dimensionless: what was found, and what must be added to it as estimated.
+    values, errors, seen
+        By goal, in its unit: what was found, what must be added to it as estimated, and how much of that elements of
+        one degree more see.
     relative
         The largest of the errors over what they are relative to.
     """
@@ -58,6 +61,7 @@ class Level:
     newton_iterations: int
     values: dict[str, float]
     errors: dict[str, float]
+    seen: dict[str, float]
     relative: float
 
 
@@ -74,7 +78,7 @@ class Refinement:
     """
 
     wanted: float
-    goals: Sequence[Goal]
+    goals: Sequence[AccurateGoal]
     levels: Sequence[Level]
     ended: str = ""
 
@@ -107,18 +111,14 @@ class Refinement:
     def summary(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds of it."""
         last = self.levels[-1]
-
-        def in_units(numbers: dict[str, float]) -> dict[str, float]:
-            return {goal.name: numbers[goal.name] * goal.scale for goal in self.goals}
-
         return {
             "wanted": self.wanted,
             "estimated": self.estimated,
             "reached": not self.ended,
             "goals": {
                 goal.name: {
-                    "value": last.values[goal.name] * goal.scale,
-                    "estimated_error": last.errors[goal.name] * goal.scale,
+                    "value": last.values[goal.name],
+                    "estimated_error": last.errors[goal.name],
                     "unit": goal.unit,
                 }
                 for goal in self.goals
@@ -130,8 +130,8 @@ class Refinement:
                     "newton_iterations": level.newton_iterations,
                     "estimated": level.relative,
                     "effectivity": effectivity,
-                    "values": in_units(level.values),
-                    "estimated_errors": in_units(level.errors),
+                    "values": level.values,
+                    "estimated_errors": level.errors,
                 }
                 for level, effectivity in zip(self.levels, self.effectivities(), strict=True)
             ],
@@ -162,7 +162,7 @@ def refine_to_accuracy(
     """
     wanted = steady.setup.case.solver.accuracy
     assert wanted is not None
-    goals, options = goals_of(steady), None
+    goals, options = accurate_goals(steady), None
     levels: list[Level] = []
     while True:
         discrete = steady.discretisation
@@ -192,21 +192,39 @@ def refine_to_accuracy(
 
 def _level(
     steady: SteadyState,
-    goals: Sequence[Goal],
+    goals: Sequence[AccurateGoal],
     found: Estimate,
     relative_to: NDArray[np.float64],
     earlier: Sequence[Level],
 ) -> Level:
     discrete, names = steady.discretisation, [goal.name for goal in goals]
-    errors = np.abs(found.errors)
+    seen = dict(zip(names, found.errors.tolist(), strict=True))
+    values = dict(zip(names, found.values.tolist(), strict=True))
+    errors = {name: error * _unseen(name, error, values, earlier) for name, error in seen.items()}
+    sizes = np.abs(list(errors.values()))
     return Level(
         discrete.problem.domain.cells,
         size_of(discrete).unknowns,
         steady.report.newton_iterations - sum(level.newton_iterations for level in earlier),
-        dict(zip(names, found.values.tolist(), strict=True)),
-        dict(zip(names, found.errors.tolist(), strict=True)),
-        float(np.max(errors / np.where(relative_to > 0.0, relative_to, np.where(errors > 0.0, errors, 1.0)))),
+        values,
+        errors,
+        seen,
+        float(np.max(sizes / np.where(relative_to > 0.0, relative_to, np.where(sizes > 0.0, sizes, 1.0)))),
     )
+
+
+def _unseen(name: str, seen: float, values: dict[str, float], earlier: Sequence[Level]) -> float:
+    """Return by what the error of a goal is larger than elements of one degree more see.
+
+    At corners these are hardly better than those of the state. What the value has changed by since the mesh before is
+    the difference of the errors of both, and so tells which share of them is seen.
+    """
+    if not earlier:
+        return 1.0
+    before = earlier[-1]
+    change = values[name] - before.values[name]
+    share = (before.seen[name] - seen) / change if change else 1.0
+    return 1.0 / share if LEAST_SEEN <= share < 1.0 and abs(seen) < abs(before.seen[name]) else 1.0
 
 
 def _rounds(comm: MPI.Comm, shares: NDArray[np.float64], degree: int) -> NDArray[np.int64]:

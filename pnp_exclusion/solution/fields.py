@@ -36,11 +36,11 @@ def _variables(steady: SteadyState, fields: NodalFields) -> dict[str, _Variable]
         ("species", "node"),
         fields.rho * scales.contents[:, None],
         "mol/m^3" if scales.si else "1",
-        "concentration" if scales.si else "occupied fraction",
+        "concentration" if scales.si else "volume fraction",
     )
     kind = "electrochemical potential" if problem.coupled else "chemical potential"
     found["electrochemical_potential"] = ("species", "node"), fields.mu, "kT", kind
-    found["packing"] = ("node",), problem.packing(fields.rho), "1", "occupied fraction of all species"
+    found["packing"] = ("node",), problem.packing(fields.rho), "1", "volume fraction of all species"
     unit = "mol/m^2/s" if scales.si else "D/L"
     count = len(problem.species)
     found["flux"] = ("species", "axis", "node"), fields.flux[:count] * scales.flux, unit, "flux density"

@@ -266,7 +266,7 @@ def why_not(setup: Setup, discrete: Discretisation, terminals: bool = True) -> s
             if amount == 0.0:
                 return (
                     f'[[boundaries]] "{boundary.where}": holds no {name}, and the noise about an empty state is not '
-                    "Gaussian; give it a small content"
+                    "Gaussian; give it a small concentration"
                 )
     if terminals and not terminals_of(discrete):
         return "no boundary holds a species or the potential, so that there is no current whose noise could be told"

@@ -31,9 +31,10 @@ from pnp_exclusion.solution.correlations import (
     correlations_of,
     covariances_of,
 )
+from pnp_exclusion.solution.gradient import Gradient, gradient_of
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of, why_not
-from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of
+from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of, regions_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -457,6 +458,32 @@ class Solution:
         self._require_converged("impedance")
         return impedance_of(self.steady, frequencies, terminal, settings_of(self.case), self.command_line)
 
+    def gradient(self, goals: str | Sequence[str], parameters: str | Sequence[str]) -> Gradient:
+        """Return the derivatives of currents, charges, amounts or potentials by numbers of the case; collective.
+
+        Parameters
+        ----------
+        goals : str or sequence of str
+            Names of the summary, ``"currents.Na"``, ``"charge.left"``, ``"found_potential.top"``; one adjoint for each.
+        parameters : str or sequence of str
+            Keys of the case as sweeps write them, ``"species.Na.diffusivity"``, as many as are wanted. Keys joined by
+            "=" are one parameter, and change in proportion to their values.
+
+        Returns
+        -------
+        pnp_exclusion.solution.gradient.Gradient
+            On every rank, in the units of the case.
+
+        Raises
+        ------
+        UsageError
+            There is no such goal, or a parameter is no number that the solution follows smoothly.
+        ConvergenceError
+            The solve has not converged, or the linear system of an adjoint could not be solved.
+        """
+        self._require_converged("gradient")
+        return gradient_of(self.steady, goals, parameters, settings_of(self.case))
+
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
 
@@ -502,7 +529,7 @@ class Solution:
         lines = [f"<Solution {title}law {problem.law.name}, {problem.domain.cells} cells{state}>"]
         if self._is_readable:
             lines += [
-                f"  {name}: current {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
+                f"  {name}: flux {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
             ]
             lines += [f"  warning: {sentence}" for sentence in self.warnings]
         return "\n".join(lines)
@@ -556,8 +583,8 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        mechanisms = mechanisms_of(self.steady) if self.has_state else {}
-        return self.readings() | mechanisms | {"warnings": self.warnings}
+        more = mechanisms_of(self.steady) | regions_of(self.steady) if self.has_state else {}
+        return self.readings() | more | {"warnings": self.warnings}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""

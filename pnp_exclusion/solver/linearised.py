@@ -277,7 +277,7 @@ class LinearisedEquations:
         """Return ``int sum_a g_a rho_a`` of functions at the owned unknowns of the species, ``(functions,)``."""
         discrete = self.discrete
         form = discrete.forms.kept(
-            "contents at nodes",
+            "concentrations at nodes",
             lambda: discrete.integration.form(
                 discrete.weak_form.contents_against(discrete.layout.parts(ufl.TestFunction(discrete.space)))
             ),

@@ -47,8 +47,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1e-6,
         metavar="T",
-        help="by which numbers may differ, relative to themselves or to a thousandth of the largest of their kind "
-        "(default: %(default)g)",
+        help="by which numbers may differ, relative to themselves (default: %(default)g)",
     )
     parser.add_argument(
         "--files", type=Path, metavar="DIR", help="where the files are that the case names (default: where they were)"
@@ -125,16 +124,14 @@ def _run_and_compare(
     from pnp_exclusion.output.manifest import versions
     from pnp_exclusion.output.results import OUR_FILES
     from pnp_exclusion.physics.laws import LAWS
-    from pnp_exclusion.verification.reproduction import compare_folders, names_in
+    from pnp_exclusion.verification.reproduction import ROUNDING, compare_folders, names_in
 
-    for sentence in [
-        *changed,
-        *_other_versions(manifest.versions, versions()),
-        *_other_ranks(manifest.ranks, comm.size),
-    ]:
+    others = [*_other_versions(manifest.versions, versions()), *_other_ranks(manifest.ranks, comm.size)]
+    for sentence in [*changed, *others]:
         console.warn(sentence)
+    limits = arguments.tolerance, ROUNDING if others else 0.0
     names, ours = names_in(manifest.cases) | set(LAWS), OUR_FILES | {"sweep.nc"}
-    return on_rank_zero(comm, lambda: compare_folders(arguments.folder, out, names, ours, arguments.tolerance))
+    return on_rank_zero(comm, lambda: compare_folders(arguments.folder, out, names, ours, limits))
 
 
 def _run(manifest: Manifest, cases: Sequence[Path], out: Path, quiet: bool) -> None:
@@ -164,7 +161,7 @@ def _run(manifest: Manifest, cases: Sequence[Path], out: Path, quiet: bool) -> N
 
 
 def _other_versions(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """Say which libraries are not those of the manifest."""
+    """Say what computes now and did not then."""
     for name in sorted(then.keys() | now.keys()):
         if then.get(name) != now.get(name):
             yield f"{name} was {then.get(name, 'not there')} then and is {now.get(name, 'not there')} now"

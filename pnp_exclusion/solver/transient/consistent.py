@@ -7,6 +7,8 @@ be accepted.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import ufl
 from dolfinx import fem, la
@@ -14,7 +16,9 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.boundaries import BoundaryCondition
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
@@ -82,6 +86,33 @@ class ConsistentPotential:
         nodes[:, mu] = eta + electric
         assert charges.shape == (len(mu),)
         discrete.impose_dirichlet_values()
+
+    def answers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return how the potential at the nodes, ``(boundaries, nodes)``, and the charges on boundaries, ``(boundaries,
+        boundaries)``, answer to the potential of every boundary at the densities of the unknown, which stays; 0 where a
+        boundary has none. Collective."""
+        discrete, problem, values = self._discrete, self._discrete.problem, self._discrete.values.copy()
+        position = discrete.layout.index(POTENTIAL)
+
+        def at(boundaries: list[BoundaryCondition]) -> tuple[np.ndarray, np.ndarray]:
+            discrete.take(replace(problem, boundaries=boundaries))
+            discrete.values[:] = values
+            self.restore()
+            return discrete.layout.at_nodes(discrete.values)[:, position].copy(), boundary_integrals(
+                discrete
+            ).now().charges
+
+        before, charges_before = at(list(problem.boundaries))
+        potentials = np.zeros((len(problem.boundaries), len(before)))
+        charges = np.zeros((len(problem.boundaries), len(problem.boundaries)))
+        for tag, boundary in enumerate(problem.boundaries):
+            if boundary.applied_potential is not None:
+                raised = replace(boundary, potential=boundary.applied_potential + 1.0)  # type: ignore[call-arg]
+                after, charges_after = at([*problem.boundaries[:tag], raised, *problem.boundaries[tag + 1 :]])
+                potentials[tag], charges[:, tag] = after - before, charges_after - charges_before
+        discrete.take(problem)
+        discrete.values[:] = values
+        return potentials, charges
 
     def _electric(self, nodes: np.ndarray) -> np.ndarray:
         layout = self._discrete.layout

@@ -14,6 +14,7 @@ rises, however long the step (entropy variables, Galerkin in time: Fu and Xu, ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -59,13 +60,13 @@ class Scheme:
         """How many states are unknown."""
         return len(self.nodes)
 
-    @property
+    @cached_property
     def time_weights(self) -> np.ndarray:
         """``(points,)``: of an integral over the step, in units of ``dt``."""
         weights: np.ndarray = self.weights @ self.flowing
         return weights
 
-    @property
+    @cached_property
     def implicitness(self) -> float:
         """``g``: every stage is close to a step of implicit Euler of length ``g dt``."""
         return float(abs(np.linalg.det(self.nodal)) ** (-1.0 / self.stages))

@@ -184,6 +184,10 @@ class TransientSolver:
         self._jumped = self.charges - now
         self.potentials, self.charges = potentials, now
 
+    def answers_to_potentials(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `ConsistentPotential.answers` does; the unknown stays. Collective."""
+        return self._consistent.answers()
+
     # ---- steps ----
 
     def run(
@@ -546,7 +550,7 @@ class TransientSolver:
             right = g * (flowing - 1.5 * solved.flowing[0] + 0.5 * solved.flowing[1])
             right[equations.is_potential] = 0.0
             right[equations.held] = 0.0
-            return self._norm.of_change(end, equations.with_ghosts(self.stages.solve_euler(right)))
+            return self._norm.of_change(end, equations.with_ghosts(self.stages.solve_euler(right)), solved.flowing[-1])
         if scheme is GALERKIN:
             begin = (scheme.extrapolation(np.zeros(1)) @ solved.states)[0]
             return self._norm.between(values, begin)

@@ -185,7 +185,7 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
             ((name, "inverse") in regimes, _inverse(position), f"{name} against its own force"),
         ]
         handles += [Patch(label=label, **look) for there, look, label in patches if there]
-        lines = [("current", f"no current of {name}: solver"), ("force", f"no force on {name}")]
+        lines = [("current", f"no flux of {name}: solver"), ("force", f"no force on {name}")]
         handles += [Line2D([], [], label=words, **_stroke(k, colour)) for k, words in lines if (name, k) in kinds]
     common = [point.equilibrium for diagram in diagrams for point in diagram.common_points]
     others: list[tuple[bool, Any]] = [
@@ -193,14 +193,14 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
             any(len(d.species) == 2 and all(r.uphill) for _, d, r, _ in regions),
             Patch(facecolor=BOTH, alpha=UPHILL, label="both uphill"),
         ),
-        (any(regime in ("drift", "none") for _, regime in regimes), Patch(label="no gradient, or no current", **STILL)),
-        (any(d.exact for d in diagrams), Line2D([], [], label="no current: exact", **EXACT)),
+        (any(regime in ("drift", "none") for _, regime in regimes), Patch(label="no gradient, or no flux", **STILL)),
+        (any(d.exact for d in diagrams), Line2D([], [], label="no flux: exact", **EXACT)),
         (
             any(kind == "contents" for _, kind in kinds),
-            Line2D([], [], label="equal contents", **_stroke("contents", "")),
+            Line2D([], [], label="equal concentrations", **_stroke("contents", "")),
         ),
         (any(common), Line2D([], [], label="equilibrium: nothing flows", **COMMON)),
-        (not all(common), Line2D([], [], label="two currents vanish", **CROSSING)),
+        (not all(common), Line2D([], [], label="two fluxes vanish", **CROSSING)),
         (any(failed(diagram) for diagram in diagrams), Line2D([], [], label="no solution", **FAILED)),
     ]
     return handles + [handle for there, handle in others if there]
@@ -220,5 +220,4 @@ def _in_words(diagram: Diagram) -> str:
 def _label(driving: Driving, tables: dict[str, Any]) -> str:
     kind = dimension_of_key(tables, driving.keys[0])
     unit = driving.unit or (DIMENSIONLESS_UNITS.get(kind.name, "") if kind else "")
-    name = driving.name.replace("_", " ") if driving.unit else driving.name
-    return plain(with_unit(name, unit))
+    return plain(with_unit(driving.in_words, unit))
