@@ -93,6 +93,8 @@ class Job:
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
         options nobody asked for."""
+        if case.time is not None:
+            self.console.warn("[time] does not count here: this is about the steady state under the values at time 0")
         solution = solve_quietly(
             case,
             comm=comm or self.comm,

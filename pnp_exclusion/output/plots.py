@@ -208,18 +208,20 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
         save(figure, path)
 
 
-def rows_in_time(scales: Scales, snapshots: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, np.ndarray]]]:
-    """Return positions, times, and of every species and the potential its name, if it has one, what it is in words, and
-    values ``(times, nodes)``, in the units of pictures."""
+def panels_in_time(scales: Scales, snapshots: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, np.ndarray]]]:
+    """Return positions, times, and what is drawn of a motion in the units of pictures.
+
+    Of every species its name, words for the axis and values ``(times, nodes)``; of the potential with an empty name.
+    """
     x = snapshots["x"].values / scales.length * scales.length_in_unit
-    rows: list[tuple[str, str, np.ndarray]] = []
+    panels: list[tuple[str, str, np.ndarray]] = []
     for name in map(str, snapshots["species"].values):
         of_species = snapshots["concentration"].sel(species=name).values
-        rows.append((name, density_label(scales), of_species / scales.concentration * scales.displayed_concentration))
+        panels.append((name, density_label(scales), of_species / scales.concentration * scales.displayed_concentration))
     if "potential" in snapshots:
         factor, words = potential_in_display(scales)
-        rows.append(("", words, snapshots["potential"].values / scales.potential * factor))
-    return x, snapshots["time"].values, rows
+        panels.append(("", words, snapshots["potential"].values / scales.potential * factor))
+    return x, snapshots["time"].values, panels
 
 
 def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
@@ -227,7 +229,7 @@ def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
 
     Thin layers at the ends have columns of their own beside the whole, as in profiles.
     """
-    x, times, rows = rows_in_time(scales, snapshots)
+    x, times, rows = panels_in_time(scales, snapshots)
     unit = "s" if scales.si else "L²/D"
     stretches = stretches_of(x, [np.abs(np.diff(of_times)).sum(axis=0) for _, _, of_times in rows])
     width = COLUMN if len(stretches) == 1 else PAGE

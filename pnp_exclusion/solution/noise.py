@@ -422,6 +422,11 @@ def _checks(steady: SteadyState, at_zero: Real, uncertainty: float, accuracy: fl
     names = discrete.problem.quantities
     in_volume = [reaction for reaction in discrete.problem.reactions if reaction.boundary is None]
     own = np.einsum("iaia->ia", at_zero)
+    if not own.any():
+        yield (
+            "no species passes from terminal to terminal, so that none has noise at frequency zero or a Fano "
+            "factor; spectra tell of the electric current"
+        )
     for a, name in enumerate(names):
         left = np.abs(at_zero[:, a, :, a].sum(axis=0)).max() / max(own[:, a].max(), np.finfo(float).tiny)
         if not left <= CONSERVED and not any(reaction.change(name) for reaction in in_volume):

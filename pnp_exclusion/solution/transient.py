@@ -96,6 +96,11 @@ class TransientSolution(Solution):
         self._first_free_energy = motion.sums.first_free_energy
         self._full_from, self._full_at = motion.sums.full_from, motion.sums.full_at
 
+    @property
+    def moves(self) -> bool:
+        """Whether something moved still at the end."""
+        return not self.steady_at_end
+
     @cached_property
     def series(self) -> xarray.Dataset:
         """What was read at the end of every step, along ``time``; see `pnp_exclusion.solution.series.row_of`."""
