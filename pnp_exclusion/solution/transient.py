@@ -159,14 +159,6 @@ class TransientSolution(Solution):
             ]
         return [*found, self.failed] if self.failed else found
 
-    def _require_converged(self, what: str) -> None:
-        super()._require_converged(what)
-        if not self.steady_at_end:
-            raise UsageError(
-                f"{self.case.path}: {what} is about a steady state, but this motion was not followed to one; give "
-                'stop = "steady" in [time], or solve() the case'
-            )
-
     def readings(self) -> dict[str, Any]:
         """Return the summary of the end, with what the motion took."""
         scales, report = self.setup.scales, self.transient_report
