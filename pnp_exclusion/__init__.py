@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.domain_tables import AreaTable, Box, Cone, Gmsh, Interval, Rectangle
     from pnp_exclusion.case.domain_tables import GivenMesh as Mesh
+    from pnp_exclusion.case.field_tables import FieldTable
     from pnp_exclusion.case.ions import Ion, ion
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.output_tables import Line, Output, Point
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
-    from pnp_exclusion.case.tables import FieldTable, Region, Solver, Species
+    from pnp_exclusion.case.tables import Region, Solver, Species
     from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
     from pnp_exclusion.errors import (
         CaseError,
@@ -157,7 +158,8 @@ _HOME = {
     **dict.fromkeys(("Line", "Output", "Point"), "case.output_tables"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
     **dict.fromkeys(("AreaTable", "Box", "Cone", "Gmsh", "Interval", "Rectangle"), "case.domain_tables"),
-    **dict.fromkeys(("FieldTable", "Region", "Solver", "Species"), "case.tables"),
+    "FieldTable": "case.field_tables",
+    **dict.fromkeys(("Region", "Solver", "Species"), "case.tables"),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
         "errors",
@@ -204,5 +206,5 @@ def __getattr__(name: str) -> Any:
 
     module, _, other = _HOME[name].rpartition(".") if name in ALIASES else (_HOME[name], "", name)
     if module.partition(".")[0] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_dolfinx()
     return getattr(importlib.import_module(f"pnp_exclusion.{module}"), other)

@@ -41,7 +41,8 @@ def advice(setup: Setup) -> list[str]:
         *_charged_reservoirs(setup),
         *_packing(setup),
         *_unscreened_charge(setup),
-        *_unresolved(setup),
+        # cells that are refined for an accuracy are judged by what is reported, not by their sizes
+        *(_unresolved(setup) if setup.case.solver.accuracy is None else ()),
         *mesh_advice(setup),
         *lines_outside(setup),
     ]

@@ -33,6 +33,7 @@ def require_usable_mesh(case: Case, scales: Scales, problem: Problem) -> None:
     """Raise `CaseError` on every rank if the mesh cannot carry what the case gives; collective."""
     domain, conditions = problem.domain, listed_conditions(case, problem)
     mistakes = [
+        *_not_refinable(case, domain),
         *_without_facets(domain, conditions),
         *_ignored_inside(problem, conditions),
         *_charged_on_surface(problem, conditions),
@@ -41,6 +42,17 @@ def require_usable_mesh(case: Case, scales: Scales, problem: Problem) -> None:
     ]
     if mistakes:
         raise CaseError(case.path, mistakes)
+
+
+def _not_refinable(case: Case, domain: Domain) -> Iterator[str]:
+    """Cells that cannot be bisected, in a case that wants an accuracy."""
+    kind = domain.mesh.topology.cell_name()
+    if case.solver.accuracy is not None and kind not in ("interval", "triangle", "tetrahedron"):
+        bent = " of second order" if domain.mesh.geometry.cmaps[0].degree > 1 else ""
+        yield (
+            f"[solver]: cells are refined for an accuracy by bisection, which those of this mesh, of the kind {kind}"
+            f"{bent}, cannot be; mesh it with triangles or tetrahedra, or leave out accuracy"
+        )
 
 
 def require_axis(case: Case, problem: Problem) -> None:

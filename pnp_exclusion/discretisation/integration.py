@@ -21,6 +21,7 @@ import numpy as np
 import ufl
 from dolfinx import cpp, fem
 from dolfinx import mesh as dmesh
+from dolfinx.fem.forms import form_cpp_creator
 
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.sizes import one_side_of
@@ -139,9 +140,11 @@ class CellwiseForm:
     def __init__(self, integration: Integration, form: ufl.Form) -> None:
         self._integration = integration
         self._compiled = compiled_form(form)
-        self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
-        self._coefficients = {function: function for function in form.coefficients()}
-        self._constants = {constant: constant for constant in form.constants()}
+        code, functions = self._compiled.ufcx_form, form.coefficients()
+        positions = [code.original_coefficient_positions[k] for k in range(code.num_coefficients)]
+        self._functions = {f"w{k}": functions[position]._cpp_object for k, position in enumerate(positions)}
+        self._constants = {f"c{k}": constant._cpp_object for k, constant in enumerate(form.constants())}
+        self._spaces = [argument.ufl_function_space()._cpp_object for argument in form.arguments()]
         self._form: fem.Form | None = None
         self._version = -1
 
@@ -159,24 +162,10 @@ class CellwiseForm:
 
     def add_among(self, cells: np.ndarray, vector: np.ndarray) -> None:
         """Add the form over some cells ``(cells of this rank,)`` and all facets, as `add_to`."""
-        form, integration = self.now._cpp_object, self._integration
         if cells.all():
             self.add_to(vector)
             return
-        subdomains = integration.subdomains(cells)
-        for parts in subdomains.values():
-            parts.sort(key=lambda part: part[0])
-        # as `fem.create_form`, which looks through the whole form for what it holds: longer than to assemble it
-        library = self._compiled.module.ffi
-        among = cpp.fem.create_form_float64(
-            library.cast("uintptr_t", library.addressof(self._compiled.ufcx_form)),
-            form.function_spaces,
-            {f"w{number}": one for number, one in enumerate(form.coefficients)},
-            {f"c{number}": one for number, one in enumerate(form.constants)},
-            subdomains,
-            [],
-            form.mesh,
-        )
+        among = self._form_over(self._integration.subdomains(cells))._cpp_object
         cpp.fem.assemble_vector(vector, among, cpp.fem.pack_constants(among), cpp.fem.pack_coefficients(among))
 
     @functools.cached_property
@@ -199,14 +188,20 @@ class CellwiseForm:
         return self._form
 
     def _form_over(self, subdomains: dict[fem.IntegralType, list[tuple[int, np.ndarray]]]) -> fem.Form:
-        return fem.create_form(
-            self._compiled,
+        """As `dolfinx.fem.create_form`, which looks through the whole form for what it holds: longer than to assemble
+        it."""
+        compiled = self._compiled
+        form = form_cpp_creator(compiled.dtype)(
+            compiled.module.ffi.cast("uintptr_t", compiled.module.ffi.addressof(compiled.ufcx_form)),
             self._spaces,
-            self._integration.domain.mesh,
-            subdomains,
-            self._coefficients,
+            self._functions,
             self._constants,
+            # in the order of their numbers, as it must be
+            {kind: sorted(parts, key=lambda part: part[0]) for kind, parts in subdomains.items()},
+            [],
+            self._integration.domain.mesh._cpp_object,
         )
+        return fem.Form(form, compiled.ufcx_form, compiled.code)
 
 
 def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:

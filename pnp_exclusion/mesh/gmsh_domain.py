@@ -33,17 +33,20 @@ _CELLS = {
 """Kinds of cells by gmsh's number: DOLFINx' name and the order."""
 
 
-def gmsh_domain(comm: MPI.Comm, path: Path) -> Domain:
+def gmsh_domain(comm: MPI.Comm, path: Path, in_simplices: bool = False) -> Domain:
     """Read a ``.msh`` file on rank 0 and share its cells out; `MeshFileError` on every rank if it cannot be used.
 
     Boundaries and regions are the physical groups of the dimension below the cells' and of the cells' own. Coordinates
     are those of the file. Only rank 0 needs the gmsh library and the file.
+
+    in_simplices
+        As for `read_mesh_file`.
     """
     arrays: MeshArrays | None = None
 
     def read() -> tuple:
         nonlocal arrays
-        file = read_mesh_file(path)
+        file = read_mesh_file(path, in_simplices)
         if excess := too_many_ranks(comm.size, len(file.cells)):
             raise MeshFileError(f"mesh file {path}: {excess}")
         shape, order = _CELLS[file.kind]

@@ -24,6 +24,8 @@ FACET_KINDS = {1: 15, 2: 1, 3: 1, 4: 2, 5: 3, 8: 15, 9: 8, 10: 8, 11: 9, 12: 10}
 of order 1, then of order 2) that of their facets."""
 SPLITTABLE = {2: "triangles", 3: "quadrangles", 4: "tetrahedra", 5: "hexahedra", 6: "prisms", 7: "pyramids"}
 """The kinds of cells of order 1 that can be cut into triangles and tetrahedra where they are mixed."""
+BLOCKS = (3, 5)
+"""Those of them that can be solved on as they are, quadrangles and hexahedra."""
 LONGEST_LINE = 1_000
 """Bytes: names of groups are shorter."""
 SIMPLEX = {2: 2, 3: 4}
@@ -66,11 +68,15 @@ def mesh_groups(path: Path) -> MeshGroups:
         return _groups(gmsh, path, _members(gmsh, path))
 
 
-def read_mesh_file(path: Path) -> MeshFile:
-    """Return the mesh in a ``.msh`` file; `MeshFileError` if it cannot be solved on."""
+def read_mesh_file(path: Path, in_simplices: bool = False) -> MeshFile:
+    """Return the mesh in a ``.msh`` file; `MeshFileError` if it cannot be solved on.
+
+    in_simplices
+        Cut quadrangles and hexahedra into triangles and tetrahedra, also where all cells are of one kind.
+    """
     with _merged(path) as gmsh:
         members = _members(gmsh, path)
-        return _mesh(gmsh, path, _groups(gmsh, path, members), members)
+        return _mesh(gmsh, path, _groups(gmsh, path, members), members, in_simplices)
 
 
 @contextmanager
@@ -191,13 +197,13 @@ def _groups(gmsh: Any, path: Path, members: Members) -> MeshGroups:
     return MeshGroups(dimension, tuple(groups))
 
 
-def _mesh(gmsh: Any, path: Path, groups: MeshGroups, members: Members) -> MeshFile:
+def _mesh(gmsh: Any, path: Path, groups: MeshGroups, members: Members, in_simplices: bool) -> MeshFile:
     dimension = groups.dimension
     node_tags, coordinates, _ = gmsh.model.mesh.getNodes()
     order = np.argsort(node_tags)
     node_tags, coordinates = node_tags[order], coordinates.reshape(-1, 3)[order]
     elements = _elements(gmsh, dimension)
-    kind, notes = _kind(gmsh, path, [kind for kind, _, _ in elements], dimension)
+    kind, notes = _kind(gmsh, path, [kind for kind, _, _ in elements], dimension, in_simplices)
     split = [own_kind for own_kind, _, _ in elements] != [kind]
     cells, tags, cut = _joined(elements, split)
     nodes, cells = _numbered(cells)
@@ -205,7 +211,7 @@ def _mesh(gmsh: Any, path: Path, groups: MeshGroups, members: Members) -> MeshFi
     if split and (bent := bent_cells(points, cells, cut)):
         raise MeshFileError(
             f"mesh file {path} has {bent} cells that are too bent to be cut into simplices, which is done where cells "
-            "of several kinds meet; make all cells of one kind"
+            "of several kinds meet, and for [solver] accuracy; make all cells triangles or tetrahedra"
         )
     once, same = _distinct(cells)
     facets, stray = _facets(gmsh, groups, members, FACET_KINDS[kind], nodes)
@@ -224,9 +230,9 @@ def _mesh(gmsh: Any, path: Path, groups: MeshGroups, members: Members) -> MeshFi
     )
 
 
-def _kind(gmsh: Any, path: Path, kinds: Sequence[int], dimension: int) -> tuple[int, list[str]]:
+def _kind(gmsh: Any, path: Path, kinds: Sequence[int], dimension: int, in_simplices: bool) -> tuple[int, list[str]]:
     """Return the kind that the cells will have, and what is to be said about it."""
-    if len(kinds) == 1 and kinds[0] in FACET_KINDS:
+    if len(kinds) == 1 and kinds[0] in FACET_KINDS and not (in_simplices and kinds[0] in BLOCKS):
         return kinds[0], []
     if all(kind in SPLITTABLE for kind in kinds):
         found = " and ".join(SPLITTABLE[kind] for kind in kinds)

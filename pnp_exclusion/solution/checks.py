@@ -32,6 +32,8 @@ DIGITS = 1e-3
 BESIDE_STEEP = 100.0
 """Times `IDENTITY`, where a potential is steep within a cell, beside a sink: potentials at its ends are then less
 accurate than currents by as much."""
+BESIDE_ACCURACY = 10.0
+"""Times the accuracy that a case asks of its currents: those of its profile are less accurate."""
 NO_FORCE = 1e-9
 """kT."""
 NO_FLUX = 1e-9
@@ -70,7 +72,7 @@ def balance(steady: SteadyState) -> Iterator[str]:
         if not share <= limit:
             yield (
                 f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out{and_reactions} "
-                f"(limit {limit:g}); its current has no more digits than that"
+                f"(limit {limit:g}); its flux has no more digits than that"
             )
 
 
@@ -88,19 +90,21 @@ def digits(steady: SteadyState) -> Iterator[str]:
             scale = steady.setup.scales.flux * steady.extent
             asks = f"; the computed profile itself asks for {predicted[name] * scale:.6g}" if predicted else ""
             yield (
-                f"the current of {name} is below what rounding leaves of its exchange at the boundaries "
-                f"({uncertainty * scale:.1e}, current {current * scale:.1e}){asks}"
+                f"the flux of {name} is below what rounding leaves of its exchange at the boundaries "
+                f"({uncertainty * scale:.1e}, flux {current * scale:.1e}){asks}"
             )
 
 
 def identity(steady: SteadyState) -> Iterator[str]:
     """Currents against the exact relation of any steady state in one dimension, beyond `IDENTITY`."""
     residual, limit = steady.identity_residual, IDENTITY[steady.discretisation.degree]
+    # what is asked for to fewer digits may have fewer
+    limit = max(limit, BESIDE_ACCURACY * (steady.setup.case.solver.accuracy or 0.0))
     if steady.has_steep_cells:
         limit *= BESIDE_STEEP
     if residual is not None and not residual <= limit:
         yield (
-            f"the currents differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
+            f"the fluxes differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
             f"(identity_residual; limit {limit:g} at degree {steady.discretisation.degree}): the mesh is too coarse "
             "somewhere; give more cells, or a higher degree"
         )

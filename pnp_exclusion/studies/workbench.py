@@ -26,7 +26,7 @@ from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solution.coarse_start import coarser_start
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
-from pnp_exclusion.solution.solve import CaseLike, as_case, with_petsc
+from pnp_exclusion.solution.solve import CaseLike, as_case, solve_quietly, with_petsc
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SteadySolver
 
@@ -78,7 +78,16 @@ class Workbench:
         self._law = law
         self._first = as_case(case)
         case = with_petsc(self._first, petsc or {})
-        setup = build(case, comm, law, [as_case(other) for other in also])
+        others = [as_case(other) for other in also]
+        setup = build(case, comm, law, others)
+        if case.solver.accuracy is not None:
+            # on the mesh that the first and the last of them need, one after the other
+            for one in dict.fromkeys([0, len(others)]):
+                needing = case if one == 0 else with_petsc(others[one - 1], petsc or {})
+                solved = solve_quietly(
+                    needing, law, comm=comm, petsc_options=petsc_options, progress=progress, on_mesh_of=setup
+                )
+                setup = setup_on(solved.setup.problem.domain, setup.scales, case, law)
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._database = OptionsDatabase(petsc_options)

@@ -25,6 +25,7 @@ NAMES = (
     "diagram",
     "reproduce",
     "check",
+    "verify",
     "mesh",
     "warm",
     "ions",

@@ -1,0 +1,173 @@
+"""Cells that are refined for an accuracy: estimated errors beside known ones, marks that are kept, refusals."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from mpi4py import MPI
+
+import numpy as np
+import pytest
+from conftest import ROOT, change, mistakes, run_command, summary_of, write_toml
+
+import pnp_exclusion as pnp
+from pnp_exclusion.discretisation.functionals import values
+from pnp_exclusion.discretisation.integration import integral
+from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
+from pnp_exclusion.mesh.refine import refined
+from pnp_exclusion.mesh.sizes import areas
+
+DEBYE, BULK = 0.1, 0.1
+
+
+def reservoir(where: str, amount: float, potential: float = 0.0) -> dict:
+    return {"where": where, "kind": "reservoir", "fraction": {"p": amount, "m": amount}, "potential": potential}
+
+
+def salt(law: str = "pnp", left: dict | None = None, **others) -> dict:
+    """A salt between two reservoirs, 12 cells."""
+    return {
+        "model": {"units": "dimensionless", "law": law, "debye_length": DEBYE},
+        "species": [{"name": "p", "charge": 1}, {"name": "m", "charge": -1}],
+        "domain": {"shape": "interval", "length": 1.0, "cells": 12},
+        "boundaries": [left or reservoir("left", 0.2, 2.0), reservoir("right", BULK)],
+        **others,
+    }
+
+
+def patch(**solver) -> dict:
+    """A salt that passes a square of fixed charge, on 50 triangles."""
+    return salt(
+        domain={"shape": "rectangle", "size": [1.0, 1.0], "cells": 5},
+        regions=[{"name": "gel", "x": [0.4, 0.8], "y": [0.0, 0.4], "fixed_charge": -0.5}],
+        solver=solver,
+    )
+
+
+ELECTRODE = {"where": "left", "kind": "electrode", "potential": 3.0}
+STERN = {**ELECTRODE, "stern": {"capacitance": 0.1}}
+GIVEN_CURRENT = {key: value for key, value in reservoir("left", 0.2).items() if key != "potential"}
+CLOSED = [{"name": "p", "charge": 1, "mean_fraction": 0.1}, {"name": "m", "charge": -1, "mean_fraction": 0.1}]
+
+
+@pytest.mark.parametrize(
+    ("case", "goals"),
+    [
+        (salt(), ["currents", "charge.left", "amount.p"]),
+        (salt("mpnp"), ["currents", "amount.m"]),
+        (salt(left=ELECTRODE), ["charge.left", "amount.p"]),
+        (salt(left=STERN), ["charge.left", "amount.p"]),
+        (salt(left=STERN, species=CLOSED) | {"boundaries": [STERN, {**ELECTRODE, "where": "right", "potential": 0.0}]},
+         ["charge.left"]),
+        (salt(left={**GIVEN_CURRENT, "total_current": 0.3}), ["currents", "charge.left", "amount.p"]),
+        (salt(left={"where": "left", "kind": "exchange", "fraction": {"p": 0.2, "m": 0.2}, "rate": {"p": 3, "m": 2},
+                    "potential": 1.0}),
+         ["currents", "charge.left"]),
+    ],
+    ids=["reservoirs", "crowded", "electrode", "stern", "closed", "given current", "exchange"],
+)  # fmt: skip
+def test_estimates_are_the_errors_that_a_fine_mesh_shows(case: dict, goals: list[str]):
+    fine = pnp.solve(change(case, "domain", "cells", to=192))
+    found = pnp.solve(case | {"solver": {"accuracy": 3e-6, "goal": goals}})
+    refinement = found.refinement
+    exact = values([goal.functional for goal in refinement.goals], fine.discretisation)
+    for level in refinement.levels:
+        for goal, value in zip(refinement.goals, exact, strict=True):
+            error = value - level.values[goal.name]
+            assert level.errors[goal.name] == pytest.approx(error, rel=0.3, abs=1e-9)
+    assert refinement.estimated <= 3e-6
+    assert not refinement.warnings
+
+
+def test_charge_of_a_crowded_layer_is_as_accurate_as_wanted():
+    # Kilic, Bazant and Ajdari, Phys. Rev. E 75, 021502 (2007), the bulk being ten Debye lengths away
+    case = salt("mpnp", ELECTRODE) | {"solver": {"accuracy": 1e-6}}
+    case["model"]["debye_length"] = 0.02
+    found = pnp.solve(case)
+    exact = 0.02 * math.sqrt(2.0 * math.log(1.0 + 2.0 * BULK * (math.cosh(3.0) - 1.0)))
+    error = found.steady.totals.charge["left"] / exact - 1.0
+    assert abs(error) < 1e-6
+    assert 0.5 < found.refinement.estimated / abs(error) < 3.0
+    assert found.summary()["accuracy"]["goals"]["charge.left"]["value"] == pytest.approx(exact, rel=1e-6)
+
+
+def test_meshes_in_the_plane_are_refined_until_the_estimate_is_small_enough():
+    fine = pnp.solve(patch(degree=4) | {"domain": {"shape": "rectangle", "size": [1.0, 1.0], "cells": 40}})
+    found = pnp.solve(patch(accuracy=1e-5))
+    for name, current in fine.currents.items():
+        assert found.currents[name] == pytest.approx(current, rel=1e-5)
+    levels = found.refinement.levels
+    assert levels[0].relative > 1e-4
+    for level, effectivity in zip(levels[:-1], found.refinement.effectivities(), strict=False):
+        assert effectivity is None or 0.5 < effectivity < 2.0, level
+
+
+def test_what_cannot_be_reached_is_a_warning_with_the_error_that_is_left():
+    with pytest.warns(pnp.SolutionWarning, match="accuracy"):
+        found = pnp.solve(salt(solver={"accuracy": 1e-9, "most_unknowns": 100}))
+    assert found.converged
+    (sentence,) = found.refinement.warnings
+    assert "accuracy = 1e-09 was not reached" in sentence
+    assert "most_unknowns is 100" in sentence
+    assert sentence in found.warnings
+    assert found.summary()["accuracy"]["reached"] is False
+
+
+@pytest.mark.parametrize("file", ["slit", "nanopore_3d"])
+def test_boundaries_and_regions_of_a_file_stay_where_they_are(file: str):
+    domain = gmsh_domain(MPI.COMM_SELF, ROOT / "meshes" / f"{file}.msh")
+    rounds = np.zeros(domain.local_cells, dtype=int)
+    rounds[::20] = 1
+    finer, children = refined(domain, rounds)
+    assert finer.cells > 1.1 * domain.cells
+    assert integral(finer) == pytest.approx(integral(domain), rel=1e-12)
+    for name, cells in domain.region_cells.items():
+        assert np.array_equal(finer.region_cells[name], np.flatnonzero(np.isin(children.parents, cells)))
+    assert finer.region_cells.keys() == domain.region_cells.keys()
+    for name, facets in domain.boundary_facets.items():
+        before, after = areas(domain, facets).sum(), areas(finer, finer.boundary_facets[name]).sum()
+        # of bent facets the areas are those of straight ones, which come nearer to the curve
+        assert after == pytest.approx(before, rel=1e-12 if "3d" not in file else 2e-2)
+        assert len(finer.boundary_facets[name]) >= len(facets)
+
+
+def test_two_ranks_find_what_one_does(tmp_path: Path):
+    write_toml(patch(accuracy=1e-4, goal=["currents", "charge.left"]), tmp_path / "case.toml")
+    found = []
+    for ranks in (1, 2):
+        done = run_command("run", tmp_path / "case.toml", "-o", tmp_path / str(ranks), ranks=ranks)
+        assert done.returncode == 0, done.stderr
+        found.append(summary_of(tmp_path / str(ranks))["accuracy"])
+        assert (tmp_path / str(ranks) / "accuracy.png").exists()
+    one, two = found
+    assert one["reached"] and two["reached"]
+    for goal, value in one["goals"].items():
+        assert two["goals"][goal]["value"] == pytest.approx(value["value"], rel=2e-4)
+    assert abs(len(one["history"]) - len(two["history"])) <= 1
+
+
+def test_a_curve_keeps_the_mesh_that_its_ends_need():
+    case = pnp.make_case(patch(accuracy=1e-4))
+    other = case.varied({"boundaries.left.potential": -2.0})
+    with pnp.Workbench(case, also=[case, other]) as bench:
+        for one in (case, other):
+            kept = bench.solve(one)
+            alone = pnp.solve(one)
+            assert kept.discretisation.problem.domain.cells >= alone.refinement.levels[-1].cells
+            assert kept.currents == pytest.approx(alone.currents, rel=3e-4)
+
+
+def test_bad_accuracies_and_goals_are_refused_with_what_there_is():
+    for accuracy in (0.0, -1e-3, 1.0):
+        (sentence,) = mistakes(salt(solver={"accuracy": accuracy}))
+        assert "[solver]: accuracy" in sentence
+    (sentence,) = mistakes(salt(solver={"accuracy": 1e-3, "goal": "flux.left.q"}))
+    assert 'goal "flux.left.q" is nothing that this case has; did you mean "flux.left.' in sentence
+    (sentence,) = mistakes(salt(solver={"goal": "currents"}))
+    assert "goal goes with accuracy" in sentence
+    moving = salt(solver={"accuracy": 1e-3}) | {"time": {"end": 1.0}}
+    assert any("accuracy is of steady states" in sentence for sentence in mistakes(moving))
+    sides = patch(accuracy=1e-3)
+    sides["domain"] |= {"periodic": ["y"]}
+    assert any("accuracy goes with periodic sides in one dimension only" in sentence for sentence in mistakes(sides))
