@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import csv
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES, dimensionless_case
+from conftest import EXAMPLES, dimensionless_case, run_command, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import ConvergenceError, UsageError
@@ -212,7 +215,7 @@ def test_derivatives_have_the_units_of_their_case():
     gradient = solution.gradient(["currents.Na", "current.right"], [together, "boundaries.left.potential"])
     assert solution.currents is not None
     assert gradient["currents.Na", together] == pytest.approx(solution.currents["Na"] / 1.6e-9, rel=1e-9)
-    assert [gradient.unit_of(0, 0), gradient.unit_of(1, 1)] == ["mol/m^2/s/(m^2/s)", "A/m^2/(V)"]
+    assert [gradient.unit_of(0, 0), gradient.unit_of(1, 1)] == ["mol/m^2/s/(m^2/s)", "A/m^2/V"]
     curve = pnp.iv(EXAMPLES / "membrane.toml", "left", -0.04, 0.0, points=2)
     assert gradient["current.right", "boundaries.left.potential"] == pytest.approx(
         curve.points[0].conductance, rel=1e-7
@@ -247,6 +250,49 @@ def test_what_has_no_derivative_is_refused_in_one_sentence(name: str):
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_command_prints_and_writes_the_derivatives(tmp_path: Path):
+    words = ("--of", "currents.Na,charge.left", "--by", "boundaries.left.potential,model.temperature")
+    done = run_command("gradient", EXAMPLES / "membrane.toml", *words, "-o", tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    gradient = pnp.solve(EXAMPLES / "membrane.toml").gradient(*(word.split(",") for word in words[1::2]))
+    written = json.loads((tmp_path / "out" / "gradient.json").read_text())
+    entry = written["goals"]["charge.left"]["by"]["model.temperature"]
+    assert entry["derivative"] == pytest.approx(gradient["charge.left", "model.temperature"], rel=1e-6)
+    assert entry["unit"] == "C/m^2/K"
+    rows = list(csv.DictReader((tmp_path / "out" / "gradient.csv").read_text().splitlines()))
+    assert [(row["goal"], row["parameter"]) for row in rows[:2]] == [
+        ("currents.Na", "boundaries.left.potential"),
+        ("currents.Na", "model.temperature"),
+    ]
+    assert f"{gradient['currents.Na', 'boundaries.left.potential']:.6g}" in done.stdout
+
+
+def test_command_refuses_in_one_sentence_with_exit_code_2(tmp_path: Path):
+    words = ("--of", "currents.Na", "--by", "domain.cells", "-o", tmp_path / "out")
+    done = run_command("gradient", EXAMPLES / "membrane.toml", *words, "--quiet")
+    assert done.returncode == 2
+    assert "domain.cells" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("preset", ["direct", "fieldsplit"])
+def test_gradient_is_the_same_on_two_ranks_and_by_any_solver(preset: str, tmp_path: Path):
+    tables = walled()
+    tables["domain"]["cells"] = [24, 12]
+    tables["solver"] = {"linear": preset}
+    case = write_toml(tables, tmp_path / "case.toml")
+    keys = ["boundaries.left.potential", "regions.membrane.fixed_charge", "regions.membrane.x.1", "domain.size.2"]
+    words = ("--of", "currents.A,charge.top", "--by", ",".join(keys), "-o", tmp_path / "out", "--quiet")
+    done = run_command("gradient", case, *words, ranks=2)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "out" / "gradient.json").read_text())["goals"]
+    gradient = pnp.solve(case).gradient(["currents.A", "charge.top"], keys)
+    for goal in gradient.goals:
+        found = [written[goal]["by"][key]["derivative"] for key in keys]
+        assert found == pytest.approx([gradient[goal, key] for key in keys], rel=1e-6, abs=1e-8), goal
 
 
 def test_edges_that_meet_move_together_or_not_at_all():

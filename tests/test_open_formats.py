@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from test_transient import between_electrodes
 
 import pnp_exclusion as pnp
 from pnp_exclusion.output.fields import write_fields
+from pnp_exclusion.output.impedance import impedance_csv
+from pnp_exclusion.output.noise import noise_csv
 from pnp_exclusion.output.read_off import probes_csv
+from pnp_exclusion.studies.curve_files import curve_csv
 
 ON_LINES = {
     "lines": [
@@ -132,6 +136,8 @@ def test_states_in_time_are_steps_of_one_file(tmp_path: Path):
     probes = pandas.read_csv(io.StringIO(probes_csv(end, end.moments)))
     np.testing.assert_allclose(probes["time"], times)
     np.testing.assert_allclose(probes["fraction_cation"], snapshots[:, 0], rtol=1e-9)
+    at_wall = end.snapshots([0.0])["concentration"].sel(species="cation", point=0)
+    np.testing.assert_allclose(at_wall, snapshots[:, 0], rtol=1e-12)
 
 
 def test_lines_points_and_nodes_are_tables_and_two_ranks_write_the_same(tmp_path: Path):
@@ -220,6 +226,23 @@ def test_what_regions_hold_adds_up_to_the_whole(drawn: tuple):
     assert mean["value"] * 2.5e-9 == pytest.approx(held["membrane"]["amount"]["Cl"]["value"], rel=1e-12)
     total = solution.summary()["entropy_production"]["value"]
     assert sum(one["entropy_production"]["value"] for one in held.values()) == pytest.approx(total, rel=1e-12)
+
+
+def test_tables_of_curves_impedances_and_noise_are_opened_in_one_line():
+    """Every column is numbers, with its unit in the header, but for words."""
+    solution = pnp.solve(EXAMPLES / "membrane.toml")
+    tables = [
+        curve_csv(pnp.iv(solution.case, "left", "-0.1 V", "0.1 V", points=3)),
+        impedance_csv(solution.impedance([1e6, 1e7])),
+        noise_csv(solution.noise([1e6, 1e7])),
+    ]
+    without = {"direction", "over_thermal_noise_left", "over_thermal_noise_right"}
+    for table in tables:
+        read = pandas.read_csv(io.StringIO(table))
+        assert len(read) >= 2
+        assert {name for name in read.columns if not re.fullmatch(r".+ \[.+\]", name)} <= without
+        numbers = read.drop(columns="direction", errors="ignore")
+        assert numbers.notna().to_numpy().all() and len(numbers.select_dtypes("number").columns) == numbers.shape[1]
 
 
 def test_grid_is_an_array_with_nothing_outside_the_domain():

@@ -114,7 +114,7 @@ def test_plane_without_flux_says_so():
     }
     tables["boundaries"][1]["fraction"] = {"A": 0.2, "B": 0.5}
     titles = [axis.get_title() for axis in pnp.solve(tables).plot().axes[:2]]
-    assert titles == ["A (occupied fraction); no flux", "B (occupied fraction); no flux"]
+    assert titles == ["A (volume fraction); no flux", "B (volume fraction); no flux"]
 
 
 def test_titles_are_wrapped_to_what_a_picture_holds():

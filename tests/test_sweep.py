@@ -428,7 +428,7 @@ def test_example_of_a_sweep_draws_currents_over_voltage_for_every_salt_species_a
     assert layout_of(results, ["voltage", "salt", "law"]) == Layout("voltage", lines="salt", columns="law")
     panels = sweep_figure(results, current_rows(results)).axes
     assert [panel.get_title() for panel in panels] == [f"{a}, {b}" for a in ("Na", "Cl") for b in results["law"].values]
-    assert panels[0].get_ylabel() == "current left → right [mol m⁻² s⁻¹]"
+    assert panels[0].get_ylabel() == "flux left → right [mol m⁻² s⁻¹]"
     assert panels[-1].get_xlabel() == "voltage [mV]"
     for panel in panels:
         name, law = panel.get_title().split(", ")

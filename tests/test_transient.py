@@ -393,3 +393,38 @@ def test_a_step_that_is_followed_as_it_grows_arrives_where_its_length_cuts_what_
     here = Moment(0.0, np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(0), np.zeros(0))
     assert attempts._lengthen(GALERKIN, here, 0.1) is not None
     assert tried[-1] == 0.1
+
+
+def test_animation_has_a_frame_for_every_time_that_was_kept(tmp_path):
+    from PIL import Image
+
+    from pnp_exclusion.output.animation import draw_animation
+
+    motion = pnp.run(between_electrodes("mpnp", 1.0, 0.0, end=0.01, fields={"count": 3}))
+    draw_animation(tmp_path / "animation.gif", motion.case, motion.setup.scales, motion.snapshots())
+    with Image.open(tmp_path / "animation.gif") as animation:
+        assert animation.n_frames == 3
+    tables = between_electrodes("mpnp", 1.0, 0.0) | {"output": {"animation": True}}
+    assert any("animation needs the times of its frames" in mistake for mistake in mistakes(tables))
+    del tables["time"]
+    assert any("animation is of a motion" in mistake for mistake in mistakes(tables))
+
+
+def test_flux_for_which_there_is_no_room_is_told():
+    """Particles driven into a lattice, more than leave it at its other end: less than all of 1e-12 is free by then."""
+    tables = neutral("mpnp", 0.2, 0.2, 0.2, end=0.05)
+    tables["boundaries"][0] = {"where": "left", "kind": "flux", "flux": {"A": -30.0}}
+    (sentence,) = [one for one in pnp.run(tables).warnings if "of the space is free at x = 0" in one]
+    assert "drives more in than there is room for" in sentence
+    tables["boundaries"][0]["flux"]["A"] = -0.3
+    assert pnp.run(tables).warnings == []
+
+
+def test_schedules_that_no_step_can_keep_are_refused():
+    for time, words in (
+        ({"fields": {"times": [1e-18, 0.1]}}, "closer to each other, or to 0, than any step"),
+        ({"fields": {"count": 3, "first": 1e-30}}, "shorter than any step"),
+        ({"checkpoint": {"time": 20.0}}, "checkpoint.time = 20.0 must be between"),
+        ({"tolerance": 1e-20}, "below what steps can hold"),
+    ):
+        assert any(words in mistake for mistake in mistakes(between_electrodes("mpnp", 1.0, 0.0, **time)))

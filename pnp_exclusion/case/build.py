@@ -16,13 +16,13 @@ from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.closed_cells import require_contents
 from pnp_exclusion.case.contents import amounts_of, mean_of
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
 from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.sizes import law_of
-from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
@@ -115,7 +115,7 @@ def problem_on(
         diffusivity_factor=_diffusivity_factor(case, regions),
         fixed_charge=fixed_charge,
         partition=partition,
-        fields=_fields(case, scales, domain),
+        fields=fields_of(case.species, case, scales, domain),
     )
 
 
@@ -134,7 +134,7 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
         found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
     if "domain" in changed:
         found = replace(found, wall_charge=_wall_charge(case, scales))
-    return replace(found, fields=_fields(case, scales, domain)) if "species" in changed else found
+    return replace(found, fields=fields_of(case.species, case, scales, domain)) if "species" in changed else found
 
 
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales, str]:
@@ -508,12 +508,9 @@ def _reactions(
 # ---- imposed fields ----
 
 
-def _fields(case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
-    return {
-        species.name: _imposed_field(species.field, case, scales, domain)
-        for species in case.species
-        if species.field is not None
-    }
+def fields_of(species: Sequence[tables.Species], case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
+    """Return the imposed fields of those species that have any."""
+    return {one.name: _imposed_field(one.field, case, scales, domain) for one in species if one.field is not None}
 
 
 def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) -> ImposedField:

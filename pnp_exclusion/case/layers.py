@@ -14,10 +14,11 @@ from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.domain_tables import AreaTable, Box, GivenMesh, Gmsh, Interval, Rectangle, periodic_axes
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import FieldTable, Region, Species
+from pnp_exclusion.case.tables import Region, Species
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES

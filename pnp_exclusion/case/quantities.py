@@ -325,6 +325,8 @@ FixedCharge = Annotated[
         in_time=True,
     ),
 ]
+TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
+TOTAL_FLUX = Dimension("a flux", ("mol/s", "mol/m/s", "mol/m^2/s"), "0.1 mol/m^2/s", (1.0, 1.0, 1.0))
 FORCE = Dimension("a force on a particle", ("N",), "1e7 eV/m")
 Force = Annotated[Quantity, FORCE]
 ForceInTime = Annotated[Quantity, replace(FORCE, in_time=True)]

@@ -123,22 +123,6 @@ class BoundaryIntegrals:
         forms = self.discrete.forms
         return self._along("balance" if forms.residual is forms.balance else "residual", direction)
 
-    def gradient(self, weights: Totals) -> tuple[np.ndarray, np.ndarray]:
-        """Return how a weighted sum of all totals follows from rows of the balance and from the unknown, ``(owned,)``.
-
-        The weights of the rows, and the derivative of what terms of the boundaries let through, and carry.
-        """
-        rows, natural = np.zeros(self._owned), np.zeros(self._owned)
-        of_unknown = dict(zip(self.discrete.entropic, weights.fluxes.T, strict=True)) | {POTENTIAL: weights.charges}
-        for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
-            sign = 1.0 if unknown == POTENTIAL else -1.0
-            rows[dofs[dofs < self._owned]] = sign * of_unknown[unknown][tag]
-        for unknown in self._unknowns:
-            if of_unknown[unknown].any():
-                for tag, form in self._slope_forms(unknown).items():
-                    natural += of_unknown[unknown][tag] * self._assembled(form)
-        return rows, natural
-
     def by_number(self, tag: int) -> tuple[np.ndarray, Totals]:
         """Return what the potential of a boundary changes of the balance, and of totals, at a state that stays.
 

@@ -93,6 +93,8 @@ class Job:
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
         options nobody asked for."""
+        if case.time is not None:
+            self.console.warn("[time] does not count here: this is about the steady state under the values at time 0")
         solution = solve_quietly(
             case,
             comm=comm or self.comm,
@@ -184,15 +186,19 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
-        output = case.output
+        output, motion = case.output, motion_of(solution)
+        if not output.picture_format and not output.animation:
+            return
+        if motion is not None and len(motion.moments) > 1 and solution.steady.axes == 1:
+            snapshots = motion.snapshots()
+            folder.draw(output, f"{prefix}strip", "output.plots.draw_strip", case, scales, snapshots)
+            if output.animation:
+                animation = "output.animation.draw_animation"
+                folder.draw(output, f"{prefix}animation", animation, case, scales, snapshots, ending="gif")
         if not output.picture_format:
             return
-        motion = motion_of(solution)
         if motion is not None:
             folder.draw(output, f"{prefix}series", "output.plots.draw_series", case, scales, motion.rows)
-            snapshots = motion.snapshots() if solution.steady.axes == 1 else None
-            if len(motion.moments) > 1 and solution.steady.axes == 1:
-                folder.draw(output, f"{prefix}strip", "output.plots.draw_strip", case, scales, snapshots)
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
             folder.draw(output, f"{prefix}profiles", "output.plots.draw_profiles", case, scales, profile)

@@ -158,9 +158,9 @@ def _draw_currents(
     zero_line(axis)
     axis.margins(y=0.25)
     axis.set_xticks(range(len(currents)), list(currents))
-    axis.set_ylabel(with_unit(f"current {ends[0]} → {ends[1]}", flux_unit or "D/L"))
+    axis.set_ylabel(with_unit(f"flux {ends[0]} → {ends[1]}", flux_unit or "D/L"))
     if any(regime == "inverse" for of_law in regimes.values() for regime in of_law.values()):
-        axis.set_title("hatched: against the species' own thermodynamic force")
+        axis.set_title("hatched: against the species' own driving force")
     axis.legend()
 
 
@@ -208,20 +208,29 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
         save(figure, path)
 
 
+def panels_in_time(scales: Scales, snapshots: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, np.ndarray]]]:
+    """Return positions, times, and what is drawn of a motion in the units of pictures.
+
+    Of every species its name, words for the axis and values ``(times, nodes)``; of the potential with an empty name.
+    """
+    x = snapshots["x"].values / scales.length * scales.length_in_unit
+    panels: list[tuple[str, str, np.ndarray]] = []
+    for name in map(str, snapshots["species"].values):
+        of_species = snapshots["concentration"].sel(species=name).values
+        panels.append((name, density_label(scales), of_species / scales.concentration * scales.displayed_concentration))
+    if "potential" in snapshots:
+        factor, words = potential_in_display(scales)
+        panels.append(("", words, snapshots["potential"].values / scales.potential * factor))
+    return x, snapshots["time"].values, panels
+
+
 def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
     """Profiles at the times that were kept, one row a species and one for the potential; later ones are darker.
 
     Thin layers at the ends have columns of their own beside the whole, as in profiles.
     """
-    x = snapshots["x"].values / scales.length * scales.length_in_unit
-    times, unit = snapshots["time"].values, "s" if scales.si else "L²/D"
-    rows: list[tuple[str, str, np.ndarray]] = []
-    for name in map(str, snapshots["species"].values):
-        of_species = snapshots["concentration"].sel(species=name).values
-        rows.append((name, density_label(scales), of_species / scales.concentration * scales.displayed_concentration))
-    if "potential" in snapshots:
-        factor, words = potential_in_display(scales)
-        rows.append(("", words, snapshots["potential"].values / scales.potential * factor))
+    x, times, rows = panels_in_time(scales, snapshots)
+    unit = "s" if scales.si else "L²/D"
     stretches = stretches_of(x, [np.abs(np.diff(of_times)).sum(axis=0) for _, _, of_times in rows])
     width = COLUMN if len(stretches) == 1 else PAGE
     with matplotlib.rc_context(STYLE):

@@ -67,7 +67,7 @@ class Displacement:
             raise UsageError(f'no derivative by "{name}": the section of a channel stands at fixed places')
         if setup.problem.domain.grid is None:
             if self._parameter.moves_mesh:
-                raise UsageError(f'no derivative by "{name}": a mesh that is given does not move')
+                raise UsageError(f'no derivative by "{name}": a mesh that is given or refined does not move')
             return
         there = kept_nodes(case, scales_of(case, self._length(case)))
         for axis, (old, new) in enumerate(zip(kept_nodes(setup.case, setup.scales), there, strict=True)):

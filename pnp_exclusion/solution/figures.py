@@ -48,7 +48,7 @@ LAYERED = 6.0
 
 def density_label(scales: Scales) -> str:
     """Return what densities are called in pictures, with their unit."""
-    return with_unit("concentration", "mol/L") if scales.si else "occupied fraction"
+    return with_unit("concentration", "mol/L") if scales.si else "volume fraction"
 
 
 def length_label(letter: str, scales: Scales) -> str:
@@ -168,7 +168,7 @@ def _packing_axis(axis: Axes, scales: Scales) -> None:
         return
     full = scales.displayed_concentration
     twin = axis.secondary_yaxis("right", functions=(lambda c: c / full, lambda rho: rho * full))
-    twin.set_ylabel("occupied fraction")
+    twin.set_ylabel("volume fraction")
 
 
 def shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> None:
@@ -267,11 +267,11 @@ def _panels(case: Case, scales: Scales, cut: Slice) -> list[_Panel]:
     if fields.temperature is not None:
         panels.append(with_lines("temperature", "energy flux", fields.temperature, cut.flux[-1]))
     shown = fields.rho * scales.displayed_contents[:, None]
-    unit = f"[{unit_in_picture('mol/L')}]" if scales.si else "(occupied fraction)"
+    unit = f"[{unit_in_picture('mol/L')}]" if scales.si else "(volume fraction)"
     for name, rho, flux in zip(case.species_names, shown, cut.flux, strict=False):
         panels.append(with_lines(f"{name} {unit}", "flux", rho, flux, is_density=True))
     if case.model.flux_law.crowded:
-        panels.append(_Panel("packing (occupied fraction)", np.tensordot(np.array(scales.sizes), fields.rho, 1)))
+        panels.append(_Panel("packing (volume fraction)", np.tensordot(np.array(scales.sizes), fields.rho, 1)))
     return panels
 
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from pnp_exclusion.case.build import RegionCells, Setup
 from pnp_exclusion.case.smooth_keys import Variations
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.functionals import gradients
 from pnp_exclusion.discretisation.totals import Totals, boundary_integrals
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.displaced import Displacement, Numbers, PotentialDisplacement
-from pnp_exclusion.solution.gradient_goals import Goal, Weights, goals_named
+from pnp_exclusion.solution.goals import Goal, Weights, goals_named
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.adjoint import adjoints_of
 from pnp_exclusion.solver.amounts import amount_ratios, linked_lacks
@@ -73,8 +74,10 @@ class Gradient:
 
     def unit_of(self, goal: int, parameter: int) -> str:
         """Return the unit of a derivative."""
-        unit, per = self.units[goal] or "1", self.parameter_units[parameter]
-        return self.units[goal] if not per else f"{unit}/({per})" if {*"/ "} & {*per} else f"{unit}/{per}"
+        unit, per = self.units[goal], self.parameter_units[parameter]
+        if not per:
+            return unit
+        return f"{unit or 1}/({per})" if set("/ ").intersection(per) else f"{unit or 1}/{per}"
 
     def to_xarray(self) -> xarray.Dataset:
         """Return the derivatives along ``goal`` and ``parameter``, with values and units."""
@@ -152,7 +155,8 @@ class Sensitivity:
         self._at_rest = [self._value(goal, one) for goal, one in zip(self._functionals, self._weights, strict=True)]
         self.values: Real = np.array(self._at_rest[: self._count])
         self._has_terms = any(_has_terms(self._discrete, weights) for weights in self._weights)
-        rows, slopes = self._slopes()
+        of_weights = zip(self._functionals, self._weights, strict=True)
+        rows, slopes = gradients([goal.functional(weights) for goal, weights in of_weights], self._discrete)
         adjoints, self._shares = adjoints_of(self._discrete, rows, slopes, settings, petsc_options)
         self._volume = steady.integrals.volume if problem.combinations else 1.0
         has_more = self._discrete.forms.residual is not self._discrete.forms.balance
@@ -183,19 +187,6 @@ class Sensitivity:
 
     def _value(self, goal: Goal, weights: Weights) -> float:
         return goal.value(weights, self._totals, self._discrete)
-
-    def _slopes(self) -> tuple[Real, Real]:
-        """Return the rows of the balance of every functional, and the slopes of all else in it."""
-        totals, rows, slopes = self._totals, [], []
-        for goal, weights in zip(self._functionals, self._weights, strict=True):
-            fluxes = np.zeros_like(totals.fluxes) if weights.fluxes is None else weights.fluxes
-            charges = np.zeros_like(totals.charges) if weights.charges is None else weights.charges
-            own, slope = self._integrals.slopes(fluxes, charges)
-            if weights.integral:
-                slope = slope + weights.integral * goal.slope(self._discrete)
-            rows.append(own)
-            slopes.append(slope)
-        return np.array(rows), np.array(slopes)
 
     def _with_ghosts(self, vectors: Real) -> Real:
         space = self._discrete.space
@@ -248,8 +239,8 @@ class Sensitivity:
             # the units, at the totals of the state
             changed = replace(_difference(there, here), integral=0.0, potential=there.potential)
             value = goal.value(terms, natural, self._discrete) + goal.value(changed, self._totals, self._discrete)
-            if there.integral:
-                value += there.integral * goal.integrated(self._discrete)
+            if goal.integral and there.integral:
+                value += there.integral * goal.integral.of(self._discrete)
             found.append(value)
         return np.array(found)
 

@@ -34,7 +34,7 @@ from pnp_exclusion.solver.tangents import amount_changes, jacobian_of_balance
 
 REFINEMENTS = 30
 """Corrections of a linear solve by its own residual, at most; a direct solver needs one or two."""
-SETTLED = 2e-8
+SETTLED = 1e-9
 """Relative to the adjoint: when the correction that would follow is below it, none does."""
 ACCEPTABLE = 1e-6
 """Relative: corrections that stop shrinking above this are a failure."""
@@ -50,6 +50,7 @@ def adjoints_of(
     slopes: Real,
     settings: SolverSettings | None = None,
     petsc_options: Sequence[str] = (),
+    tolerance: float = SETTLED,
 ) -> tuple[Real, Real]:
     """Return the adjoints of functionals of the state in the unknown of a discretisation; collective.
 
@@ -58,12 +59,14 @@ def adjoints_of(
         those, ``(functionals, owned)`` both.
     settings
         As the steady solver's: preset of linear solver and PETSc options.
+    tolerance
+        Of the adjoints, relative to their largest value.
 
     Returns ``w``, ``(functionals, owned)``, and ``s``, ``(functionals, amounts)``. Raises `ConvergenceError` if the
     linear system cannot be solved.
     """
     with _Equations(discrete, settings or SolverSettings(), petsc_options) as equations:
-        return equations.solve(rows, slopes)
+        return equations.solve(rows, slopes, tolerance)
 
 
 class _Equations:
@@ -109,7 +112,7 @@ class _Equations:
         self._stack.callback(thing.destroy)
         return thing
 
-    def solve(self, rows: Real, slopes: Real) -> tuple[Real, Real]:
+    def solve(self, rows: Real, slopes: Real, tolerance: float) -> tuple[Real, Real]:
         """Return ``w`` and ``s``; once, as the held rows are lost with it."""
         right = np.where(self._is_free, slopes + self._slopes_of_rows(rows), 0.0)
         self._operator.zeroRowsColumns(self._held, diag=1.0)
@@ -132,7 +135,7 @@ class _Equations:
                 break
             residual = np.where(self._is_free, right - self._times(self._answer, found) - shares @ self._amounts, 0.0)
             # corrections shrink by the same factor each time
-            if size * size / last < SETTLED or (size < ACCEPTABLE and size > 0.3 * last):
+            if size * size / last < tolerance or (size < ACCEPTABLE and size > 0.3 * last):
                 return found, shares + self._without(residual, self._amounts)[1]
             last = size
         why = "densities of some species may be too small beside others" if solver.eliminates else _DIRECT

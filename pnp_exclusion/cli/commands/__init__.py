@@ -18,6 +18,8 @@ NAMES = (
     "noise",
     "correlations",
     "impedance",
+    "gradient",
+    "fit",
     "couple",
     "engine",
     "diagram",

@@ -21,7 +21,7 @@ from pnp_exclusion.studies.coupled.units import Units
 
 LINEAR, COMPUTED, HERE = "#0072b2", "#d55e00", "#009e73"
 SHARES = 1.0 - np.linspace(0.0, 1.0, 201) ** 2
-"""Of the greatest power: dense near one, where the branches meet."""
+"""Of the maximum power: dense near one, where the branches meet."""
 DECADES = 6.0
 """Of the dissipation that a picture shows."""
 
@@ -54,7 +54,7 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
         if here.lifts:
             axis.plot(here.power * scale, here.efficiency, "*", color=HERE, markersize=13, label="the case itself")
         unit = units.power[1] or "kT D/L"
-        axis.set_xlabel(with_unit("power taken up by the load", unit) if strength else "power over the greatest power")
+        axis.set_xlabel(with_unit("power taken up by the load", unit) if strength else "power over the maximum power")
         axis.set_ylabel("efficiency")
         axis.set_xlim(left=0.0)
         axis.set_ylim(bottom=0.0)
@@ -72,15 +72,15 @@ def draw_branches(
     carnot: float = 1.0,
     merit_name: str = "Z",
 ) -> None:
-    """Draw both branches of the trade-off, and mark greatest efficiency and greatest power."""
+    """Draw both branches of the trade-off, and mark greatest efficiency and maximum power."""
     merit = linear.figure_of_merit
     if not merit > 0.0:
         return
     efficient, wasteful = (carnot * branch for branch in trade_off(merit, SHARES))
     best = carnot * linear.efficiency_at_best_power
     axis.plot(SHARES * greatest, efficient, color=colour, label=f"{label}, {merit_name} = {merit:.3g}")
-    axis.plot(SHARES * greatest, wasteful, "--", color=colour, label="the same, loads below that of greatest power")
-    axis.plot(greatest, best, "s", color=colour, markersize=5, label="greatest power")
+    axis.plot(SHARES * greatest, wasteful, "--", color=colour, label="the same, loads below that of maximum power")
+    axis.plot(greatest, best, "s", color=colour, markersize=5, label="maximum power")
     top = int(np.argmax(efficient))
     axis.plot(SHARES[top] * greatest, efficient[top], "^", color=colour, markersize=6, label="greatest efficiency")
 

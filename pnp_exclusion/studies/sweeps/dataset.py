@@ -19,7 +19,7 @@ from pnp_exclusion.studies.sweeps.record import Record
 LONG_NAMES = {
     "converged": "whether a solution was found",
     "reason": "why none was found",
-    "current": "particle current from the first end to the second",
+    "current": "flux from the first end to the second",
     "force": "drop of the electrochemical potential from the first end to the second",
     "regime": "regime of transport",
     "electric_current": "electric current from the first end to the second",

@@ -80,7 +80,7 @@ def current_rows(results: xr.Dataset) -> list[Row]:
     if "current" not in results:
         return []
     first, second = results["end"].values
-    label = labelled(results["current"], f"current {first} → {second}")
+    label = labelled(results["current"], f"flux {first} → {second}")
     return [Row(str(name), label, results["current"].sel(species=name)) for name in results["species"].values]
 
 
