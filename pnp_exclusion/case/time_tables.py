@@ -182,7 +182,7 @@ class Time(Table):
     tolerance: Annotated[float, Field(gt=0, le=0.1, strict=True)] = 1e-3
     """Of the error of a step: of densities, relative to their size and to what there is on the whole, and of
     potentials."""
-    scheme: Literal["radau", "galerkin", "euler"] = "radau"
+    scheme: Literal["radau", "radau5", "galerkin", "euler"] = "radau"
     """With which to begin; "galerkin" and "euler" never let the free energy rise, "euler" is of order 1."""
     stop: Literal["steady"] | None = None
     """Whether to end as soon as nothing moves any more."""

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from mpi4py import MPI
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.build import Setup, build
 from pnp_exclusion.case.drive import CaseDrive
 from pnp_exclusion.case.field_protocol import FieldProtocolDrive
 from pnp_exclusion.case.moving import extremes
-from pnp_exclusion.case.places import require_places
+from pnp_exclusion.case.places import places_in, require_inside, require_places
 from pnp_exclusion.case.protocol import Passed, PieceDrive, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
@@ -37,16 +38,17 @@ from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of, with_petsc
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solution.stopping import Keeper
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SteadyReport
-from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
+from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, RADAU5
 from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
 
-SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
+SCHEMES = {"radau": RADAU, "radau5": RADAU5, "galerkin": GALERKIN, "euler": EULER}
 IMBALANCE = 10.0
 """Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
 NEARLY_FULL = 1e-3
@@ -105,26 +107,39 @@ class TransientSolution(Solution):
         """What was read at the end of every step, along ``time``; see `pnp_exclusion.solution.series.row_of`."""
         return dataset_of_rows(self.setup, self.rows)
 
-    def snapshots(self) -> xarray.Dataset | None:
+    def snapshots(self, points: ArrayLike | None = None) -> xarray.Dataset | None:
         """Return the fields at the times that were kept, along ``time``; collective.
+
+        Parameters
+        ----------
+        points : array_like, optional
+            Where to read them off, as in `at`; at all nodes if absent.
 
         Returns
         -------
         xarray.Dataset or None
-            As `to_xarray` with one dimension more, on rank 0; None on the others.
+            As `to_xarray`, or `at`, with one dimension more, on rank 0; None on the others.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or all outside.
         """
+        places = None if points is None else places_in(self.setup, points)
+        if places is not None:
+            require_inside(self.setup, places)
         found = []
         for _, state in self.moments:
             steady = SteadyState(self.setup, self.steady.shared, self.report)
             steady.state = state
-            found.append(fields.dataset_of(steady))
+            found.append(fields.dataset_of(steady) if places is None else fields.dataset_at(steady, places))
         datasets = [dataset for dataset in found if dataset is not None]
         if not datasets:
             return None
         import xarray
 
         times = xarray.DataArray([time for time, _ in self.moments], dims="time", name="time")
-        times.attrs["units"] = "s" if self.setup.scales.si else "L^2/D"
+        times.attrs |= unit_attributes("s" if self.setup.scales.si else "L^2/D")
         return xarray.concat(datasets, times)
 
     @cached_property
