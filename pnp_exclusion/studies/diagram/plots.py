@@ -182,7 +182,7 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
         patches = [
             (name in uphill, {"facecolor": colour, "alpha": UPHILL}, f"{name} uphill"),
             ((name, "uphill-steric") in regimes, _steric(position), f"{name} uphill without a field"),
-            ((name, "inverse") in regimes, _inverse(position), f"{name} against its own force"),
+            ((name, "inverse") in regimes, _inverse(position), f"{name} against its own driving force"),
         ]
         handles += [Patch(label=label, **look) for there, look, label in patches if there]
         lines = [("current", f"no flux of {name}: solver"), ("force", f"no force on {name}")]
