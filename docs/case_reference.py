@@ -28,7 +28,7 @@ def page(schema: Schema) -> str:
             parts.append(f"## `{key}`\n\n{_meaning(value) or 'Shown in pictures.'}\n")
             continue
         heading = f"[[{key}]]" if value.get("type") == "array" else f"[{key}]"
-        parts.append(f"({anchor(names[0])})=\n## `{heading}`\n\n{_table(names, known)}")
+        parts.append(f'<a id="{anchor(names[0])}"></a>\n## `{heading}`\n\n{_table(names, known)}')
         shown |= set(names)
         inner = [name for one in names for name in _nested(known[one]) if name not in shown]
         while inner:
@@ -37,7 +37,7 @@ def page(schema: Schema) -> str:
                 continue
             shown.add(name)
             title = re.match(r"``(.+?)``", known[name].get("description", "")) or [None, name]
-            parts.append(f"({anchor(name)})=\n### `{title[1]}`\n\n{_table([name], known)}")
+            parts.append(f'<a id="{anchor(name)}"></a>\n### `{title[1]}`\n\n{_table([name], known)}')
             inner += _nested(known[name])
     return "\n".join(parts)
 

@@ -92,10 +92,12 @@ def test_profile_is_the_table_that_the_command_writes(tmp_path: Path):
         "x": "m",
         "potential": "V",
         "concentration": "mol/m^3",
-        "electrochemical_potential": "kT",
+        "electrochemical_potential": "1",
         "packing": "1",
         "flux": "mol/m^2/s",
     }
+    # a library of units takes kT for kilotesla
+    assert profile["electrochemical_potential"].attrs["in_units_of"] == "kT"
     np.testing.assert_allclose(profile["x"], table["x [nm]"] * 1e-9, rtol=1e-11)
     np.testing.assert_allclose(profile["potential"], table["phi [V]"], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(profile["packing"], table["packing"], rtol=1e-9)

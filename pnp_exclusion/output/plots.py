@@ -160,7 +160,7 @@ def _draw_currents(
     axis.set_xticks(range(len(currents)), list(currents))
     axis.set_ylabel(with_unit(f"flux {ends[0]} → {ends[1]}", flux_unit or "D/L"))
     if any(regime == "inverse" for of_law in regimes.values() for regime in of_law.values()):
-        axis.set_title("hatched: against the species' own thermodynamic force")
+        axis.set_title("hatched: against the species' own driving force")
     axis.legend()
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from pnp_exclusion.errors import MissingLibraryError, OneRankDiskError
 from pnp_exclusion.mesh.pieces import straight_pieces
 from pnp_exclusion.output.drawn_fields import DrawnFields
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 
 VERSION = (2, 0)
 """Of VTKHDF, from which on it has steps in time."""
@@ -103,7 +104,8 @@ class VtkHdf:
             root["NumberOfPoints"] = [self._nodes.size_global]
             root["NumberOfCells"] = [self._cells]
             root["NumberOfConnectivityIds"] = [self._cells * corners]
-            root.create_dataset("Points", (self._nodes.size_global, 3), "f8").attrs["units"] = scales.length_unit or "L"
+            points = root.create_dataset("Points", (self._nodes.size_global, 3), "f8")
+            points.attrs.update(unit_attributes(scales.length_unit or "L"))
             root.create_dataset("Connectivity", (self._cells * corners,), "i8")
             root["Offsets"] = corners * np.arange(self._cells + 1)
             root["Types"] = np.full(self._cells, VTK_TYPES[self._cell], dtype=np.uint8)
@@ -112,7 +114,7 @@ class VtkHdf:
                 for name in functions:
                     shape = (states * count, 3) if name in fields.vectors else (states * count,)
                     array = root.create_dataset(f"{where}/{name}", shape, "f8")
-                    array.attrs["units"] = fields.units[name] or "1"
+                    array.attrs.update(unit_attributes(fields.units[name]))
             if self._times is not None:
                 self._begin_steps(root)
         root = file["VTKHDF"]
@@ -127,7 +129,7 @@ class VtkHdf:
         steps = root.create_group("Steps")
         steps.attrs["NSteps"] = len(times)
         steps["Values"] = times
-        steps["Values"].attrs["units"] = "s" if self._fields.scales.si else "L^2/D"
+        steps["Values"].attrs.update(unit_attributes("s" if self._fields.scales.si else "L^2/D"))
         steps["NumberOfParts"] = none + 1
         for name in ("PartOffsets", "PointOffsets"):
             steps[name] = none
