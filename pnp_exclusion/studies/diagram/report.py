@@ -136,7 +136,7 @@ def points_csv(diagrams: Sequence[Diagram]) -> str:
     """The content of ``points.csv``: a row for every solve, in their order; columns of species that it lacks are empty.
 
     Currents run from the first reservoir to the second, in the unit of the column ``unit``; forces are in kT. Where the
-    noise of any of them is asked for it stands behind.
+    noise of any of them is asked for it stands behind. Units that all diagrams share are in the header.
     """
     names = list(dict.fromkeys(name for diagram in diagrams for name in diagram.species))
     planes = [diagram.plane for diagram in diagrams]
