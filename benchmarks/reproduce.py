@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import xarray
+
 BIN = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHORT_GAS = ("--time", "2000", "--replicas", "2")
@@ -80,6 +82,12 @@ def change_one_number(folder: Path) -> str:
             last = numbers[-1]
             path.write_text(text[: last.start()] + repr(1.00001 * float(last[0])) + text[last.end() :])
             return path.name
+    for path in folder.glob("*.nc"):
+        with xarray.open_dataset(path) as dataset:
+            changed = dataset.load()
+        changed["current"].values.flat[0] *= 1.00001
+        changed.to_netcdf(path, format="NETCDF3_64BIT", engine="scipy")
+        return path.name
     return ""
 
 

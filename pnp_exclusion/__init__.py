@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.studies.curves import capacitance, iv
     from pnp_exclusion.studies.engine.engine import run_engine
     from pnp_exclusion.studies.engine.gas_engine import run_gas_engine
+    from pnp_exclusion.studies.fits.fit import fit
     from pnp_exclusion.studies.gas.run import Settings as GasSettings
     from pnp_exclusion.studies.gas.run import run_gas
     from pnp_exclusion.studies.sweeps.run import sweep
@@ -134,6 +135,7 @@ __all__ = [
     "capacitance",
     "couple",
     "cv",
+    "fit",
     "ion",
     "iv",
     "load",
@@ -180,6 +182,7 @@ _HOME = {
     **dict.fromkeys(("capacitance", "iv"), "studies.curves"),
     "couple": "studies.coupled.coupling",
     "cv": "studies.voltammetry",
+    "fit": "studies.fits.fit",
     "run_engine": "studies.engine.engine",
     "run_gas": "studies.gas.run",
     "run_gas_engine": "studies.engine.gas_engine",
@@ -203,5 +206,5 @@ def __getattr__(name: str) -> Any:
 
     module, _, other = _HOME[name].rpartition(".") if name in ALIASES else (_HOME[name], "", name)
     if module.partition(".")[0] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_dolfinx()
     return getattr(importlib.import_module(f"pnp_exclusion.{module}"), other)

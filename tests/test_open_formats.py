@@ -136,6 +136,8 @@ def test_states_in_time_are_steps_of_one_file(tmp_path: Path):
     probes = pandas.read_csv(io.StringIO(probes_csv(end, end.moments)))
     np.testing.assert_allclose(probes["time"], times)
     np.testing.assert_allclose(probes["fraction_cation"], snapshots[:, 0], rtol=1e-9)
+    at_wall = end.snapshots([0.0])["concentration"].sel(species="cation", point=0)
+    np.testing.assert_allclose(at_wall, snapshots[:, 0], rtol=1e-12)
 
 
 def test_lines_points_and_nodes_are_tables_and_two_ranks_write_the_same(tmp_path: Path):

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, ROOT, change, example, write_toml
+from conftest import EXAMPLES, ROOT, change, example, run_command, write_toml
 
 from pnp_exclusion.case.toml import as_toml
 from pnp_exclusion.cli.main import main
@@ -96,6 +96,13 @@ def test_versions_ranks_and_a_missing_file_are_told(
     assert "numpy was 1.0 then and is " in told
     assert "it ran on 3 ranks then and on 1 now" in told
     assert "profile.csv: the file: none there, written here" in told
+
+
+def test_two_ranks_reproduce_what_one_has_computed(membrane_results: Path):
+    """Sums are rounded in another way, some 1e-12 of the numbers."""
+    finished = run_command("reproduce", membrane_results, "--quiet", ranks=2)
+    assert finished.returncode == 0, finished.stderr
+    assert "it ran on 1 rank then and on 2 now" in finished.stderr
 
 
 def test_mesh_is_found_where_it_is_now_and_a_change_of_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -203,6 +203,8 @@ def test_mistakes_in_protocols_of_fields_are_told():
     ):
         assert any(words in one for one in mistakes(in_fields(*pieces))), words
     assert any("fields go with" in one for one in mistakes(protocol({"fields": {"cation": 1.0}, "duration": 1.0})))
+    ramp = {"total_current": {"ramp": [0.0, 0.1], "duration": 1.0}, "duration": 1.0, "until": {"charge": 0.2}}
+    assert any("the current brings 0.1 at most" in one for one in mistakes(protocol(ramp)))
     alone = in_fields(PUSH)
     del alone["time"]["terminal"]
     assert any("the boundary through which species pass" in one for one in mistakes(alone))

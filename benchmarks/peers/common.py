@@ -27,7 +27,15 @@ FIXED_CHARGE, FROM, TO, HIGH = -0.5, 0.4, 0.6, 0.4
 # P2: Bikerman's ions at a blocking electrode (left) against a bulk (right) of BULK of each ion
 LAYER_DEBYE_LENGTH, BULK = 0.02, 0.1
 
-DIMENSION = {"P1": 1, "P2": 1, "P4": 2, "P5": 3}
+# P6 (slit pore between two baths of this length, half of it), P9 (the same in space), P7 (electrode on a part of the
+# bottom beside a wall): point ions, charge per area of the pore's walls
+BATH, HALF_WIDTH, PATCH = 1.0, 0.2, 1.0
+PORE_SALT, PORE_VOLTAGE, WALL_CHARGE = 0.1, 2.0, -0.02
+
+DIMENSION = {"P1": 1, "P2": 1, "P4": 2, "P5": 3, "P6": 2, "P7": 2, "P9": 3}
+ADAPTIVE = "adaptive"
+"""End of a variant whose meshes are refined on the way; sizes are then ``-log10`` of the wanted accuracy, or how many
+meshes there are."""
 
 
 def surface_charge(voltage: float) -> float:
@@ -40,7 +48,7 @@ class Task:
     """What the command line asks of a script.
 
     problem
-        "P1", "P2", "P4" or "P5"; P2 at ``voltage``.
+        One of `DIMENSION`; P2 at ``voltage``.
     size
         How fine: cells per side, or what the script says.
     variant

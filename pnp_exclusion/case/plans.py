@@ -218,6 +218,8 @@ class Diagram(Table):
     """To which a border is located, relative to the range of the axes."""
     variants: list[Variant] = Field(default_factory=list)
     """Diagrams that are drawn side by side; one of the case as it is if absent."""
+    noise: bool | None = None
+    """Whether Fano factors and correlations of the currents are told and drawn too, see docs/noise.md."""
 
     @model_validator(mode="after")
     def _two_axes(self) -> Diagram:

@@ -75,12 +75,15 @@ class Parameter:
         SI unit of its value; empty without one.
     scale
         By what it may change without much ado.
+    signed
+        Whether it may be negative; its logarithm may be taken if not.
     """
 
     name: str
     entries: tuple[Entry, ...]
     unit: str
     scale: float
+    signed: bool
 
     @property
     def value(self) -> float:
@@ -173,7 +176,8 @@ class Variations:
                 raise UsageError(f'parameter "{name}": "{keys[0]}" and "{key}" hold unlike quantities')
             if not entry.value and any(one.value for one in entries):
                 raise UsageError(f'parameter "{name}": "{key}" is 0, and nothing is in proportion to that')
-        return Parameter(name, entries, unit, _scale(name, entries[0], kind, self._case, scales))
+        scale = _scale(name, entries[0], kind, self._case, scales)
+        return Parameter(name, entries, unit, scale, _is_signed(entries[0], kind))
 
     def _entry(self, key: str) -> tuple[Entry, str, Dimension | None]:
         path = path_of_key(self._tables, key)
@@ -243,6 +247,14 @@ def _scale(name: str, entry: Entry, kind: Dimension | None, case: Case, scales: 
     if own or kind is None or THERMAL_ENERGY in kind.units:
         return own or 1.0
     raise UsageError(f'parameter "{name}" is 0, where there is no derivative by it')
+
+
+def _is_signed(entry: Entry, kind: Dimension | None) -> bool:
+    """Return whether a number may be negative: potentials, charges, fields, fluxes and energies."""
+    if entry.value <= 0.0 or {"charge", "fixed_charge", "flux", "field", "pK"}.intersection(entry.path):
+        return True
+    unit = kind.units[0] if kind is not None and kind.units else ""
+    return unit in ("V", "N", "C", "A", "C/m^2", "mol/m^2/s", THERMAL_ENERGY)
 
 
 def _value_at(case: Case, path: Sequence[str | int]) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -68,8 +69,15 @@ def _single(written: Any) -> Any:
     return written
 
 
+def _named_by_ion(schema: dict[str, Any]) -> None:
+    """Say that a species has a name, or an ion that has one."""
+    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["ion"]}]
+
+
 class Species(Table):
     """``[[species]]``: a kind of particle."""
+
+    model_config = ConfigDict(json_schema_extra=_named_by_ion)
 
     numbers: ClassVar[tuple[str, ...]] = (
         "charge",

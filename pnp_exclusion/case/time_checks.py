@@ -89,6 +89,7 @@ def _check_piece(draft: Draft, where: str, piece: Piece, model: Model) -> None:
     try:
         for course in courses_in([piece.potential, piece.total_current, piece.fields]):
             course.extremes(piece.duration.value)
+        _check_charge(draft, where, piece)
     except CourseError as error:
         draft.refuse(where, str(error))
     if not draft.all_species_read:
@@ -129,6 +130,18 @@ def _check_contents(draft: Draft, time: float) -> None:
             if amount < 0.0:
                 where = f'[[boundaries]] "{boundary.where}"'
                 draft.refuse(where, f"the concentration of {name} is negative at {time:g}")
+
+
+def _check_charge(draft: Draft, where: str, piece: Piece) -> None:
+    """A current in time must be able to bring the charge that ends its piece, were it always the largest."""
+    course = None if piece.total_current is None else piece.total_current.course
+    if course is None or piece.until is None or piece.until.charge is None:
+        return
+    duration, wanted = piece.duration, piece.until.charge
+    largest = max(abs(course.value(time, before=before)) for time, before in course.extremes(duration.value))
+    if largest * duration.value < wanted.value:
+        most = f"{largest * duration.value:.4g} at most within {duration.text}"
+        draft.refuse(where, f"until.charge = {wanted.text} cannot be met: the current brings {most}")
 
 
 def _check_beginning(draft: Draft, model: Model) -> None:

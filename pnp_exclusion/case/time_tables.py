@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -23,6 +24,12 @@ from pnp_exclusion.case.quantities import Time as Duration
 
 MOST_STEPS = 1_000_000_000
 """Of a motion: more end at no time that anybody waits for, and the shortest do not move its clock."""
+
+
+FINEST = 1e-12
+"""Of a motion: two times that are no further apart are one."""
+LEAST_TOLERANCE = 1e-10
+"""Of the error of a step, which rounding and Newton's method leave."""
 
 
 class Records(Table):
@@ -175,7 +182,7 @@ class Time(Table):
     tolerance: Annotated[float, Field(gt=0, le=0.1, strict=True)] = 1e-3
     """Of the error of a step: of densities, relative to their size and to what there is on the whole, and of
     potentials."""
-    scheme: Literal["radau", "galerkin", "euler"] = "radau"
+    scheme: Literal["radau", "radau5", "galerkin", "euler"] = "radau"
     """With which to begin; "galerkin" and "euler" never let the free energy rise, "euler" is of order 1."""
     stop: Literal["steady"] | None = None
     """Whether to end as soon as nothing moves any more."""
@@ -230,8 +237,19 @@ class Time(Table):
             first, largest = self.first_step, self.largest_step
             if first.value > largest.value:
                 raise refusal(f"first_step = {first.text} is longer than largest_step = {largest.text}")
+        finest = FINEST * self.last
+        if self.tolerance < LEAST_TOLERANCE:
+            raise refusal(f"tolerance = {self.tolerance:g} is below what steps can hold, {LEAST_TOLERANCE:g}")
         if self.fields is not None and self.fields.first is not None and self.fields.first.value > self.last:
             raise refusal(f"fields.first = {self.fields.first.text} is beyond {end}")
+        if self.fields is not None and self.fields.first is not None and self.fields.first.value < finest:
+            raise refusal(f"fields.first = {self.fields.first.text} is shorter than any step, {finest:.1e}")
+        given_times = [0.0] if self.fields is None else sorted([0.0, *(time.value for time in self.fields.times)])
+        if any(later - earlier < finest for earlier, later in pairwise(given_times)):
+            raise refusal(f"fields.times are closer to each other, or to 0, than any step is long, {finest:.1e}")
+        interval = None if self.checkpoint is None else self.checkpoint.time
+        if interval is not None and not least <= interval.value <= self.last:
+            raise refusal(f"checkpoint.time = {interval.text} must be between {least:.1e} and {end}")
         if self.fields is not None and any(not 0.0 < time.value <= self.last for time in self.fields.times):
             raise refusal(f"fields.times must be after 0 and not beyond {end}")
         return self

@@ -22,6 +22,8 @@ from dolfinx import mesh as dmesh
 from pnp_exclusion.mesh.arrays import arrays_of, domain_of
 from pnp_exclusion.mesh.domain import Domain, tensor_domain
 
+ON_CORNER = 1e-6
+"""In barycentric coordinates: rounding leaves less."""
 UNEVEN = 1.2
 """Of the cells that a rank would have if all had as many: with more on any, they are shared out anew."""
 
@@ -49,6 +51,13 @@ class Children:
         found: np.ndarray = np.einsum("pv,cvx->cpx", weights, self.corners)
         return found
 
+    def weights_at(self, chosen: np.ndarray) -> np.ndarray:
+        """Return the sum of the barycentric coordinates of every corner at chosen corners of its parent,
+        ``(cells, corners)`` both."""
+        weights = np.concatenate([1.0 - self.corners.sum(axis=2, keepdims=True), self.corners], axis=2)
+        found: np.ndarray = np.einsum("cpv,cv->cp", weights, chosen)
+        return found
+
     def of_grandparents(self, parents: Children) -> Children:
         """Return the same cells as children of the parents of their parents."""
         above = parents.corners[self.parents]
@@ -56,17 +65,25 @@ class Children:
         return Children(self.mesh, parents.parents[self.parents], np.einsum("cpv,cvx->cpx", weights, above))
 
 
-def refined(domain: Domain, rounds: np.ndarray) -> tuple[Domain, Children]:
+def refined(domain: Domain, rounds: np.ndarray, peaks: np.ndarray | None = None) -> tuple[Domain, Children]:
     """Return a domain with finer cells, and what these were before they were shared out anew, if they are; collective.
 
     rounds
         ``(cells,)`` of this rank, triangles or tetrahedra, or intervals of a file: how often all edges of every owned
         cell are halved.
+    peaks
+        ``(cells, corners)``: where a cell has some, only those of its children are halved again that lie at them, or on
+        edges between them.
     """
     children: Children | None = None
     for left in reversed(range(domain.comm.allreduce(int(rounds.max(initial=0)), op=MPI.MAX))):
-        domain, found = _bisected(domain, np.flatnonzero(rounds > left))
+        chosen = rounds > left
+        domain, found = _bisected(domain, np.flatnonzero(chosen))
         rounds = np.minimum(rounds[found.parents], left)
+        if peaks is not None:
+            of_parents = peaks[found.parents]
+            peaks = found.weights_at(of_parents) > 1.0 - ON_CORNER
+            rounds[chosen[found.parents] & of_parents.any(axis=1) & ~peaks.any(axis=1)] = 0
         children = found if children is None else found.of_grandparents(children)
     if children is None:
         raise ValueError("there is no cell to refine")

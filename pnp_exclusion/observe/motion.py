@@ -17,10 +17,13 @@ from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.observe.displacement import InducedCharges
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
+from pnp_exclusion.observe.free_space import least_free_space
 from pnp_exclusion.solver.transient.carried import OF_NODES
 from pnp_exclusion.solver.transient.solver import TransientSolver
 from pnp_exclusion.solver.transient.step import Step
 
+NO_SPACE = 1e-12
+"""Of the space: what is free has then no digits beside what is filled."""
 SHORT = 1e-4
 """Of a step: over which numbers that change in time are differentiated."""
 
@@ -87,6 +90,8 @@ class Sums:
         At the end of the last step.
     first_free_energy
         At the beginning; None before it, and if it is not known.
+    full_from, full_at
+        Since when there has been no space left at some place (`NO_SPACE`), and where; None and empty before.
     """
 
     outflow: dict[str, dict[str, float]]
@@ -95,6 +100,8 @@ class Sums:
     charge: dict[str, float] = field(default_factory=dict)
     free_energy: float = 0.0
     first_free_energy: float | None = None
+    full_from: float | None = None
+    full_at: list[float] = field(default_factory=list)
 
 
 class MotionReader:
@@ -164,6 +171,10 @@ class MotionReader:
             self.sums.dissipated += dissipated
             self.sums.work += works + explicit + held
         coupled = discrete.problem.coupled
+        if discrete.problem.law.crowded and self.sums.full_from is None:
+            free, place = least_free_space(discrete)
+            if free < NO_SPACE:
+                self.sums.full_from, self.sums.full_at = step.time, place
         return Reading(
             step.time,
             step.length,

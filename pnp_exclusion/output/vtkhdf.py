@@ -18,9 +18,10 @@ from mpi4py import MPI
 import basix
 import numpy as np
 
-from pnp_exclusion.errors import OneRankDiskError
+from pnp_exclusion.errors import MissingLibraryError, OneRankDiskError
 from pnp_exclusion.mesh.pieces import straight_pieces
 from pnp_exclusion.output.drawn_fields import DrawnFields
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 
 VERSION = (2, 0)
 """Of VTKHDF, from which on it has steps in time."""
@@ -77,10 +78,7 @@ class VtkHdf:
         self._in_turn(self._finish)
 
     def _in_turn(self, work: Callable[[Any], None], anew: bool = False) -> None:
-        # not for every command, and it takes longer to import than a small file to write
-        import h5py
-
-        comm = self._fields.mesh.comm
+        h5py, comm = _h5py(), self._fields.mesh.comm
         for rank in range(comm.size):
             if rank == comm.rank:
                 modes = ("w+b", "w") if anew and rank == 0 else ("r+b", "r+")
@@ -95,8 +93,7 @@ class VtkHdf:
 
     def _begin(self, file: Any) -> None:
         """Make everything in its full size, and write this rank's part of the mesh."""
-        import h5py
-
+        h5py = _h5py()
         fields, scales = self._fields, self._fields.scales
         corners = self._pieces.shape[1]
         if fields.mesh.comm.rank == 0:
@@ -107,7 +104,8 @@ class VtkHdf:
             root["NumberOfPoints"] = [self._nodes.size_global]
             root["NumberOfCells"] = [self._cells]
             root["NumberOfConnectivityIds"] = [self._cells * corners]
-            root.create_dataset("Points", (self._nodes.size_global, 3), "f8").attrs["units"] = scales.length_unit or "L"
+            points = root.create_dataset("Points", (self._nodes.size_global, 3), "f8")
+            points.attrs.update(unit_attributes(scales.length_unit or "L"))
             root.create_dataset("Connectivity", (self._cells * corners,), "i8")
             root["Offsets"] = corners * np.arange(self._cells + 1)
             root["Types"] = np.full(self._cells, VTK_TYPES[self._cell], dtype=np.uint8)
@@ -116,7 +114,7 @@ class VtkHdf:
                 for name in functions:
                     shape = (states * count, 3) if name in fields.vectors else (states * count,)
                     array = root.create_dataset(f"{where}/{name}", shape, "f8")
-                    array.attrs["units"] = fields.units[name] or "1"
+                    array.attrs.update(unit_attributes(fields.units[name]))
             if self._times is not None:
                 self._begin_steps(root)
         root = file["VTKHDF"]
@@ -131,7 +129,7 @@ class VtkHdf:
         steps = root.create_group("Steps")
         steps.attrs["NSteps"] = len(times)
         steps["Values"] = times
-        steps["Values"].attrs["units"] = "s" if self._fields.scales.si else "L^2/D"
+        steps["Values"].attrs.update(unit_attributes("s" if self._fields.scales.si else "L^2/D"))
         steps["NumberOfParts"] = none + 1
         for name in ("PartOffsets", "PointOffsets"):
             steps[name] = none
@@ -179,9 +177,7 @@ class VtkHdf:
 
     def _finish(self, file: Any) -> None:
         """Say of every field in which unit it is, and how far it is from the solution between the points."""
-        import h5py
-
-        fields = self._fields
+        h5py, fields = _h5py(), self._fields
         if fields.mesh.comm.rank != 0:
             return
         root = file["VTKHDF"]
@@ -244,3 +240,18 @@ def _edges(cell: basix.CellType, piece: np.ndarray) -> list[tuple[int, int]]:
         case _:
             pairs = [(a, b) for b in range(len(piece)) for a in range(b)]
     return [(int(piece[a]), int(piece[b])) for a, b in pairs]
+
+
+def _h5py() -> Any:
+    """Import what writes HDF5: not for every command, as it takes longer to import than a small file to write.
+
+    Raises `MissingLibraryError` where another HDF5 is in its way (`pnp_exclusion.runtime.fenicsx.import_dolfinx`).
+    """
+    try:
+        import h5py
+    except (ImportError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise MissingLibraryError(
+            f"h5py, which writes fields.vtkhdf, cannot be imported ({reason}); import it before dolfinx"
+        ) from None
+    return h5py

@@ -13,6 +13,7 @@ from typing import Any
 from mpi4py import MPI
 
 import numpy as np
+from dolfinx import la
 from numpy.typing import NDArray
 
 from pnp_exclusion.case.build import setup_on
@@ -20,6 +21,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.discretisation.transfer import transfer
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.refine import refined, refined_interval
 from pnp_exclusion.runtime.memory import GB, available_per_rank
 from pnp_exclusion.runtime.memory import estimate as memory_for
@@ -35,12 +37,21 @@ MOST_UNKNOWNS = 2_000_000
 """If the case does not say."""
 SHARE = 0.7
 """Of all contributions: what the cells that are refined have."""
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 """How often a cell is halved from one mesh to the next."""
+OUTSTANDING, PEAK = 0.03, 2.0
+"""A cell with this share of all contributions, around one of whose corners cells contribute so many times what they do
+around another one, is one at which the solution is singular."""
+CORNER_ORDER, MOST_CORNER_ROUNDS, CORNER_SHARE = 4.0 / 3.0, 5, 0.2
+"""Halving cells at a corner of three right angles makes its contribution ``2^(4/3)`` times less, whatever the degree:
+it is halved towards it until all such corners together should contribute less than this share of what is wanted."""
 LEVELS_WITHOUT_PROGRESS = 4
 """After so many meshes whose estimates are no better than one before, rounding or a solution without the smoothness
 that estimates need is all there is."""
 MOST_LEVELS = 60
+ON_FIRST_MESH = 1.5
+"""Times what is seen of an error on the first mesh, beside which there is none that would show how much that is: 0.4 to
+0.7 of it at corners and edges, nearly all elsewhere. On intervals there is none of these."""
 LEAST_SEEN = 0.3
 """Share of an error that an estimate sees at least, where the mesh before shows that it does not see all of it."""
 
@@ -179,11 +190,11 @@ def refine_to_accuracy(
         if relative <= wanted:
             return Refined(steady, Refinement(wanted, goals, levels), options)
         shares = (found.shares / np.where(relative_to > 0.0, relative_to, 1.0)[:, None]).sum(axis=0)
-        rounds = _rounds(discrete.problem.domain.comm, shares, discrete.degree)
+        rounds, peaks = _rounds(discrete.problem.domain, shares, discrete.degree, wanted)
         ended = _why_no_further(levels) or _too_large(discrete, rounds, steady.setup.case.solver.most_unknowns)
         if not ended:
             try:
-                steady, options = _on_finer_cells(steady, rounds, settings, petsc_options, say)
+                steady, options = _on_finer_cells(steady, rounds, peaks, settings, petsc_options, say)
             except ConvergenceError:
                 ended = "no solution was found on finer cells"
         if ended:
@@ -200,7 +211,10 @@ def _level(
     discrete, names = steady.discretisation, [goal.name for goal in goals]
     seen = dict(zip(names, found.errors.tolist(), strict=True))
     values = dict(zip(names, found.values.tolist(), strict=True))
-    errors = {name: error * _unseen(name, error, values, earlier) for name, error in seen.items()}
+    errors = {
+        name: error * _unseen(name, error, values, earlier, discrete.problem.domain.dimension)
+        for name, error in seen.items()
+    }
     sizes = np.abs(list(errors.values()))
     return Level(
         discrete.problem.domain.cells,
@@ -213,27 +227,30 @@ def _level(
     )
 
 
-def _unseen(name: str, seen: float, values: dict[str, float], earlier: Sequence[Level]) -> float:
+def _unseen(name: str, seen: float, values: dict[str, float], earlier: Sequence[Level], dimension: int) -> float:
     """Return by what the error of a goal is larger than elements of one degree more see.
 
     At corners these are hardly better than those of the state. What the value has changed by since the mesh before is
     the difference of the errors of both, and so tells which share of them is seen.
     """
     if not earlier:
-        return 1.0
+        return ON_FIRST_MESH if dimension > 1 else 1.0
     before = earlier[-1]
     change = values[name] - before.values[name]
     share = (before.seen[name] - seen) / change if change else 1.0
     return 1.0 / share if LEAST_SEEN <= share < 1.0 and abs(seen) < abs(before.seen[name]) else 1.0
 
 
-def _rounds(comm: MPI.Comm, shares: NDArray[np.float64], degree: int) -> NDArray[np.int64]:
-    """Return how often each cell is halved, ``(cells,)``; collective.
+def _rounds(
+    domain: Domain, shares: NDArray[np.float64], degree: int, wanted: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return how often each cell is halved, ``(cells,)``, and at which corners alone, ``(cells, corners)``; collective.
 
     The largest contributions that add up to `SHARE` of all are refined (Doerfler, SIAM J. Numer. Anal. 33, 1106
     (1996)): where the solution is smooth halving once makes one ``2^(2 degree)`` times less, and those that would be
     large still are halved again.
     """
+    comm = domain.comm
     total, largest = comm.allreduce(float(shares.sum())), comm.allreduce(float(shares.max(initial=0.0)), op=MPI.MAX)
     low, high = 0.0, largest
     for _ in range(60):
@@ -243,7 +260,30 @@ def _rounds(comm: MPI.Comm, shares: NDArray[np.float64], degree: int) -> NDArray
     threshold = max(low, np.finfo(float).tiny)
     with np.errstate(divide="ignore"):
         further = np.floor(np.log2(shares / threshold) / (2 * degree))
-    return np.where(shares >= threshold, np.clip(1 + further, 1, MOST_ROUNDS), 0).astype(np.int64)
+    rounds = np.where(shares >= threshold, np.clip(1 + further, 1, MOST_ROUNDS), 0).astype(np.int64)
+    around = _around_corners(domain, shares)
+    peaks = around >= PEAK * around.min(axis=1, keepdims=True)
+    peaks[(rounds == 0) | (shares < OUTSTANDING * total) | (domain.dimension == 1)] = False
+    at_peaks = peaks.any(axis=1)
+    # what all of them may contribute, shared out among them
+    each = CORNER_SHARE * wanted / max(1, comm.allreduce(int(at_peaks.sum())))
+    with np.errstate(divide="ignore"):
+        needed = np.ceil(np.log2(shares[at_peaks] / each) / CORNER_ORDER)
+    rounds[at_peaks] = np.maximum(rounds[at_peaks], np.clip(needed, 1, MOST_CORNER_ROUNDS))
+    return rounds, peaks
+
+
+def _around_corners(domain: Domain, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what all cells around the corners of owned cells contribute, ``(cells, corners)``; collective."""
+    topology, dimension = domain.mesh.topology, domain.dimension
+    corners = topology.connectivity(dimension, 0).array.reshape(domain.local_cells, -1)[: len(shares)]
+    sums = la.vector(topology.index_map(0), 1)
+    sums.array[:] = 0.0
+    np.add.at(sums.array, corners, shares[:, None])
+    sums.scatter_reverse(la.InsertMode.add)
+    sums.scatter_forward()
+    found: NDArray[np.float64] = sums.array[corners]
+    return found
 
 
 def _why_no_further(levels: Sequence[Level]) -> str:
@@ -276,6 +316,7 @@ def _too_large(discrete: Discretisation, rounds: NDArray[np.int64], most: int | 
 def _on_finer_cells(
     steady: SteadyState,
     rounds: NDArray[np.int64],
+    peaks: NDArray[np.bool_],
     settings: SolverSettings,
     petsc_options: Sequence[str],
     say: Callable[[str], None],
@@ -286,7 +327,7 @@ def _on_finer_cells(
     if domain.dimension == 1 and domain.grid is not None:
         finer = refined_interval(domain, rounds)
     else:
-        finer, children = refined(domain, rounds)
+        finer, children = refined(domain, rounds, peaks)
     setup = setup_on(finer, setup.scales, setup.case, setup.problem.law)
     fine = Discretisation(setup.problem, coarse.degree, coarse.quadrature_degree)
     if children is None:

@@ -38,7 +38,7 @@ from pnp_exclusion.solution.stored import NODE_FOUND
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.drive import Drive
 
-FORMAT, VERSION = "pnp_exclusion checkpoint", 2
+FORMAT, VERSION = "pnp_exclusion checkpoint", 3
 KEPT = 2
 """Of which the older stands in for a newest one that is damaged."""
 _NAME = re.compile(r"checkpoint_(\d{6,})\.npz")

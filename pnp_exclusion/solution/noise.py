@@ -26,6 +26,7 @@ from pnp_exclusion.physics.free_energies import LatticeGas
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.physics.reactions import Linear
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linearised import LinearisedEquations
 from pnp_exclusion.solver.linearised_forms import terminals_of
 from pnp_exclusion.solver.noise import Spectra, noise_at_zero, spectra, total_current_of
@@ -151,7 +152,7 @@ class Noise:
             }
         names = {"terminal": self.terminals, "species": self.quantities}
         coordinates: dict[str, Any] = {name + end: list(values) for name, values in names.items() for end in ("", "_2")}
-        coordinates["frequency"] = ("frequency", self.frequencies, {"units": self.frequency_unit})
+        coordinates["frequency"] = ("frequency", self.frequencies, unit_attributes(self.frequency_unit))
         return xr.Dataset(variables, coordinates, {"band": self.band, "accuracy": self.accuracy})
 
 

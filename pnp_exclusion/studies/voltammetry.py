@@ -18,6 +18,7 @@ from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.solution.transient import Running, TransientSolution, run
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.studies.curve import require_potential
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ class Voltammogram:
         return xr.Dataset(
             {name: ("time", getattr(self, name), unit) for name in names},
             {
-                "time": ("time", self.time, {"units": self.units["time"] or "L^2/D"}),
-                "potential": ("time", self.potential, {"units": self.units["potential"] or "kT/e"}),
+                "time": ("time", self.time, unit_attributes(self.units["time"] or "L^2/D")),
+                "potential": ("time", self.potential, unit_attributes(self.units["potential"] or "kT/e")),
                 "cycle": ("time", self.cycle),
                 "is_rising": ("time", self.is_rising),
             },

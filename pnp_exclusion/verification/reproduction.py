@@ -34,8 +34,11 @@ OF_THE_WAY = {
     "rejected_steps",
     "warnings",
     "peak_memory_mb",
+    "sampling_error",
 }
-"""Keys and variables that say how a result was found, not what it is."""
+"""Keys and variables that say how a result was found, not what it is, or how far a file of fields is from it."""
+MOST_OF_ONE = 10
+"""Differences that are described of one name."""
 OF_ORDER_ONE = {"balance", "identity_residual", "accuracy", "uncertainty"}
 """Relative errors, which are compared as parts of one."""
 
@@ -71,12 +74,26 @@ class Difference:
 
 @dataclass
 class FileReport:
-    """One file beside its counterpart: how much of it is a number or a word, and what differs."""
+    """One file beside its counterpart.
+
+    count
+        Of numbers and words.
+    largest
+        Relative difference of two numbers.
+    differences
+        Some of each name; ``differing`` counts them all.
+    """
 
     name: str
     count: int = 0
     largest: float = 0.0
     differences: list[Difference] = field(default_factory=list)
+    more: int = 0
+
+    @property
+    def differing(self) -> int:
+        """How many numbers, words, names or shapes differ."""
+        return len(self.differences) + self.more
 
 
 def compare_folders(
@@ -168,7 +185,9 @@ def _apart(
             sizes = np.where(same, 0.0, np.abs(one - other) / np.where(scale > 0.0, scale, 1.0))
         sizes[np.isnan(sizes)] = np.inf
     report.largest = max(report.largest, float(sizes.max(initial=0.0)))
-    for index in np.argwhere(sizes > tolerance):
+    differing = np.argwhere(sizes > tolerance)
+    report.more += max(len(differing) - MOST_OF_ONE, 0)
+    for index in differing[:MOST_OF_ONE]:
         place = tuple(index)
         at = f" ({', '.join(str(position + 1) for position in place)})" if place else ""
         yield Difference(report.name, where + at, _word(one[place]), _word(other[place]), float(sizes[place]))

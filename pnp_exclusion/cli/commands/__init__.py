@@ -19,6 +19,7 @@ NAMES = (
     "correlations",
     "impedance",
     "gradient",
+    "fit",
     "couple",
     "engine",
     "diagram",

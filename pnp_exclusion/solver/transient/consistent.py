@@ -7,6 +7,7 @@ be accepted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.physics.boundaries import BoundaryCondition
+from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
@@ -87,30 +88,37 @@ class ConsistentPotential:
         assert charges.shape == (len(mu),)
         discrete.impose_dirichlet_values()
 
-    def answers(self) -> tuple[np.ndarray, np.ndarray]:
+    def answers(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         """Return how the potential at the nodes, ``(boundaries, nodes)``, and the charges on boundaries, ``(boundaries,
-        boundaries)``, answer to the potential of every boundary at the densities of the unknown, which stays; 0 where a
-        boundary has none. Collective."""
-        discrete, problem, values = self._discrete, self._discrete.problem, self._discrete.values.copy()
-        position = discrete.layout.index(POTENTIAL)
+        boundaries)``, answer to the potential of every boundary at densities that stay; 0 where a boundary has none.
 
-        def at(boundaries: list[BoundaryCondition]) -> tuple[np.ndarray, np.ndarray]:
+        They are the same, to the bit, whatever the state in the unknown is, which stays. Collective.
+        """
+        discrete, layout = self._discrete, self._discrete.layout
+        before, values, is_steep = discrete.problem, discrete.values.copy(), discrete.integration.is_steep
+        discrete.integration.mark(np.zeros_like(is_steep))
+
+        def at(potentials: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+            boundaries = list(problem.boundaries)
+            for tag, potential in potentials.items():
+                boundaries[tag] = replace(boundaries[tag], potential=potential)  # type: ignore[call-arg]
             discrete.take(replace(problem, boundaries=boundaries))
-            discrete.values[:] = values
+            nodes = layout.at_nodes(discrete.values)
+            nodes[:] = 0.0
+            if INVERSE_TEMPERATURE in layout:
+                nodes[:, layout.index(INVERSE_TEMPERATURE)] = 1.0
             self.restore()
-            return discrete.layout.at_nodes(discrete.values)[:, position].copy(), boundary_integrals(
-                discrete
-            ).now().charges
+            return nodes[:, layout.index(POTENTIAL)].copy(), boundary_integrals(discrete).now().charges
 
-        before, charges_before = at(list(problem.boundaries))
-        potentials = np.zeros((len(problem.boundaries), len(before)))
-        charges = np.zeros((len(problem.boundaries), len(problem.boundaries)))
-        for tag, boundary in enumerate(problem.boundaries):
-            if boundary.applied_potential is not None:
-                raised = replace(boundary, potential=boundary.applied_potential + 1.0)  # type: ignore[call-arg]
-                after, charges_after = at([*problem.boundaries[:tag], raised, *problem.boundaries[tag + 1 :]])
-                potentials[tag], charges[:, tag] = after - before, charges_after - charges_before
-        discrete.take(problem)
+        count = len(problem.boundaries)
+        grounded = {tag: 0.0 for tag, one in enumerate(problem.boundaries) if one.applied_potential is not None}
+        potential_at_first, charges_at_first = at(grounded)
+        potentials, charges = np.zeros((count, len(potential_at_first))), np.zeros((count, count))
+        for tag in grounded:
+            potential, charge = at(grounded | {tag: 1.0})
+            potentials[tag], charges[:, tag] = potential - potential_at_first, charge - charges_at_first
+        discrete.integration.mark(is_steep)
+        discrete.take(before)
         discrete.values[:] = values
         return potentials, charges
 

@@ -141,7 +141,7 @@ class StageSolver:
     entered.
 
     numbers_at
-        Gives the discretisation the numbers of a time, and writes no unknowns.
+        Gives the discretisation the numbers of a time, with the potentials that are found.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class StageSolver:
         equations: Equations,
         database: OptionsDatabase,
         settings: SolverSettings,
-        numbers_at: Callable[[float], None],
+        numbers_at: Callable[[float, np.ndarray], None],
     ) -> None:
         self.equations = equations
         self.effort = Effort()
@@ -304,9 +304,7 @@ class StageSolver:
 
     def _show(self, time: float, values: np.ndarray, potentials: np.ndarray) -> None:
         """Write a state into the unknown, with the numbers of its time and the potentials that are found."""
-        self._numbers_at(time)
-        if len(potentials):
-            self.equations.discrete.set_potentials(potentials.tolist())
+        self._numbers_at(time, potentials)
         self.equations.show(values)
 
     def _mark_steep_cells(self, points: np.ndarray) -> None:

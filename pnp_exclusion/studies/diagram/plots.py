@@ -70,8 +70,8 @@ def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
             plane = diagram.plane
             heading = _heading([d for d in diagrams if _column(d) == columns[column]]) if row == 0 else []
             axis.set_title("\n".join([*heading, _in_words(diagram)]), fontsize=SMALL)
-            axis.set_xlabel(_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
-            axis.set_ylabel(_label(plane.y, plane.cases.tables))
+            axis.set_xlabel(axis_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
+            axis.set_ylabel(axis_label(plane.y, plane.cases.tables))
             if column == 0:
                 _name_row(axis, plane.variant)
         figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns)
@@ -217,7 +217,8 @@ def _in_words(diagram: Diagram) -> str:
     return plain(f"uphill {uphill}{both}; inverse {found['inverse_any']:.0%}")
 
 
-def _label(driving: Driving, tables: dict[str, Any]) -> str:
+def axis_label(driving: Driving, tables: dict[str, Any]) -> str:
+    """Return what stands at an axis, with its unit."""
     kind = dimension_of_key(tables, driving.keys[0])
     unit = driving.unit or (DIMENSIONLESS_UNITS.get(kind.name, "") if kind else "")
     return plain(with_unit(driving.in_words, unit))
