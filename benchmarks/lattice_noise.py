@@ -106,9 +106,9 @@ def exact() -> Iterator[list[str]]:
     even = case(None)
     even["model"]["debye_length"], even["regions"][0]["x"] = 0.5, [0.0, 1.0]
     cases = (
-        ("two species", case(TWO), "mean", 8),
-        ("three species", case(THREE), "mean", 6),
-        ("a salt, debye_length = 0.5, even fixed charge", even, "configuration", 8),
+        ("two species", case(TWO), "mean", 10),
+        ("three species", case(THREE), "mean", 8),
+        ("a salt, debye_length = 0.5, even fixed charge", even, "configuration", 10),
     )
     for title, tables, field, largest in cases:
         sizes = range(1, largest + 1)

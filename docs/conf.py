@@ -6,6 +6,7 @@ import argparse
 import os
 import posixpath
 import re
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import pnp_exclusion
 
@@ -37,7 +39,7 @@ html_show_copyright = False
 html_css_files = ["formulas.css"]
 html_math_renderer = "mathml"
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 # headings of every level are targets, as where the documents are read without Sphinx
 myst_heading_anchors = 4
 
@@ -66,6 +68,25 @@ def write_commands(app: Sphinx) -> None:
         )
         pages.append(f"## {name}\n\n```text\n{help_of}```\n")
     (HERE / "commands.md").write_text("\n".join(pages))
+
+
+def write_keys(app: Sphinx) -> None:
+    """Write the page of all keys of a case file from its schema."""
+    import case_reference
+
+    from pnp_exclusion.case.case import Case
+
+    (HERE / "case-reference.md").write_text(case_reference.page(Case.model_json_schema()))
+
+
+def write_references(app: Sphinx) -> None:
+    """Write the table of references from what ``verify`` computes, here and now."""
+    computed = subprocess.run(
+        [sys.executable, "-m", "pnp_exclusion", "verify", "--markdown"], capture_output=True, text=True
+    )
+    if computed.returncode:
+        logging.getLogger(__name__).warning("pnp-exclusion verify failed: %s", computed.stderr)
+    (HERE / "references.inc").write_text(computed.stdout)
 
 
 ELSEWHERE = {
@@ -105,6 +126,8 @@ def as_myst(app: Sphinx, name: str, source: list[str]) -> None:
 
     # the same anchor may be in several pages, a target may not
     text = ANCHOR.sub(lambda found: f"({label(name, found[1])})=", source[0])
+    # one within a line, as of a row of a table
+    text = re.sub(r'<a id="([\w-]+)"></a>(`[^`]+`)', r"[\2]{#\1}", text)
     text = re.sub(r"\]\(([\w./-]+\.md)?#([\w-]+)\)", link, text)
     for there, page in ELSEWHERE.items():
         text = text.replace(f"]({there})", f"]({page})")
@@ -148,5 +171,7 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-process-docstring", read_numpydoc)
     app.connect("builder-inited", write_commands)
+    app.connect("builder-inited", write_keys)
+    app.connect("builder-inited", write_references)
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))

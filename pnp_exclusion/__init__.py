@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from pnp_exclusion.case.case import Case, make_case, read_case
     from pnp_exclusion.case.domain_tables import AreaTable, Box, Cone, Gmsh, Interval, Rectangle
     from pnp_exclusion.case.domain_tables import GivenMesh as Mesh
+    from pnp_exclusion.case.field_tables import FieldTable
     from pnp_exclusion.case.ions import Ion, ion
     from pnp_exclusion.case.law_tables import model as Model
     from pnp_exclusion.case.output_tables import Line, Output, Point
     from pnp_exclusion.case.reaction_tables import ButlerVolmer, LinearKinetics, Marcus, Reaction
-    from pnp_exclusion.case.tables import FieldTable, Region, Solver, Species
+    from pnp_exclusion.case.tables import Region, Solver, Species
     from pnp_exclusion.case.time_tables import Checkpoints, Initial, Piece, Records, Time, Until
     from pnp_exclusion.errors import (
         CaseError,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from pnp_exclusion.studies.curves import capacitance, iv
     from pnp_exclusion.studies.engine.engine import run_engine
     from pnp_exclusion.studies.engine.gas_engine import run_gas_engine
+    from pnp_exclusion.studies.fits.fit import fit
     from pnp_exclusion.studies.gas.run import Settings as GasSettings
     from pnp_exclusion.studies.gas.run import run_gas
     from pnp_exclusion.studies.sweeps.run import sweep
@@ -133,6 +135,7 @@ __all__ = [
     "capacitance",
     "couple",
     "cv",
+    "fit",
     "ion",
     "iv",
     "load",
@@ -155,7 +158,8 @@ _HOME = {
     **dict.fromkeys(("Line", "Output", "Point"), "case.output_tables"),
     **dict.fromkeys(("ButlerVolmer", "LinearKinetics", "Marcus", "Reaction"), "case.reaction_tables"),
     **dict.fromkeys(("AreaTable", "Box", "Cone", "Gmsh", "Interval", "Rectangle"), "case.domain_tables"),
-    **dict.fromkeys(("FieldTable", "Region", "Solver", "Species"), "case.tables"),
+    "FieldTable": "case.field_tables",
+    **dict.fromkeys(("Region", "Solver", "Species"), "case.tables"),
     **dict.fromkeys(
         ("CaseError", "ConvergenceError", "DiskError", "LawError", "SolutionWarning", "StoppedError", "UsageError"),
         "errors",
@@ -178,6 +182,7 @@ _HOME = {
     **dict.fromkeys(("capacitance", "iv"), "studies.curves"),
     "couple": "studies.coupled.coupling",
     "cv": "studies.voltammetry",
+    "fit": "studies.fits.fit",
     "run_engine": "studies.engine.engine",
     "run_gas": "studies.gas.run",
     "run_gas_engine": "studies.engine.gas_engine",
@@ -201,5 +206,5 @@ def __getattr__(name: str) -> Any:
 
     module, _, other = _HOME[name].rpartition(".") if name in ALIASES else (_HOME[name], "", name)
     if module.partition(".")[0] not in WITHOUT_PETSC:
-        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_mpi()
+        importlib.import_module("pnp_exclusion.runtime.fenicsx").import_dolfinx()
     return getattr(importlib.import_module(f"pnp_exclusion.{module}"), other)

@@ -89,7 +89,7 @@ def test_a_table_beyond_full_packing_and_one_that_is_not_there_are_refused(tmp_p
         "domain": {"shape": "interval", "length": 1.0},
         "time": {"end": END},
     }
-    with pytest.raises(CaseError, match=r"fill 1.02 of the space in row 2 \(packing"):
+    with pytest.raises(CaseError, match=r"fill 1\.02 of the space in row 2 \(packing"):
         pnp.Case(folder=tmp_path, **case, initial=first)
     with pytest.raises(CaseError, match=r'"second\.csv" is not there'):
         pnp.Case(folder=tmp_path, **case, initial=first | {"file": "second.csv"})

@@ -139,7 +139,7 @@ def test_state_that_is_not_steady_breaks_every_check(membrane: dict):
         layout.split(values)[name][:] += 1e-3 * np.sin(7.0 * np.pi * x)
     disturbed.steady.state = replace(solution.state, values=values)
     told = disturbed.warnings
-    for part in ("the fluxes of Na do not balance", "the currents differ from those", "differs from sum J F"):
+    for part in ("the fluxes of Na do not balance", "the fluxes differ from those", "differs from sum J F"):
         assert any(part in warning for warning in told), part
 
 

@@ -46,6 +46,8 @@ def test_correlations_of_stirred_particles_are_those_of_the_lattice():
     exact = of_stirring(found)
     told = np.isfinite(found.values[0, 0])
     assert np.abs(found.values - exact)[:, :, told].max() < 3e-7
+    apart = np.abs(np.subtract.outer(*[np.arange(161)] * 2)) // 2
+    assert np.abs(found.values - exact)[:, :, apart >= 10].max() < 1e-8
     assert np.diag(told).sum() == 0
     for side in range(2):
         beside, diagonal = found.sides[..., side], np.einsum("abii->abi", exact)
@@ -59,6 +61,16 @@ def test_correlations_of_stirred_particles_are_those_of_the_lattice():
     grid = np.sin(np.pi * np.linspace(0.0, 1.0, 2001)) ** 2
     chi = [[np.mean((grid * density[:, a] * ((a == b) - density[:, b]))[:-1]) for b in range(2)] for a in range(2)]
     np.testing.assert_allclose(covariances(stirred(), waves).matrix, chi - APART / (2.0 * np.pi**2), atol=1e-6)
+
+
+def test_correlations_by_cubic_elements_are_those_of_the_lattice_at_every_point_that_is_told():
+    """The kink at x = y, which quadratic ones feel ten cells away."""
+    tables = stirred(40)
+    tables["solver"] = {"degree": 3}
+    found = correlations(tables)
+    exact = of_stirring(found)
+    assert np.nanmax(np.abs(found.values - exact)) < 1e-8
+    assert np.nanmax(np.abs(found.sides[..., 0] - np.einsum("abii->abi", exact))) < 1e-8
 
 
 def test_correlations_converge_with_the_fourth_power_of_the_cells():

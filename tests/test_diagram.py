@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import functools
 import json
 import multiprocessing
@@ -13,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import contourpy
 import numpy as np
@@ -24,7 +26,7 @@ from scipy.interpolate import CubicSpline
 import pnp_exclusion as pnp
 from pnp_exclusion.exact import border_field, equilibrium_fields, inverse_interval, stationary_state
 from pnp_exclusion.runtime.pool import ProcessPool, WorkerDiedError
-from pnp_exclusion.studies.diagram import arrangement, job
+from pnp_exclusion.studies.diagram import arrangement, job, noise_plots
 from pnp_exclusion.studies.diagram.compute import Diagram, diagrams_of, make_diagram
 from pnp_exclusion.studies.diagram.exact import exact_excess, exact_lines
 from pnp_exclusion.studies.diagram.plane import planes_of
@@ -466,3 +468,28 @@ def test_exact_lines_are_traced_to_a_tenth_of_the_accuracy():
         places = plane.coordinates(line.points[::20])
         apart = [abs(border_field(LEFT, RIGHT, line.function, p[1 - line.function]) - p[line.function]) for p in places]
         assert max(apart) < 2e-4
+
+
+def test_currents_of_a_diagonal_mobility_are_uncorrelated_where_one_has_no_force_and_stirred_ones_nowhere(
+    tmp_path: Path,
+):
+    """Without a force on it a species answers to its own potential alone, on whose line dM/d eta has no effect."""
+    diagrams = []
+    for law in ("mpnp", "shdl"):
+        case = fields_case(law)
+        noisy = case.diagram.model_copy(update={"noise": True})
+        diagrams += diagrams_of(case.model_copy(update={"diagram": noisy}), resolution=5, accuracy=1e-2)
+    mixed, stirred = diagrams
+    assert not stirred.uncorrelated and max(r.correlation[0] for r in stirred.readings) < -0.01
+    (equilibrium,) = [common.point for common in mixed.common_points if common.equilibrium]
+    apart = np.concatenate([line.points for line in mixed.uncorrelated]) - equilibrium
+    # the two lines cross there, which is drawn as two that turn away from each other
+    off = np.abs(apart).min(axis=1)[np.linalg.norm(apart, axis=1) > 0.15]
+    assert len(off) > 20 and off.max() < 1e-2
+    correlations = [reading.correlation[0] for reading in mixed.readings]
+    assert min(correlations) < -0.1 and max(correlations) > 0.1
+    rows = list(csv.DictReader(points_csv(diagrams).splitlines()))
+    assert float(rows[0]["correlation_A_B"]) == pytest.approx(correlations[0], rel=1e-8)
+    assert as_json(diagrams)["diagrams"][0]["uncorrelated"][0]["species"] == ("A", "B")
+    noise_plots.draw(tmp_path / "noise.png", diagrams)
+    assert (tmp_path / "noise.png").stat().st_size > 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -50,27 +51,46 @@ def test_a_name_that_is_none_is_told_with_the_nearest(words: list[str], sentence
     assert sentence in capsys.readouterr().err
 
 
-def test_wheel_holds_every_example_drawing_and_module(tmp_path: Path):
-    """It is made without a network, by the setuptools of this environment, from a copy of the sources."""
-    source = tmp_path / "source"
-    for folder in ("pnp_exclusion", "examples", "meshes"):
-        shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(tmp_path),
-        str(source),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A copy of the sources, the sdist made of it, and the wheel made of the sdist; without a network."""
+    base = tmp_path_factory.mktemp("packages")
+    unneeded = shutil.ignore_patterns(".*", "__pycache__", "*.msh", "*.egg-info", "_build", "build", "dist")
+
+    def not_of_the_sources(folder: str, names: list[str]) -> set[str]:
+        return unneeded(folder, names) | ({"results"} if Path(folder) == ROOT else set())
+
+    source = Path(shutil.copytree(ROOT, base / "source", symlinks=True, ignore=not_of_the_sources))
+    build = "import sys, setuptools.build_meta as backend; getattr(backend, sys.argv[1])(sys.argv[2])"
+    subprocess.run([sys.executable, "-c", build, "build_sdist", str(base)], cwd=source, check=True, capture_output=True)
+    (sdist,) = base.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(base / "unpacked", filter="data")
+    (unpacked,) = (base / "unpacked").iterdir()
+    subprocess.run(
+        [sys.executable, "-c", build, "build_wheel", str(base)], cwd=unpacked, check=True, capture_output=True
+    )
+    (wheel,) = base.glob("*.whl")
+    return source, sdist, wheel
+
+
+def test_sdist_holds_every_source_document_and_test(packages: tuple[Path, Path, Path]):
+    source, sdist, _ = packages
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    made = {name for name in files if ".egg-info" in name}
+    assert files - made <= names
+    assert {"docs/theory.md", "examples/membrane.toml", "tests/conftest.py", "packaging/recipe.yaml"} <= names
+
+
+def test_wheel_of_the_sdist_holds_every_example_drawing_module_and_datum(packages: tuple[Path, Path, Path]):
+    names = set(zipfile.ZipFile(packages[2]).namelist())
     assert {f"pnp_exclusion/{name}" for name in in_repository()} <= names
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pnp_exclusion").rglob("*.py")}
-    assert modules | {"pnp_exclusion/py.typed", "pnp_exclusion/solver/assembly/cells.c"} <= names
+    data = {path for path in (ROOT / "pnp_exclusion").rglob("*") if path.suffix in (".py", ".c", ".csv", ".typed")}
+    assert {path.relative_to(ROOT).as_posix() for path in data} <= names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"pnp_exclusion"}
+    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    text = zipfile.ZipFile(packages[2]).read(metadata).decode()
+    for extra in ("fenicsx", "gmsh", "dask", "pyvista", "notebook", "completion"):
+        assert f"Provides-Extra: {extra}\n" in text

@@ -65,11 +65,15 @@ def test_fields_of_higher_degree_are_right_between_the_nodes(dimension: int, deg
     np.testing.assert_allclose(sampled, known(at, degree), atol=1e-12)
 
 
-def test_full_disk_is_told_in_words_of_the_system(tmp_path: Path):
-    """ADIOS2 has colours of a terminal, a date and the names of its functions in what it says."""
+def test_full_disk_is_told_in_words_of_the_system(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """ADIOS2 has colours of a terminal, a date and the names of its functions in what it says; HDF5 says nothing."""
     solution = pnp.solve(dimensionless_case())
     fields = tmp_path / "fields.bp"
     fields.mkdir()
     (fields / "data.0").symlink_to("/dev/full")
     with pytest.raises(OneRankDiskError, match=r"^cannot write fields\.bp: No space left on device$"):
         write_fields(solution, [fields])
+    (tmp_path / "fields.vtkhdf").symlink_to("/dev/full")
+    with pytest.raises(OneRankDiskError, match=r"^cannot write fields\.vtkhdf: No space left on device$"):
+        write_fields(solution, [tmp_path / "fields.vtkhdf"])
+    assert capfd.readouterr().err == ""

@@ -71,7 +71,7 @@ def test_exchange_beside_a_potential_is_a_reservoir_for_large_rates():
     [
         ({"rate": {"A": -1.0}}, "the rate of A must be positive, but it is -1.0"),
         ({"rate": {"B": 1.0}}, 'rate names "B", but its concentration or fraction in the reservoir is missing'),
-        ({"rate": {}}, 'the content of "A" has no effect without a rate'),
+        ({"rate": {}}, 'the concentration of "A" has no effect without a rate'),
     ],
 )
 def test_rate_that_makes_no_sense_is_refused(changes: dict, told: str):

@@ -60,8 +60,8 @@ def test_flux_between_unlike_contents_grows_with_every_halving_and_is_named():
     tables = corner(8, "pnp", reservoir(A=0.2), reservoir(A=0.6), (0.0,))
     assert growth(tables, "A") == pytest.approx(-PER_HALVING * 0.4, rel=1e-3)
     assert told_of(tables) == [
-        'boundaries "left" and "bottom" meet, but hold different contents of A: the fluxes of A there have no limit, '
-        "they grow by as much with every halving of the cells; leave a piece of wall between the two"
+        'boundaries "left" and "bottom" meet, but hold different concentrations of A: the fluxes of A there have no '
+        "limit, they grow by as much with every halving of the cells; leave a piece of wall between the two"
     ]
 
 
@@ -81,7 +81,7 @@ def test_contents_as_potentials_make_them_at_equilibrium_have_fluxes_with_a_limi
     assert abs(growth(tables, "A")) < 1e-10
     assert growth(tables, "charge") == pytest.approx(100.0 * PER_HALVING * 0.5, rel=1e-2)
     (told,) = told_of(tables)
-    assert "and contents of A, B: the charges there have no limit" in told
+    assert "and concentrations of A, B: the charges there have no limit" in told
 
 
 def test_species_that_only_one_of_them_holds_has_a_limit():
@@ -97,7 +97,7 @@ def test_species_that_drag_each_other_are_all_named(law: str, named: str):
     """C makes up for A, so that B, alike among as many vacancies, has no force of its own; under shdl A drags it."""
     tables = corner(4, law, reservoir(A=0.2, B=0.3, C=0.2), reservoir(A=0.3, B=0.3, C=0.1), (0.0, 0.0, 0.0))
     (told,) = told_of(tables)
-    assert f"different contents of A, C: the fluxes of {named} there have no limit" in told
+    assert f"different concentrations of A, C: the fluxes of {named} there have no limit" in told
 
 
 def test_boundaries_that_hold_alike_or_do_not_meet_are_not_named():

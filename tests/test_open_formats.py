@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from test_transient import between_electrodes
 
 import pnp_exclusion as pnp
 from pnp_exclusion.output.fields import write_fields
+from pnp_exclusion.output.impedance import impedance_csv
+from pnp_exclusion.output.noise import noise_csv
 from pnp_exclusion.output.read_off import probes_csv
+from pnp_exclusion.studies.curve_files import curve_csv
 
 ON_LINES = {
     "lines": [
@@ -132,6 +136,8 @@ def test_states_in_time_are_steps_of_one_file(tmp_path: Path):
     probes = pandas.read_csv(io.StringIO(probes_csv(end, end.moments)))
     np.testing.assert_allclose(probes["time"], times)
     np.testing.assert_allclose(probes["fraction_cation"], snapshots[:, 0], rtol=1e-9)
+    at_wall = end.snapshots([0.0])["concentration"].sel(species="cation", point=0)
+    np.testing.assert_allclose(at_wall, snapshots[:, 0], rtol=1e-12)
 
 
 def test_lines_points_and_nodes_are_tables_and_two_ranks_write_the_same(tmp_path: Path):
@@ -199,6 +205,44 @@ def test_lines_and_points_outside_are_refused_once_the_mesh_is_known():
         f'[[output.points]] "lost": it is outside the domain, {reach}',
         f'[[output.lines]] "1": none of its points is inside the domain, {reach}',
     ]
+
+
+def test_what_regions_hold_adds_up_to_the_whole(drawn: tuple):
+    """Of the slit's membrane the volume is known, 4 nm x 4 nm; of the three parts of an interval the sum of what they
+    hold is the integral of the profile by Simpson's rule on every cell."""
+    solution = drawn[0]
+    if "membrane" in (regions := solution.summary()["regions"]):
+        assert regions["membrane"]["volume"] == {"value": pytest.approx(16e-18, rel=1e-9, abs=0.0), "unit": "m^2"}
+    tables = example("membrane")
+    tables["regions"] += [{"name": "in", "x": ["0 nm", "1.25 nm"]}, {"name": "out", "x": ["3.75 nm", "5 nm"]}]
+    solution = pnp.solve(tables)
+    held, profile = solution.summary()["regions"], solution.profile()
+    x, chloride = profile["x"].values, profile["concentration"].sel(species="Cl").values
+    whole = ((x[2::2] - x[:-2:2]) / 6.0 * (chloride[:-2:2] + 4.0 * chloride[1::2] + chloride[2::2])).sum()
+    amounts = [one["amount"]["Cl"] for one in held.values()]
+    assert {amount["unit"] for amount in amounts} == {"mol/m^2"}
+    assert sum(amount["value"] for amount in amounts) == pytest.approx(whole, rel=1e-7)
+    mean = held["membrane"]["mean"]["Cl"]
+    assert mean["value"] * 2.5e-9 == pytest.approx(held["membrane"]["amount"]["Cl"]["value"], rel=1e-12)
+    total = solution.summary()["entropy_production"]["value"]
+    assert sum(one["entropy_production"]["value"] for one in held.values()) == pytest.approx(total, rel=1e-12)
+
+
+def test_tables_of_curves_impedances_and_noise_are_opened_in_one_line():
+    """Every column is numbers, with its unit in the header, but for words."""
+    solution = pnp.solve(EXAMPLES / "membrane.toml")
+    tables = [
+        curve_csv(pnp.iv(solution.case, "left", "-0.1 V", "0.1 V", points=3)),
+        impedance_csv(solution.impedance([1e6, 1e7])),
+        noise_csv(solution.noise([1e6, 1e7])),
+    ]
+    without = {"direction", "over_thermal_noise_left", "over_thermal_noise_right"}
+    for table in tables:
+        read = pandas.read_csv(io.StringIO(table))
+        assert len(read) >= 2
+        assert {name for name in read.columns if not re.fullmatch(r".+ \[.+\]", name)} <= without
+        numbers = read.drop(columns="direction", errors="ignore")
+        assert numbers.notna().to_numpy().all() and len(numbers.select_dtypes("number").columns) == numbers.shape[1]
 
 
 def test_grid_is_an_array_with_nothing_outside_the_domain():

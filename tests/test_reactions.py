@@ -544,7 +544,7 @@ WRONG = {
     "reference": (
         ELECTRODES,
         {"butler_volmer": {"exchange_current": 1.0, "reference": {"O": 0.1}}},
-        'exchange_current is that of some contents: reference lacks "R"',
+        'exchange_current is that of one composition: reference lacks "R"',
     ),
     "alpha": (ELECTRODES, {"butler_volmer": {"k0": 1.0, "alpha": 1.5}}, "alpha"),
     "reorganisation": (

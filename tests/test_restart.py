@@ -216,7 +216,11 @@ def test_table_that_has_changed_is_another_case(tmp_path: Path):
     tables["boundaries"][0]["potential"] = {"table": "drive.csv"}
     run_killed(pnp.make_case(tables, tmp_path), tmp_path, 3)
     drive.write_text("time,potential\n0,0\n0.01,2\n")
-    with pytest.raises(UsageError, match=r'"drive\.csv" has changed'):
+    there = r'row 2 of "drive\.csv" is \(0\.01, 1\) there and \(0\.01, 2\) here'
+    with pytest.raises(UsageError, match=there):
+        pnp.run(pnp.make_case(tables, tmp_path), restart=tmp_path)
+    drive.write_text("time,potential\n0,0\n0.01,1\n0.02,1\n")
+    with pytest.raises(UsageError, match=r'"drive\.csv" has 2 rows there and 3 here'):
         pnp.run(pnp.make_case(tables, tmp_path), restart=tmp_path)
 
 

@@ -402,13 +402,33 @@ def test_longest_axis_runs_across_and_laws_stand_side_by_side(axes: dict, expect
     assert layout_of(grid(**axes), list(axes)) == expected
 
 
+def test_axes_have_their_key_and_are_told_in_words_and_lists_of_one_stay_lists(tmp_path: Path):
+    """Read back from the file: one value, one species."""
+    tables = dimensionless_case() | {"sweep": {"axes": [{"key": "species.A.field", "values": [1.0]}]}}
+    tables["species"] = [{"name": "A"}]
+    for boundary in tables["boundaries"]:
+        del boundary["fraction"]["B"]
+    pnp.sweep(tables, tmp_path / "out")
+    with xr.open_dataset(tmp_path / "out" / "sweep.nc") as results:
+        assert results["A_field"].attrs == {"long_name": "field of A", "key": "species.A.field"}
+        assert dict(results["current"].sizes) == {"A_field": 1, "species": 1}
+        assert results["species"].values.tolist() == ["A"]
+
+
+def test_family_of_curves_over_a_potential_is_drawn_as_curves():
+    """Eleven salts over seven voltages: the potential runs across, as its key says, and each salt is a line."""
+    results = grid(salt=LONG, voltage=LONG[:7])
+    results["voltage"].attrs["key"] = "boundaries.left.potential"
+    assert layout_of(results, ["salt", "voltage"]) == Layout("voltage", lines="salt")
+
+
 def test_example_of_a_sweep_draws_currents_over_voltage_for_every_salt_species_and_law():
     """As the case file says: 11 voltages, 5 salts as lines, two ions by three laws."""
     results = pnp.sweep(EXAMPLES / "voltage_and_salt.toml")
     assert layout_of(results, ["voltage", "salt", "law"]) == Layout("voltage", lines="salt", columns="law")
     panels = sweep_figure(results, current_rows(results)).axes
     assert [panel.get_title() for panel in panels] == [f"{a}, {b}" for a in ("Na", "Cl") for b in results["law"].values]
-    assert panels[0].get_ylabel() == "current left → right [mol/m²/s]"
+    assert panels[0].get_ylabel() == "flux left → right [mol m⁻² s⁻¹]"
     assert panels[-1].get_xlabel() == "voltage [mV]"
     for panel in panels:
         name, law = panel.get_title().split(", ")

@@ -14,7 +14,7 @@ from test_restart import numbers, run_killed
 from test_transient import BULK, between_electrodes
 
 import pnp_exclusion as pnp
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import StoppedError, UsageError
 
 FARADAY, GAS = (physical_constants[name][0] for name in ("Faraday constant", "molar gas constant"))
 
@@ -158,6 +158,61 @@ def test_protocol_that_cannot_go_on_says_so_and_keeps_what_was(tmp_path):
     assert (tmp_path / "out" / "series.csv").exists()
 
 
+def in_fields(*pieces: dict, **time: object) -> dict:
+    """Point particles between two equal reservoirs in a field that pieces change."""
+    ends = [{"where": where, "kind": "reservoir", "fraction": {"A": 0.2}} for where in ("left", "right")]
+    return {
+        "model": {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"},
+        "species": [{"name": "A", "field": 0.0}],
+        "domain": {"shape": "interval", "length": 1.0},
+        "boundaries": ends,
+        "time": {"terminal": "right", "protocol": list(pieces), **time},
+    }
+
+
+PUSH = {"name": "push", "fields": {"A": 3.0}, "duration": 5.0, "until": {"passed": {"A": 0.3}}}
+PULL = {"fields": {"A": {"ramp": [0.0, -2.0], "duration": 0.1}}, "duration": 5.0, "until": {"passed": {"A": 0.1}}}
+
+
+def test_protocol_of_imposed_fields_ends_pieces_by_what_has_passed_and_goes_on_after_a_kill(tmp_path):
+    """A uniform density stays one in any uniform field, so that ``rho E t`` passes: 0.3 within 0.5, and after a ramp
+    that brings 0.02 the other 0.08 within 0.2."""
+    still = {"fields": {"A": 0.0}, "duration": 5.0, "until": {"flux": {"A": 1e-3}}}
+    tables = in_fields(PUSH, still, PULL, checkpoint={"steps": 1})
+    solution = pnp.run(tables)
+    push, rest, pull = solution.pieces
+    assert push["ended"] == pytest.approx(0.5, rel=1e-6)
+    assert push["passed_A"] == pytest.approx(0.3, rel=1e-6)
+    assert rest["ended"] - rest["began"] < 1e-5
+    assert pull["ended"] - pull["began"] == pytest.approx(0.3, rel=1e-6)
+    assert pull["passed_A"] == pytest.approx(-0.1, rel=1e-6)
+    assert solution.warnings == []
+    run_killed(tables, tmp_path, len(solution.rows) - 3)
+    assert (numbers(pnp.run(tables, restart=tmp_path).rows) == numbers(solution.rows)).all()
+
+
+def test_mistakes_in_protocols_of_fields_are_told():
+    """Every sentence."""
+    for pieces, words in (
+        ([{**PUSH, "until": {"passed": {"B": 1.0}}}], 'names an unknown species "B"'),
+        ([{**PUSH, "until": {"passed": {"A": -1.0}}}], "passed.A must be positive"),
+        ([{**PUSH, "until": {"current": 1.0}}], "needs a potential that is solved for"),
+        ([{**PUSH, "fields": {"A": [1.0, 2.0]}}], "field has 2 components"),
+        ([{**PUSH, "fields": {"A": {"x": [0.0, 1.0], "values": [0.0, 1.0]}}}], "is a table over x before or here"),
+        ([{"potential": 1.0, "duration": 1.0}], "give fields here"),
+    ):
+        assert any(words in one for one in mistakes(in_fields(*pieces))), words
+    assert any("fields go with" in one for one in mistakes(protocol({"fields": {"cation": 1.0}, "duration": 1.0})))
+    ramp = {"total_current": {"ramp": [0.0, 0.1], "duration": 1.0}, "duration": 1.0, "until": {"charge": 0.2}}
+    assert any("the current brings 0.1 at most" in one for one in mistakes(protocol(ramp)))
+    alone = in_fields(PUSH)
+    del alone["time"]["terminal"]
+    assert any("the boundary through which species pass" in one for one in mistakes(alone))
+    without = in_fields(PUSH)
+    del without["species"][0]["field"]
+    assert any("give what it is before, field = 0.0" in one for one in mistakes(without))
+
+
 def test_mistakes_in_protocols_are_told():
     """Every sentence."""
     for pieces, time, words in (
@@ -234,6 +289,25 @@ def test_voltammogram_of_blocking_electrodes_is_capacitive_alone(tmp_path):
         assert float(middle[direction]["current"]) == pytest.approx(sign * 0.5 * capacitance, rel=2e-2)
         assert float(middle[direction]["faradaic"]) == pytest.approx(0.0, abs=1e-12)
     assert json.loads((tmp_path / "out" / "cv.json").read_text())["cycles"][1]["peaks"] == {}
+
+
+def test_voltammogram_that_was_stopped_goes_on_to_the_same_tables(tmp_path):
+    """After its first step: no row lost or doubled, and another rate is another voltammogram."""
+    tables = between_electrodes("mpnp", 0.0, 0.0, SCREENING, checkpoint={"steps": 3})
+    case = write_toml(tables, tmp_path / "case.toml")
+    whole = pnp.cv(case, "left", 0.0, 1.0, 20.0, points=20)
+    with pytest.raises(StoppedError):
+        pnp.cv(case, "left", 0.0, 1.0, 20.0, points=20, checkpoints=tmp_path, walltime="1 ms")
+    with pytest.raises(UsageError, match=r"boundaries\.left\.potential\.rate is 20\.0 there and 10\.0 here"):
+        pnp.cv(case, "left", 0.0, 1.0, 10.0, points=20, restart=tmp_path)
+    words = ["--boundary", "left", "--from", "0", "--to", "1", "--points", "20", "--rate", "20"]
+    finished = run_command("cv", case, *words, "--restart", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    with (tmp_path / "series.csv").open() as stream:
+        rows = [[float(cell) for cell in row] for row in list(csv.reader(stream))[1:]]
+    assert np.array(rows) == pytest.approx(numbers(whole.solution.rows), rel=1e-14)
+    with (tmp_path / "cv.csv").open() as stream:
+        assert [float(row["current"]) for row in csv.DictReader(stream)] == pytest.approx(whole.current, rel=1e-9)
 
 
 def test_mistakes_of_a_voltammogram_are_told():

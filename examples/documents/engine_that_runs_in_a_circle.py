@@ -95,14 +95,14 @@ for point in engine.points:
 #     YT = K (r_A - r_B)^2/(kappa_A + kappa_B) ,    eta_max/eta_Carnot = (sqrt(1 + YT) - 1)/(sqrt(1 + YT) + 1) .
 #
 # Leg B is measured by its response to small forces of either sign, apart from any loop. The straight line through the
-# currents of the loop is to end at the bias that this predicts, and to deliver its greatest power.
+# currents of the loop is to end at the bias that this predicts, and to deliver its maximum power.
 
 # %%
 measured = engine.linear["measured"]
 driver = 1 / 0.8 - 1 / 1.2
 stopping = measured.of(lambda linear: linear.stopping_load(driver) * 0.8)
 power = measured.of(lambda linear: linear.best_power(driver) * 0.8)
-for words, predicted, seen in zip(("stopping bias", "greatest power"), (stopping, power), engine.line, strict=True):
+for words, predicted, seen in zip(("stopping bias", "maximum power"), (stopping, power), engine.line, strict=True):
     print(f"{words}: linear {predicted.mean:.4f} +- {predicted.error:.4f}, loop {seen.mean:.4f} +- {seen.error:.4f}")
     assert abs(predicted.mean - seen.mean) < 4 * np.hypot(predicted.error, seen.error)
     assert seen.mean > 4 * seen.error

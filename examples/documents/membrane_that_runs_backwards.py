@@ -124,10 +124,10 @@ for law in ("mpnp", "shdl"):
     axis.plot(voltages, [sodium(law, float(voltage)) for voltage in voltages], "o-", label=law)
     thresholds[law] = brentq(lambda voltage, law=law: sodium(law, voltage), -100.0, -10.0, xtol=1e-3)
     print(f"{law}: sodium stands still at {thresholds[law]:.3f} mV")
-axis.axvspan(thresholds["mpnp"], thresholds["shdl"], alpha=0.15, label="shdl: against its own force")
+axis.axvspan(thresholds["mpnp"], thresholds["shdl"], alpha=0.15, label="shdl: against its own driving force")
 axis.axhline(0.0, color="black", linewidth=0.8)
 axis.set_xlabel("voltage on the left [mV]")
-axis.set_ylabel("current of sodium [mol/m²/s]")
+axis.set_ylabel("flux of sodium [mol/m²/s]")
 axis.legend()
 
 # %%

@@ -99,7 +99,7 @@ for law in results.law.values:
     axis.plot(results.voltage, results.current.sel(law=law, species="Na"), "o-", label=law)
 axis.axhline(0.0, color="black", linewidth=0.8)
 axis.set_xlabel("voltage on the left [mV]")
-axis.set_ylabel(f"current of Na [{results.current.attrs.get('units', '')}]")
+axis.set_ylabel(f"flux of Na [{results.current.attrs.get('units', '')}]")
 axis.legend()
 
 # %% [markdown]
@@ -116,7 +116,7 @@ print(f"no current at {still:.3f} mV, no force at {unforced:.3f} mV, exactly {ex
 assert abs(unforced - exact) < 1e-3
 assert abs(still - exact) < 0.1
 backwards = sodium.voltage.values[(sodium.regime.sel(law="shdl") == "inverse").values]
-print(f"under shdl sodium runs against its own force between {backwards.min():g} and {backwards.max():g} mV")
+print(f"under shdl sodium runs against its own driving force between {backwards.min():g} and {backwards.max():g} mV")
 assert backwards.min() == -70.0
 assert backwards.max() == -35.0
 assert not (sodium.regime.sel(law="mpnp") == "inverse").any()

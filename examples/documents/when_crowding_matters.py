@@ -77,7 +77,7 @@ axis.legend()
 # ## In transport
 #
 # The same salt now diffuses between two reservoirs, cations and anions alike, so that no potential builds up. `mpnp`
-# predicts a current of `-c'/(1 - 2c)` of either ion: the crowd pushes. `shdl` predicts plain diffusion, `-c'`: what
+# predicts a flux of `-c'/(1 - 2c)` of either ion: the crowd pushes. `shdl` predicts plain diffusion, `-c'`: what
 # pushes from one side must let others pass. A measurement of how fast a concentrated salt diffuses tells the two
 # apart.
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from pydantic_core import PydanticCustomError
 
-from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key
-from pnp_exclusion.case.plans import Axis, SweepAxis
+from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key, key_in_words
+from pnp_exclusion.case.plans import Axis, SweepAxis, name_of_key
 from pnp_exclusion.case.quantities import THERMAL_ENERGY, Dimension, Quantity, shown
 
 Coordinate = float | str
@@ -49,6 +49,11 @@ class Driving:
     high: float = math.nan
     log: bool = False
     words: Mapping[str, Any] | None = None
+
+    @property
+    def in_words(self) -> str:
+        """What it is called in pictures: its own name, or what its first key is in words."""
+        return key_in_words(self.keys[0]) if self.name == name_of_key(self.keys[0]) else self.name.replace("_", " ")
 
     def at(self, share: float) -> Coordinate:
         """Return the coordinate at a share, 0 to 1, of the way along the axis; of listed values, the one there."""

@@ -307,7 +307,9 @@ class Exchange(Contents):
                 raise refusal(f"the rate of {name} must be positive, but it is {rate.text}")
         for name in self.amounts:
             if name not in self.rate:
-                raise refusal(f'the content of "{name}" has no effect without a rate; give rate.{name}, or remove it')
+                raise refusal(
+                    f'the concentration of "{name}" has no effect without a rate; give rate.{name} or remove it'
+                )
         return self
 
     @override
@@ -374,7 +376,7 @@ class Regulation(Table):
     """Groups per area; dimensionless: a site's charge times the length L, as ``surface_charge``."""
     pK: Annotated[list[Acidity], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
     """A number, of an acid or a base; or two, of an amphoteric group first that of its positive form, then that of its
-    neutral one. In a dimensionless case the negative decadic logarithm of an occupied fraction."""
+    neutral one. In a dimensionless case the negative decadic logarithm of an volume fraction."""
     group: Literal["acid", "base"] = "acid"
     """A single pK: neutral with its proton, or positive."""
 

@@ -16,13 +16,13 @@ from pnp_exclusion.case.areas import area_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.closed_cells import require_contents
 from pnp_exclusion.case.contents import amounts_of, mean_of
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
 from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
 from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.sizes import law_of
-from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
@@ -73,6 +73,24 @@ def build(case: Case, comm: MPI.Comm = MPI.COMM_WORLD, law: Law | None = None, a
 
 def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None) -> Setup:
     """Turn a case into a problem on a domain that is there already, in units of ``scales.length``."""
+    problem = problem_on(domain, scales, case, law)
+    require_axis(case, problem)
+    if domain.grid is None:
+        require_usable_mesh(case, scales, problem)
+    require_contents(case, scales, problem)
+    require_usable_regions(case, scales, problem)
+    return Setup(case, scales, problem)
+
+
+def problem_on(
+    domain: Domain, scales: Scales, case: Case, law: Law | None = None, regions: RegionCells | None = None
+) -> Problem:
+    """Return the problem of a case on a domain that is there already, whatever its mesh and its contents are.
+
+    regions
+        Where the regions of the case are, if that is known.
+    """
+    regions = regions or RegionCells(case, scales, domain)
     if law is None:
         # checked when the case was read
         law = law_of(case.model, case.species)
@@ -80,31 +98,25 @@ def setup_on(domain: Domain, scales: Scales, case: Case, law: Law | None = None)
         law = law_of(case.model, case.species, law)
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
-    partition = _partition(case, scales, domain)
-    permittivity, fixed_charge = _materials(case, scales, domain)
-    problem = Problem(
+    partition = _partition(case, scales, regions)
+    permittivity, fixed_charge = _materials(case, scales, regions)
+    return Problem(
         domain=domain,
         law=law,
         species=_all_species(case, scales, domain),
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
-        sheets=_sheets(case, scales, domain),
+        sheets=_sheets(case, scales, regions),
         cross_section=cross_section_of(case, scales),
         wall_charge=_wall_charge(case, scales),
-        reactions=_reactions(case, scales, domain, law, partition),
+        reactions=_reactions(case, scales, regions, law, partition),
         permittivity=permittivity,
-        diffusivity_factor=_diffusivity_factor(case, scales, domain),
+        diffusivity_factor=_diffusivity_factor(case, regions),
         fixed_charge=fixed_charge,
         partition=partition,
-        fields=_fields(case, scales, domain),
+        fields=fields_of(case.species, case, scales, domain),
     )
-    require_axis(case, problem)
-    if domain.grid is None:
-        require_usable_mesh(case, scales, problem)
-    require_contents(case, scales, problem)
-    require_usable_regions(case, scales, problem)
-    return Setup(case, scales, problem)
 
 
 def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundaries", "regions", "species")) -> Problem:
@@ -117,11 +129,12 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
     problem, scales, domain = setup.problem, setup.scales, setup.problem.domain
     found = replace(problem, boundaries=_boundaries(case, scales, domain, problem.potential_reference))
     if "regions" in changed:
-        sheets, (_, fixed_charge) = _sheets(case, scales, domain), _materials(case, scales, domain)
+        cells = RegionCells(case, scales, domain)
+        sheets, (_, fixed_charge) = _sheets(case, scales, cells), _materials(case, scales, cells)
         found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
     if "domain" in changed:
         found = replace(found, wall_charge=_wall_charge(case, scales))
-    return replace(found, fields=_fields(case, scales, domain)) if "species" in changed else found
+    return replace(found, fields=fields_of(case.species, case, scales, domain)) if "species" in changed else found
 
 
 def _domain_and_scales(case: Case, comm: MPI.Comm, also: Sequence[Case]) -> tuple[Domain, Scales, str]:
@@ -313,11 +326,31 @@ def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
 # ---- materials ----
 
 
-def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+class RegionCells:
+    """Where the regions of a case are.
+
+    domain
+        On which they are.
+    cells
+        Numbers of their cells on this rank, ghosts included, in the order of the case.
+    """
+
+    def __init__(self, case: Case, scales: Scales, domain: Domain) -> None:
+        self.domain = domain
+        self.cells = [_cells_of(region, case, scales, domain) for region in case.regions]
+        self._borders: dict[int, np.ndarray] = {}
+
+    def border(self, region: int) -> np.ndarray:
+        """Return the border of a region, by its number, as `ChargedSheet.sides`; collective the first time."""
+        if region not in self._borders:
+            self._borders[region] = border_of(self.domain, self.cells[region])
+        return self._borders[region]
+
+
+def _materials(case: Case, scales: Scales, regions: RegionCells) -> tuple[np.ndarray, np.ndarray]:
     """Return permittivity and fixed charge of the cells."""
-    permittivity, fixed_charge = np.ones(domain.local_cells), np.zeros(domain.local_cells)
-    for region in case.regions:
-        cells = _cells_of(region, case, scales, domain)
+    permittivity, fixed_charge = np.ones(regions.domain.local_cells), np.zeros(regions.domain.local_cells)
+    for region, cells in zip(case.regions, regions.cells, strict=True):
         if region.permittivity is not None:
             permittivity[cells] = region.permittivity / _reference_permittivity(case)
         if region.fixed_charge is not None:
@@ -325,12 +358,11 @@ def _materials(case: Case, scales: Scales, domain: Domain) -> tuple[np.ndarray, 
     return permittivity, fixed_charge
 
 
-def _diffusivity_factor(case: Case, scales: Scales, domain: Domain) -> np.ndarray:
+def _diffusivity_factor(case: Case, regions: RegionCells) -> np.ndarray:
     """Return the factor on the diffusivity of every cell, or if some region has a table, of every species there."""
     tabulated = any(isinstance(region.diffusivity, dict) for region in case.regions)
-    factors = np.ones((len(case.species), domain.local_cells))
-    for region in case.regions:
-        cells = _cells_of(region, case, scales, domain)
+    factors = np.ones((len(case.species), regions.domain.local_cells))
+    for region, cells in zip(case.regions, regions.cells, strict=True):
         for factor, species in zip(factors, case.species, strict=True):
             given = region.diffusivity_of(species.name)
             if given is not None:
@@ -338,14 +370,13 @@ def _diffusivity_factor(case: Case, scales: Scales, domain: Domain) -> np.ndarra
     return factors if tabulated else factors[0]
 
 
-def _partition(case: Case, scales: Scales, domain: Domain) -> dict[str, np.ndarray]:
+def _partition(case: Case, scales: Scales, regions: RegionCells) -> dict[str, np.ndarray]:
     """Return the partition energies of every species that some region gives one, or keeps out."""
     found = {}
     for species in case.species:
-        energies, is_kept_out = np.zeros(domain.local_cells), np.zeros(domain.local_cells, dtype=bool)
-        mentioned = False
-        for region in case.regions:
-            cells = _cells_of(region, case, scales, domain)
+        count, mentioned = regions.domain.local_cells, False
+        energies, is_kept_out = np.zeros(count), np.zeros(count, dtype=bool)
+        for region, cells in zip(case.regions, regions.cells, strict=True):
             given, keeps_out = region.partition_of(species), region.keeps_out(species.name)
             if keeps_out is not None:
                 is_kept_out[cells] = keeps_out
@@ -372,18 +403,24 @@ def _partition_energy(
     return field_energy * (1.0 / region.permittivity - 1.0 / case.model.permittivity) / scales.thermal_energy
 
 
-def _sheets(case: Case, scales: Scales, domain: Domain) -> list[ChargedSheet]:
+def _sheets(case: Case, scales: Scales, regions: RegionCells) -> list[ChargedSheet]:
     """Return the charged borders of regions."""
     sheets = []
-    for region in case.regions:
+    for number, region in enumerate(case.regions):
         if region.surface_charge is None:
             continue
-        sides = border_of(domain, _cells_of(region, case, scales, domain))
-        if domain.comm.allreduce(len(sides)) == 0:
+        sides = regions.border(number)
+        if regions.domain.comm.allreduce(len(sides)) == 0:
             nowhere = "surface_charge has no effect, the region has no border within the domain; give it to a wall"
             raise CaseError(case.path, [f'[[regions]] "{region.name}": {nowhere}'])
         sheets.append(ChargedSheet(sides, region.surface_charge.value / scales.surface_charge))
     return sheets
+
+
+def region_cells(setup: Setup) -> dict[str, np.ndarray]:
+    """Return the local cells of every region of a case, by its name; collective."""
+    case, scales, domain = setup.case, setup.scales, setup.problem.domain
+    return {region.name: _cells_of(region, case, scales, domain) for region in case.regions}
 
 
 def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:
@@ -432,19 +469,23 @@ class _Solution:
 
 
 def _reactions(
-    case: Case, scales: Scales, domain: Domain, law: Law, partition: Mapping[str, np.ndarray]
+    case: Case, scales: Scales, where: RegionCells, law: Law, partition: Mapping[str, np.ndarray]
 ) -> list[Reaction]:
     """The reactions in the order of the case; without a place they happen wherever all their species are."""
+    if not case.reactions:
+        return []
+    domain = where.domain
     means = {one.name: one.mean_fraction or 0.0 for one in _all_species(case, scales, domain)}
     contents = [means, *fractions_of(case, scales).values()]
     surroundings, sides = _Solution(scales, law, case.species_names, contents), set(domain.boundary_facets)
-    regions, found = {region.name: region for region in case.regions}, []
+    regions: dict[str, np.ndarray] = {one.name: cells for one, cells in zip(case.regions, where.cells, strict=True)}
+    found = []
     for table in case.reactions:
         equation, at_boundary = table.stoichiometry, table.where in sides and table.where not in regions
         cells = None
         if table.where in regions:
             cells = np.zeros(domain.local_cells)
-            cells[_cells_of(regions[table.where], case, scales, domain)] = 1.0
+            cells[regions[table.where]] = 1.0
         elif not at_boundary and (
             given := [partition[name] for name in (*equation.reactants, *equation.products) if name in partition]
         ):
@@ -467,12 +508,9 @@ def _reactions(
 # ---- imposed fields ----
 
 
-def _fields(case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
-    return {
-        species.name: _imposed_field(species.field, case, scales, domain)
-        for species in case.species
-        if species.field is not None
-    }
+def fields_of(species: Sequence[tables.Species], case: Case, scales: Scales, domain: Domain) -> dict[str, ImposedField]:
+    """Return the imposed fields of those species that have any."""
+    return {one.name: _imposed_field(one.field, case, scales, domain) for one in species if one.field is not None}
 
 
 def _imposed_field(imposed: object, case: Case, scales: Scales, domain: Domain) -> ImposedField:

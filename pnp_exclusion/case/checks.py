@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pnp_exclusion.case import domain_tables, tables
@@ -18,12 +19,13 @@ from pnp_exclusion.case.boundary_tables import (
     Wall,
 )
 from pnp_exclusion.case.contents import mean_of, volume_of
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.goals import check_accuracy
 from pnp_exclusion.case.law_tables import AnyModel, Model, without_parameters_of_others
 from pnp_exclusion.case.output_checks import check_output
 from pnp_exclusion.case.periodic_checks import check_periodic, is_along_periodic
 from pnp_exclusion.case.plan_checks import check_plans
-from pnp_exclusion.case.quantities import Dimension, Quantity, is_compatible
+from pnp_exclusion.case.quantities import TOTAL_AMOUNT, TOTAL_FLUX, Dimension, Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
 from pnp_exclusion.case.sentences import listed, nearest
@@ -83,6 +85,9 @@ def check_tables(raw: dict[str, Any], path: Path, draft: Draft | None = None, pl
 
 
 def _check_motion(draft: Draft, model: Model) -> None:
+    for number, piece in enumerate(draft.time.protocol if draft.time else [], start=1):
+        for imposed in piece.fields.values() if model.electrostatics == "imposed" else ():
+            _check_field(draft, model, f"[[time.protocol]] {number}", imposed)
     check_motion(draft, model, _check_packing)
 
 
@@ -107,7 +112,7 @@ def _check_totals(draft: Draft, model: Model) -> None:
     lacking = 3 - draft.dimension - domain_tables.unseen_dimensions(draft.domain)
     per = ("", "/m", "/m^2")[lacking]
     totals: list[tuple[str, str, Dimension, Any]]
-    totals = [(f'[[species]] "{s.name}"', "amount", tables.TOTAL_AMOUNT, s) for s in draft.species.values()]
+    totals = [(f'[[species]] "{s.name}"', "amount", TOTAL_AMOUNT, s) for s in draft.species.values()]
     for boundary in draft.boundaries:
         where = f'[[boundaries]] "{boundary.where}"'
         totals += [(where, "total_charge", TOTAL_CHARGE, boundary), (where, "total_current", TOTAL_CURRENT, boundary)]
@@ -115,6 +120,12 @@ def _check_totals(draft: Draft, model: Model) -> None:
         where = f"[[time.protocol]] {number}"
         totals.append((where, "total_current", TOTAL_CURRENT, piece))
         totals += [(where, "charge", TOTAL_CHARGE, piece.until), (where, "current", TOTAL_CURRENT, piece.until)]
+        if piece.until is not None:
+            for key, dimension in (("passed", TOTAL_AMOUNT), ("flux", TOTAL_FLUX)):
+                totals += [
+                    (f"{where}, until.{key}", name, dimension, SimpleNamespace(**{name: given}))
+                    for name, given in getattr(piece.until, key).items()
+                ]
     for where, key, dimension, table in totals:
         given: Quantity | None = getattr(table, key, None)
         right = f"{dimension.units[0]}{per}"
@@ -203,7 +214,8 @@ def _misfit(law: Law, diffusivities: list[float]) -> str:
 
 def _check_field(draft: Draft, model: Model, where: str, imposed: Any) -> None:
     if model.thermal:
-        draft.refuse(where, f'field does not go with law "{model.law}", whose particles feel temperature and contents')
+        feels = f'law "{model.law}", whose particles feel temperature and composition'
+        draft.refuse(where, f"field does not go with {feels}")
     if model.electrostatics == "poisson" and not is_along_periodic(draft, imposed):
         draft.refuse(
             where,
@@ -212,7 +224,7 @@ def _check_field(draft: Draft, model: Model, where: str, imposed: Any) -> None:
         )
     if isinstance(imposed, list) and draft.dimension and len(imposed) != draft.dimension:
         draft.refuse(where, f"field has {len(imposed)} components, but the domain has {draft.dimension} dimensions")
-    if isinstance(imposed, tables.FieldTable) and draft.size:
+    if isinstance(imposed, FieldTable) and draft.size:
         first, last, length = imposed.x[0].value, imposed.x[-1].value, draft.size[0]
         if first > 1e-12 * length or last < length * (1 - 1e-12):
             draft.refuse(
@@ -426,7 +438,9 @@ def _check_packing(draft: Draft, model: Model) -> None:
     volume = volume_of(draft.domain)
     packing = sum((mean_of(species, volume) or 0.0) * filled[name] for name, species in draft.species.items())
     if packing >= 1.0:
-        draft.refuse("[[species]]", f"the mean contents fill {packing:.4g} of the space (packing; it must be below 1)")
+        draft.refuse(
+            "[[species]]", f"mean concentrations fill {packing:.4g} of the space (packing; it must be below 1)"
+        )
 
 
 def _refuse_unknown_species(draft: Draft, where: str, key: str, names: Iterable[str]) -> None:

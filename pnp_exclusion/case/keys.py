@@ -43,6 +43,17 @@ def set_key(tables: dict[str, Any], key: str, value: Any) -> None:
     put(tables, _find(tables, key).path, value)
 
 
+def key_in_words(key: str) -> str:
+    """Return a key as people say it: "potential of left", "concentration of Na, left", "length of the domain"."""
+    table, *way = [quoted or bare for quoted, bare in _WORD.findall(key)]
+    if table in ("species", "regions", "boundaries", "reactions") and len(way) > 1:
+        entry, what, *rest = way
+        return f"{what.replace('_', ' ')} of {', '.join([*reversed(rest), entry])}"
+    what, *rest = way or [table]
+    of = f" of {', '.join(rest)}" if rest else {"domain": " of the domain"}.get(table, "")
+    return what.replace("_", " ") + of
+
+
 def put(tables: dict[str, Any], path: Sequence[str | int], value: Any) -> None:
     """Set what is at the end of a way through the nested tables of a case (`path_of_key`), in place."""
     node: Any = tables

@@ -14,10 +14,11 @@ from pnp_exclusion.case.boundary_tables import Charged, Electrode
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import mean_of, volume_of
 from pnp_exclusion.case.domain_tables import AreaTable, Box, GivenMesh, Gmsh, Interval, Rectangle, periodic_axes
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.reaction_tables import Reaction
 from pnp_exclusion.case.scales import Scales, scales_of
-from pnp_exclusion.case.tables import FieldTable, Region, Species
+from pnp_exclusion.case.tables import Region, Species
 from pnp_exclusion.mesh.domain import Grid
 from pnp_exclusion.mesh.grading import RESOLUTION, Layer, Resolution, graded_nodes, uniform_nodes
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -38,16 +39,9 @@ def grid_of(case: Case, scales: Scales, also: Sequence[Case] = ()) -> Grid:
 
     They resolve the layers of the cases ``also`` on the same domain too.
     """
-    domain = case.domain
-    cells: Sequence[int | None]
-    match domain:
-        case Interval():
-            lengths, cells = [domain.length], [domain.cells]
-        case Rectangle() | Box():
-            lengths = domain.size
-            cells = domain.cells if isinstance(domain.cells, list) else [domain.cells] * len(lengths)
-        case _:
-            raise TypeError("a gmsh domain is read, not made")
+    domain, lengths = case.domain, _lengths(case)
+    given = domain.cells  # type: ignore[union-attr]
+    cells: Sequence[int | None] = given if isinstance(given, list) else [given] * len(lengths)
     nodes, kept = [], []
     finest = FINEST_OF_CLOSED if any(species.is_closed for species in case.species) else FINEST_LAYER
     for axis, (length, count) in enumerate(zip(lengths, cells, strict=True)):
@@ -84,6 +78,23 @@ def thinnest_layers(case: Case, scales: Scales) -> dict[str, float]:
     """Thickness of the thinnest layer that each boundary of the case makes, in units of L."""
     names = {boundary.where for boundary in case.boundaries}
     return {name: thickness for name in names if (thickness := _side_thickness(case, scales, name)) < math.inf}
+
+
+def kept_nodes(case: Case, scales: Scales) -> list[list[float]]:
+    """Return where an interval, rectangle or box begins and ends along each axis, and what else must be a node."""
+    return [
+        [0.0, length.value / scales.length, *_breakpoints(case, scales, axis)]
+        for axis, length in enumerate(_lengths(case))
+    ]
+
+
+def _lengths(case: Case) -> list[Quantity]:
+    match case.domain:
+        case Interval(length=length):
+            return [length]
+        case Rectangle(size=size) | Box(size=size):
+            return size
+    raise TypeError("a gmsh domain is read, not made")
 
 
 def _breakpoints(case: Case, scales: Scales, axis: int) -> Iterator[float]:

@@ -116,7 +116,7 @@ def meeting_with_a_jump(setup: Setup) -> Iterator[str]:
         if not unlimited:
             continue
         different = [f"potentials ({_potential(setup, first)} and {_potential(setup, second)})"] * jump.potentials
-        different += [f"contents of {', '.join(jump.contents)}"] if jump.contents else []
+        different += [f"concentrations of {', '.join(jump.contents)}"] if jump.contents else []
         different += ["temperatures"] if ENERGY in jump.fluxes and not different else []
         yield (
             f'boundaries "{first}" and "{second}" meet, but hold different {" and ".join(different)}: '

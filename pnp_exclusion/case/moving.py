@@ -66,6 +66,8 @@ def extremes[C: CaseTables](case: C) -> list[C]:
 def _of_protocol[C: CaseTables](case: C) -> list[C]:
     """Return the case at the lowest and at the highest potential that its protocol gives, or ends a piece with."""
     time, given = case.time, []
+    if case.model.electrostatics == "imposed":
+        return _of_fields(case)
     for piece in [] if time is None else time.protocol:
         if piece.potential is not None:
             course = piece.potential.course
@@ -84,3 +86,24 @@ def _of_protocol[C: CaseTables](case: C) -> list[C]:
         return case.model_copy(update={"boundaries": boundaries})
 
     return [at(choose(given, key=float)) for choose in (min, max)]
+
+
+def _of_fields[C: CaseTables](case: C) -> list[C]:
+    """Return the case in the fields of every piece at moments at which some of them are the smallest or the largest."""
+    found = []
+    for piece in [] if case.time is None else case.time.protocol:
+        courses = list(courses_in(piece.fields))
+        moments = {moment for course in courses for moment in course.extremes(piece.duration.value)}
+        for moment, before in sorted(moments) or [(0.0, False)]:
+            fields = at_time(piece.fields, moment, before=before)
+            found.append(
+                case.model_copy(
+                    update={
+                        "species": [
+                            one.model_copy(update={"field": fields[one.name]}) if one.name in fields else one
+                            for one in case.species
+                        ]
+                    }
+                )
+            )
+    return found

@@ -116,6 +116,8 @@ class Files(Table):
 class Output(Files):
     """``[output]`` of a case with a domain."""
 
+    animation: Flag = False
+    """``animation.gif``: profiles of a motion, a frame for every time of ``fields`` in ``[time]``."""
     lines: list[Line] = Field(default_factory=list)
     """Straight lines along which every field is written."""
     points: list[Point] = Field(default_factory=list)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pnp_exclusion.case import domain_tables, tables
+from pnp_exclusion.case import domain_tables
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.mesh.physical_names import SIDES
@@ -42,7 +43,7 @@ def check_periodic(draft: Draft, model: Model) -> None:
 
 def is_along_periodic(draft: Draft, field: Any) -> bool:
     """Whether an imposed field is uniform, and along axes only along which the domain is periodic."""
-    if isinstance(field, tables.FieldTable):
+    if isinstance(field, FieldTable):
         return False
     components = field if isinstance(field, list) else [field]
     axes = domain_tables.periodic_axes(draft.domain)

@@ -49,6 +49,12 @@ def _text_or_number(written: Any) -> Any:
 Limit = Annotated[str | int | float, BeforeValidator(_text_or_number)]
 
 
+def name_of_key(key: str) -> str:
+    """Return what an axis is called that has no name of its own: the key without its table, ``Na_field``."""
+    words = key.replace('"', "").split(".")
+    return re.sub(r"\W", "_", "_".join(words[1:] or words), flags=re.ASCII)
+
+
 class Axis(Table):
     """One driving that is varied: ``[diagram.x]``, and what every ``[[sweep.axes]]`` has."""
 
@@ -98,10 +104,7 @@ class Axis(Table):
     @property
     def title(self) -> str:
         """The name of the axis: as given, or the first key without its table, ``Na_field``."""
-        if self.name:
-            return self.name
-        words = self.all_keys[0].replace('"', "").split(".")
-        return re.sub(r"\W", "_", "_".join(words[1:] or words), flags=re.ASCII)
+        return self.name or name_of_key(self.all_keys[0])
 
 
 class SweepAxis(Axis):
@@ -215,6 +218,8 @@ class Diagram(Table):
     """To which a border is located, relative to the range of the axes."""
     variants: list[Variant] = Field(default_factory=list)
     """Diagrams that are drawn side by side; one of the case as it is if absent."""
+    noise: bool | None = None
+    """Whether Fano factors and correlations of the currents are told and drawn too, see docs/noise.md."""
 
     @model_validator(mode="after")
     def _two_axes(self) -> Diagram:

@@ -1,11 +1,12 @@
-"""A case under a protocol: what is given of its terminal, piece by piece, and where in a step a piece ends."""
+"""A case under a protocol: what is given piece by piece, of its terminal as a rule, and where in a step one ends."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 
@@ -47,9 +48,11 @@ class Passed:
     charge
         That has passed the terminal, out of the domain.
     potential
-        Of the terminal at its end, kT/e, from the potential reference of the problem.
+        Of the terminal at its end, kT/e, from the potential reference of the problem; 0 in imposed fields.
     by
         What ended it.
+    amounts
+        In imposed fields: that have passed the terminal, out of the domain, of the species that some piece watches.
     """
 
     piece: int
@@ -59,6 +62,7 @@ class Passed:
     charge: float
     potential: float
     by: str
+    amounts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -71,9 +75,11 @@ class ProtocolState:
         When it did, dimensionless.
     charge
         What has passed the terminal since, out of the domain.
-    potential, current
-        Of the terminal now: that from which the piece began and the whole current out of the domain, None before the
-        first step.
+    potential, now, current
+        Of the terminal: the potential from which the piece began, that now, and the whole current out of the domain;
+        None before the first step.
+    amounts, fluxes
+        In imposed fields: what has passed the terminal since the piece began, and passes now, out of the domain.
     passed
         The pieces before.
     failed
@@ -84,7 +90,10 @@ class ProtocolState:
     began: float = 0.0
     charge: float = 0.0
     potential: float | None = None
+    now: float | None = None
     current: float | None = None
+    amounts: dict[str, float] = field(default_factory=dict)
+    fluxes: dict[str, float] = field(default_factory=dict)
     passed: list[Passed] = field(default_factory=list)
     failed: str = ""
 
@@ -94,8 +103,8 @@ class ProtocolState:
         return cls(**{**written, "passed": [Passed(**piece) for piece in written["passed"]]})
 
 
-class ProtocolDrive:
-    """The numbers of a case under a protocol, and its events, for
+class PieceDrive(ABC):
+    """The numbers of a case that are others in every piece of its protocol, and its events, for
     `pnp_exclusion.solver.transient.solver.TransientSolver`; times are dimensionless.
 
     state
@@ -112,15 +121,6 @@ class ProtocolDrive:
         self._case = CaseDrive(setup)
         self._pieces = list(time.protocol) * time.cycles
         self._in_cycle = len(time.protocol)
-        names = [boundary.where for boundary in setup.problem.boundaries]
-        self._tag = names.index(time.terminal or "")
-        total = setup.scales.length ** (setup.case.dimension_of_totals - 1)
-        self._unit = {
-            "potential": setup.scales.potential,
-            "current": setup.scales.current * total,
-            "charge": setup.scales.surface_charge * total,
-        }
-        self._column = self._driven(setup.problem, 0.0, False).floating.index(self._tag)
 
     @property
     def is_over(self) -> bool:
@@ -140,49 +140,38 @@ class ProtocolDrive:
     # ---- numbers ----
 
     def at_rest(self) -> Problem:
-        """Return the problem before the protocol, the terminal at the potential that the case gives."""
+        """Return the problem before the protocol, as the case gives it."""
         return self._case.problem_at(0.0, before=True)
 
     def problem_at(self, time: float, *, before: bool = False) -> Problem:
         """Return the problem at a time of the piece that is on; at one of a jump the one after it, or before."""
         return self._driven(self._case.problem_at(time, before=before), time, before)
 
+    @abstractmethod
     def _driven(self, problem: Problem, time: float, before: bool) -> Problem:
-        piece, own = self.piece, self._own(time)
-        if piece.potential is not None:
-            given = piece.potential.at(own, before=before).value / self._unit["potential"]
-            total = GivenTotal("potential", given - problem.potential_reference)
-        else:
-            assert piece.total_current is not None
-            total = GivenTotal("current", piece.total_current.at(own, before=before).value / self._unit["current"])
-        boundaries = list(problem.boundaries)
-        boundaries[self._tag] = replace(boundaries[self._tag], given_total=total)
-        return replace(problem, boundaries=boundaries)
+        """Return a problem with what the piece gives at a time."""
 
     def _own(self, time: float) -> float:
         """Return a time since the piece began, in the units of the case."""
         return max(time - self.state.began, 0.0) * self._setup.scales.time
 
     @property
-    def _course(self) -> Course | None:
-        given: Quantity | None = self.piece.potential or self.piece.total_current
-        return None if given is None else given.course
+    @abstractmethod
+    def _courses(self) -> list[Course]:
+        """What the piece gives in time."""
 
     def kinks(self, begin: float, end: float) -> Sequence[float]:
         """Return the times between two at which some number is not smooth, with the latest end of the piece."""
-        found = {*self._case.kinks(begin, end), self.end_of_piece}
-        if self._course is not None:
-            unit = self._setup.scales.time
-            # a course without an end has more than will ever be met
-            found |= {
-                self.state.began + kink / unit for kink in self._course.kinks(self._own(min(end, self.end_of_piece)))
-            }
+        found, unit = {*self._case.kinks(begin, end), self.end_of_piece}, self._setup.scales.time
+        for course in self._courses:
+            # one without an end has more than will ever be met
+            found |= {self.state.began + kink / unit for kink in course.kinks(self._own(min(end, self.end_of_piece)))}
         last = self.end_of_piece * (1.0 + SAME_TIME)
         return sorted(time for time in found if begin < time < end and time <= last)
 
     def jumps_at(self, time: float) -> bool:
         """Return whether some number jumps at a time."""
-        return self._case.jumps_at(time) or (self._course is not None and self._course.jumps_at(self._own(time)))
+        return self._case.jumps_at(time) or any(course.jumps_at(self._own(time)) for course in self._courses)
 
     # ---- events ----
 
@@ -201,13 +190,8 @@ class ProtocolDrive:
 
     def accept(self, step: Step) -> None:
         """Take note of a step that is over, and go on to the next piece if one has ended with it."""
-        state, column = self.state, self._column
-        share = self.share(step)
-        state.charge += float(step.scheme.weights @ step.passed[:, column] + step.jumped[column])
-        potential = float(step.potentials[-1, column])
-        if state.potential is None:
-            state.potential = float(step.potentials[0, column])
-        state.current = float(step.passed[-1, column]) / step.length
+        state, share = self.state, self.share(step)
+        self._note(step)
         by = "until" if share <= 1.0 + LOCATED else ""
         if not by and step.time >= self.end_of_piece * (1.0 - SAME_TIME):
             by = "duration"
@@ -215,16 +199,87 @@ class ProtocolDrive:
             return
         cycle, piece = divmod(state.number, self._in_cycle)
         if by == "duration" and self.piece.until is not None:
-            state.failed = self._why(piece + 1, potential)
-        state.passed.append(Passed(piece + 1, cycle + 1, state.began, step.time, state.charge, potential, by))
-        state.number, state.began, state.charge, state.potential = state.number + 1, step.time, 0.0, potential
+            state.failed = self._why(piece + 1, self.piece.until)
+        potential, amounts = state.now or 0.0, dict(state.amounts)
+        state.passed.append(Passed(piece + 1, cycle + 1, state.began, step.time, state.charge, potential, by, amounts))
+        state.number, state.began, state.charge, state.potential = state.number + 1, step.time, 0.0, state.now
+        state.amounts = {}
 
     def changes_at(self, time: float) -> bool:
         """Return whether a piece begins at a time."""
         return self.state.number > 0 and time == self.state.began
 
+    @abstractmethod
     def _missing(self, until: Until, step: Step, at: np.ndarray) -> list[np.ndarray]:
         """Return what is missing of every condition at places in a step; 0 or less where it is met."""
+
+    @abstractmethod
+    def _note(self, step: Step) -> None:
+        """Add what has passed in a step that is over to the state."""
+
+    @abstractmethod
+    def _reached(self, until: Until) -> list[str]:
+        """Return in words what was reached of every condition."""
+
+    @staticmethod
+    def _first(at: np.ndarray, missing: np.ndarray) -> float:
+        """Return the first place where nothing is missing, by a line between two that were looked at."""
+        met = np.flatnonzero(missing <= 0.0)
+        if not len(met):
+            return math.inf
+        k = int(met[0])
+        if k == 0:
+            return 0.0
+        return float(at[k - 1] + (at[k] - at[k - 1]) * missing[k - 1] / (missing[k - 1] - missing[k]))
+
+    def _quiet(self, step: Step) -> float:
+        """Return since when all numbers stay."""
+        return max([self.state.began, *(kink for kink in self.kinks(0.0, step.time))])
+
+    def _why(self, piece: int, until: Until) -> str:
+        parts = [*self._reached(until), *(["something still moves"] if until.steady else [])]
+        named = f' "{self.piece.name}"' if self.piece.name else ""
+        return f"piece {piece}{named} of the protocol did not end within {self.piece.duration.text}: {', '.join(parts)}"
+
+
+class ProtocolDrive(PieceDrive):
+    """The numbers of a case whose terminal a protocol drives: its potential is given, or the current through it."""
+
+    def __init__(self, setup: Setup, state: ProtocolState | None = None) -> None:
+        super().__init__(setup, state)
+        time = setup.case.time
+        assert time is not None
+        names = [boundary.where for boundary in setup.problem.boundaries]
+        self._tag = names.index(time.terminal or "")
+        total = setup.scales.length ** (setup.case.dimension_of_totals - 1)
+        self._unit = {
+            "potential": setup.scales.potential,
+            "current": setup.scales.current * total,
+            "charge": setup.scales.surface_charge * total,
+        }
+        self._column = self._driven(setup.problem, 0.0, False).floating.index(self._tag)
+
+    @override
+    def _driven(self, problem: Problem, time: float, before: bool) -> Problem:
+        piece, own = self.piece, self._own(time)
+        if piece.potential is not None:
+            given = piece.potential.at(own, before=before).value / self._unit["potential"]
+            total = GivenTotal("potential", given - problem.potential_reference)
+        else:
+            assert piece.total_current is not None
+            total = GivenTotal("current", piece.total_current.at(own, before=before).value / self._unit["current"])
+        boundaries = list(problem.boundaries)
+        boundaries[self._tag] = replace(boundaries[self._tag], given_total=total)
+        return replace(problem, boundaries=boundaries)
+
+    @property
+    @override
+    def _courses(self) -> list[Course]:
+        given: Quantity | None = self.piece.potential or self.piece.total_current
+        return [] if given is None or given.course is None else [given.course]
+
+    @override
+    def _missing(self, until: Until, step: Step, at: np.ndarray) -> list[np.ndarray]:
         state, column, missing = self.state, self._column, []
         nodes = np.append(0.0, step.scheme.nodes)
         if until.potential is not None:
@@ -244,46 +299,42 @@ class ProtocolDrive:
             )
             missing.append(np.abs(values) - until.current.value / self._unit["current"])
         if until.charge is not None:
-            # the integral of the polynomial through the stages
-            primitive = [np.polynomial.Polynomial(row).integ() for row in _monomials(step.scheme.nodes)]
-            passed = step.length * sum(c * p(at) for c, p in zip(currents, primitive, strict=True))
+            passed = step.length * integrals_over(step.scheme.nodes, currents, at)
             missing.append(
                 until.charge.value / self._unit["charge"] - np.abs(state.charge + step.jumped[column] + passed)
             )
         return missing
 
-    @staticmethod
-    def _first(at: np.ndarray, missing: np.ndarray) -> float:
-        """Return the first place where nothing is missing, by a line between two that were looked at."""
-        met = np.flatnonzero(missing <= 0.0)
-        if not len(met):
-            return math.inf
-        k = int(met[0])
-        if k == 0:
-            return 0.0
-        return float(at[k - 1] + (at[k] - at[k - 1]) * missing[k - 1] / (missing[k - 1] - missing[k]))
+    @override
+    def _note(self, step: Step) -> None:
+        state, column = self.state, self._column
+        state.charge += float(step.scheme.weights @ step.passed[:, column] + step.jumped[column])
+        if state.potential is None:
+            state.potential = float(step.potentials[0, column])
+        state.now = float(step.potentials[-1, column])
+        state.current = float(step.passed[-1, column]) / step.length
 
-    def _quiet(self, step: Step) -> float:
-        """Return since when all numbers stay."""
-        return max([self.state.began, *(kink for kink in self.kinks(0.0, step.time))])
-
-    def _why(self, piece: int, potential: float) -> str:
-        until = self.piece.until
-        assert until is not None
+    @override
+    def _reached(self, until: Until) -> list[str]:
         si, per = self._setup.scales.si, ("/m^2", "/m", "")[self._setup.case.dimension_of_totals - 1]
+        potential = (self.state.now or 0.0) + self._setup.problem.potential_reference
         reached = {
-            "potential": (potential + self._setup.problem.potential_reference, "V"),
+            "potential": (potential, "V"),
             "current": (abs(self.state.current or 0.0), f"A{per}"),
             "charge": (abs(self.state.charge), f"C{per}"),
         }
-        parts = [
+        return [
             f"the {key} reached {value * self._unit[key]:.4g}{f' {unit}' if si else ''} and not {given.text}"
             for key, (value, unit) in reached.items()
             if (given := getattr(until, key)) is not None
         ]
-        parts += ["something still moves"] if until.steady else []
-        named = f' "{self.piece.name}"' if self.piece.name else ""
-        return f"piece {piece}{named} of the protocol did not end within {self.piece.duration.text}: {', '.join(parts)}"
+
+
+def integrals_over(nodes: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the integrals from 0 to places of the polynomial that has values at nodes."""
+    primitive = [np.polynomial.Polynomial(row).integ() for row in _monomials(nodes)]
+    found: np.ndarray = sum(value * one(at) for value, one in zip(values, primitive, strict=True))
+    return found
 
 
 def _monomials(nodes: np.ndarray) -> np.ndarray:

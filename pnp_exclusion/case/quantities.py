@@ -168,7 +168,7 @@ class Dimension:
 
         def value_of(one: Any) -> float:
             quantity = self.parse(one, units, plain)
-            stated.add(self._way_of(quantity.unit))
+            stated.add(self.way_of(quantity.unit))
             return quantity.value
 
         rate = replace(
@@ -190,7 +190,7 @@ class Dimension:
         unit = (stated.pop() if len(set(self.factors)) == 1 else self.units[0]) if units == "si" else ""
         return Quantity(value, f"{value:g} {unit}".strip(), value, unit, course)
 
-    def _way_of(self, unit: str) -> str:
+    def way_of(self, unit: str) -> str:
         """Return which of the units a quantity is stated in."""
         if len(self.units) < 2 or not unit:
             return self.units[0] if self.units else ""
@@ -325,6 +325,8 @@ FixedCharge = Annotated[
         in_time=True,
     ),
 ]
+TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
+TOTAL_FLUX = Dimension("a flux", ("mol/s", "mol/m/s", "mol/m^2/s"), "0.1 mol/m^2/s", (1.0, 1.0, 1.0))
 FORCE = Dimension("a force on a particle", ("N",), "1e7 eV/m")
 Force = Annotated[Quantity, FORCE]
 ForceInTime = Annotated[Quantity, replace(FORCE, in_time=True)]

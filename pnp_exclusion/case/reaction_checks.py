@@ -90,7 +90,7 @@ def _check_reference(draft: Draft, where: str, reaction: Reaction) -> None:
         return
     missing = [name for name in reaction.stoichiometry.species if name not in kinetics.reference]
     if missing:
-        draft.refuse(where, f"exchange_current is that of some contents: reference lacks {listed(missing)}")
+        draft.refuse(where, f"exchange_current is that of one composition: reference lacks {listed(missing)}")
     unknown = [name for name in kinetics.reference if name not in draft.species]
     for name in unknown if draft.all_species_read else []:
         draft.refuse(where, f'reference names an unknown species "{name}"; {nearest(name, draft.species)}')

@@ -51,7 +51,7 @@ def _boundaries_out_of_reach(case: Case, problem: Problem, species: str) -> Iter
         if shut and species in {**condition.dirichlet_fractions, **condition.exchanged_fractions}:
             yield (
                 f'{where}: it lies at a region that "{species}" does not enter, so that it supplies none; let solution '
-                "reach it, or make it an electrode without a content"
+                "reach it, or make it an electrode without a concentration"
             )
         elif barred and isinstance(condition, PrescribedFlux) and condition.fluxes.get(species):
             yield f'{where}: it gives a flux of "{species}" also beside a region that it does not enter; {_APART}'
@@ -85,7 +85,7 @@ def _given_by_density(condition: BoundaryCondition, problem: Problem, species: s
     if isinstance(condition, RegulatedWall) and condition.protons == species:
         return "the regulation by"
     weakly = [(problem.boundaries[tag].where, name) for tag, name, _ in weakly_imposed(problem)]
-    return "the content of" if (condition.where, species) in weakly else ""
+    return "the concentration of" if (condition.where, species) in weakly else ""
 
 
 def _where(problem: Problem, reaction: Reaction) -> np.ndarray:

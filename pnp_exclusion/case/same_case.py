@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from pnp_exclusion.case.base import name_of_entry
 from pnp_exclusion.case.moving import MOVING, courses_in
 from pnp_exclusion.case.quantities import shown
@@ -32,28 +34,45 @@ def case_hash(written: dict[str, Any]) -> str:
 
 
 def files_of(case: CaseTables) -> dict[str, str]:
-    """Return the SHA-256 of what a case takes from files, by their names in it: its mesh, and tables in time."""
+    """Return the SHA-256 of what a case takes from files, by their names in it: its mesh, what it begins with, and
+    tables in time."""
     found = {}
     if case.domain.shape == "gmsh":
         found[case.domain.file] = hashlib.sha256(case.mesh_path.read_bytes()).hexdigest()
-    for course in _tables_in_time(case):
-        numbers = course.times.tobytes() + course.values.tobytes()
-        found[str(course.written["table"])] = hashlib.sha256(numbers).hexdigest()
-    return found
+    if case.initial is not None and case.initial.file is not None:
+        path = case.path.parent / case.initial.file
+        # a result may be gone by now
+        if path.is_file():
+            found[case.initial.file] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found | {name: hashlib.sha256(table.tobytes()).hexdigest() for name, table in tables_of(case).items()}
 
 
 def named_files(case: CaseTables) -> list[str]:
     """Return the files that a case names, as it names them: its mesh, tables in time, what its motion begins from."""
     mesh = [case.domain.file] if case.domain.shape == "gmsh" else []
     state = [case.initial.file] if case.initial is not None and case.initial.file is not None else []
-    return list(dict.fromkeys([*mesh, *(str(course.written["table"]) for course in _tables_in_time(case)), *state]))
+    return list(dict.fromkeys([*mesh, *tables_of(case), *state]))
 
 
-def _tables_in_time(case: CaseTables) -> Iterator[Any]:
-    for key in (*MOVING, "time"):
-        for course in courses_in(getattr(case, key)):
-            if "table" in course.written:
-                yield course
+def tables_of(case: CaseTables) -> dict[str, np.ndarray]:
+    """Return the tables in time of a case by the names of their files, ``(rows, 2)``: times and numbers."""
+    courses = [course for key in (*MOVING, "time") for course in courses_in(getattr(case, key))]
+    return {
+        str(course.written["table"]): np.column_stack([course.times, course.values])
+        for course in courses
+        if "table" in course.written
+    }
+
+
+def tables_differ(name: str, there: np.ndarray, here: np.ndarray) -> str:
+    """Return in what two tables in time differ: the first row that does, or how many they have."""
+    count = min(len(there), len(here))
+    apart = np.flatnonzero((there[:count] != here[:count]).any(axis=1))
+    if not len(apart):
+        return f'"{name}" has {len(there)} rows there and {len(here)} here'
+    row = int(apart[0])
+    one, other = (f"({', '.join(f'{x:.10g}' for x in table[row])})" for table in (there, here))
+    return f'row {row + 1} of "{name}" is {one} there and {other} here'
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
@@ -23,26 +24,23 @@ from pydantic import (
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Positive, Table, plain, refusal
 from pnp_exclusion.case.boundary_tables import AnyBoundary, SurfaceCharge
-from pnp_exclusion.case.courses import KINDS
 from pnp_exclusion.case.domain_tables import (
     Domain,
     Gmsh,
     dimension_of,
-    list_or_value,
-    require_matching_knots,
     unseen_dimensions,
 )
+from pnp_exclusion.case.field_tables import GivenField, form_of
 from pnp_exclusion.case.ions import ion
 from pnp_exclusion.case.law_tables import AnyModel
 from pnp_exclusion.case.output_tables import Output
 from pnp_exclusion.case.petsc_options import why_not
 from pnp_exclusion.case.plans import Diagram, Sweep
 from pnp_exclusion.case.quantities import (
+    TOTAL_AMOUNT,
     Concentration,
     Diffusivity,
-    Dimension,
     FixedCharge,
-    ForceInTime,
     Length,
     PartitionEnergy,
     Quantity,
@@ -55,20 +53,9 @@ from pnp_exclusion.case.time_tables import Initial, Time
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.mesh.physical_names import MeshGroups
 
-TOTAL_AMOUNT = Dimension("an amount", ("mol", "mol/m", "mol/m^2"), "2e-9 mol/m^2", (1.0, 1.0, 1.0))
-
-
-def _form(written: Any) -> str:
-    """Which member of a union is meant, so that a mistake in it is told once."""
-    if isinstance(written, dict) and not KINDS.keys().isdisjoint(written):
-        return "<value>"
-    if isinstance(written, dict | FieldTable):
-        return "<table>"
-    return list_or_value(written)
-
 
 def _table_or_value(written: Any) -> str:
-    """As `_form`, where no list can be meant."""
+    """As `form_of`, where no list can be meant."""
     return "<table>" if isinstance(written, dict) else "<value>"
 
 
@@ -82,22 +69,15 @@ def _single(written: Any) -> Any:
     return written
 
 
-class FieldTable(Table):
-    """An imposed field that depends on x: linear between the knots; a knot given twice is a jump."""
-
-    x: Annotated[list[Length], Field(min_length=2)]
-    """Positions of the knots, in ascending order, covering the domain."""
-    values: Annotated[list[ForceInTime], Field(min_length=2)]
-    """The field at the knots, along x."""
-
-    @model_validator(mode="after")
-    def _matching_ascending_knots(self) -> FieldTable:
-        require_matching_knots(self.x, self.values)
-        return self
+def _named_by_ion(schema: dict[str, Any]) -> None:
+    """Say that a species has a name, or an ion that has one."""
+    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["ion"]}]
 
 
 class Species(Table):
     """``[[species]]``: a kind of particle."""
+
+    model_config = ConfigDict(json_schema_extra=_named_by_ion)
 
     numbers: ClassVar[tuple[str, ...]] = (
         "charge",
@@ -119,23 +99,15 @@ class Species(Table):
     """What it is made of, ``"Fe(CN)6"``: reactions among species with formulas must keep their atoms."""
     diffusivity: Diffusivity | None = None
     """D. In SI it must be given; 1 in a dimensionless case."""
-    field: (
-        Annotated[
-            Annotated[FieldTable, Tag("<table>")]
-            | Annotated[list[ForceInTime], Tag("<list>")]
-            | Annotated[ForceInTime, Tag("<value>")],
-            Discriminator(_form),
-        ]
-        | None
-    ) = None
+    field: GivenField | None = None
     """Imposed force E_a on a particle (with ``electrostatics = "imposed"``): a value along x, a vector, or a table."""
     mean_concentration: Concentration | None = None
     """SI: for a species that no boundary supplies, its mean concentration over the domain, which is conserved."""
     mean_fraction: Number | None = None
-    """Dimensionless: the same as an occupied fraction."""
+    """Dimensionless: the same as an volume fraction."""
     amount: Annotated[Quantity, TOTAL_AMOUNT] | None = None
     """Instead of a mean: how much of it there is in the domain, mol/m^2 in 1D, mol/m in 2D, mol in 3D and around an
-    axis; dimensionless: the integral of the occupied fraction."""
+    axis; dimensionless: the integral of the volume fraction."""
     born_radius: Length | None = None
     """SI: of the sphere that carries the charge, for Born's partition energy in regions of another permittivity."""
     volume: Volume | None = None
@@ -288,7 +260,7 @@ class Solver(Table):
     goal: (
         Annotated[
             Annotated[list[str], Field(min_length=1), Tag("<list>")] | Annotated[str, Tag("<value>")],
-            Discriminator(_form),
+            Discriminator(form_of),
         ]
         | None
     ) = None

@@ -11,13 +11,14 @@ from pnp_exclusion.case.beginning_table import BeginningError, read_beginning
 from pnp_exclusion.case.boundary_tables import BLOCKED_CURRENT, Contents
 from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.courses import CourseError
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.moving import at_time, courses_in
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.sentences import nearest
 from pnp_exclusion.case.sizes import fill
 from pnp_exclusion.case.tables import CaseTables
-from pnp_exclusion.case.time_tables import Initial, Time
+from pnp_exclusion.case.time_tables import Initial, Piece, Time
 from pnp_exclusion.errors import CaseError
 
 type Check = Callable[[Draft, Model], None]
@@ -57,15 +58,17 @@ def _check_protocol(draft: Draft, time: Time, model: Model) -> None:
     """The terminal must be one whose potential may be given and found."""
     if not time.protocol:
         return
-    if model.electrostatics != "poisson":
-        draft.refuse("[time]", 'a protocol needs a potential that is solved for, electrostatics = "poisson"')
-    if not draft.all_boundaries_read:
+    for number, piece in enumerate(time.protocol, start=1):
+        _check_piece(draft, f"[[time.protocol]] {number}", piece, model)
+    if not draft.all_boundaries_read or (model.electrostatics == "imposed" and time.terminal is None):
         return
     names = [boundary.where for boundary in draft.boundaries]
     terminal = next((boundary for boundary in draft.boundaries if boundary.where == time.terminal), None)
     if terminal is None:
         near = nearest(time.terminal or "", names)
         draft.refuse("[time]", f'terminal names an unknown boundary "{time.terminal}"; {near}')
+        return
+    if model.electrostatics == "imposed":
         return
     where = f'[[boundaries]] "{terminal.where}"'
     if not isinstance(terminal, Contents) or terminal.potential is None:
@@ -74,13 +77,33 @@ def _check_protocol(draft: Draft, time: Time, model: Model) -> None:
         draft.refuse(where, "its potential is given in time and by a protocol too; give what it is before the protocol")
     if all(other is terminal or other.dirichlet_potential is None for other in draft.boundaries):
         draft.refuse("[time]", "beside the terminal of a protocol another boundary must hold a potential")
-    moving = [courses_in([piece.potential, piece.total_current]) for piece in time.protocol]
-    for number, (piece, courses) in enumerate(zip(time.protocol, moving, strict=True), start=1):
-        try:
-            for course in courses:
-                course.extremes(piece.duration.value)
-        except CourseError as error:
-            draft.refuse(f"[[time.protocol]] {number}", str(error))
+
+
+def _check_piece(draft: Draft, where: str, piece: Piece, model: Model) -> None:
+    """What it gives must be what the case has: a terminal's, or fields of the same kind as those before."""
+    is_imposed = model.electrostatics == "imposed"
+    if is_imposed and not piece.fields:
+        draft.refuse(where, 'needs a potential that is solved for, electrostatics = "poisson"; give fields here')
+    if piece.fields and not is_imposed:
+        draft.refuse(where, 'fields go with electrostatics = "imposed"; give a potential, or a total_current')
+    try:
+        for course in courses_in([piece.potential, piece.total_current, piece.fields]):
+            course.extremes(piece.duration.value)
+        _check_charge(draft, where, piece)
+    except CourseError as error:
+        draft.refuse(where, str(error))
+    if not draft.all_species_read:
+        return
+    watched = [] if piece.until is None else [*piece.until.flux, *piece.until.passed]
+    for name in (*piece.fields, *watched):
+        if name not in draft.species:
+            draft.refuse(where, f'names an unknown species "{name}"; {nearest(name, draft.species)}')
+    for name, field in piece.fields.items():
+        species = draft.species.get(name)
+        if species is not None and species.field is None:
+            draft.refuse(f'[[species]] "{name}"', "a protocol gives it a field; give what it is before, field = 0.0")
+        elif species is not None and isinstance(species.field, FieldTable) != isinstance(field, FieldTable):
+            draft.refuse(where, f"the field of {name} is a table over x before or here, but not both")
 
 
 def require_rest(case: CaseTables) -> None:
@@ -105,7 +128,20 @@ def _check_contents(draft: Draft, time: float) -> None:
     for boundary in draft.boundaries:
         for name, amount in boundary.amounts.items():
             if amount < 0.0:
-                draft.refuse(f'[[boundaries]] "{boundary.where}"', f"the content of {name} is negative at {time:g}")
+                where = f'[[boundaries]] "{boundary.where}"'
+                draft.refuse(where, f"the concentration of {name} is negative at {time:g}")
+
+
+def _check_charge(draft: Draft, where: str, piece: Piece) -> None:
+    """A current in time must be able to bring the charge that ends its piece, were it always the largest."""
+    course = None if piece.total_current is None else piece.total_current.course
+    if course is None or piece.until is None or piece.until.charge is None:
+        return
+    duration, wanted = piece.duration, piece.until.charge
+    largest = max(abs(course.value(time, before=before)) for time, before in course.extremes(duration.value))
+    if largest * duration.value < wanted.value:
+        most = f"{largest * duration.value:.4g} at most within {duration.text}"
+        draft.refuse(where, f"until.charge = {wanted.text} cannot be met: the current brings {most}")
 
 
 def _check_beginning(draft: Draft, model: Model) -> None:
@@ -122,7 +158,7 @@ def _check_beginning(draft: Draft, model: Model) -> None:
             if mean is not None and float(mean) != amount:
                 draft.refuse("[initial]", f"{name} has a mean, of which there is as much at first; remove its {right}")
             if not amount > 0.0:
-                draft.refuse("[initial]", f"the content of {name} must be positive")
+                draft.refuse("[initial]", f"the concentration of {name} must be positive")
         if initial.state == "table":
             _check_beginning_table(draft, initial, model)
         if initial.state != "uniform":

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pnp_exclusion.case.base import Count, Flag, GroupName, Name, Number, Table, refusal
 from pnp_exclusion.case.boundary_tables import TOTAL_CHARGE, TOTAL_CURRENT
-from pnp_exclusion.case.quantities import ClockTime, Concentration, ConstantPotential, Potential, Quantity
+from pnp_exclusion.case.field_tables import GivenField
+from pnp_exclusion.case.quantities import (
+    TOTAL_AMOUNT,
+    TOTAL_FLUX,
+    ClockTime,
+    Concentration,
+    ConstantPotential,
+    Potential,
+    Quantity,
+)
 from pnp_exclusion.case.quantities import Time as Duration
 
 MOST_STEPS = 1_000_000_000
 """Of a motion: more end at no time that anybody waits for, and the shortest do not move its clock."""
+
+
+FINEST = 1e-12
+"""Of a motion: two times that are no further apart are one."""
+LEAST_TOLERANCE = 1e-10
+"""Of the error of a step, which rounding and Newton's method leave."""
 
 
 class Records(Table):
@@ -57,16 +73,29 @@ class Until(Table):
     """The whole current through the terminal is no more than this, in either direction."""
     charge: Annotated[Quantity, replace(TOTAL_CHARGE, in_time=False)] | None = None
     """So much has passed the terminal since the piece began, in either direction."""
+    flux: dict[str, Annotated[Quantity, TOTAL_FLUX]] = Field(default_factory=dict)
+    """In imposed fields: what flows of a species through the terminal is no more than this, in either direction."""
+    passed: dict[str, Annotated[Quantity, TOTAL_AMOUNT]] = Field(default_factory=dict)
+    """In imposed fields: so much of a species has passed the terminal since the piece began, in either direction."""
     steady: Flag = False
     """Nothing moves any more."""
 
+    @property
+    def of_terminal(self) -> list[str]:
+        """The keys that say something of a terminal with a potential."""
+        return [key for key in ("potential", "current", "charge") if getattr(self, key) is not None]
+
+    @property
+    def by_species(self) -> dict[str, Quantity]:
+        """What is said of species, by the keys of messages."""
+        return {f"{key}.{name}": given for key in ("flux", "passed") for name, given in getattr(self, key).items()}
+
     @model_validator(mode="after")
     def _says_something(self) -> Until:
-        for key in ("current", "charge"):
-            given: Quantity | None = getattr(self, key)
+        for key, given in {"current": self.current, "charge": self.charge, **self.by_species}.items():
             if given is not None and not given.value > 0.0:
                 raise refusal(f"{key} must be positive, but it is {given.text}")
-        if not self.steady and all(getattr(self, key) is None for key in ("potential", "current", "charge")):
+        if not (self.steady or self.by_species) and not self.of_terminal:
             raise refusal("give a potential, a current, a charge, or steady = true")
         return self
 
@@ -80,6 +109,9 @@ class Piece(Table):
     """Of the terminal."""
     total_current: Annotated[Quantity, TOTAL_CURRENT] | None = None
     """Instead: the whole current out of the domain through it, as of a boundary; 0 is an open circuit."""
+    fields: dict[str, GivenField] = Field(default_factory=dict)
+    """With ``electrostatics = "imposed"``, instead of both: the field of each species; those that are not named keep
+    theirs."""
     duration: Duration
     """How long, or with ``until`` how long at most."""
     until: Until | None = None
@@ -87,8 +119,13 @@ class Piece(Table):
 
     @model_validator(mode="after")
     def _can_end(self) -> Piece:
-        if (self.potential is None) == (self.total_current is None):
-            raise refusal("give either a potential, or a total_current")
+        if (self.potential is not None) + (self.total_current is not None) + bool(self.fields) != 1:
+            raise refusal('give either a potential, or a total_current, or with electrostatics = "imposed" fields')
+        if self.fields and self.until is not None and self.until.of_terminal:
+            key = self.until.of_terminal[0]
+            raise refusal(f"until.{key} needs a potential that is solved for; with fields give flux or passed")
+        if not self.fields and self.until is not None and self.until.by_species:
+            raise refusal(f"until.{next(iter(self.until.by_species))} goes with fields; give a current or a charge")
         if not self.duration.value > 0.0:
             raise refusal(f"duration must be positive, but it is {self.duration.text}")
         until, current = self.until or Until(steady=True), self.total_current
@@ -145,7 +182,7 @@ class Time(Table):
     tolerance: Annotated[float, Field(gt=0, le=0.1, strict=True)] = 1e-3
     """Of the error of a step: of densities, relative to their size and to what there is on the whole, and of
     potentials."""
-    scheme: Literal["radau", "galerkin", "euler"] = "radau"
+    scheme: Literal["radau", "radau5", "galerkin", "euler"] = "radau"
     """With which to begin; "galerkin" and "euler" never let the free energy rise, "euler" is of order 1."""
     stop: Literal["steady"] | None = None
     """Whether to end as soon as nothing moves any more."""
@@ -173,8 +210,10 @@ class Time(Table):
             return self
         if self.end is not None:
             raise refusal("a protocol ends with its last piece; remove end")
-        if self.terminal is None:
+        if self.terminal is None and any(not piece.fields for piece in self.protocol):
             raise refusal("terminal is missing, the boundary that the protocol drives")
+        if self.terminal is None and any(piece.until and piece.until.by_species for piece in self.protocol):
+            raise refusal("terminal is missing, the boundary through which species pass")
         if self.stop is not None:
             raise refusal("a protocol ends with its last piece; give that until = { steady = true } instead of stop")
         return self
@@ -198,8 +237,19 @@ class Time(Table):
             first, largest = self.first_step, self.largest_step
             if first.value > largest.value:
                 raise refusal(f"first_step = {first.text} is longer than largest_step = {largest.text}")
+        finest = FINEST * self.last
+        if self.tolerance < LEAST_TOLERANCE:
+            raise refusal(f"tolerance = {self.tolerance:g} is below what steps can hold, {LEAST_TOLERANCE:g}")
         if self.fields is not None and self.fields.first is not None and self.fields.first.value > self.last:
             raise refusal(f"fields.first = {self.fields.first.text} is beyond {end}")
+        if self.fields is not None and self.fields.first is not None and self.fields.first.value < finest:
+            raise refusal(f"fields.first = {self.fields.first.text} is shorter than any step, {finest:.1e}")
+        given_times = [0.0] if self.fields is None else sorted([0.0, *(time.value for time in self.fields.times)])
+        if any(later - earlier < finest for earlier, later in pairwise(given_times)):
+            raise refusal(f"fields.times are closer to each other, or to 0, than any step is long, {finest:.1e}")
+        interval = None if self.checkpoint is None else self.checkpoint.time
+        if interval is not None and not least <= interval.value <= self.last:
+            raise refusal(f"checkpoint.time = {interval.text} must be between {least:.1e} and {end}")
         if self.fields is not None and any(not 0.0 < time.value <= self.last for time in self.fields.times):
             raise refusal(f"fields.times must be after 0 and not beyond {end}")
         return self
@@ -214,7 +264,7 @@ class Initial(Table):
     concentration: dict[str, Concentration] = Field(default_factory=dict)
     """SI: per species, with "uniform". Those of a species' mean, or of all boundaries if they agree, if absent."""
     fraction: dict[str, Number] = Field(default_factory=dict)
-    """Dimensionless: the same as occupied fractions."""
+    """Dimensionless: the same as volume fractions."""
     file: str | None = None
     """Relative to the case file; with "result" what `Solution.save` has written on the same mesh, with "table" a CSV
     file of places and contents."""
@@ -222,7 +272,7 @@ class Initial(Table):
     @model_validator(mode="after")
     def _fitting(self) -> Initial:
         if self.state != "uniform" and (self.concentration or self.fraction):
-            raise refusal(f'contents go with state = "uniform", not with "{self.state}"')
+            raise refusal(f'concentrations go with state = "uniform", not with "{self.state}"')
         if (self.state in ("result", "table")) != (self.file is not None):
             raise refusal('file goes with state = "result" and state = "table", which need it')
         return self

@@ -40,15 +40,15 @@ class VariedCases:
             self._paths = {key: path_of_key(self.tables, key) for driving in self.drivings for key in driving.keys}
             self._draft = check_tables(self.tables, self.path)
         varied = {path[0] for path in self._paths.values()}
-        tables = {name: _copy(table) if name in varied else table for name, table in self.tables.items()}
+        tables = {name: copied(table) if name in varied else table for name, table in self.tables.items()}
         for driving, coordinate in zip(self.drivings, coordinates, strict=True):
             for key, value in driving.settings(coordinate).items():
                 put(tables, self._paths[key], value)
         return checked_case(tables, self.path, self._draft.varied(varied))
 
 
-def _copy(node: Any) -> Any:
+def copied(node: Any) -> Any:
     """A deep copy of tables of plain values."""
     if isinstance(node, dict):
-        return {key: _copy(value) for key, value in node.items()}
-    return [_copy(entry) for entry in node] if isinstance(node, list) else node
+        return {key: copied(value) for key, value in node.items()}
+    return [copied(entry) for entry in node] if isinstance(node, list) else node

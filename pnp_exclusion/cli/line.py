@@ -8,6 +8,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from pnp_exclusion.cli import commands
@@ -44,8 +45,20 @@ def parser_of(line: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in [name for name in commands.NAMES if line[:1] == [name]] or commands.NAMES:
         module = command(name)
-        module.add_to(subparsers.add_parser(name, help=module.HELP))
+        words = subparsers.add_parser(name, help=module.HELP)
+        module.add_to(words)
+        _add_talk(words)
     return parser
+
+
+def _add_talk(parser: argparse.ArgumentParser) -> None:
+    """Add how every command talks."""
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="details on standard error: times, Krylov steps, .."
+    )
+    parser.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="append all that is said, with details and the time of day"
+    )
 
 
 class _ShowVersion(argparse.Action):

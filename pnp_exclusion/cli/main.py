@@ -28,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # to look for garbage once more would take longer than a short solve
             at_the_end.callback(gc.freeze)
         try:
+            if "_ARGCOMPLETE" in os.environ:
+                from pnp_exclusion.cli.completion import complete
+
+                complete()
             if own:
                 hear_interruptions()
                 return _execute(line)
@@ -39,23 +43,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _execute(line: list[str]) -> int:
-    try:
-        with _mute_but_first():
-            arguments, petsc_options = read_line(line)
-        return command(arguments.command).execute(arguments, petsc_options)
-    except PnpExclusionError as error:
-        return _tell(error)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
-        if _came_of_interruption(error):
-            return _tell_of_interruption()
-        print(f"pnp-exclusion: unexpected error on rank {_rank()}", file=sys.stderr)
-        traceback.print_exc()
-        sys.stderr.flush()
-        _abort_others(1)
-        return 1
+    with contextlib.ExitStack() as listeners:
+        try:
+            with _mute_but_first():
+                arguments, petsc_options = read_line(line)
+            if (arguments.verbose or arguments.log_file) and not launched_rank():
+                from pnp_exclusion.runtime.log import listening
+
+                listeners.enter_context(listening(arguments.verbose, arguments.log_file, line))
+            return command(arguments.command).execute(arguments, petsc_options)
+        except PnpExclusionError as error:
+            return _tell(error)
+        except BrokenPipeError:
+            sys.stderr.close()
+            return 1
+        except Exception as error:  # noqa: BLE001 - the last resort: told in full, and the other ranks ended
+            if _came_of_interruption(error):
+                return _tell_of_interruption()
+            _say(f"unexpected error on rank {_rank()}\n{traceback.format_exc().rstrip()}")
+            _abort_others(1)
+            return 1
+
+
+def _say(text: str) -> None:
+    """Print what went wrong on standard error, and write it into a log file if there is one."""
+    print(f"pnp-exclusion: {text}", file=sys.stderr, flush=True)
+    if "pnp_exclusion.runtime.log" in sys.modules:
+        # a full disk has been told of
+        with contextlib.suppress(PnpExclusionError):
+            sys.modules["pnp_exclusion.runtime.log"].LOGGER.error(text)
 
 
 TURN = 1.5 * LAUNCHER_DELAY
@@ -78,7 +94,7 @@ def _tell_of_interruption() -> int:
     # rank 0 speaks and ends the others as they wait; if it was not interrupted, or is at work in compiled code that
     # hears no signals, the next one does
     time.sleep(min(_rank(), LAST_TO_WAIT) * TURN)
-    print("pnp-exclusion: interrupted; no results were written", file=sys.stderr, flush=True)
+    _say("interrupted; no results were written")
     _abort_others(INTERRUPTED)
     return INTERRUPTED
 
@@ -96,14 +112,14 @@ def _mute_but_first() -> Iterator[None]:
 def _tell(error: PnpExclusionError) -> int:
     """Say once what is wrong; return the exit code on every rank, or end the ranks that do not know of the error."""
     if not getattr(error, "everywhere", True) and _size() > 1:
-        print(f"pnp-exclusion: rank {_rank()}: {error}", file=sys.stderr, flush=True)
+        _say(f"rank {_rank()}: {error}")
         _abort_others(error.exit_code)
     elif not getattr(error, "everywhere", True):
-        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        _say(str(error))
         # destructors of what broke would end the process in their own way
         os._exit(error.exit_code)
     elif _rank() == 0:
-        print(f"pnp-exclusion: {error}", file=sys.stderr, flush=True)
+        _say(str(error))
     return error.exit_code
 
 

@@ -366,9 +366,15 @@ class Forms:
         return self._kept[name]
 
     def integrals(self, name: str, integrands: Callable[[], Sequence[Any]]) -> np.ndarray:
-        """Return the integrals over the domain of UFL expressions, compiled together once under a name; collective.
+        """Return the integrals over the domain of UFL expressions, as `integrals_over_cells`; collective."""
+        totals: np.ndarray = self.integrals_over_cells(name, integrands).sum(axis=0)
+        self._integration.domain.comm.Allreduce(MPI.IN_PLACE, totals, op=MPI.SUM)
+        return totals
 
-        They are assembled against the constants of every cell, and then summed.
+    def integrals_over_cells(self, name: str, integrands: Callable[[], Sequence[Any]]) -> np.ndarray:
+        """Return the integrals of UFL expressions over every cell of this rank, ``(cells, expressions)``; collective.
+
+        They are compiled together once under a name, and assembled against the constants of every cell.
         """
 
         def make() -> tuple[CellwiseForm, la.Vector]:
@@ -382,10 +388,8 @@ class Forms:
         form, of_cells = self.kept(name, make)
         of_cells.array[:] = 0.0
         form.add_to(of_cells.array)
-        owned = of_cells.array[: of_cells.index_map.size_local * of_cells.block_size]
-        totals: np.ndarray = owned.reshape(-1, of_cells.block_size).sum(axis=0)
-        self._integration.domain.comm.Allreduce(MPI.IN_PLACE, totals, op=MPI.SUM)
-        return totals
+        owned: np.ndarray = of_cells.array[: of_cells.index_map.size_local * of_cells.block_size]
+        return owned.reshape(-1, of_cells.block_size)
 
     def total(self, functional: CellwiseForm) -> float:
         """Return the value of a compiled functional over all ranks."""

@@ -21,6 +21,7 @@ import numpy as np
 import ufl
 from dolfinx import cpp, fem
 from dolfinx import mesh as dmesh
+from dolfinx.fem.forms import form_cpp_creator
 
 from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.sizes import one_side_of
@@ -103,10 +104,17 @@ class Integration:
         """Compile a form in `dx` and `ds`; collective."""
         return CellwiseForm(self, form)
 
-    def subdomains(self) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
-        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it."""
+    def subdomains(self, among: np.ndarray | None = None) -> dict[fem.IntegralType, list[tuple[int, np.ndarray]]]:
+        """Return what every number of `dx` and `ds` stands for, as DOLFINx takes it.
+
+        among
+            ``(cells of this rank,)``: leave out the other cells, but not their facets.
+        """
+        usual, steep = self.usual_cells, self.steep_cells
+        if among is not None:
+            usual, steep = usual[among[usual]], steep[among[steep]]
         return {
-            fem.IntegralType.cell: [(USUAL_CELLS, self.usual_cells), (STEEP_CELLS, self.steep_cells)],
+            fem.IntegralType.cell: [(USUAL_CELLS, usual), (STEEP_CELLS, steep)],
             fem.IntegralType.exterior_facet: list(self._facets),
         }
 
@@ -132,9 +140,11 @@ class CellwiseForm:
     def __init__(self, integration: Integration, form: ufl.Form) -> None:
         self._integration = integration
         self._compiled = compiled_form(form)
-        self._spaces = [argument.ufl_function_space() for argument in form.arguments()]
-        self._coefficients = {function: function for function in form.coefficients()}
-        self._constants = {constant: constant for constant in form.constants()}
+        code, functions = self._compiled.ufcx_form, form.coefficients()
+        positions = [code.original_coefficient_positions[k] for k in range(code.num_coefficients)]
+        self._functions = {f"w{k}": functions[position]._cpp_object for k, position in enumerate(positions)}
+        self._constants = {f"c{k}": constant._cpp_object for k, constant in enumerate(form.constants())}
+        self._spaces = [argument.ufl_function_space()._cpp_object for argument in form.arguments()]
         self._form: fem.Form | None = None
         self._version = -1
 
@@ -150,6 +160,20 @@ class CellwiseForm:
         constants, coefficients = cpp.fem.pack_constants(form), cpp.fem.pack_coefficients(form)
         cpp.fem.petsc.assemble_matrix(matrix, form, constants, coefficients, held)
 
+    def add_among(self, cells: np.ndarray, vector: np.ndarray) -> None:
+        """Add the form over some cells ``(cells of this rank,)`` and all facets, as `add_to`."""
+        if cells.all():
+            self.add_to(vector)
+            return
+        among = self._form_over(self._integration.subdomains(cells))._cpp_object
+        cpp.fem.assemble_vector(vector, among, cpp.fem.pack_constants(among), cpp.fem.pack_coefficients(among))
+
+    @functools.cached_property
+    def constants_of_cells(self) -> frozenset[Any]:
+        """Its constants in integrals over cells, in which any change is felt everywhere."""
+        integrals = [one for one in self._compiled.ufl_form.integrals() if one.integral_type() == "cell"]
+        return frozenset(ufl.Form(integrals).constants())
+
     @property
     def library(self) -> str:
         """File of the compiled code; the code itself is beside it."""
@@ -160,15 +184,24 @@ class CellwiseForm:
         """The form over the cells as they are marked now."""
         if self._form is None or self._version != self._integration.version:
             self._version = self._integration.version
-            self._form = fem.create_form(
-                self._compiled,
-                self._spaces,
-                self._integration.domain.mesh,
-                self._integration.subdomains(),
-                self._coefficients,
-                self._constants,
-            )
+            self._form = self._form_over(self._integration.subdomains())
         return self._form
+
+    def _form_over(self, subdomains: dict[fem.IntegralType, list[tuple[int, np.ndarray]]]) -> fem.Form:
+        """As `dolfinx.fem.create_form`, which looks through the whole form for what it holds: longer than to assemble
+        it."""
+        compiled = self._compiled
+        form = form_cpp_creator(compiled.dtype)(
+            compiled.module.ffi.cast("uintptr_t", compiled.module.ffi.addressof(compiled.ufcx_form)),
+            self._spaces,
+            self._functions,
+            self._constants,
+            # in the order of their numbers, as it must be
+            {kind: sorted(parts, key=lambda part: part[0]) for kind, parts in subdomains.items()},
+            [],
+            self._integration.domain.mesh._cpp_object,
+        )
+        return fem.Form(form, compiled.ufcx_form, compiled.code)
 
 
 def integral(domain: Domain, weight: Any = None, of: Any = 1.0) -> float:

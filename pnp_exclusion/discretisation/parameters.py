@@ -38,7 +38,7 @@ class Parameters:
     law
         Parameters of the law, by name.
     free_energy
-        That of the law, with symbols for its numbers; those of another problem are the same.
+        That of the law, with symbols for its numbers.
     permittivity, fixed_charge
         Functions that are constant on every cell.
     local_diffusivities
@@ -94,6 +94,8 @@ class Parameters:
             self.diffusivities[a].value = species.diffusivity
         for name, value in problem.law.parameters.items():
             self.law[name].value = value
+        for symbol, value in zip(self.free_energy.numbers, problem.law.free_energy.numbers, strict=True):
+            symbol.value = value
         self.debye_squared.value = (problem.debye_length or 0.0) ** 2
         self.wall_charge.value = problem.wall_charge or 0.0
         for name in MATERIALS:
@@ -107,6 +109,21 @@ class Parameters:
                 region.x.array[:] = reaction.cells
         for name, field in problem.fields.items():
             field.fill(self._coefficients[name], self._domain)
+
+    @property
+    def constants(self) -> list[fem.Constant]:
+        """All constants that belong to the problem."""
+        fields = [one for one in self._coefficients.values() if isinstance(one, fem.Constant)]
+        terms = [constant for constants in self._terms.values() for constant in constants]
+        own = [self.debye_squared, self.wall_charge, *self.charges, *self.diffusivities, *self.law.values()]
+        return [*own, *self.free_energy.numbers, *fields, *terms]
+
+    @property
+    def functions(self) -> list[fem.Function]:
+        """All functions that belong to the problem, of single cells."""
+        fields = [one for one in self._coefficients.values() if isinstance(one, fem.Function)]
+        reacting = [one for one in self.reacting_cells if one is not None]
+        return [self.permittivity, self.fixed_charge, *self._factors, *self._partition.values(), *reacting, *fields]
 
     def of_term(self, term: Hashable) -> TermNumbers:
         """Return the numbers of one term of one boundary, from the first on.

@@ -91,6 +91,25 @@ class BoundaryIntegrals:
         natural = {unknown: self._slopes(unknown, direction) for unknown in self._unknowns}
         return self._sums(change, natural)
 
+    def slopes(self, fluxes: np.ndarray, charges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows of the balance a weighted sum of totals adds up, and the slopes of what terms of the
+        boundaries add to it, both at the owned unknowns.
+
+        fluxes, charges
+            The weights, as in `Totals`.
+        """
+        discrete = self.discrete
+        weights = {unknown: -fluxes[:, a] for a, unknown in enumerate(discrete.entropic)} | {POTENTIAL: charges}
+        rows, slopes = np.zeros(self._owned), np.zeros(self._owned)
+        for (tag, unknown), dofs in discrete.constraints.claimed.items():
+            rows[dofs[dofs < self._owned]] = weights[unknown][tag]
+        for unknown in self._unknowns:
+            sign = 1.0 if unknown == POTENTIAL else -1.0
+            if weights[unknown].any():
+                for tag, form in self._slope_forms(unknown).items():
+                    slopes += sign * weights[unknown][tag] * self._assembled(form)
+        return rows, slopes
+
     def balance(self) -> np.ndarray:
         """Return the balance of the owned unknowns, those too that are held."""
         return self._assembled(self.discrete.forms.balance)
@@ -103,22 +122,6 @@ class BoundaryIntegrals:
         """Return the derivative of the residual likewise, with what holds densities weakly."""
         forms = self.discrete.forms
         return self._along("balance" if forms.residual is forms.balance else "residual", direction)
-
-    def gradient(self, weights: Totals) -> tuple[np.ndarray, np.ndarray]:
-        """Return how a weighted sum of all totals follows from rows of the balance and from the unknown, ``(owned,)``.
-
-        The weights of the rows, and the derivative of what terms of the boundaries let through, and carry.
-        """
-        rows, natural = np.zeros(self._owned), np.zeros(self._owned)
-        of_unknown = dict(zip(self.discrete.entropic, weights.fluxes.T, strict=True)) | {POTENTIAL: weights.charges}
-        for (tag, unknown), dofs in self.discrete.constraints.claimed.items():
-            sign = 1.0 if unknown == POTENTIAL else -1.0
-            rows[dofs[dofs < self._owned]] = sign * of_unknown[unknown][tag]
-        for unknown in self._unknowns:
-            if of_unknown[unknown].any():
-                for tag, form in self._slope_forms(unknown).items():
-                    natural += of_unknown[unknown][tag] * self._assembled(form)
-        return rows, natural
 
     def by_number(self, tag: int) -> tuple[np.ndarray, Totals]:
         """Return what the potential of a boundary changes of the balance, and of totals, at a state that stays.

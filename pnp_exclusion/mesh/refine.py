@@ -102,7 +102,7 @@ def refined_interval(domain: Domain, rounds: np.ndarray) -> Domain:
 
 
 def _bisected(domain: Domain, chosen: np.ndarray) -> tuple[Domain, Children]:
-    """Return a domain in which all edges of chosen cells are halved, on the ranks of their parents; collective."""
+    """Return a domain in which all edges of chosen cells are halved, which stay on the ranks of these; collective."""
     mesh, dimension = domain.mesh, domain.dimension
     straight = _straight(mesh)
     topology = straight.topology

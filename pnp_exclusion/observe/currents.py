@@ -46,15 +46,19 @@ class BoundaryTotals:
     production: dict[str, Production] = field(default_factory=dict)
 
     def through(self, species: str, first: str, second: str) -> float:
-        """Return the flux of a species from one boundary to the other, averaged.
+        """Return the flux of a species from one boundary to the other, averaged by `share_of_second`."""
+        share = self.share_of_second(species, first, second)
+        return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
+
+    def share_of_second(self, species: str, first: str, second: str) -> float:
+        """Return how much of the flux from one boundary to the other is what leaves by the second.
 
         If what enters by one leaves by the other but for rounding, the average is weighted by what that leaves of each.
         """
         of_first, of_second = (self.rounding[where][species] ** 2 for where in (first, second))
         total = of_first + of_second
         apart = abs(self.flux[first][species] + self.flux[second][species])
-        share = of_first / total if total > 0.0 and apart <= DISTINCT * total**0.5 else 0.5
-        return float(share * self.flux[second][species] - (1.0 - share) * self.flux[first][species])
+        return of_first / total if total > 0.0 and apart <= DISTINCT * total**0.5 else 0.5
 
     def net(self, species: str) -> float:
         """Return what flows out of the domain and is not made in it, without its sign: what rounding and the last step

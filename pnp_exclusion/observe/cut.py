@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import basix
 import numpy as np
+from dolfinx import fem
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.periodic import unfolded
@@ -13,6 +15,63 @@ from pnp_exclusion.observe.nodes import NodalFields, nodal_fields
 
 MOST_TRIANGLES = 200_000
 """Of a picture: where there would be more, cells are drawn by their corners alone."""
+
+
+@dataclass(frozen=True)
+class Triangles:
+    """Triangles of this rank in a plane, whose corners lie on edges between nodes of a space.
+
+    cells
+        ``(triangles,)``: of which local cell each is a part.
+    first, second, share
+        ``(3 triangles,)``: the ends of the edge of every corner, three to a triangle, and how far it is from the first.
+    """
+
+    cells: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    share: np.ndarray
+
+    def at_corners(self, values: np.ndarray) -> np.ndarray:
+        """Return at every corner what ``(nodes, components)`` are at the nodes, linear between them."""
+        weight = self.share[:, None]
+        corners: np.ndarray = (1.0 - weight) * values[self.first] + weight * values[self.second]
+        return corners
+
+
+def triangles_in_plane(
+    space: fem.FunctionSpace, owned: int, axes: tuple[int, int], offset: float | None
+) -> tuple[Triangles, np.ndarray]:
+    """Return the triangles of a plane, and their corners ``(3 triangles, 2)`` across and up; collective.
+
+    space
+        Of scalar or blocked elements on the mesh as drawn.
+    owned
+        How many cells are this rank's.
+    axes
+        The two axes that span the plane: across and up.
+    offset
+        Where it cuts the third axis; None for the plane of a two-dimensional mesh.
+    """
+    element, points = space.element.basix_element, space.tabulate_dof_coordinates()
+    pieces = simplices(element.cell_type, element.points)
+    if offset is None and space.mesh.comm.allreduce(owned) * len(pieces) > MOST_TRIANGLES:
+        apart = np.abs(element.points[:, None] - basix.geometry(element.cell_type)).sum(axis=2)
+        corners = apart.argmin(axis=0)
+        pieces = corners[simplices(element.cell_type, element.points[corners])]
+    cells, heights = np.arange(owned), points[:, 2]
+    if offset is not None:
+        heights = points[:, 3 - sum(axes)] - offset
+        of_cells = heights[space.dofmap.list[:owned]]
+        cells = np.flatnonzero((of_cells.min(axis=1) <= 0.0) & (of_cells.max(axis=1) >= 0.0))
+    nodes = space.dofmap.list[cells][:, pieces].reshape(-1, pieces.shape[1])
+    cells = np.repeat(cells, len(pieces))
+    if offset is None:
+        triangles = Triangles(cells, nodes.ravel(), nodes.ravel(), np.zeros(nodes.size))
+    else:
+        which, *ends = _edges_cut(heights[nodes], nodes)
+        triangles = Triangles(cells[which], *(one.ravel() for one in ends))
+    return triangles, triangles.at_corners(points[:, list(axes)])
 
 
 @dataclass(frozen=True)
@@ -30,33 +89,16 @@ class Cut:
 def cut_in_plane(discrete: Discretisation, axes: tuple[int, int], offset: float | None) -> Cut | None:
     """Return the fields on the triangles of a plane on rank 0, None on the others; collective.
 
-    axes
-        The two axes that span the plane: across and up.
-    offset
-        Where it cuts the third axis; None for the plane of a two-dimensional mesh.
+    axes, offset
+        As of `triangles_in_plane`.
     """
     problem = discrete.problem
     drawn, numbers = unfolded(discrete.space, problem.domain.drawn)
-    element, owned = drawn.element.basix_element, len(discrete.integration.is_steep)
-    pieces = simplices(element.cell_type, element.points)
-    if offset is None and problem.domain.comm.allreduce(owned) * len(pieces) > MOST_TRIANGLES:
-        on_corners = element.points[: len(element.entity_dofs[0])]
-        pieces = simplices(element.cell_type, on_corners)
-    nodes = drawn.dofmap.list[:owned][:, pieces].reshape(-1, pieces.shape[1])
-    cells = np.repeat(np.arange(owned), len(pieces))
-    points, unknowns = drawn.tabulate_dof_coordinates(), discrete.layout.at_nodes(discrete.values)[numbers]
-    if offset is None:
-        first, second, share = nodes, nodes, np.zeros(nodes.shape)
-    else:
-        which, first, second, share = _edges_cut(points[:, 3 - sum(axes)][nodes] - offset, nodes)
-        cells = cells[which]
-    between = [
-        (1.0 - share.ravel()[:, None]) * values[first.ravel()] + share.ravel()[:, None] * values[second.ravel()]
-        for values in (points[:, list(axes)], unknowns)
-    ]
+    triangles, points = triangles_in_plane(drawn, len(discrete.integration.is_steep), axes, offset)
+    unknowns = triangles.at_corners(discrete.layout.at_nodes(discrete.values)[numbers])
     energies = discrete.partition_of_cells
-    more = [] if energies is None else [np.repeat(energies[:, cells], 3, axis=1).T]
-    gathered = problem.domain.comm.gather([*between, *more], root=0)
+    more = [] if energies is None else [np.repeat(energies[:, triangles.cells], 3, axis=1).T]
+    gathered = problem.domain.comm.gather([points, unknowns, *more], root=0)
     if gathered is None:
         return None
     places, found, *partition = (np.concatenate(part) for part in zip(*gathered, strict=True))

@@ -16,6 +16,16 @@ NO_CURRENT = 1e-9
 """Of the one-way flux: a current below it is none."""
 SAME = 1e-12
 """Relative: two reservoirs hold the same density, or the same potential, within this."""
+REGIMES = {
+    "none": "no flux that can be told from rounding",
+    "inverse": "against its own driving force, which that of another species overcomes",
+    "drift": "between equal concentrations, by the field",
+    "fickian": "down its own concentration gradient",
+    "uphill-steric": "up its own concentration gradient, by crowding: there is no field",
+    "uphill-field": "up its own concentration gradient, in a field",
+    "uphill-thermal": "up its own concentration gradient, between unlike temperatures",
+}
+"""What the label of a species' flux says; docs/theory.md#regimes has the order in which they are tried."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,15 @@ import numpy as np
 from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
+from pnp_exclusion.observe.displacement import InducedCharges
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
+from pnp_exclusion.observe.free_space import least_free_space
 from pnp_exclusion.solver.transient.carried import OF_NODES
 from pnp_exclusion.solver.transient.solver import TransientSolver
 from pnp_exclusion.solver.transient.step import Step
 
+NO_SPACE = 1e-12
+"""Of the space: what is free has then no digits beside what is filled."""
 SHORT = 1e-4
 """Of a step: over which numbers that change in time are differentiated."""
 
@@ -86,6 +90,8 @@ class Sums:
         At the end of the last step.
     first_free_energy
         At the beginning; None before it, and if it is not known.
+    full_from, full_at
+        Since when there has been no space left at some place (`NO_SPACE`), and where; None and empty before.
     """
 
     outflow: dict[str, dict[str, float]]
@@ -94,6 +100,8 @@ class Sums:
     charge: dict[str, float] = field(default_factory=dict)
     free_energy: float = 0.0
     first_free_energy: float | None = None
+    full_from: float | None = None
+    full_at: list[float] = field(default_factory=list)
 
 
 class MotionReader:
@@ -112,6 +120,8 @@ class MotionReader:
         self.sums = sums or Sums({where: dict.fromkeys(problem.quantities, 0.0) for where in self._names})
         self._has_energy = has_free_energy(self._discrete)
         self._is_weak = bool(weakly_imposed(problem))
+        self._is_linear = InducedCharges.are_of(solver)
+        self._induced: InducedCharges | None = None
 
     def read(self, step: Step) -> Reading:
         """Return what is read at the end of a step, which must be the next one; collective."""
@@ -137,19 +147,17 @@ class MotionReader:
                 if moves and weight != 0.0:
                     explicit += step.length * weight * self._work_of_numbers(step, point, rows)
         flowing = np.array(balance)
-        # of the species: what the equations of the stages leave where unknowns are held flows out there
-        stages = (
-            scheme.stored @ solved.stored
-            + step.length * (scheme.flowing @ flowing)
-            - scheme.start[:, None] * step.begin
-        )
-        natural_at = np.einsum("iq,qkb->ikb", scheme.flowing, np.array(natural))
-        fluxes = [natural_at[i] + self._boundaries.held(rows / step.length).fluxes for i, rows in enumerate(stages)]
+        stages, fluxes = self._at_stages(step, flowing, np.array(natural))
         mean = sum(w * f for w, f in zip(scheme.weights, fluxes, strict=True))
         self._add_outflow(step.length * np.asarray(mean))
         at_points = np.array(charges)
-        before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
-        rates = (scheme.stored @ at_points - scheme.start[:, None] * before) / step.length
+        if self._induced is None and self._is_linear:
+            self._induced = InducedCharges(self._solver)
+        if self._induced is not None:
+            charging = self._induced.rates(step)
+        else:
+            before = np.array([self.sums.charge.get(where, 0.0) for where in self._names])
+            charging = ((scheme.stored @ at_points)[-1] - scheme.start[-1] * before) / step.length
         self.sums.charge = dict(zip(self._names, at_points[-1].tolist(), strict=True))
         held = sum(
             w * work_of_held(discrete, states, -rows)
@@ -163,13 +171,17 @@ class MotionReader:
             self.sums.dissipated += dissipated
             self.sums.work += works + explicit + held
         coupled = discrete.problem.coupled
+        if discrete.problem.law.crowded and self.sums.full_from is None:
+            free, place = least_free_space(discrete)
+            if free < NO_SPACE:
+                self.sums.full_from, self.sums.full_at = step.time, place
         return Reading(
             step.time,
             step.length,
             self._by_name(fluxes[-1]),
             {where: dict(outflow) for where, outflow in self.sums.outflow.items()},
             dict(self.sums.charge) if coupled else {},
-            dict(zip(self._names, (-rates[-1]).tolist(), strict=True)) if coupled else {},
+            dict(zip(self._names, (-charging).tolist(), strict=True)) if coupled else {},
             {
                 boundary.where: boundary.applied_potential + discrete.problem.potential_reference
                 for boundary in discrete.problem.boundaries
@@ -182,6 +194,28 @@ class MotionReader:
             self.sums.work if self._has_energy else None,
             (scheme.stored[-1] @ solved.stored - scheme.start[-1] * step.begin) / step.length,
         )
+
+    def fluxes(self, step: Step) -> np.ndarray:
+        """Return what leaves through every boundary at the stages of any step, ``(stages, boundaries, quantities)``;
+        collective."""
+        balance, natural = [], []
+        for point in range(len(step.scheme.points)):
+            step.show(point)
+            balance.append(self._boundaries.balance() if self._is_weak else step.solved.flowing[point])
+            natural.append(self._boundaries.natural().fluxes)
+        return np.array(self._at_stages(step, np.array(balance), np.array(natural))[1])
+
+    def _at_stages(self, step: Step, flowing: np.ndarray, natural: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return what the equations of the stages leave where unknowns are held, which flows out there, and with what
+        terms of boundaries let out all fluxes."""
+        scheme = step.scheme
+        stages: np.ndarray = (
+            scheme.stored @ step.solved.stored
+            + step.length * (scheme.flowing @ flowing)
+            - scheme.start[:, None] * step.begin
+        )
+        let_out = np.einsum("iq,qkb->ikb", scheme.flowing, natural)
+        return stages, [let_out[i] + self._boundaries.held(rows / step.length).fluxes for i, rows in enumerate(stages)]
 
     def _begin(self, step: Step) -> None:
         """Read the state at the beginning of a step that follows a jump, or nothing."""

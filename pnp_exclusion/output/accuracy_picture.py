@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.solution.adaptive import Refinement
-from pnp_exclusion.solution.style import STYLE, plain, save, species_colour
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, species_colour
 
 
 def draw_accuracy(path: Path, title: str, refinement: Refinement) -> None:
@@ -18,7 +18,7 @@ def draw_accuracy(path: Path, title: str, refinement: Refinement) -> None:
     levels = refinement.levels
     unknowns, last = np.array([level.unknowns for level in levels]), levels[-1]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2))
+        figure = Figure(figsize=(COLUMN, 2.8))
         axis = figure.subplots()
         for number, goal in enumerate(refinement.goals):
             size = max(abs(last.values[goal.name]), goal.least)
@@ -33,7 +33,6 @@ def draw_accuracy(path: Path, title: str, refinement: Refinement) -> None:
         axis.axhline(refinement.wanted, color="black", linewidth=0.8, linestyle="--", label="wanted")
         axis.set_xlabel("unknowns")
         axis.set_ylabel("relative error")
-        axis.legend(fontsize=8)
-        if title:
-            axis.set_title(plain(title))
+        axis.legend()
+        entitle(figure, title)
         save(figure, path)

@@ -98,7 +98,7 @@ def draw_correlations(path: Path, title: str, correlations: Correlations) -> Non
             line = {"color": species_colour(a)} if a == b else {"color": "0.3", "linestyle": "--"}
             name = plain(names[a]) if a == b else f"{plain(names[a])}, {plain(names[b])}"
             axis.plot(correlations.wave_numbers, factor, marker=".", label=name, **line)
-        axis.set_xlabel(f"wave number [1/{unit}]")
+        axis.set_xlabel(f"wave number [{unit}⁻¹]")
         unit = correlations.structure_unit
         axis.set_ylabel(with_unit("structure factor", unit) if unit else "structure factor, over eps")
         axis.legend()

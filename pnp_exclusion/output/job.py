@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +21,7 @@ from pnp_exclusion.output.noise import noise_at_zero_json
 from pnp_exclusion.output.read_off import fields_csv, lines_csv, probes_csv
 from pnp_exclusion.output.results import LOG, ResultFolder, SeriesFile, profile_csv
 from pnp_exclusion.runtime.console import Console
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.runtime.signals import held_back, results_are_in_place
@@ -27,9 +29,10 @@ from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.noise import Noise
 from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import solve_quietly
+from pnp_exclusion.solver.watch import Watch
 
 if TYPE_CHECKING:
-    from pnp_exclusion.solution.transient import TransientSolution
+    from pnp_exclusion.solution.transient import Running, TransientSolution
 
 
 def read(path: Path, law: str | None = None) -> Case:
@@ -90,15 +93,20 @@ class Job:
     def solve(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case on the ranks of the job or of ``comm``; tell what the user should know of it, and which PETSc
         options nobody asked for."""
+        if case.time is not None:
+            self.console.warn("[time] does not count here: this is about the steady state under the values at time 0")
         solution = solve_quietly(
             case,
             comm=comm or self.comm,
             petsc_options=self.petsc_options,
             progress=self.console.say,
             keep_failure=True,
+            watch=Watch(self.console.rewrite) if self.console.rewrites else None,
         )
+        self.console.clear()
         for warning in solution.warnings:
             self.console.warn(warning)
+        LOGGER.debug("PETSc options in force: %s", solution.petsc_options)
         return solution
 
     def run(self, case: Case, walltime: str | None = None) -> TransientSolution:
@@ -108,22 +116,26 @@ class Job:
         """
         from pnp_exclusion.solution.transient import run
 
-        with SeriesFile(self.folder) as series:
-            solution = run(
-                case,
-                comm=self.comm,
-                petsc_options=self.petsc_options,
-                progress=lambda progress: self.console.progress("time", progress),
-                on_row=series.add,
-                checkpoints=self.folder.path,
-                restart=self._restart,
-                walltime=walltime,
-                started=self._started,
-                warn=self.console.warn,
-            )
+        with self.running(walltime) as running:
+            solution = run(case, comm=self.comm, petsc_options=self.petsc_options, **running)
         for warning in solution.warnings:
             self.console.warn(warning)
         return solution
+
+    @contextlib.contextmanager
+    def running(self, walltime: str | None) -> Iterator[Running]:
+        """Yield how a motion is watched, kept in the folder, and continued as the command says; its series is written
+        meanwhile."""
+        with SeriesFile(self.folder) as series:
+            yield {
+                "progress": lambda progress: self.console.progress("time", progress),
+                "on_row": series.add,
+                "checkpoints": self.folder.path,
+                "restart": self._restart,
+                "walltime": walltime,
+                "started": self._started,
+                "warn": self.console.warn,
+            }
 
     def solve_or_end(self, case: Case, comm: MPI.Comm | None = None) -> Solution:
         """Solve a case as `solve` does; `ConvergenceError` if it has no solution, for those who need one to go on."""
@@ -174,15 +186,19 @@ class Job:
 
     def _draw(self, solution: Solution, prefix: str) -> None:
         case, scales, folder = solution.setup.case, solution.setup.scales, self.folder
-        output = case.output
+        output, motion = case.output, motion_of(solution)
+        if not output.picture_format and not output.animation:
+            return
+        if motion is not None and len(motion.moments) > 1 and solution.steady.axes == 1:
+            snapshots = motion.snapshots()
+            folder.draw(output, f"{prefix}strip", "output.plots.draw_strip", case, scales, snapshots)
+            if output.animation:
+                animation = "output.animation.draw_animation"
+                folder.draw(output, f"{prefix}animation", animation, case, scales, snapshots, ending="gif")
         if not output.picture_format:
             return
-        motion = motion_of(solution)
         if motion is not None:
             folder.draw(output, f"{prefix}series", "output.plots.draw_series", case, scales, motion.rows)
-            snapshots = motion.snapshots() if solution.steady.axes == 1 else None
-            if len(motion.moments) > 1 and solution.steady.axes == 1:
-                folder.draw(output, f"{prefix}strip", "output.plots.draw_strip", case, scales, snapshots)
         if solution.discretisation.problem.domain.dimension == 1:
             profile = sample.profile(solution.discretisation)
             folder.draw(output, f"{prefix}profiles", "output.plots.draw_profiles", case, scales, profile)
@@ -190,8 +206,8 @@ class Job:
             cut = sample.central_slice(solution.discretisation, solution.steady.axis)
             folder.draw(output, f"{prefix}slice", "output.plots.draw_slice", case, scales, cut)
         if solution.refinement is not None:
-            picture = "output.accuracy_picture.draw_accuracy"
-            folder.draw(output, f"{prefix}accuracy", picture, case.title, solution.refinement)
+            draw = "output.accuracy_picture.draw_accuracy"
+            folder.draw(output, f"{prefix}accuracy", draw, case.title, solution.refinement)
         parts, along = solution.steady.flux_parts, solution.steady.axis
         if parts:
             folder.draw(output, f"{prefix}fluxes", "output.plots.draw_flux_parts", case, scales, parts, along)
@@ -234,6 +250,8 @@ class Job:
         """Print on standard output, once."""
         if self.comm.rank == 0:
             print("\n".join(lines), flush=True)
+            for line in lines:
+                LOGGER.info(line)
 
 
 def motion_of(solution: Solution) -> TransientSolution | None:

@@ -72,8 +72,9 @@ def _what_ran(ranks: int) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the package and of what its numbers depend on."""
+    """Return the versions of the package and of what its numbers depend on, the processor first."""
     found = {
+        "cpu": _cpu(),
         "python": platform.python_version(),
         "petsc": ".".join(map(str, PETSc.Sys.getVersion())),
         "mpi": MPI.Get_library_version().splitlines()[0].strip(),
@@ -98,6 +99,15 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = _version(name)
     return found
+
+
+def _cpu() -> str:
+    """Return what computes, whose rounding is not that of others."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.solution.noise import Noise
@@ -42,6 +43,9 @@ def draw_noise(path: Path, title: str, noise: Noise) -> None:
         unit = noise.unit if electric else noise.particle_unit
         axis.set_ylabel(with_unit(name, unit) if unit else f"{name}, two-sided, over eps")
         axis.set_xlabel(f"frequency [{noise.frequency_unit}]" if noise.unit else "angular frequency [D/L²]")
+        shown = np.concatenate([line.get_ydata() for line in axis.lines])
+        if shown.max() < 5.0 * shown.min():
+            axis.set_yscale("linear")
         axis.legend()
         entitle(figure, title)
         save(figure, path)

@@ -24,6 +24,7 @@ from pnp_exclusion.solution.figures import (
     profiles_picture,
     shade_fixed_charge,
     slice_picture,
+    stretches_of,
     title_of,
 )
 from pnp_exclusion.solution.series import Row
@@ -36,15 +37,12 @@ from pnp_exclusion.solution.style import (
     entitle,
     save,
     species_colour,
+    ticks,
     with_unit,
     zero_line,
 )
 
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
-
-
-def _flux_label(scales: Scales) -> str:
-    return with_unit("flux", "mol/m^2/s" if scales.si else "D/L")
 
 
 def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> None:
@@ -75,7 +73,7 @@ def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, 
                 )
         zero_line(axis)
         axis.set_xticks(range(len(parts)), list(parts))
-        axis.set_ylabel(f"mean {_flux_label(scales)} along {axis_letters(case)[along]}")
+        axis.set_ylabel(with_unit(f"mean flux along {axis_letters(case)[along]}", "mol/m^2/s" if scales.si else "D/L"))
         entitle(figure, title_of(case))
         figure.legend(loc="outside lower center", ncols=4)
         save(figure, path)
@@ -160,9 +158,9 @@ def _draw_currents(
     zero_line(axis)
     axis.margins(y=0.25)
     axis.set_xticks(range(len(currents)), list(currents))
-    axis.set_ylabel(with_unit(f"current {ends[0]} → {ends[1]}", flux_unit or "D/L"))
+    axis.set_ylabel(with_unit(f"flux {ends[0]} → {ends[1]}", flux_unit or "D/L"))
     if any(regime == "inverse" for of_law in regimes.values() for regime in of_law.values()):
-        axis.set_title("hatched: against the species' own thermodynamic force")
+        axis.set_title("hatched: against the species' own driving force")
     axis.legend()
 
 
@@ -210,30 +208,49 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
         save(figure, path)
 
 
-def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
-    """Profiles at the times that were kept, one panel a species and one for the potential; later ones are darker."""
-    names = [str(name) for name in snapshots["species"].values]
-    panels = [*names, *(["potential"] if "potential" in snapshots else [])]
+def panels_in_time(scales: Scales, snapshots: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str, np.ndarray]]]:
+    """Return positions, times, and what is drawn of a motion in the units of pictures.
+
+    Of every species its name, words for the axis and values ``(times, nodes)``; of the potential with an empty name.
+    """
     x = snapshots["x"].values / scales.length * scales.length_in_unit
-    times, unit = snapshots["time"].values, "s" if scales.si else "L²/D"
+    panels: list[tuple[str, str, np.ndarray]] = []
+    for name in map(str, snapshots["species"].values):
+        of_species = snapshots["concentration"].sel(species=name).values
+        panels.append((name, density_label(scales), of_species / scales.concentration * scales.displayed_concentration))
+    if "potential" in snapshots:
+        factor, words = potential_in_display(scales)
+        panels.append(("", words, snapshots["potential"].values / scales.potential * factor))
+    return x, snapshots["time"].values, panels
+
+
+def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
+    """Profiles at the times that were kept, one row a species and one for the potential; later ones are darker.
+
+    Thin layers at the ends have columns of their own beside the whole, as in profiles.
+    """
+    x, times, rows = panels_in_time(scales, snapshots)
+    unit = "s" if scales.si else "L²/D"
+    stretches = stretches_of(x, [np.abs(np.diff(of_times)).sum(axis=0) for _, _, of_times in rows])
+    width = COLUMN if len(stretches) == 1 else PAGE
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 1.5 * len(panels) + 0.6))
-        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        figure = Figure(figsize=(width, 1.6 * len(rows) + 0.8))
+        ratios = [1.0 if stretch.name else 1.6 for stretch in stretches]
+        grid = figure.subplots(len(rows), len(stretches), sharey="row", squeeze=False, width_ratios=ratios)
         colours = matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1.0, len(times)))
-        for axis, panel in zip(axes, panels, strict=True):
-            for k, colour in enumerate(colours):
-                kept = snapshots.isel(time=k)
-                if panel == "potential":
-                    values = kept["potential"].values / scales.potential * potential_in_display(scales)[0]
-                else:
-                    of_species = kept["concentration"].sel(species=panel).values
-                    values = of_species / scales.concentration * scales.displayed_concentration
-                label = f"{times[k]:.3g} {unit}" if k in (0, len(times) - 1) else None
-                axis.plot(x, values, color=colour, label=label)
-            words = potential_in_display(scales)[1] if panel == "potential" else f"{panel}: {density_label(scales)}"
-            axis.set_ylabel(words)
-        axes[0].legend(loc="best")
-        axes[-1].set_xlabel(length_label("x", scales))
-        figure.align_ylabels(axes)
+        for row, (axes, (name, words, of_times)) in enumerate(zip(grid, rows, strict=True), start=1):
+            for axis, stretch in zip(axes, stretches, strict=True):
+                for k, (values, colour) in enumerate(zip(of_times, colours, strict=True)):
+                    shown = k in (0, len(times) - 1)
+                    axis.plot(x, values, color=colour, label=f"{times[k]:.3g} {unit}" if shown else None)
+                axis.set_xlim(stretch.low, stretch.high)
+                axis.xaxis.set_major_locator(ticks(4 if stretch.name else 6))
+                axis.tick_params(labelbottom=row == len(rows))
+                axis.set_title(", ".join(filter(None, (name, stretch.name))))
+            axes[0].set_ylabel(words)
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        for axis in grid[-1]:
+            axis.set_xlabel(length_label("x", scales))
+        figure.align_ylabels(grid[:, 0])
         entitle(figure, title_of(case))
         save(figure, path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pnp_exclusion.case.build import Setup
+from pnp_exclusion.observe.forces import REGIMES
 from pnp_exclusion.output.text import columns, word
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.solution.noise import Noise
@@ -13,7 +14,7 @@ from pnp_exclusion.solution.solution import Solution
 
 
 def run_table(solution: Solution) -> list[str]:
-    """Return the lines that ``run`` prints: currents, forces and regimes, or fluxes without two ends."""
+    """Return the lines that ``run`` prints: fluxes, forces and regimes between two ends, or outward fluxes."""
     if not solution.has_state:
         return []
     summary = solution.readings()
@@ -25,8 +26,8 @@ def run_table(solution: Solution) -> list[str]:
             [name, f"{currents[name]:.6g}", f"{solution.forces[name]:.6g}", solution.regimes[name] or "-"]  # type: ignore[index]
             for name in currents
         ]
-        head = ["species", f"current {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
-        lines += columns([head, *rows])
+        head = ["species", f"flux {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
+        lines += [*columns([head, *rows]), *regime_lines([solution.regimes])]
     elif summary["flux"]:
         rows = [
             [where, name, f"{flux['value']:.6g}", flux["unit"]]
@@ -68,6 +69,12 @@ def run_table(solution: Solution) -> list[str]:
     return lines
 
 
+def regime_lines(regimes: Iterable[Mapping[str, str | None] | None]) -> list[str]:
+    """Return a line for every regime that some species is in, which says what it is."""
+    found = {regime for one in regimes if one for regime in one.values()}
+    return [f"{regime}: {meaning}" for regime, meaning in REGIMES.items() if regime in found and regime != "none"]
+
+
 def comparison_table(solutions: Mapping[str, Solution], noises: Mapping[str, Noise]) -> list[str]:
     """Return the lines that ``compare`` prints: a row for every law and species.
 
@@ -94,14 +101,14 @@ def comparison_table(solutions: Mapping[str, Solution], noises: Mapping[str, Noi
     head = [
         "law",
         "species",
-        f"current{arrow}{f' [{unit}]' if unit else ''}",
+        f"flux{arrow}{f' [{unit}]' if unit else ''}",
         "force [kT]",
         "regime",
         f"noise S(0){noise_unit}",
         "Fano factor",
         "identity residual",
     ]
-    return columns([head, *rows])
+    return [*columns([head, *rows]), *regime_lines(solution.regimes for solution in solutions.values())]
 
 
 def check_report(setup: Setup) -> list[str]:

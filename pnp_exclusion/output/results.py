@@ -126,15 +126,18 @@ class ResultFolder:
         """Stage a dataset; ``content`` is called on rank 0 alone."""
         on_rank_zero(self.comm, lambda: self.on_disk(lambda: write_netcdf(content(), self.staging / name)))
 
-    def draw(self, output: Files, name: str, picture: str, *content: Any) -> None:
+    def draw(self, output: Files, name: str, picture: str, *content: Any, ending: str = "") -> None:
         """Have a picture drawn by `complete`, on rank 0 alone, in the format that a case wants, if any.
 
         name
             Of its file, without an ending.
         picture
             "module.function" in this package.
+        ending
+            Of a picture that has a format of its own.
         """
-        if not output.picture_format:
+        ending = ending or output.picture_format
+        if not ending:
             return
 
         def work(path: Path) -> None:
@@ -143,7 +146,7 @@ class ResultFolder:
                 module = importlib.import_module(f"pnp_exclusion.{place}")
             getattr(module, function)(path, *content)
 
-        self._pictures.append((f"{name}.{output.picture_format}", work))
+        self._pictures.append((f"{name}.{ending}", work))
 
     def _draw(self) -> None:
         for name, picture in self._pictures:
@@ -262,12 +265,17 @@ class SeriesFile:
 
 OUR_FILES = {
     "summary.json",
+    "animation.gif",
     "manifest.json",
     "profile.csv",
     "series.csv",
     "impedance.csv",
     "impedance_numbers.csv",
     "impedance.json",
+    "gradient.csv",
+    "gradient.json",
+    "fit.csv",
+    "fit.json",
     "noise.csv",
     "noise.json",
     "correlations.nc",
@@ -300,6 +308,7 @@ OUR_FILES = {
             "strip",
             "nyquist",
             "bode",
+            "fit",
             "noise",
             "correlations",
             "slice",

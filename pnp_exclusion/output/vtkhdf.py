@@ -8,7 +8,6 @@ is measured, and said in the file.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +18,10 @@ from mpi4py import MPI
 import basix
 import numpy as np
 
-from pnp_exclusion.errors import OneRankDiskError
+from pnp_exclusion.errors import MissingLibraryError, OneRankDiskError
 from pnp_exclusion.mesh.pieces import straight_pieces
 from pnp_exclusion.output.drawn_fields import DrawnFields
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 
 VERSION = (2, 0)
 """Of VTKHDF, from which on it has steps in time."""
@@ -68,7 +68,7 @@ class VtkHdf:
     def write(self, step: int) -> None:
         """Write what the fields show now as one of the states."""
         if step == 0:
-            self._in_turn(self._begin)
+            self._in_turn(self._begin, anew=True)
         for name, error in self._measured().items():
             self.errors[name] = max(error, self.errors.get(name, 0.0))
         self._in_turn(lambda file: self._write(file, step))
@@ -77,24 +77,23 @@ class VtkHdf:
         """Say in the file what was measured."""
         self._in_turn(self._finish)
 
-    def _in_turn(self, work: Callable[[Any], None]) -> None:
-        # not for every command, and it takes longer to import than a small file to write
-        import h5py
-
-        comm = self._fields.mesh.comm
+    def _in_turn(self, work: Callable[[Any], None], anew: bool = False) -> None:
+        h5py, comm = _h5py(), self._fields.mesh.comm
         for rank in range(comm.size):
             if rank == comm.rank:
+                modes = ("w+b", "w") if anew and rank == 0 else ("r+b", "r+")
                 try:
-                    with h5py.File(self.path, "a") as file:
+                    # HDF5 writing a stream of Python's says what the system said, and leaves no noise on a full disk
+                    with self.path.open(modes[0]) as stream, h5py.File(stream, modes[1]) as file:
                         work(file)
-                except (OSError, RuntimeError) as error:
-                    raise OneRankDiskError(f"cannot write {self.path.name}: {_reason(error)}") from None
+                except OSError as error:
+                    reason = os.strerror(error.errno) if error.errno else error
+                    raise OneRankDiskError(f"cannot write {self.path.name}: {reason}") from None
             comm.Barrier()
 
     def _begin(self, file: Any) -> None:
         """Make everything in its full size, and write this rank's part of the mesh."""
-        import h5py
-
+        h5py = _h5py()
         fields, scales = self._fields, self._fields.scales
         corners = self._pieces.shape[1]
         if fields.mesh.comm.rank == 0:
@@ -105,7 +104,8 @@ class VtkHdf:
             root["NumberOfPoints"] = [self._nodes.size_global]
             root["NumberOfCells"] = [self._cells]
             root["NumberOfConnectivityIds"] = [self._cells * corners]
-            root.create_dataset("Points", (self._nodes.size_global, 3), "f8").attrs["units"] = scales.length_unit or "L"
+            points = root.create_dataset("Points", (self._nodes.size_global, 3), "f8")
+            points.attrs.update(unit_attributes(scales.length_unit or "L"))
             root.create_dataset("Connectivity", (self._cells * corners,), "i8")
             root["Offsets"] = corners * np.arange(self._cells + 1)
             root["Types"] = np.full(self._cells, VTK_TYPES[self._cell], dtype=np.uint8)
@@ -114,7 +114,7 @@ class VtkHdf:
                 for name in functions:
                     shape = (states * count, 3) if name in fields.vectors else (states * count,)
                     array = root.create_dataset(f"{where}/{name}", shape, "f8")
-                    array.attrs["units"] = fields.units[name] or "1"
+                    array.attrs.update(unit_attributes(fields.units[name]))
             if self._times is not None:
                 self._begin_steps(root)
         root = file["VTKHDF"]
@@ -129,7 +129,7 @@ class VtkHdf:
         steps = root.create_group("Steps")
         steps.attrs["NSteps"] = len(times)
         steps["Values"] = times
-        steps["Values"].attrs["units"] = "s" if self._fields.scales.si else "L^2/D"
+        steps["Values"].attrs.update(unit_attributes("s" if self._fields.scales.si else "L^2/D"))
         steps["NumberOfParts"] = none + 1
         for name in ("PartOffsets", "PointOffsets"):
             steps[name] = none
@@ -177,9 +177,7 @@ class VtkHdf:
 
     def _finish(self, file: Any) -> None:
         """Say of every field in which unit it is, and how far it is from the solution between the points."""
-        import h5py
-
-        fields = self._fields
+        h5py, fields = _h5py(), self._fields
         if fields.mesh.comm.rank != 0:
             return
         root = file["VTKHDF"]
@@ -244,9 +242,16 @@ def _edges(cell: basix.CellType, piece: np.ndarray) -> list[tuple[int, int]]:
     return [(int(piece[a]), int(piece[b])) for a, b in pairs]
 
 
-def _reason(error: Exception) -> str:
-    """What the system said, in an error of h5py, which has the names of its functions beside."""
-    number = getattr(error, "errno", None)
-    if number is None and "No space left" in str(error):
-        number = errno.ENOSPC
-    return os.strerror(number) if number else str(error).splitlines()[0]
+def _h5py() -> Any:
+    """Import what writes HDF5: not for every command, as it takes longer to import than a small file to write.
+
+    Raises `MissingLibraryError` where another HDF5 is in its way (`pnp_exclusion.runtime.fenicsx.import_dolfinx`).
+    """
+    try:
+        import h5py
+    except (ImportError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise MissingLibraryError(
+            f"h5py, which writes fields.vtkhdf, cannot be imported ({reason}); import it before dolfinx"
+        ) from None
+    return h5py

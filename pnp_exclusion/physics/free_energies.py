@@ -85,6 +85,11 @@ class FreeEnergy(Protocol):
         """Return the same with symbols for its numbers, so that others compile nothing anew."""
         return self
 
+    @property
+    def numbers(self) -> Sequence[Value]:
+        """Those for which `with_symbols` has symbols."""
+        return ()
+
 
 @dataclass(frozen=True)
 class LatticeGas(FreeEnergy):

@@ -57,6 +57,11 @@ class HardSpheres(FreeEnergy):
     def with_symbols(self, symbol: Callable[[float], Value]) -> FreeEnergy:
         return replace(self, sizes=tuple(symbol(n) for n in self.sizes))
 
+    @property
+    @override
+    def numbers(self) -> Sequence[Value]:
+        return self.sizes
+
     @override
     def densities(self, eta: Sequence[Value]) -> list[Value]:
         # where regions keep all species out, a ratio of moments would have no value

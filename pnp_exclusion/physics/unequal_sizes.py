@@ -54,6 +54,11 @@ class UnequalSizes(FreeEnergy):
     def with_symbols(self, symbol: Callable[[float], Value]) -> FreeEnergy:
         return replace(self, sizes=tuple(symbol(n) for n in self.sizes))
 
+    @property
+    @override
+    def numbers(self) -> Sequence[Value]:
+        return self.sizes
+
     @override
     def chemical_potentials_beside(self, rho: Mapping[int, Value], eta: Mapping[int, Value]) -> dict[int, Value]:
         packing = sum(self.sizes[a] * rho_a for a, rho_a in rho.items())

@@ -29,6 +29,7 @@ import ufl
 from dolfinx import default_scalar_type, fem, jit
 
 from pnp_exclusion.errors import DiskError, PnpExclusionError, UsageError
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.parallel import on_rank_zero
 
 OPTIONS: dict[str, Any] = {"cffi_extra_compile_args": ["-O2"]}
@@ -117,10 +118,11 @@ def _compile(compiled: Any, folder: Path) -> None:
         _remove_abandoned(folder.parent)
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True) as own:
             # a folder within, because others may not read the temporary one
-            fresh = Path(own) / "form"
+            fresh, began = Path(own) / "form", time.monotonic()
             with _deep_recursion():
                 jit.ffcx_jit(MPI.COMM_SELF, compiled, _compiler_options(), OPTIONS | {"cache_dir": fresh})
             _move(fresh, folder)
+            LOGGER.debug("compiled a form in %.1f s, into %s", time.monotonic() - began, folder)
     except OSError as error:
         raise _unwritable(folder.parent, error.strerror or str(error)) from None
     except cffi.VerificationError as error:

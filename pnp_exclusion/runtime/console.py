@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from pnp_exclusion.errors import OneRankDiskError
+from pnp_exclusion.runtime.log import LOGGER
 
 
 class Progress(Protocol):
@@ -36,11 +37,28 @@ class Console:
         self._quiet = quiet
         self._log: TextIO | None = None
         self._told = ("", 0)
+        self._open_line = 0
 
     def open_log(self, path: Path) -> None:
         """Begin the log file, or go on with one that is there; what was said before is not in it."""
         if self._speaks:
             self._log = path.open("a", encoding="utf-8")
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether progress is one line that is rewritten: on a terminal, on the rank that talks."""
+        return self._speaks and not self._quiet and sys.stderr.isatty()
+
+    def rewrite(self, line: str) -> None:
+        """Show a line in place of the one that was shown so before; what is said next takes its place."""
+        print(f"\r{line:{self._open_line}s}", end="", file=sys.stderr, flush=True)
+        self._open_line = len(line)
+
+    def clear(self) -> None:
+        """Remove the line that is rewritten."""
+        if self._open_line:
+            print(f"\r{'':{self._open_line}s}\r", end="", file=sys.stderr, flush=True)
+            self._open_line = 0
 
     def say(self, line: str) -> None:
         """A line of progress."""
@@ -56,8 +74,11 @@ class Console:
             return
         left = "" if progress.remaining != progress.remaining else f", {progress.remaining:.0f} s left"
         line = f"  {run}: {100.0 * progress.fraction:3.0f} %{left}"
-        if sys.stderr.isatty() and not self._quiet:
-            print(f"\r{line:60s}", end="" if progress.fraction < 1.0 else "\n", file=sys.stderr, flush=True)
+        if self.rewrites:
+            self.rewrite(line)
+            if progress.fraction >= 1.0:
+                print(file=sys.stderr, flush=True)
+                self._open_line = 0
         tenth = (run, int(10.0 * progress.fraction))
         if tenth != self._told:
             self._told = tenth
@@ -67,7 +88,9 @@ class Console:
         if not self._speaks:
             return
         if show:
+            self.clear()
             print(line, file=sys.stderr, flush=True)
+        LOGGER.info(line)
         if self._log is not None:
             try:
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=self._log, flush=True)

@@ -71,7 +71,12 @@ def initialise_petsc(options: Sequence[str] = ()) -> None:
 
 
 def import_dolfinx() -> None:
-    """Import DOLFINx with PETSc, which is imported before."""
-    # which registers types with numba where it is found; that takes half of the time of this import
+    """Import DOLFINx with PETSc, and MPI before them.
+
+    Without numba: registering types with it takes half of the time of this import. DOLFINx would also load PETSc's
+    library by LLVM, with all names for everybody, and the HDF5 that PETSc needs would stand in for that of h5py, which
+    could not be imported any more.
+    """
+    import_mpi()
     with without("numba"):
         importlib.import_module("dolfinx.fem.petsc")

@@ -13,11 +13,10 @@ from pnp_exclusion.runtime.signals import REPEATED, SIGNALS, act_on, note
 
 
 class Interruption:
-    """A context that notes the first SIGINT or SIGTERM in ``asked``, and which it was in ``number``; the second acts as
-    usual, but for one that comes at once: launchers pass on what a process has heard itself."""
+    """A context that notes the first SIGINT or SIGTERM in ``number``; the second acts as usual, but for one that comes
+    at once: launchers pass on what a process has heard itself."""
 
     def __init__(self) -> None:
-        self.asked = False
         self.number: signal.Signals | None = None
         self._since = 0.0
         self._at_once = False
@@ -33,6 +32,11 @@ class Interruption:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._former = {}
         note(None)
+
+    @property
+    def asked(self) -> bool:
+        """Whether there was one."""
+        return self.number is not None
 
     def stopped(self) -> bool:
         """Whether we were asked to stop."""
@@ -59,7 +63,7 @@ class Interruption:
                 self.__exit__()
                 act_on(number, usual)
             return
-        self.asked, self.number, self._since = True, signal.Signals(number), now
+        self.number, self._since = signal.Signals(number), now
         if self._at_once:
             self.__exit__()
             raise KeyboardInterrupt

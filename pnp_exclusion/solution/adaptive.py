@@ -25,7 +25,7 @@ from pnp_exclusion.mesh.domain import Domain
 from pnp_exclusion.mesh.refine import refined, refined_interval
 from pnp_exclusion.runtime.memory import GB, available_per_rank
 from pnp_exclusion.runtime.memory import estimate as memory_for
-from pnp_exclusion.solution.goals import Goal, goals_of
+from pnp_exclusion.solution.accuracy_goals import AccurateGoal, accurate_goals
 from pnp_exclusion.solution.refined_interval import transfer as transfer_along
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.error_estimate import Estimate, estimate
@@ -61,7 +61,7 @@ class Level:
     """One mesh.
 
     values, errors, seen
-        By goal, dimensionless: what was found, what must be added to it as estimated, and how much of that elements of
+        By goal, in its unit: what was found, what must be added to it as estimated, and how much of that elements of
         one degree more see.
     relative
         The largest of the errors over what they are relative to.
@@ -89,7 +89,7 @@ class Refinement:
     """
 
     wanted: float
-    goals: Sequence[Goal]
+    goals: Sequence[AccurateGoal]
     levels: Sequence[Level]
     ended: str = ""
 
@@ -122,18 +122,14 @@ class Refinement:
     def summary(self) -> dict[str, Any]:
         """Return what ``summary.json`` holds of it."""
         last = self.levels[-1]
-
-        def in_units(numbers: dict[str, float]) -> dict[str, float]:
-            return {goal.name: numbers[goal.name] * goal.scale for goal in self.goals}
-
         return {
             "wanted": self.wanted,
             "estimated": self.estimated,
             "reached": not self.ended,
             "goals": {
                 goal.name: {
-                    "value": last.values[goal.name] * goal.scale,
-                    "estimated_error": last.errors[goal.name] * goal.scale,
+                    "value": last.values[goal.name],
+                    "estimated_error": last.errors[goal.name],
                     "unit": goal.unit,
                 }
                 for goal in self.goals
@@ -145,8 +141,8 @@ class Refinement:
                     "newton_iterations": level.newton_iterations,
                     "estimated": level.relative,
                     "effectivity": effectivity,
-                    "values": in_units(level.values),
-                    "estimated_errors": in_units(level.errors),
+                    "values": level.values,
+                    "estimated_errors": level.errors,
                 }
                 for level, effectivity in zip(self.levels, self.effectivities(), strict=True)
             ],
@@ -177,7 +173,7 @@ def refine_to_accuracy(
     """
     wanted = steady.setup.case.solver.accuracy
     assert wanted is not None
-    goals, options = goals_of(steady), None
+    goals, options = accurate_goals(steady), None
     levels: list[Level] = []
     while True:
         discrete = steady.discretisation
@@ -207,7 +203,7 @@ def refine_to_accuracy(
 
 def _level(
     steady: SteadyState,
-    goals: Sequence[Goal],
+    goals: Sequence[AccurateGoal],
     found: Estimate,
     relative_to: NDArray[np.float64],
     earlier: Sequence[Level],

@@ -16,7 +16,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.contents import contents_at_first
 from pnp_exclusion.case.drive import CaseDrive
 from pnp_exclusion.case.moving import case_at
-from pnp_exclusion.case.protocol import ProtocolDrive
+from pnp_exclusion.case.protocol import PieceDrive
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE
@@ -45,7 +45,7 @@ TABLE_DEGREE = 6
 def begin(
     setup: Setup,
     discrete: Discretisation,
-    drive: CaseDrive | ProtocolDrive,
+    drive: CaseDrive | PieceDrive,
     database: OptionsDatabase,
     settings: SolverSettings,
 ) -> list[str]:
@@ -57,7 +57,7 @@ def begin(
     said: list[str] = []
     case = setup.case
     initial = case.initial or Initial()
-    first = drive.at_rest() if isinstance(drive, ProtocolDrive) else drive.problem_at(0.0, before=True)
+    first = drive.at_rest() if isinstance(drive, PieceDrive) else drive.problem_at(0.0, before=True)
     discrete.take(_discharged(first))
     match initial.state:
         case "equilibrium":

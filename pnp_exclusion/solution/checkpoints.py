@@ -23,7 +23,7 @@ from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.domain_tables import periodic_axes
 from pnp_exclusion.case.moving import extremes
 from pnp_exclusion.case.protocol import ProtocolState
-from pnp_exclusion.case.same_case import case_hash, differences, files_of
+from pnp_exclusion.case.same_case import case_hash, differences, files_of, tables_differ, tables_of
 from pnp_exclusion.case.scales import scales_of
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import DiskError, UsageError
@@ -38,7 +38,7 @@ from pnp_exclusion.solution.stored import NODE_FOUND
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.drive import Drive
 
-FORMAT, VERSION = "pnp_exclusion checkpoint", 1
+FORMAT, VERSION = "pnp_exclusion checkpoint", 3
 KEPT = 2
 """Of which the older stands in for a newest one that is damaged."""
 _NAME = re.compile(r"checkpoint_(\d{6,})\.npz")
@@ -94,6 +94,7 @@ class CheckpointFolder:
         self._saved = 0 if found is None or not goes_on else found.moments
         # as they are now: files may be gone when a checkpoint is written
         self._files = on_rank_zero(self._comm, lambda: files_of(setup.case))
+        self._tables = tables_of(setup.case)
 
     @property
     def is_used(self) -> bool:
@@ -172,6 +173,7 @@ class CheckpointFolder:
             "case": written,
             "case_sha256": case_hash(written),
             "files": self._files,
+            "tables": [*self._tables],
             "law": problem.law.name,
             "length": setup.scales.length,
             "breakpoints": [[float(x) for x in axis] for axis in grid.breakpoints] if grid else [],
@@ -183,7 +185,8 @@ class CheckpointFolder:
             "protocol": None if motion.protocol is None else asdict(motion.protocol),
             **numbers,
         }
-        return arrays | {"heading": _text(heading)}
+        tables = {f"table_{i}": table for i, table in enumerate(self._tables.values())}
+        return arrays | tables | {"heading": _text(heading)}
 
 
 def _split(record: Any, prefix: str, nodal: dict[str, np.ndarray], cellwise: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -315,7 +318,7 @@ def find(folder: Path, case: Case, law: Law | None, comm: MPI.Comm) -> Found:
     def search() -> Found:
         nonlocal arrays, kept
         found, arrays, kept = _newest(folder / CHECKPOINTS)
-        _require_case(found, case, law, folder)
+        _require_case(found, arrays, case, law, folder)
         if excess := too_many_ranks(comm.size, len(arrays[CELL_NODES])):
             raise UsageError(excess)
         return found
@@ -386,11 +389,14 @@ def _require_whole(heading: dict[str, Any], arrays: dict[str, np.ndarray]) -> No
         raise ValueError("rows does not fit")
 
 
-def _require_case(found: Found, case: Case, law: Law | None, folder: Path) -> None:
+def _require_case(found: Found, arrays: Mapping[str, np.ndarray], case: Case, law: Law | None, folder: Path) -> None:
     heading = found.heading
     apart = differences(heading["case"], case.as_written())
     now, then = files_of(case), heading["files"]
-    apart += [f'"{name}" has changed' for name, there in then.items() if now.get(name, there) != there]
+    tables = {name: arrays[f"table_{i}"] for i, name in enumerate(heading["tables"])}
+    for name in [name for name, there in then.items() if now.get(name, there) != there]:
+        told = tables_differ(name, tables[name], tables_of(case)[name]) if name in tables else f'"{name}" has changed'
+        apart.append(told)
     name = case.model.flux_law.name if law is None else law.name
     if heading["law"] != name and not apart:
         apart.append(f"the law is {heading['law']} there and {name} here")

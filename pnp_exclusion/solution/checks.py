@@ -72,7 +72,7 @@ def balance(steady: SteadyState) -> Iterator[str]:
         if not share <= limit:
             yield (
                 f"the fluxes of {name} do not balance: {share:.1e} of what passes flows in and not out{and_reactions} "
-                f"(limit {limit:g}); its current has no more digits than that"
+                f"(limit {limit:g}); its flux has no more digits than that"
             )
 
 
@@ -90,8 +90,8 @@ def digits(steady: SteadyState) -> Iterator[str]:
             scale = steady.setup.scales.flux * steady.extent
             asks = f"; the computed profile itself asks for {predicted[name] * scale:.6g}" if predicted else ""
             yield (
-                f"the current of {name} is below what rounding leaves of its exchange at the boundaries "
-                f"({uncertainty * scale:.1e}, current {current * scale:.1e}){asks}"
+                f"the flux of {name} is below what rounding leaves of its exchange at the boundaries "
+                f"({uncertainty * scale:.1e}, flux {current * scale:.1e}){asks}"
             )
 
 
@@ -104,7 +104,7 @@ def identity(steady: SteadyState) -> Iterator[str]:
         limit *= BESIDE_STEEP
     if residual is not None and not residual <= limit:
         yield (
-            f"the currents differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
+            f"the fluxes differ from those that belong to the computed profile by {residual:.1e} of a gross flux "
             f"(identity_residual; limit {limit:g} at degree {steady.discretisation.degree}): the mesh is too coarse "
             "somewhere; give more cells, or a higher degree"
         )

@@ -15,6 +15,7 @@ from pnp_exclusion.case.scales import AVOGADRO
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.noise import small_parameter, why_not
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.correlations import correlations
 from pnp_exclusion.solver.covariances import covariances
 from pnp_exclusion.solver.linearised import LinearisedEquations
@@ -139,9 +140,9 @@ class Correlations:
             "mean_amount": (("species",), self.amounts.means, {"units": self.amounts.unit}),
         }
         coordinates: dict[str, Any] = {name: list(self.species) for name in both}
-        coordinates |= {name: (name, self.points, {"units": self.length_unit}) for name in ("x", "x_2")}
+        coordinates |= {name: (name, self.points, unit_attributes(self.length_unit or "L")) for name in ("x", "x_2")}
         per_length = f"1/{self.length_unit}" if self.length_unit else ""
-        coordinates["wave_number"] = ("wave_number", self.wave_numbers, {"units": per_length})
+        coordinates["wave_number"] = ("wave_number", self.wave_numbers, unit_attributes(per_length))
         coordinates["side"] = ["x < x_2", "x > x_2"]
         return xr.Dataset(variables, coordinates, {} if self.eps is None else {"eps": self.eps})
 

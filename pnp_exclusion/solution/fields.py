@@ -16,6 +16,7 @@ from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.nodes import NodalFields, fields_at_nodes
 from pnp_exclusion.observe.sample import fields_at_points
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 
 if TYPE_CHECKING:
     import xarray
@@ -36,11 +37,11 @@ def _variables(steady: SteadyState, fields: NodalFields) -> dict[str, _Variable]
         ("species", "node"),
         fields.rho * scales.contents[:, None],
         "mol/m^3" if scales.si else "1",
-        "concentration" if scales.si else "occupied fraction",
+        "concentration" if scales.si else "volume fraction",
     )
     kind = "electrochemical potential" if problem.coupled else "chemical potential"
     found["electrochemical_potential"] = ("species", "node"), fields.mu, "kT", kind
-    found["packing"] = ("node",), problem.packing(fields.rho), "1", "occupied fraction of all species"
+    found["packing"] = ("node",), problem.packing(fields.rho), "1", "volume fraction of all species"
     unit = "mol/m^2/s" if scales.si else "D/L"
     count = len(problem.species)
     found["flux"] = ("species", "axis", "node"), fields.flux[:count] * scales.flux, unit, "flux density"
@@ -78,7 +79,7 @@ def dataset_at(steady: SteadyState, points: np.ndarray, along: str = "point") ->
         places[along] = (
             along,
             distances,
-            {"units": _length_unit(steady), "long_name": "distance from the first point"},
+            {**unit_attributes(_length_unit(steady)), "long_name": "distance from the first point"},
         )
     return _dataset(steady, fields, (along,), places)
 
@@ -110,7 +111,7 @@ def _positions(steady: SteadyState, points: np.ndarray, along: str, letters: str
         letter: (
             along,
             values * steady.setup.scales.length,
-            {"units": _length_unit(steady), "long_name": f"position along {letter}"},
+            {**unit_attributes(_length_unit(steady)), "long_name": f"position along {letter}"},
         )
         for letter, values in zip(letters, points.T, strict=False)
     }
@@ -133,7 +134,7 @@ def _dataset(
     problem = steady.discretisation.problem
     variables = {}
     for name, (dims, values, unit, words) in _variables(steady, fields).items():
-        attributes = {"units": unit, "long_name": words}
+        attributes = {**unit_attributes(unit), "long_name": words}
         variables[name] = ((*dims[:-1], *along), values.reshape(*values.shape[:-1], *shape), attributes)
     dataset = xarray.Dataset(
         variables,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
 from pnp_exclusion.case.case import Case
@@ -22,6 +22,7 @@ from pnp_exclusion.solution.style import (
     Picture,
     entitle,
     species_colour,
+    ticks,
     unit_in_picture,
     with_unit,
 )
@@ -32,20 +33,22 @@ FLATTEST = 5.0
 """Length over width of a slice up to which both are drawn to one scale."""
 ROUNDING_OF_POTENTIALS = 1e-9
 """kT/e; no picture of a potential that stays below it can show anything else than errors of the solver."""
-THIN, MOSTLY = 0.1, 0.5
-"""A layer at an end that is thinner than this part of an interval, and in which this part of some field's variation is,
-has a panel of its own."""
-IN_LAYER = 0.95
-"""Of the variation at an end: what its panel shows at least."""
+THIN, IN_LAYER = 0.1, 0.9
+"""Of an interval, and of what a field varies in one half of it: if so much of that is in a layer so thin at the end the
+layer has a panel of its own."""
+MOSTLY, SEEN = 0.5, 0.02
+"""Of what a field varies on the whole, and of what all densities vary: less in a half of an interval does not count."""
 DWARFED = 0.02
 """Of the largest density: if half of the interval has less of every species the axis is logarithmic."""
 DECADES = 6.0
 """That it then has at most."""
+LAYERED = 6.0
+"""Times the median over the area of a slice: from this maximum of a density on colours go by its logarithm."""
 
 
 def density_label(scales: Scales) -> str:
     """Return what densities are called in pictures, with their unit."""
-    return with_unit("concentration", "mol/L") if scales.si else "occupied fraction"
+    return with_unit("concentration", "mol/L") if scales.si else "volume fraction"
 
 
 def length_label(letter: str, scales: Scales) -> str:
@@ -75,10 +78,13 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
     with matplotlib.rc_context(STYLE):
         x = profile.x * scales.length_in_unit
         rho = profile.rho * scales.displayed_contents[:, None]
-        stretches = _stretches(x, [*profile.rho, *([] if profile.potential is None else [profile.potential])])
+        of_species = np.abs(np.diff(profile.rho * np.array(scales.sizes)[:, None]))
+        potential = [] if profile.potential is None else [np.abs(np.diff(profile.potential))]
+        # of what there is little of nothing can be seen
+        stretches = stretches_of(x, [one for one in of_species if one.sum() > SEEN * of_species.sum()] + potential)
         rows = 1 + (profile.potential is not None) + (profile.temperature is not None)
         width = COLUMN if len(stretches) == 1 else PAGE * (0.75 if len(stretches) == 2 else 1.0)
-        figure = Picture(figsize=(width, 1.7 * rows + 0.4))
+        figure = Picture(figsize=(width, 1.6 * rows + 0.8))
         ratios = [1.0 if stretch.name else 1.6 for stretch in stretches]
         grid = figure.subplots(rows, len(stretches), sharey="row", squeeze=False, width_ratios=ratios)
         for axes, stretch in zip(grid.T, stretches, strict=True):
@@ -93,7 +99,7 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
             for axis in axes:
                 shade_fixed_charge(axis, x, profile.fixed_charge)
                 axis.set_xlim(stretch.low, stretch.high)
-                axis.xaxis.set_major_locator(MaxNLocator(4 if stretch.name else 7))
+                axis.xaxis.set_major_locator(ticks(4 if stretch.name else 6))
                 axis.tick_params(labelbottom=axis is axes[-1])
             densities.set_title(stretch.name)
             axes[-1].set_xlabel(length_label("x", scales))
@@ -105,31 +111,35 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
             grid[1, 0].set_ylabel(potential_in_display(scales)[1])
         if profile.temperature is not None:
             grid[-1, 0].set_ylabel("temperature")
-        whole = [stretch.name for stretch in stretches].index("")
-        grid[0, whole].legend(loc="best")
+        handles, names = grid[0, 0].get_legend_handles_labels()
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=min(len(names), 3 if len(stretches) == 1 else 6)
+        )
         figure.align_ylabels(grid[:, 0])
         entitle(figure, title_of(case))
         return figure
 
 
-def _stretches(x: np.ndarray, fields: list[np.ndarray]) -> list[Stretch]:
-    """Return which parts of an interval have a column of their own: thin layers at its ends, and the whole."""
+def stretches_of(x: np.ndarray, variations: list[np.ndarray]) -> list[Stretch]:
+    """Return which parts of an interval have a column of their own: thin layers at its ends, and the whole.
+
+    variations
+        Of every field how much it changes from each node to the next.
+    """
     low, high = float(x[0]), float(x[-1])
     extent, found = high - low, {}
     for end in (low, high):
         depth = np.abs(x - end)
+        far = np.maximum(depth[1:], depth[:-1])
+        near = far <= 0.5 * extent
+        order = np.argsort(far[near])
         widths = []
-        for values in fields:
-            steps = np.abs(np.diff(values))
-            far = np.maximum(depth[1:], depth[:-1])
-            total = steps.sum()
-            if total <= ROUNDING_OF_POTENTIALS or steps[far <= THIN * extent].sum() < MOSTLY * total / 2.0:
-                continue
-            near = far <= 0.5 * extent
-            order = np.argsort(far[near])
+        for steps in variations:
             share = np.cumsum(steps[near][order])
-            widths.append(float(far[near][order][np.searchsorted(share, IN_LAYER * share[-1])]))
-        if widths and max(widths) < THIN * extent:
+            if share[-1] > MOSTLY * steps.sum() / 2.0 and steps.sum() > ROUNDING_OF_POTENTIALS:
+                widths.append(float(far[near][order][np.searchsorted(share, IN_LAYER * share[-1])]))
+        widths = [width for width in widths if width < THIN * extent]
+        if widths:
             found[end] = min(THIN * extent, 2.0 * max(widths))
     stretches = [Stretch(low, high)]
     if low in found:
@@ -158,7 +168,7 @@ def _packing_axis(axis: Axes, scales: Scales) -> None:
         return
     full = scales.displayed_concentration
     twin = axis.secondary_yaxis("right", functions=(lambda c: c / full, lambda rho: rho * full))
-    twin.set_ylabel("occupied fraction")
+    twin.set_ylabel("volume fraction")
 
 
 def shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> None:
@@ -178,7 +188,7 @@ def shade_fixed_charge(axis: Axes, x: np.ndarray, fixed_charge: np.ndarray) -> N
 
 def title_of(case: Case) -> str:
     """Return the title of a case with its law."""
-    parameters = ", ".join(f"{name} = {value:g}" for name, value in case.model.flux_law.parameters.items())
+    parameters = ", ".join(f"{name}\u00a0=\u00a0{value:g}" for name, value in case.model.flux_law.parameters.items())
     law = case.model.law + (f" ({parameters})" if parameters else "")
     return f"{case.title} — {law}" if case.title else law
 
@@ -190,6 +200,7 @@ class _Panel:
     title: str
     values: np.ndarray
     lines: np.ndarray | None = None
+    is_density: bool = False
 
 
 def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
@@ -207,7 +218,7 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
             width = PAGE / max(columns, 3)
             height = min(4.2, box * (width - 0.8))
         else:
-            columns = 2
+            columns = min(len(panels), 2)
             width = PAGE / 2.0
             height = box * (width - 0.9)
         rows = -(-len(panels) // columns)
@@ -243,9 +254,10 @@ def _panels(case: Case, scales: Scales, cut: Slice) -> list[_Panel]:
     """Return what is drawn of a slice: potential, temperature, every species, packing."""
     fields, panels = cut.cut.fields, []
 
-    def with_lines(words: str, of: str, values: np.ndarray, vectors: np.ndarray) -> _Panel:
+    def with_lines(words: str, of: str, values: np.ndarray, vectors: np.ndarray, is_density: bool = False) -> _Panel:
         flows = bool(np.nanmax(np.abs(vectors), initial=0.0) > 0.0)
-        return _Panel(f"{words}; lines: {of}" if flows else f"{words}; no {of}", values, vectors if flows else None)
+        title = f"{words}; lines: {of}" if flows else f"{words}; no {of}"
+        return _Panel(title, values, vectors if flows else None, is_density)
 
     if fields.potential is not None:
         factor, words = potential_in_display(scales)
@@ -255,11 +267,11 @@ def _panels(case: Case, scales: Scales, cut: Slice) -> list[_Panel]:
     if fields.temperature is not None:
         panels.append(with_lines("temperature", "energy flux", fields.temperature, cut.flux[-1]))
     shown = fields.rho * scales.displayed_contents[:, None]
-    unit = f"[{unit_in_picture('mol/L')}]" if scales.si else "(occupied fraction)"
+    unit = f"[{unit_in_picture('mol/L')}]" if scales.si else "(volume fraction)"
     for name, rho, flux in zip(case.species_names, shown, cut.flux, strict=False):
-        panels.append(with_lines(f"{name} {unit}", "flux", rho, flux))
+        panels.append(with_lines(f"{name} {unit}", "flux", rho, flux, is_density=True))
     if case.model.flux_law.crowded:
-        panels.append(_Panel("packing (occupied fraction)", np.tensordot(np.array(scales.sizes), fields.rho, 1)))
+        panels.append(_Panel("packing (volume fraction)", np.tensordot(np.array(scales.sizes), fields.rho, 1)))
     return panels
 
 
@@ -281,21 +293,40 @@ def _plane(cut: Slice, scales: Scales) -> str:
     return f"{normal} = {(cut.offset or 0.0) * scales.length_in_unit:.4g} {scales.length_unit}".rstrip()
 
 
+def _norm(mesh: Triangulation, triangles: np.ndarray, values: np.ndarray, is_density: bool) -> Normalize:
+    """Return how values become colours: by their logarithm where thin layers hold many times of what is elsewhere."""
+    here = values[triangles]
+    low, high = float(here.min(initial=np.inf)), float(here.max(initial=-np.inf))
+    if is_density and low > 0.0:
+        x, y = mesh.x[triangles], mesh.y[triangles]
+        areas = np.abs((x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0]))
+        means = here.mean(axis=1)
+        order = np.argsort(means)
+        share = np.cumsum(areas[order])
+        if high > LAYERED * float(means[order][np.searchsorted(share, 0.5 * share[-1])]):
+            return LogNorm(max(low, high * 10.0**-DECADES), high)
+    # where a field is the same everywhere its rounding is nothing to see
+    least = 1e-9 * max(abs(low), abs(high)) or 1.0
+    return Normalize(low, high) if high - low > least else Normalize(low - least, high + least)
+
+
 def _draw_panel(
     figure: Figure, axis: Axes, mesh: Triangulation, grid: tuple[np.ndarray, np.ndarray], panel: _Panel
 ) -> None:
-    # where a field is the same everywhere its rounding is nothing to see
-    low, high = float(panel.values.min()), float(panel.values.max())
-    least = 1e-9 * max(abs(low), abs(high)) or 1.0
-    limits = (low, high) if high - low > least else (low - least, high + least)
-    shown = axis.tripcolor(
-        mesh, panel.values, shading="gouraud", cmap="viridis", rasterized=True, vmin=limits[0], vmax=limits[1]
-    )
-    figure.colorbar(shown, ax=axis, shrink=0.9, pad=0.02).ax.yaxis.set_major_locator(MaxNLocator(6))
+    values, triangles = panel.values, mesh.triangles
+    if panel.is_density:
+        # a species that does not enter a region is not there in a picture either
+        triangles = triangles[(values[triangles] > 0.0).all(axis=1)]
+    norm = _norm(mesh, triangles, values, panel.is_density)
+    mesh = Triangulation(mesh.x, mesh.y, triangles=triangles)
+    shown = axis.tripcolor(mesh, values, shading="gouraud", cmap="viridis", rasterized=True, norm=norm)
+    bar = figure.colorbar(shown, ax=axis, shrink=0.9, pad=0.02)
+    if not isinstance(norm, LogNorm):
+        bar.ax.yaxis.set_major_locator(ticks(6))
     axis.set_title(panel.title)
     axis.set_facecolor("0.85")
-    axis.xaxis.set_major_locator(MaxNLocator(5))
-    axis.yaxis.set_major_locator(MaxNLocator(6))
+    axis.xaxis.set_major_locator(ticks(5))
+    axis.yaxis.set_major_locator(ticks(6))
     across, up = grid
     if panel.lines is not None:
         # streamplot wants grids that are even to round-off

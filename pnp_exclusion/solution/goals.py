@@ -1,137 +1,203 @@
-"""What is to be accurate: the quantities that ``[solver] goal`` names, and what their errors are measured against."""
+"""What of a steady state can be a goal: sums over boundaries and integrals, by their names in the summary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from pnp_exclusion.case.goals import CURRENTS
-from pnp_exclusion.discretisation.functionals import Functional
-from pnp_exclusion.errors import CaseError
-from pnp_exclusion.observe.forces import End
+import numpy as np
+import ufl
+from numpy.typing import NDArray
+
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.sentences import nearest
+from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.functionals import Functional, Integral
+from pnp_exclusion.discretisation.totals import Totals
+from pnp_exclusion.errors import UsageError
+from pnp_exclusion.observe.integrals import entropy_production_density
 from pnp_exclusion.solution.steady_state import SteadyState
 
-LEAST_CURRENT = 1e-3
-"""Of what one kT would drive of a species: errors of smaller fluxes are relative to this."""
-LEAST_CHARGE = 1e-3
-"""Of the largest charge of any boundary: likewise."""
+type Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A sum in the units of the case of what a state has without units.
+
+    fluxes, charges
+        As in `pnp_exclusion.discretisation.totals.Totals`; None for none of them.
+    integral
+        Of the goal's integral.
+    potential
+        Of the potential that is found.
+    constant
+        Beside all of these.
+    """
+
+    fluxes: Real | None = None
+    charges: Real | None = None
+    integral: float = 0.0
+    potential: float = 0.0
+    constant: float = 0.0
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A quantity that is to be accurate.
+    """A functional of a steady state.
 
-    name
-        As in ``[solver] goal``; "currents.NAME" for what flows of a species from end to end.
-    functional
-        What it is of a state.
-    least
-        Dimensionless: errors of smaller values are relative to this.
-    scale, unit
-        Of its value in the units of the case.
+    name, unit
+        As in the summary.
+    weights
+        By a setup: those of a state of this.
+    integral
+        None for a goal without one.
+    floating
+        Position in `Problem.floating` of the boundary whose potential it is.
     """
 
     name: str
-    functional: Functional
-    least: float
-    scale: float
     unit: str
+    weights: Callable[[Setup], Weights]
+    integral: Integral | None = None
+    floating: int | None = None
+
+    def functional(self, weights: Weights) -> Functional:
+        """Return the sum of totals and the integral in it, for weights of this goal, or differences of such."""
+        return Functional(weights.fluxes, weights.charges, self.integral, weights.integral)
+
+    def value(self, weights: Weights, totals: Totals, discrete: Discretisation) -> float:
+        """Return the sum for totals of the state in the unknown of a discretisation; collective if it has an integral.
+
+        weights
+            Of this goal, or differences of such.
+        """
+        found = weights.constant + self.functional(weights).value(totals, discrete)
+        if self.floating is not None and weights.potential:
+            tag = discrete.problem.floating[self.floating]
+            found += weights.potential * (discrete.problem.boundaries[tag].applied_potential or 0.0)
+        return found
 
 
-def goals_of(steady: SteadyState) -> list[Goal]:
-    """Return the goals of a case, those that it names or its currents, or where nothing flows the charges of its
-    electrodes.
+def goals_named(steady: SteadyState, names: list[str]) -> list[Goal]:
+    """Return the goals of some names; `UsageError` says which there are if one is none."""
+    known = {goal.name: goal for goal in goals_of(steady)}
+    for name in names:
+        if name not in known:
+            raise UsageError(f'there is no goal "{name}" to differentiate; {nearest(name, known)}')
+    return [known[name] for name in names]
 
-    Collective. Raises `CaseError` if it names none and has none of these.
-    """
-    given = steady.setup.case.solver.goal
-    named = [given] if isinstance(given, str) else given or []
-    goals = _Goals(steady)
-    found = [goal for name in named for goal in (goals.currents() if name == CURRENTS else [goals.named(name)])]
-    if not named:
-        flows = any(steady.totals.passes(name) for name in steady.discretisation.problem.quantities)
-        found = (goals.currents() if flows else []) or goals.charges() or goals.currents()
-    if not found:
-        raise CaseError(
-            steady.setup.case.path,
-            ["[solver]: accuracy is of currents or of charges of electrodes, and this case has none; name a goal"],
-        )
+
+def goals_of(steady: SteadyState) -> Iterator[Goal]:
+    """Yield every goal of a steady state."""
+    setup, problem = steady.setup, steady.state.problem
+    si, per, shape = setup.scales.si, steady.per_extent, (len(problem.boundaries), len(problem.quantities))
+    unit = (lambda name: name) if si else (lambda name: "")
+    wheres = [boundary.where for boundary in problem.boundaries]
+    flux_unit, current_unit = unit(f"mol{per}/s"), unit(f"A{per}")
+    z = np.array([*problem.charges, *([0.0] if problem.law.thermal else [])])
+    if steady.ends is not None:
+        ends = [wheres.index(end.name) for end in steady.ends]
+        through = np.zeros((len(problem.quantities), *shape))
+        for a, name in enumerate(problem.quantities):
+            share = steady.totals.share_of_second(name, *(wheres[tag] for tag in ends))
+            through[a, ends[0], a], through[a, ends[1], a] = share - 1.0, share
+            yield Goal(f"currents.{name}", flux_unit, partial(_fluxes, through[a]))
+        yield Goal("electric_current", current_unit, partial(_currents, through.sum(axis=0)))
+    for tag, where in enumerate(wheres):
+        for a, name in enumerate(problem.quantities):
+            yield Goal(f"flux.{where}.{name}", flux_unit, partial(_fluxes, _one(shape, tag, a)))
+        if z.any():
+            yield Goal(f"current.{where}", current_unit, partial(_currents, _one(shape, tag, slice(None))))
+        if problem.coupled:
+            yield Goal(f"charge.{where}", unit(f"C{per}"), partial(_charges, _one(shape[:1], tag)))
+    content = ("mol/m^2", "mol/m", "mol")[setup.case.dimension_of_totals - 1]
+    for a, name in enumerate(problem.names):
+        yield Goal(f"amount.{name}", unit(content), partial(_amount, a), _integral(f"amount {name}", _content, name))
+    dissipated = _integral("entropy production", _entropy_production)
+    yield Goal("entropy_production", unit(f"kT {flux_unit}"), _of_fluxes, dissipated)
+    for axis in problem.domain.periodic:
+        for name in problem.quantities:
+            along = _integral(f"flux of {name} along {axis}", _flux_along, name, axis)
+            yield Goal(f"flux_along.{'xyz'[axis]}.{name}", flux_unit, partial(_mean_along, axis), along)
+    for number, reaction in enumerate(problem.reactions):
+        rate = _integral(f"rate of {reaction.name}", _rate, number)
+        yield Goal(f"reactions.{reaction.name}.rate", flux_unit, _of_fluxes, rate)
+        if reaction.electrons:
+            passed = partial(_of_currents, reaction.electrons)
+            yield Goal(f"reactions.{reaction.name}.current", current_unit, passed, rate)
+    for position, tag in enumerate(problem.floating):
+        yield Goal(f"found_potential.{wheres[tag]}", unit("V"), _potential, floating=position)
+
+
+def _integral(name: str, form: Callable[..., ufl.Form], *of: Any) -> Integral:
+    return Integral(name, partial(form, *of))
+
+
+def _one(shape: tuple[int, ...], *place: Any) -> Real:
+    found = np.zeros(shape)
+    found[place] = 1.0
     return found
 
 
-class _Goals:
-    """Makes the goals of a steady state."""
+def _extent(setup: Setup) -> float:
+    return setup.scales.length**setup.problem.boundary_dimension
 
-    def __init__(self, steady: SteadyState) -> None:
-        self._steady = steady
-        self._problem = steady.discretisation.problem
-        self._wheres = [boundary.where for boundary in self._problem.boundaries]
-        scales, self._si = steady.setup.scales, steady.setup.scales.si
-        self._flux, self._charge = scales.flux * steady.extent, scales.surface_charge * steady.extent
-        self._current = scales.current * steady.extent
 
-    def currents(self) -> list[Goal]:
-        """Return what flows of all species, and with a temperature of energy, from end to end; nothing without ends."""
-        ends = self._steady.ends
-        return [] if ends is None else [self._through(name, ends) for name in self._problem.quantities]
+def _fluxes(weights: Real, setup: Setup) -> Weights:
+    return Weights(fluxes=weights * setup.scales.flux * _extent(setup))
 
-    def charges(self) -> list[Goal]:
-        """Return the charges of all boundaries at given potentials."""
-        if not self._problem.coupled:
-            return []
-        held = [one.where for one in self._problem.boundaries if one.applied_potential is not None]
-        return [self._charge_of(where) for where in held]
 
-    def named(self, name: str) -> Goal:
-        """Return the goal of a name, which was checked when the case was read."""
-        kind, _, rest = name.partition(".")
-        match kind:
-            case "flux":
-                where, _, species = rest.rpartition(".")
-                weights = {(where, species): 1.0}
-                return self._of_fluxes(name, weights, self._least([species]), self._flux, f"mol{self._per}/s")
-            case "current":
-                charges = dict(zip(self._problem.names, self._problem.charges.tolist(), strict=True))
-                weights = {(rest, species): z for species, z in charges.items()}
-                least = sum(abs(z) * self._least([species]) for species, z in charges.items())
-                return self._of_fluxes(name, weights, least, self._current, f"A{self._per}")
-            case "charge":
-                return self._charge_of(rest)
-        return self._amount_of(rest)
+def _currents(weights: Real, setup: Setup) -> Weights:
+    z = np.array([*setup.problem.charges, *([0.0] if setup.problem.law.thermal else [])])
+    return Weights(fluxes=weights * z * setup.scales.current * _extent(setup))
 
-    @property
-    def _per(self) -> str:
-        return self._steady.per_extent
 
-    def _least(self, species: Sequence[str]) -> float:
-        return LEAST_CURRENT * sum(self._steady.one_way[name] for name in species)
+def _charges(weights: Real, setup: Setup) -> Weights:
+    return Weights(charges=weights * setup.scales.surface_charge * _extent(setup))
 
-    def _through(self, species: str, ends: tuple[End, End]) -> Goal:
-        weights = {(ends[0].name, species): -0.5, (ends[1].name, species): 0.5}
-        unit = f"mol{self._per}/s"
-        return self._of_fluxes(f"{CURRENTS}.{species}", weights, self._least([species]), self._flux, unit)
 
-    def _of_fluxes(
-        self, name: str, weights: dict[tuple[str, str], float], least: float, scale: float, unit: str
-    ) -> Goal:
-        functional = Functional.none(self._steady.discretisation)
-        for (where, species), weight in weights.items():
-            functional.fluxes[self._wheres.index(where), self._problem.quantities.index(species)] = weight
-        return Goal(name, functional, least, scale, unit if self._si else "")
+def _amount(species: int, setup: Setup) -> Weights:
+    content = float(setup.scales.contents[species])
+    return Weights(integral=content * setup.scales.length**setup.case.dimension_of_totals)
 
-    def _charge_of(self, where: str) -> Goal:
-        functional = Functional.none(self._steady.discretisation)
-        functional.charges[self._wheres.index(where)] = 1.0
-        largest = max(map(abs, self._steady.totals.charge.values()), default=0.0)
-        unit = f"C{self._per}" if self._si else ""
-        return Goal(f"charge.{where}", functional, LEAST_CHARGE * largest, self._charge, unit)
 
-    def _amount_of(self, species: str) -> Goal:
-        functional, number = Functional.none(self._steady.discretisation), self._problem.names.index(species)
-        functional.amounts[number] = 1.0
-        setup = self._steady.setup
-        scale = float(setup.scales.contents[number]) * setup.scales.length**setup.case.dimension_of_totals
-        lacking = 3 - setup.case.dimension_of_totals
-        return Goal(
-            f"amount.{species}", functional, 0.0, scale, f"mol{('', '/m', '/m^2')[lacking]}" if self._si else ""
-        )
+def _of_fluxes(setup: Setup) -> Weights:
+    return Weights(integral=setup.scales.flux * _extent(setup))
+
+
+def _of_currents(electrons: int, setup: Setup) -> Weights:
+    return Weights(integral=electrons * setup.scales.current * _extent(setup))
+
+
+def _mean_along(axis: int, setup: Setup) -> Weights:
+    low, high = setup.problem.domain.bounding_box()
+    return Weights(integral=setup.scales.flux * _extent(setup) / float((high - low)[axis]))
+
+
+def _potential(setup: Setup) -> Weights:
+    unit = setup.scales.potential
+    return Weights(potential=unit, constant=unit * setup.problem.potential_reference)
+
+
+def _content(species: str, discrete: Discretisation) -> ufl.Form:
+    return discrete.fields.rho[species] * discrete.integration.dx
+
+
+def _entropy_production(discrete: Discretisation) -> ufl.Form:
+    return entropy_production_density(discrete) * discrete.integration.dx
+
+
+def _flux_along(quantity: str, axis: int, discrete: Discretisation) -> ufl.Form:
+    return discrete.fields.fluxes[quantity][axis] * discrete.integration.dx
+
+
+def _rate(number: int, discrete: Discretisation) -> ufl.Form:
+    problem = discrete.problem
+    where = problem.reactions[number].boundary
+    if where is None:
+        return discrete.weak_form.volume_rate(number) * discrete.integration.dx
+    tag = [boundary.where for boundary in problem.boundaries].index(where)
+    return discrete.weak_form.electrode_rate(number) * discrete.integration.ds(tag)

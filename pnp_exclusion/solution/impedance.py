@@ -13,6 +13,7 @@ from pnp_exclusion.discretisation.layout import POTENTIAL
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.solution.noise import above_zero
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linearised import LinearisedEquations
 from pnp_exclusion.solver.linearised_forms import terminals_of
 from pnp_exclusion.solver.noise import spectra, total_current_of
@@ -71,12 +72,14 @@ class Impedance:
         """Return real and imaginary part, ``re`` and ``im``, along ``frequency``."""
         import xarray
 
-        units = {"units": self.unit or "1"}
+        units = unit_attributes(self.unit)
         variables: dict[str, Any] = {
             "re": ("frequency", self.values.real, units),
             "im": ("frequency", self.values.imag, units),
         }
-        coordinates: dict[str, Any] = {"frequency": ("frequency", self.frequencies, {"units": self.frequency_unit})}
+        coordinates: dict[str, Any] = {
+            "frequency": ("frequency", self.frequencies, unit_attributes(self.frequency_unit))
+        }
         return xarray.Dataset(variables, coordinates, {"terminal": self.terminal, "accuracy": self.accuracy})
 
 

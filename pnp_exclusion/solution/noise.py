@@ -26,6 +26,7 @@ from pnp_exclusion.physics.free_energies import LatticeGas
 from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.physics.reactions import Linear
 from pnp_exclusion.solution.steady_state import SteadyState
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linearised import LinearisedEquations
 from pnp_exclusion.solver.linearised_forms import terminals_of
 from pnp_exclusion.solver.noise import Spectra, noise_at_zero, spectra, total_current_of
@@ -151,7 +152,7 @@ class Noise:
             }
         names = {"terminal": self.terminals, "species": self.quantities}
         coordinates: dict[str, Any] = {name + end: list(values) for name, values in names.items() for end in ("", "_2")}
-        coordinates["frequency"] = ("frequency", self.frequencies, {"units": self.frequency_unit})
+        coordinates["frequency"] = ("frequency", self.frequencies, unit_attributes(self.frequency_unit))
         return xr.Dataset(variables, coordinates, {"band": self.band, "accuracy": self.accuracy})
 
 
@@ -266,7 +267,7 @@ def why_not(setup: Setup, discrete: Discretisation, terminals: bool = True) -> s
             if amount == 0.0:
                 return (
                     f'[[boundaries]] "{boundary.where}": holds no {name}, and the noise about an empty state is not '
-                    "Gaussian; give it a small content"
+                    "Gaussian; give it a small concentration"
                 )
     if terminals and not terminals_of(discrete):
         return "no boundary holds a species or the potential, so that there is no current whose noise could be told"
@@ -422,6 +423,11 @@ def _checks(steady: SteadyState, at_zero: Real, uncertainty: float, accuracy: fl
     names = discrete.problem.quantities
     in_volume = [reaction for reaction in discrete.problem.reactions if reaction.boundary is None]
     own = np.einsum("iaia->ia", at_zero)
+    if not own.any():
+        yield (
+            "no species passes from terminal to terminal, so that none has noise at frequency zero or a Fano "
+            "factor; spectra tell of the electric current"
+        )
     for a, name in enumerate(names):
         left = np.abs(at_zero[:, a, :, a].sum(axis=0)).max() / max(own[:, a].max(), np.finfo(float).tiny)
         if not left <= CONSERVED and not any(reaction.change(name) for reaction in in_volume):

@@ -93,6 +93,37 @@ def mechanisms_of(steady: SteadyState) -> dict[str, Any]:
     return ({"flux_parts": parts} if parts else {}) | {"uphill": uphill}
 
 
+def regions_of(steady: SteadyState) -> dict[str, Any]:
+    """Return the volume of every region of the case, what it holds and what it dissipates; collective."""
+    if not steady.setup.case.regions:
+        return {}
+    scales, dimension = steady.setup.scales, steady.setup.case.dimension_of_totals
+    per, size = ("/m^2", "/m", "")[dimension - 1], scales.length**dimension
+    contents = dict(zip(steady.discretisation.problem.names, scales.contents.tolist(), strict=True))
+
+    def value(number: float, unit: str) -> dict[str, Any]:
+        return {"value": number, "unit": unit if scales.si else ""}
+
+    return {
+        "regions": {
+            region: {
+                "volume": value(held.volume * size, ("m", "m^2", "m^3")[dimension - 1]),
+                "amount": {
+                    name: value(held.mean_densities[name] * held.volume * content * size, f"mol{per}")
+                    for name, content in contents.items()
+                },
+                "mean": {
+                    name: value(held.mean_densities[name] * content, "mol/m^3") for name, content in contents.items()
+                },
+                "entropy_production": value(
+                    held.entropy_production * scales.flux * steady.extent, f"kT mol{steady.per_extent}/s"
+                ),
+            }
+            for region, held in steady.integrals_over_regions.items()
+        }
+    }
+
+
 def failure_of(steady: SteadyState) -> dict[str, Any]:
     """Return how far a solve came that did not converge."""
     return {

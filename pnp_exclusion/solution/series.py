@@ -10,6 +10,7 @@ import numpy as np
 import pnp_exclusion
 from pnp_exclusion.case.build import Setup
 from pnp_exclusion.observe.motion import Reading
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 
 if TYPE_CHECKING:
     import xarray
@@ -76,8 +77,8 @@ def dataset_of_rows(setup: Setup, rows: Sequence[Row]) -> xarray.Dataset:
     units = {name: unit for name, (_, unit) in (rows[0] if rows else {}).items()}
     times = columns.pop("time", np.zeros(0))
     return xarray.Dataset(
-        {name: ("time", values, {"units": units[name] or "1"}) for name, values in columns.items()},
-        coords={"time": ("time", times, {"units": units.get("time", "") or "L^2/D"})},
+        {name: ("time", values, unit_attributes(units[name])) for name, values in columns.items()},
+        coords={"time": ("time", times, unit_attributes(units.get("time") or "L^2/D"))},
         attrs={
             "title": setup.case.title,
             "law": setup.problem.law.name,

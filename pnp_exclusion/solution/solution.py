@@ -18,7 +18,7 @@ from pnp_exclusion.case.build import Setup
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.places import places_in, require_inside
 from pnp_exclusion.discretisation.discretisation import Discretisation, State
-from pnp_exclusion.errors import ConvergenceError, UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.observe.sample import central_slice, profile
 from pnp_exclusion.physics.laws import Law
 from pnp_exclusion.solution import fields, stored
@@ -31,9 +31,10 @@ from pnp_exclusion.solution.correlations import (
     correlations_of,
     covariances_of,
 )
+from pnp_exclusion.solution.gradient import Gradient, gradient_of
 from pnp_exclusion.solution.impedance import Impedance, impedance_of
 from pnp_exclusion.solution.noise import Noise, noise_of, why_not
-from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of
+from pnp_exclusion.solution.readings import failure_of, mechanisms_of, readings_of, regions_of
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solver.steady import SteadyReport
@@ -111,6 +112,11 @@ class Solution:
     def state(self) -> State:
         """The unknowns of this solution, for `Discretisation.show` and as a start for others."""
         return self.steady.state
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is a state of a motion that has not become steady."""
+        return False
 
     @property
     def has_state(self) -> bool:
@@ -367,11 +373,11 @@ class Solution:
         Raises
         ------
         CaseError
-            The theory does not have the noise of this case, see docs/noise.md.
+            The theory does not have the noise of this case, see docs/noise.md; or its state moves.
         ConvergenceError
             The solve has not converged, or the linear systems of the noise could not be solved.
         """
-        self._require_converged("noise")
+        self._require_steady("noise")
         return noise_of(self.steady, frequencies, settings_of(self.case), self.command_line)
 
     def noise_at_zero(self) -> Noise | None:
@@ -382,7 +388,7 @@ class Solution:
         ConvergenceError
             The linear systems of the noise could not be solved.
         """
-        if not self.converged or why_not(self.setup, self.discretisation):
+        if not self.converged or self.moves or why_not(self.setup, self.discretisation):
             return None
         return noise_of(self.steady, [], settings_of(self.case), self.command_line)
 
@@ -401,7 +407,7 @@ class Solution:
         ConvergenceError
             The solve has not converged, or a species is so scarce that rounding is all there is.
         """
-        self._require_converged("correlations")
+        self._require_steady("correlations")
         return correlations_of(self.steady, settings_of(self.case), self.command_line)
 
     def covariances(self, observables: Mapping[str, Observable] | None = None) -> Covariances:
@@ -427,7 +433,7 @@ class Solution:
         ConvergenceError
             The solve has not converged, or the linear systems could not be solved.
         """
-        self._require_converged("covariances")
+        self._require_steady("covariances")
         return covariances_of(self.steady, observables, settings_of(self.case), self.command_line)
 
     def impedance(self, frequencies: ArrayLike | None = None, terminal: str | None = None) -> Impedance:
@@ -454,8 +460,34 @@ class Solution:
         ConvergenceError
             The solve has not converged, or the linear systems could not be solved.
         """
-        self._require_converged("impedance")
+        self._require_steady("impedance")
         return impedance_of(self.steady, frequencies, terminal, settings_of(self.case), self.command_line)
+
+    def gradient(self, goals: str | Sequence[str], parameters: str | Sequence[str]) -> Gradient:
+        """Return the derivatives of currents, charges, amounts or potentials by numbers of the case; collective.
+
+        Parameters
+        ----------
+        goals : str or sequence of str
+            Names of the summary, ``"currents.Na"``, ``"charge.left"``, ``"found_potential.top"``; one adjoint for each.
+        parameters : str or sequence of str
+            Keys of the case as sweeps write them, ``"species.Na.diffusivity"``, as many as are wanted. Keys joined by
+            "=" are one parameter, and change in proportion to their values.
+
+        Returns
+        -------
+        pnp_exclusion.solution.gradient.Gradient
+            On every rank, in the units of the case.
+
+        Raises
+        ------
+        UsageError
+            There is no such goal, or a parameter is no number that the solution follows smoothly.
+        ConvergenceError
+            The solve has not converged, or the linear system of an adjoint could not be solved.
+        """
+        self._require_steady("gradient")
+        return gradient_of(self.steady, goals, parameters, settings_of(self.case), self.command_line)
 
     def save(self, path: str | Path) -> None:
         """Write the solution into one file that `pnp_exclusion.load` reads, complete or not at all; collective.
@@ -485,9 +517,12 @@ class Solution:
         )
         stored.write(Path(path), self.steady, outcome)
 
-    def _require_converged(self, what: str) -> None:
+    def _require_steady(self, what: str) -> None:
         if not self.converged:
             raise ConvergenceError(f"{self.case.path}: this solution did not converge, and has no {what}")
+        if self.moves:
+            sentence = f"[time]: {what} would be about a steady state, but this one moves; go on until it is steady"
+            raise CaseError(self.case.path, [sentence])
 
     def _require_state(self) -> None:
         if not self.has_state:
@@ -502,7 +537,7 @@ class Solution:
         lines = [f"<Solution {title}law {problem.law.name}, {problem.domain.cells} cells{state}>"]
         if self._is_readable:
             lines += [
-                f"  {name}: current {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
+                f"  {name}: flux {current}, force {force}, {regime}" for name, current, force, regime in self._rows()
             ]
             lines += [f"  warning: {sentence}" for sentence in self.warnings]
         return "\n".join(lines)
@@ -556,8 +591,8 @@ class Solution:
 
         Without any state (`has_state`) only what was tried is in it.
         """
-        mechanisms = mechanisms_of(self.steady) if self.has_state else {}
-        return self.readings() | mechanisms | {"warnings": self.warnings}
+        more = mechanisms_of(self.steady) | regions_of(self.steady) if self.has_state else {}
+        return self.readings() | more | {"warnings": self.warnings}
 
     def readings(self) -> dict[str, Any]:
         """Return the summary without its warnings, for those who read many solutions; collective."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pnp_exclusion.case.time_checks import require_rest
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import ConvergenceError, SolutionWarning
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution.adaptive import refine_to_accuracy
 from pnp_exclusion.solution.coarse_start import coarser_start
@@ -25,8 +27,10 @@ from pnp_exclusion.solution.limits import limits
 from pnp_exclusion.solution.refined_interval import ROUNDS, is_too_coarse, refined, transfer
 from pnp_exclusion.solution.settings import settings_of
 from pnp_exclusion.solution.solution import Solution
+from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
+from pnp_exclusion.solver.watch import Watch
 
 type CaseLike = Case | Solution | str | Path | Mapping[str, Any]
 """What stands for a case: itself, a file of it, its tables, or a solution of it."""
@@ -148,6 +152,7 @@ def solve_quietly(
     progress: Callable[[str], None] = lambda line: None,
     keep_failure: bool = False,
     on_mesh_of: Setup | None = None,
+    watch: Watch | None = None,
 ) -> Solution:
     """Solve as `solve` does, without a word: for commands and studies, which tell of warnings themselves.
 
@@ -156,6 +161,8 @@ def solve_quietly(
     petsc_options
         The options that PETSc was started with (`pnp_exclusion.runtime.fenicsx.initialise_petsc`), to know what is the
         user's: they are in PETSc's database, and what is ours is left out of it where they speak.
+    watch
+        Told how far the solve is, on the ranks that give one.
     """
     clock = _Clock()
     if law is None and isinstance(case, Solution):
@@ -177,6 +184,9 @@ def solve_quietly(
         # the solve may not live to tell its warnings
         say(f"  {setup.memory}")
     settings = settings_of(case)
+    if watch is not None:
+        watch.announce(size_of(discrete).unknowns)
+        settings = replace(settings, watch=watch)
     clock.lap("forms")
     near = False
     coarser = coarser_start(setup, discrete, settings, petsc_options, say)
@@ -243,4 +253,5 @@ class _Clock:
     def lap(self, name: str) -> None:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
+        LOGGER.debug("%s: %.3f s", name, now - self._last)
         self._last = now

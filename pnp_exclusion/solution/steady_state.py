@@ -10,12 +10,12 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.case.build import EMPTY_SHARE, Setup
+from pnp_exclusion.case.build import EMPTY_SHARE, Setup, region_cells
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.observe import currents, forces, identity, reactions, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
 from pnp_exclusion.observe.flux_parts import FluxParts, flux_part_densities
-from pnp_exclusion.observe.integrals import Integrals, integrals_of
+from pnp_exclusion.observe.integrals import Integrals, integrals_of, integrals_over
 from pnp_exclusion.solver.steady import SteadyReport
 
 
@@ -72,6 +72,11 @@ class SteadyState:
     def integrals(self) -> Integrals:
         """Integrals over the domain."""
         return integrals_of(self.discretisation)
+
+    @cached_property
+    def integrals_over_regions(self) -> dict[str, Integrals]:
+        """Integrals over every region of the case."""
+        return integrals_over(self.discretisation, region_cells(self.setup))
 
     @property
     def mean_fluxes(self) -> dict[str, float]:

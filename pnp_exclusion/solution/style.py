@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SPECIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 """Of Okabe and Ito, which the colour-blind tell apart."""
@@ -43,6 +45,7 @@ STYLE: dict[str, Any] = {
     "lines.markersize": 3,
     "hatch.linewidth": 0.6,
     "axes.grid": True,
+    "axes.prop_cycle": cycler(color=SPECIES_COLOURS),
     "grid.alpha": 0.3,
     "axes.formatter.use_mathtext": True,
     "axes.formatter.limits": (-4, 4),
@@ -118,6 +121,11 @@ def _word(word: str, sign: int) -> str:
 def with_unit(words: str, unit: str) -> str:
     """Return words for an axis with the unit of what is drawn along it, if it has one."""
     return f"{words} [{unit_in_picture(unit)}]" if unit else words
+
+
+def ticks(most: int) -> MaxNLocator:
+    """Return what puts a few ticks at round numbers."""
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
 def zero_line(axis: Axes) -> None:

@@ -9,24 +9,28 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mpi4py import MPI
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.build import Setup, build
 from pnp_exclusion.case.drive import CaseDrive
+from pnp_exclusion.case.field_protocol import FieldProtocolDrive
 from pnp_exclusion.case.moving import extremes
-from pnp_exclusion.case.places import require_places
-from pnp_exclusion.case.protocol import Passed, ProtocolDrive, ProtocolState, is_still_since
+from pnp_exclusion.case.places import places_in, require_inside, require_places
+from pnp_exclusion.case.protocol import Passed, PieceDrive, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.errors import CaseError, SolutionWarning, UsageError
-from pnp_exclusion.observe.motion import MotionReader
+from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning, UsageError
+from pnp_exclusion.observe.free_space import least_free_space
+from pnp_exclusion.observe.motion import NO_SPACE, MotionReader
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.solution import fields
 from pnp_exclusion.solution.beginning import begin
 from pnp_exclusion.solution.checkpoints import CheckpointFolder, Motion, find
@@ -35,18 +39,21 @@ from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.solution.solve import CaseLike, as_case, settings_of, with_petsc
 from pnp_exclusion.solution.steady_state import SteadyState
 from pnp_exclusion.solution.stopping import Keeper
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SteadyReport
-from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU
+from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, RADAU5
 from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
 
-SCHEMES = {"radau": RADAU, "galerkin": GALERKIN, "euler": EULER}
+SCHEMES = {"radau": RADAU, "radau5": RADAU5, "galerkin": GALERKIN, "euler": EULER}
 IMBALANCE = 10.0
 """Of the tolerance: what may be missing of the free energy that was dissipated and done; a few are usual."""
+NEARLY_FULL = 1e-3
+"""Of the space: where less is free as no step is found, that is told."""
 LEAST_PART = 0.01
 """Of a motion: the first steps are so short that the time left would be told by millions of seconds."""
 SAME_PLACE = 1e-9
@@ -71,7 +78,8 @@ class TransientSolution(Solution):
     pieces : list[dict[str, Any]]
         Of a protocol, those that are over: ``piece``, ``cycle``, ``name``, ``began``, ``ended``, ``charge`` that has
         passed the terminal out of the domain, ``potential`` of the terminal at the end, and ``by`` what it ended,
-        "until" or "duration".
+        "until" or "duration"; in imposed fields ``passed_A`` of every species that is watched instead of charge and
+        potential.
     failed : str
         Why the protocol was not gone through to its end; empty if it was.
     """
@@ -88,32 +96,51 @@ class TransientSolution(Solution):
         self.failed = protocol.failed
         self._last = motion.last
         self._first_free_energy = motion.sums.first_free_energy
+        self._full_from, self._full_at = motion.sums.full_from, motion.sums.full_at
+
+    @property
+    def moves(self) -> bool:
+        """Whether something moved still at the end."""
+        return not self.steady_at_end
 
     @cached_property
     def series(self) -> xarray.Dataset:
         """What was read at the end of every step, along ``time``; see `pnp_exclusion.solution.series.row_of`."""
         return dataset_of_rows(self.setup, self.rows)
 
-    def snapshots(self) -> xarray.Dataset | None:
+    def snapshots(self, points: ArrayLike | None = None) -> xarray.Dataset | None:
         """Return the fields at the times that were kept, along ``time``; collective.
+
+        Parameters
+        ----------
+        points : array_like, optional
+            Where to read them off, as in `at`; at all nodes if absent.
 
         Returns
         -------
         xarray.Dataset or None
-            As `to_xarray` with one dimension more, on rank 0; None on the others.
+            As `to_xarray`, or `at`, with one dimension more, on rank 0; None on the others.
+
+        Raises
+        ------
+        UsageError
+            They are no points of this domain, or all outside.
         """
+        places = None if points is None else places_in(self.setup, points)
+        if places is not None:
+            require_inside(self.setup, places)
         found = []
         for _, state in self.moments:
             steady = SteadyState(self.setup, self.steady.shared, self.report)
             steady.state = state
-            found.append(fields.dataset_of(steady))
+            found.append(fields.dataset_of(steady) if places is None else fields.dataset_at(steady, places))
         datasets = [dataset for dataset in found if dataset is not None]
         if not datasets:
             return None
         import xarray
 
         times = xarray.DataArray([time for time, _ in self.moments], dims="time", name="time")
-        times.attrs["units"] = "s" if self.setup.scales.si else "L^2/D"
+        times.attrs |= unit_attributes("s" if self.setup.scales.si else "L^2/D")
         return xarray.concat(datasets, times)
 
     @cached_property
@@ -127,7 +154,7 @@ class TransientSolution(Solution):
 
     @cached_property
     def warnings(self) -> list[str]:
-        """As of every solution, and whether the free energy balances."""
+        """As of every solution, and whether the free energy balances and something is driven where no space is left."""
         found = super().warnings
         time = self.case.time
         limit = IMBALANCE * (0.0 if time is None else time.tolerance)
@@ -136,6 +163,14 @@ class TransientSolution(Solution):
                 *found,
                 f"the free energy does not balance: {self.imbalance:.1e} of what was dissipated and done is missing "
                 f"(limit {limit:g}); lower tolerance in [time]",
+            ]
+        if self._full_from is not None and is_driven_in(self.setup.problem):
+            since, unit = self._full_from * self.setup.scales.time, " s" * self.setup.scales.si
+            found = [
+                *found,
+                f"from t = {since:.4g}{unit} on no more than {NO_SPACE:g} of the space is free at "
+                f"{place_in_words(self.setup, self._full_at)}, which is rounding beside what is filled: what is given "
+                "drives more in than there is room for, and what follows may not be resolved",
             ]
         return [*found, self.failed] if self.failed else found
 
@@ -153,7 +188,9 @@ class TransientSolution(Solution):
         }
 
     def _with_units(self, piece: dict[str, Any]) -> dict[str, Any]:
-        units = {"began": "s", "ended": "s", "charge": f"C{self.steady.per_extent}", "potential": "V"}
+        per = self.steady.per_extent
+        units = {"began": "s", "ended": "s", "charge": f"C{per}", "potential": "V"}
+        units |= {key: f"mol{per}" for key in piece if key.startswith("passed_")}
         si = self.setup.scales.si
         return {
             key: {"value": value, "unit": units[key] if si else ""} if key in units else value
@@ -166,14 +203,18 @@ def _piece_of(setup: Setup, piece: Passed) -> dict[str, Any]:
     scales, time = setup.scales, setup.case.time
     assert time is not None
     total = scales.length ** (setup.case.dimension_of_totals - 1)
+    passed: dict[str, Any] = {"charge": piece.charge * scales.surface_charge * total}
+    passed["potential"] = (piece.potential + setup.problem.potential_reference) * scales.potential
+    if not setup.problem.coupled:
+        amount = scales.concentration * scales.length * total
+        passed = {f"passed_{name}": value * amount for name, value in piece.amounts.items()}
     return {
         "piece": piece.piece,
         "cycle": piece.cycle,
         "name": time.protocol[piece.piece - 1].name or str(piece.piece),
         "began": piece.began * scales.time,
         "ended": piece.ended * scales.time,
-        "charge": piece.charge * scales.surface_charge * total,
-        "potential": (piece.potential + setup.problem.potential_reference) * scales.potential,
+        **passed,
         "by": piece.by,
     }
 
@@ -184,6 +225,18 @@ class Progress:
 
     fraction: float
     remaining: float
+
+
+class Running(TypedDict, total=False):
+    """Arguments of `run` by which a run is watched, kept and continued."""
+
+    progress: Callable[[Progress], None]
+    on_row: Callable[[Row], None]
+    checkpoints: str | Path | None
+    restart: str | Path | None
+    walltime: str | float | None
+    started: float | None
+    warn: Callable[[str], None]
 
 
 def run(
@@ -258,9 +311,10 @@ def run(
     found = None if restart is None else find(Path(restart), case, law, comm)
     setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
     require_places(setup)
-    drive: CaseDrive | ProtocolDrive = CaseDrive(setup)
+    drive: CaseDrive | PieceDrive = CaseDrive(setup)
     if case.time.protocol:
-        drive = ProtocolDrive(setup, None if found is None else found.protocol)
+        of = ProtocolDrive if setup.problem.coupled else FieldProtocolDrive
+        drive = of(setup, None if found is None else found.protocol)
         # the terminal is one whose potential may be found
         setup = replace(setup, problem=drive.problem_at(0.0))
     discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
@@ -287,7 +341,10 @@ def run(
             if before is None and (case.initial or Initial()).state in ("uniform", "table"):
                 # what is found is at first where nothing sits on the boundary
                 solver.charges = np.zeros(len(setup.problem.floating))
-            motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
+            try:
+                motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
+            except ConvergenceError as error:
+                raise ConvergenceError(f"{error}{_why_not(setup, discrete)}") from None
         options = database.effective(), database.unused()
     effort = solver.report.effort
     report = SteadyReport(
@@ -308,6 +365,33 @@ def run(
         report_in_time=solver.report,
         command_line=petsc_options,
     )
+
+
+def is_driven_in(problem: Problem) -> bool:
+    """Return whether a flux or a current is given, whatever room there is for it."""
+    totals = [total for boundary in problem.boundaries if (total := boundary.given_total) is not None]
+    fluxes = [flux for boundary in problem.boundaries for flux in getattr(boundary, "fluxes", {}).values()]
+    return any(total.quantity != "potential" for total in totals) or any(fluxes)
+
+
+def place_in_words(setup: Setup, place: Sequence[float]) -> str:
+    """Return a place in the unit of results, "x = 2 nm, y = 0 nm"."""
+    scales = setup.scales
+    unit = f" {scales.length_unit}" if scales.length_unit else ""
+    told = zip("xyz", place, strict=False)
+    return ", ".join(f"{letter} = {x * scales.length_in_unit:.4g}{unit}" for letter, x in told)
+
+
+def _why_not(setup: Setup, discrete: Discretisation) -> str:
+    """Return what may be said of a state from which no step was found: that there is no room; collective."""
+    if not setup.problem.law.crowded:
+        return ""
+    free, place = least_free_space(discrete)
+    if not free < NEARLY_FULL:
+        return ""
+    driven = "; a flux or a current that is given has no room there" if is_driven_in(discrete.problem) else ""
+    left = f"only {free:.1e} of the space" if free >= NO_SPACE else "no space"
+    return f": {left} is free at {place_in_words(setup, place)}{driven}"
 
 
 def _seconds(walltime: str | float) -> float:
@@ -334,7 +418,7 @@ def _time_settings(setup: Setup) -> TimeSettings:
 def _move(
     setup: Setup,
     solver: TransientSolver,
-    drive: CaseDrive | ProtocolDrive,
+    drive: CaseDrive | PieceDrive,
     end: float,
     before: Motion | None,
     keeper: Keeper | None,
@@ -359,11 +443,13 @@ def _move(
     if keeper is not None:
         keeper.begin(before)
     reader = MotionReader(solver, None if before is None else before.sums)
+    if isinstance(drive, FieldProtocolDrive):
+        drive.fluxes = reader.fluxes
     rows, moments = ([], []) if before is None else (before.rows, before.moments)
     motion = before
     quiet_from = max([0.0, *solver.drive.kinks(0.0, end)])
     begun, done = clock.perf_counter(), 0.0 if before is None else _part(solver, before.carried.time, end)
-    protocol = drive if isinstance(drive, ProtocolDrive) else None
+    protocol = drive if isinstance(drive, PieceDrive) else None
     if protocol is not None:
         # the ends of pieces add up with rounding; a motion that goes on may be over
         end = carried.time if carried is not None and protocol.is_over else end * (1.0 + 1e-9)

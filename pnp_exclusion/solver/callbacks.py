@@ -84,12 +84,12 @@ class Callbacks:
 
         return assemble
 
-    def words(self, say: Callable[[str], None]) -> Callable[[str], None]:
+    def words[T](self, say: Callable[[T], None]) -> Callable[[T], None]:
         """Return a way to tell of progress that raises nothing; called on some ranks and not on others."""
 
-        def tell(line: str) -> None:
+        def tell(word: T) -> None:
             try:
-                say(line)
+                say(word)
             except BaseException as error:  # noqa: BLE001 - raised at the end of `at_work`
                 self._error = self._error or error
 

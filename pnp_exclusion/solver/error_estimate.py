@@ -22,28 +22,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mpi4py import MPI
-from petsc4py import PETSc
 
 import numpy as np
 import ufl
 from dolfinx import fem, la
-from dolfinx.fem import petsc as fem_petsc
 from numpy.typing import NDArray
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
-from pnp_exclusion.discretisation.functionals import Functional, amount_gradients, values
+from pnp_exclusion.discretisation.functionals import Functional, gradients, values
 from pnp_exclusion.discretisation.integration import QUADRATURE_PER_DEGREE, positive_degree
-from pnp_exclusion.discretisation.layout import unknown_of
-from pnp_exclusion.discretisation.totals import Totals, boundary_integrals
-from pnp_exclusion.errors import ConvergenceError
-from pnp_exclusion.solver.linear.careful import CarefulSolver
+from pnp_exclusion.discretisation.totals import boundary_integrals
+from pnp_exclusion.solver.adjoint import adjoints_of
 from pnp_exclusion.solver.steady import SolverSettings
-from pnp_exclusion.solver.tangents import jacobian_of_balance
 
 PRECISE = 1e-4
-"""Of residuals, relative: what the adjoint is solved to."""
-CORRECTIONS = 30
-"""Of a linear solve by its own residual, at most."""
+"""Relative: what the adjoint is solved to."""
 
 type Real = NDArray[np.float64]
 
@@ -87,12 +80,12 @@ def estimate(
     rich.integration.mark(discrete.integration.is_steep)
     wanted = [*functionals, *_found_totals(rich)]
     given = values(wanted, discrete)
-    with _Adjoint(rich, settings, petsc_options) as adjoint:
-        adjoints, rows = adjoint.solved(wanted)
+    rows, slopes = gradients(wanted, rich)
+    adjoints, _ = adjoints_of(rich, rows, slopes, settings, petsc_options, PRECISE)
     balance = boundary_integrals(rich).balance()
     comm = rich.problem.domain.comm
     errors = values(wanted, rich) - given - comm.allreduce(adjoints @ balance, op=MPI.SUM)
-    mixed = _at_given_totals(rich, wanted, adjoints, len(functionals))
+    mixed = _at_given_totals(rich, wanted, rows - adjoints, slopes, len(functionals))
     # without the weights of rows at boundaries an adjoint is smooth beside these
     own = _by_rule_of(discrete, rich)
     shares = np.array([_shares(discrete, rich, weights @ (adjoints - rows), own) for weights in mixed])
@@ -105,18 +98,25 @@ def _found_totals(discrete: Discretisation) -> list[Functional]:
     """Return what is given of the boundaries whose potentials are found."""
     problem, found = discrete.problem, []
     for tag in problem.floating:
-        one, total = Functional.none(discrete), problem.boundaries[tag].given_total
+        total = problem.boundaries[tag].given_total
         if total is not None and total.quantity == "current":
-            one.fluxes[tag, : len(problem.species)] = problem.charges
+            fluxes = np.zeros((len(problem.boundaries), len(problem.quantities)))
+            fluxes[tag, : len(problem.species)] = problem.charges
+            found.append(Functional(fluxes=fluxes))
         else:
-            one.charges[tag] = 1.0
-        found.append(one)
+            found.append(Functional(charges=np.eye(len(problem.boundaries))[tag]))
     return found
 
 
-def _at_given_totals(discrete: Discretisation, wanted: Sequence[Functional], adjoints: Real, count: int) -> Real:
+def _at_given_totals(
+    discrete: Discretisation, wanted: Sequence[Functional], by_balance: Real, slopes: Real, count: int
+) -> Real:
     """Return how the first ``count`` functionals are sums of all at fixed potentials, ``(count, all)``, if potentials
-    that are found follow so that what is given stays."""
+    that are found follow so that what is given stays.
+
+    by_balance, slopes
+        How functionals of the steady state change with the balance, and those of any state with the held unknowns.
+    """
     problem, integrals = discrete.problem, boundary_integrals(discrete)
     if not problem.floating:
         return np.eye(count)
@@ -128,11 +128,10 @@ def _at_given_totals(discrete: Discretisation, wanted: Sequence[Functional], adj
             moved[dofs[dofs < owned]] = amount
         column, at_boundaries = integrals.by_number(tag)
         answer = integrals.balance_along(moved) + column
-        totals = integrals.along(answer, moved)
-        along = np.array([one.of(totals) + one.of(at_boundaries) for one in wanted])
-        by_potential.append(along - problem.domain.comm.allreduce(adjoints @ answer, op=MPI.SUM))
-    slopes = np.array(by_potential).T
-    following = np.linalg.solve(slopes[count:].T, slopes[:count].T).T
+        changes = problem.domain.comm.allreduce(by_balance @ answer + slopes @ moved, op=MPI.SUM)
+        by_potential.append(changes + [one.of(at_boundaries) for one in wanted])
+    answers = np.array(by_potential).T
+    following = np.linalg.solve(answers[count:].T, answers[:count].T).T
     return np.hstack([np.eye(count), -following])
 
 
@@ -190,104 +189,3 @@ def _held(discrete: Discretisation) -> NDArray[np.int64]:
     dofs = np.concatenate([dofs, *(value.dofs for value in constraints.values)])
     found: NDArray[np.int64] = np.unique(dofs[dofs < owned]).astype(np.int64)
     return found
-
-
-class _Adjoint:
-    """Solves for adjoints of a discretisation at the state in its unknown; a context that frees PETSc's objects.
-
-    Vectors are arrays of the owned unknowns.
-    """
-
-    def __init__(self, discrete: Discretisation, settings: SolverSettings, petsc_options: Sequence[str]) -> None:
-        self._discrete = discrete
-        self._comm = discrete.problem.domain.comm
-        self._owned = discrete.space.dofmap.index_map.size_local * discrete.layout.size
-        form, _ = jacobian_of_balance(discrete)
-        self._is_free = np.ones(self._owned, dtype=bool)
-        self._is_free[_held(discrete)] = False
-        jacobian = fem_petsc.create_matrix(form.now)
-        fem_petsc.assemble_matrix(jacobian, form.now)
-        jacobian.assemble()
-        self._transposed = jacobian.transpose()
-        self._pinned = self._pinned_rows()
-        self._operator = self._transposed.copy()
-        first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
-        fixed = np.union1d(np.flatnonzero(~self._is_free), self._pinned)
-        self._operator.zeroRowsColumns((first + fixed).astype(PETSc.IntType), diag=1.0)
-        self._solution, self._right = self._operator.createVecs()
-        self._solver = CarefulSolver(discrete, self._operator, settings.linear, settings.petsc, petsc_options)
-
-    def __enter__(self) -> _Adjoint:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._solver.close()
-        for thing in (self._operator, self._transposed, self._solution, self._right):
-            thing.destroy()
-
-    def solved(self, functionals: Sequence[Functional]) -> tuple[Real, Real]:
-        """Return the adjoints, zero where values are held, and the weights of rows of the balance in the functionals,
-        ``(functionals, owned)`` each."""
-        discrete, integrals = self._discrete, boundary_integrals(self._discrete)
-        closed = discrete.problem.combinations
-        weights = np.array([one.amounts for one in functionals])
-        contents = amount_gradients(discrete) if closed or weights.any() else np.zeros((weights.shape[1], self._owned))
-        gradients, rows = weights @ contents, np.zeros((len(functionals), self._owned))
-        for number, one in enumerate(functionals):
-            rows[number], natural = integrals.gradient(Totals(one.fluxes, one.charges))
-            gradients[number] += natural + self._times(rows[number])
-        if not closed:
-            return self._solve(gradients), rows
-        # a closed species keeps its amount, and what its amount changes counts for nothing
-        names = discrete.problem.quantities
-        kept = np.array([sum(f * contents[names.index(a)] for a, f in pairs.items()) for pairs in closed])
-        found = self._solve(np.vstack([gradients, kept]))
-        missed = self._missed(found, np.vstack([gradients, kept]))
-        count = len(functionals)
-        shares = np.linalg.solve(missed[count:].T, missed[:count].T).T
-        return found[:count] - shares @ found[count:], rows
-
-    def _pinned_rows(self) -> NDArray[np.int64]:
-        """Return one free unknown for each closed combination: adjoints are free by a constant of its species."""
-        layout, pinned = self._discrete.layout, []
-        for combination in self._discrete.problem.combinations:
-            own = layout.dofs_at(np.arange(self._owned // layout.size), unknown_of(next(iter(combination))))
-            own = own[self._is_free[own]]
-            if self._comm.rank == self._comm.allreduce(self._comm.rank if len(own) else self._comm.size, op=MPI.MIN):
-                pinned.append(own[0])
-        return np.array(pinned, dtype=np.int64)
-
-    def _missed(self, solutions: Real, rights: Real) -> Real:
-        gaps = [(self._times(one) - right)[self._pinned] for one, right in zip(solutions, rights, strict=True)]
-        return np.concatenate(self._comm.allgather(np.array(gaps)), axis=1)
-
-    def _times(self, vector: Real) -> Real:
-        self._solution.array_w[:] = vector
-        self._transposed.mult(self._solution, self._right)
-        found: Real = self._right.array_r.copy()
-        return found
-
-    def _solve(self, rights: Real) -> Real:
-        """Solve on the free unknowns, refining by the residuals."""
-        moves = self._is_free.copy()
-        moves[self._pinned] = False
-        rights = np.where(moves, rights, 0.0)
-        found, residuals, last = np.zeros_like(rights), rights, np.inf
-        sizes = self._sizes(rights)
-        for _ in range(CORRECTIONS):
-            found += np.where(moves, self._solver.solve_several(residuals), 0.0)
-            residuals = np.array(
-                [np.where(moves, right - self._times(one), 0.0) for one, right in zip(found, rights, strict=True)]
-            )
-            left = float(np.max(self._sizes(residuals) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
-            if left < PRECISE:
-                return found
-            if not left < 0.5 * last:
-                break
-            last = left
-        raise ConvergenceError('the adjoint of a goal could not be solved; try [solver] linear = "direct"')
-
-    def _sizes(self, vectors: Real) -> Real:
-        sizes: Real = np.abs(vectors).max(axis=1, initial=0.0)
-        self._comm.Allreduce(MPI.IN_PLACE, sizes, op=MPI.MAX)
-        return sizes

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 from mpi4py import MPI
@@ -148,11 +148,10 @@ class LinearisedEquations:
             self.is_free[self._own(dofs)] = False
         self._first = discrete.space.dofmap.index_map.local_range[0] * discrete.layout.size
         forms = discrete.forms.kept("linearised equations", lambda: LinearisedForms.of(discrete))
-        self._answer, self._storage = transposed(forms.answer), transposed(forms.storage)
-        self._mobility = assembled(forms.mobility)
+        self._answer, self._mobility = transposed(forms.answer), assembled(forms.mobility)
+        self._storage_form = forms.storage
         # one boundary after the other: functions of neighbouring ones reach into each other's facets
         self._finite = [self._at_finite_rates(forms, tag) for tag in sorted({tag for tag, _ in natural})]
-        self._diagonals = self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
         self._operator = self._answer.copy()
         self._solution, self._right = self._operator.createVecRight(), self._operator.createVecLeft()
         self._solver: CarefulSolver | None = None
@@ -162,6 +161,16 @@ class LinearisedEquations:
             # many right-hand sides share an elimination: it pays on a grid where it does not for one
             linear = resolved(linear, replace(size_of(discrete), on_grid=False))
         self._made_solver = partial(CarefulSolver, discrete, self._operator, linear, settings.petsc, petsc_options)
+
+    @cached_property
+    def _storage(self) -> PETSc.Mat:
+        """``B^T``, which at frequency zero only closed species need."""
+        return transposed(self._storage_form)
+
+    @cached_property
+    def _diagonals(self) -> tuple[Real, Real]:
+        """Of ``A`` and of ``B``."""
+        return self._answer.getDiagonal().array_r.copy(), self._storage.getDiagonal().array_r.copy()
 
     def _own(self, dofs: np.ndarray) -> np.ndarray:
         return dofs[dofs < self._owned]
@@ -184,7 +193,8 @@ class LinearisedEquations:
     def close(self) -> None:
         """Free PETSc's objects."""
         natural = [matrix for one in self._finite for matrix in (one.answer, one.events) if matrix is not None]
-        matrices = (self._operator, self._answer, self._storage, self._mobility, *natural)
+        stored = [self._storage] if "_storage" in self.__dict__ else []
+        matrices = (self._operator, self._answer, self._mobility, *stored, *natural)
         if self._solver is not None:
             self._solver.close()
         for thing in (*matrices, self._solution, self._right):
@@ -277,7 +287,7 @@ class LinearisedEquations:
         """Return ``int sum_a g_a rho_a`` of functions at the owned unknowns of the species, ``(functions,)``."""
         discrete = self.discrete
         form = discrete.forms.kept(
-            "contents at nodes",
+            "concentrations at nodes",
             lambda: discrete.integration.form(
                 discrete.weak_form.contents_against(discrete.layout.parts(ufl.TestFunction(discrete.space)))
             ),

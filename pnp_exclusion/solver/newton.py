@@ -15,6 +15,7 @@ from dolfinx import la
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
+from pnp_exclusion.runtime.log import LOGGER
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.border import Border
@@ -22,6 +23,7 @@ from pnp_exclusion.solver.callbacks import Callbacks
 from pnp_exclusion.solver.linear.fields import Preconditioning
 from pnp_exclusion.solver.linear.levels import Levels
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, petsc_message, refusals_as_usage_errors
+from pnp_exclusion.solver.watch import Level
 
 Limiter = Literal["damp", "clip", "line search"]
 
@@ -102,6 +104,7 @@ class NewtonSolver:
         max_steps: int,
         progress: Progress,
         repeated: bool = False,
+        level: Level | None = None,
     ) -> None:
         self.discrete = discrete
         self.database = database
@@ -111,6 +114,7 @@ class NewtonSolver:
         self._comm = discrete.problem.domain.comm
         self._callbacks = Callbacks(self._comm)
         self._tell = self._callbacks.words(progress)
+        self._level = level
         self._assembly = assembly_of(discrete, progress, repeated)
         self._matrix = self._assembly.matrix
         self._levels = Levels(discrete)
@@ -232,6 +236,9 @@ class NewtonSolver:
                 snes.setFromOptions()
                 snes.getLineSearch().setFromOptions()
                 snes.getKSP().setFromOptions()
+            if self._level is not None:
+                count = self._callbacks.words(self._level.krylov)
+                snes.getKSP().setMonitor(lambda solver, steps, norm: count(steps))
             self.max_steps = snes.getTolerances()[3]
             # steps with a kept Jacobian, of which there are few to each of its own, do not count
             snes.setTolerances(max_it=min(KEPT_STEPS * self.max_steps, np.iinfo(PETSc.IntType).max))
@@ -391,6 +398,9 @@ class NewtonSolver:
         taken_whole = not self._shortened and step_norm >= 0.999999 * self._full_step_norm
         whole = ("" if taken_whole else "   (shortened)") + ("   (Jacobian kept)" if self._reused else "")
         self._tell(f"  Newton {iteration:3d}   step {self._full_step:9.2e}   residual {residual_norm:9.2e}{whole}")
+        LOGGER.debug("  Krylov steps: %d", snes.getKSP().getIterationNumber())
+        if self._level is not None:
+            self._callbacks.words(self._level.newton)(self._full_step)
         precise = not self._reused or self._contraction * self._full_step < self.tolerance**REMAINDER
         if taken_whole and self._full_step < self.tolerance and precise:
             return PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE

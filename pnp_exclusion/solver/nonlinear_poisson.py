@@ -51,7 +51,7 @@ class NonlinearPoisson:
         same = eta_of(fem.Function(discrete.space, self.frozen.x), fem.Function(space, self.potential.x))
         rho = parameters.free_energy.densities_near(eta_of(self.frozen, self.potential), same)[1:]
         residual = discrete.weak_form.poisson_equation(self.potential, rho, ufl.TestFunction(space))
-        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual, self._assembled)
+        self.border = PoissonBorder(discrete, self.frozen, self.potential, rho, residual)
         self.residual_form = discrete.integration.form(residual)
         self.jacobian_form = discrete.integration.form(ufl.derivative(residual, self.potential))
         self.conditions = _scalar_conditions(discrete, space, POTENTIAL)
@@ -160,7 +160,7 @@ class NonlinearPoisson:
         self.matrix.assemble()
         fixed = -self._solved(residual)
         self.step.x.array[: len(residual)], of_scalars = self.border.correct(
-            fixed, residual, self._solved, with_amounts
+            fixed, self._assembled, self._solved, with_amounts
         )
         self.step.x.scatter_forward()
         return self.step.x.array, of_scalars

@@ -30,8 +30,6 @@ class PoissonBorder:
         Densities of the species, as UFL of both.
     residual
         Of Poisson's equation, likewise.
-    at_nodes
-        Returns the values of the residual at the owned nodes, held ones too.
     """
 
     def __init__(
@@ -41,9 +39,8 @@ class PoissonBorder:
         potential: fem.Function,
         rho: Sequence[Any],
         residual: ufl.Form,
-        at_nodes: Callable[[], np.ndarray],
     ) -> None:
-        self._discrete, self._frozen, self._at_nodes = discrete, frozen, at_nodes
+        self._discrete, self._frozen = discrete, frozen
         problem, form = discrete.problem, discrete.integration.form
         self._tags = [
             (number, tag)
@@ -80,14 +77,18 @@ class PoissonBorder:
         return bool(self._tags or self._closed)
 
     def correct(
-        self, fixed: np.ndarray, residual: np.ndarray, solve: Callable[[np.ndarray], np.ndarray], with_amounts: bool
+        self,
+        fixed: np.ndarray,
+        residual: Callable[[], np.ndarray],
+        solve: Callable[[np.ndarray], np.ndarray],
+        with_amounts: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the step of the potential and those of the scalars.
 
         fixed
             The Newton step of the potential at the owned nodes with the scalars as they are.
         residual
-            At the owned nodes.
+            Returns the residual at the owned nodes, held ones too.
         solve
             With its matrix, for a right-hand side at the owned nodes.
         with_amounts
@@ -96,8 +97,8 @@ class PoissonBorder:
         count = len(self._tags) + len(self._closed) * with_amounts
         if count == 0:
             return fixed, np.zeros(0)
-        tangents, slopes = zip(*(self._tangent(scalar, solve, count) for scalar in range(count)), strict=True)
-        left = self.excess(residual, count) + self._changes(fixed, self._closed_shift(None), count)
+        tangents, slopes = zip(*(self._tangent(scalar, residual, solve, count) for scalar in range(count)), strict=True)
+        left = self.excess(residual(), count) + self._changes(fixed, self._closed_shift(None), count)
         try:
             steps = np.linalg.solve(np.column_stack(slopes), -left)
         except np.linalg.LinAlgError:
@@ -116,7 +117,11 @@ class PoissonBorder:
             self._discrete.set_potentials([v + behind.get(number, 0.0) for number, v in enumerate(now)])
 
     def _tangent(
-        self, scalar: int, solve: Callable[[np.ndarray], np.ndarray], count: int
+        self,
+        scalar: int,
+        residual: Callable[[], np.ndarray],
+        solve: Callable[[np.ndarray], np.ndarray],
+        count: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return how the owned nodes answer to a scalar, and what all equations of scalars do."""
         moved, shift = np.zeros(self._owned), self._closed_shift(scalar - len(self._tags))
@@ -126,7 +131,7 @@ class PoissonBorder:
             nodes = self._nodes(tag)
             moved[nodes] = 1.0
             if number in self._natural:
-                column, charges = self._by_number(tag, scalar, count)
+                column, charges = self._by_number(tag, scalar, residual, count)
         right = self._assembled_along(moved, shift) + column
         tangent = moved - solve(right)
         changes = self._changes(tangent, shift, count) + charges
@@ -134,7 +139,9 @@ class PoissonBorder:
             changes[position] += self._sum(column[self._nodes(tag)])
         return tangent, changes
 
-    def _by_number(self, tag: int, scalar: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _by_number(
+        self, tag: int, scalar: int, residual: Callable[[], np.ndarray], count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return what the potential behind a Stern layer changes of the residual and of its charge: both are linear."""
         problem = self._discrete.problem
         number, now = self._tags[scalar][0], [problem.boundaries[t].applied_potential or 0.0 for t in problem.floating]
@@ -142,7 +149,7 @@ class PoissonBorder:
         raised = [potential + (position == number) for position, potential in enumerate(now)]
         for potentials, sign in ((raised, 1.0), (now, -1.0)):
             self._discrete.set_potentials(potentials)
-            column += sign * self._at_nodes()
+            column += sign * residual()
             charges[scalar] += sign * self._discrete.forms.total(self._natural[number][0])
         return column, charges
 

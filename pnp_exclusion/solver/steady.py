@@ -25,6 +25,7 @@ from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import PACKAGE, OptionsDatabase, preset, resolved, with_pivots
 from pnp_exclusion.solver.newton import Limiter, NewtonReport, NewtonSolver
 from pnp_exclusion.solver.relaxation import relaxing
+from pnp_exclusion.solver.watch import Watch
 
 FIRST_RAMP_STEP = 3.0
 """kT/e: what the first ramp step drives."""
@@ -61,6 +62,8 @@ class SolverSettings:
     petsc: dict[str, str | float | int | bool] = field(default_factory=dict)
     repeated: bool = False
     """Whether many solves are to come, for which it pays to prepare more."""
+    watch: Watch | None = None
+    """What is told how far the solve is."""
 
 
 _Known = list[tuple[float, np.ndarray]]
@@ -132,8 +135,9 @@ class SteadySolver:
             self._first_choice = with_pivots(settings.linear, self._size)
         self._take_preset(self._first_choice)
         self.progress = progress
+        level = settings.watch.level(self._size.unknowns, settings.tolerance) if settings.watch else None
         self.newton = NewtonSolver(
-            discrete, database, settings.tolerance, settings.max_newton_steps, progress, settings.repeated
+            discrete, database, settings.tolerance, settings.max_newton_steps, progress, settings.repeated, level
         )
         self.report = SteadyReport(linear=self._linear)
 

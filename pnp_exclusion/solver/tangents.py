@@ -220,7 +220,7 @@ class TangentSolver:
         closed = [next(iter(pairs)) for pairs in self.discrete.problem.combinations]
         if not closed:
             return lambda change: change
-        slopes = np.array([slope[: self._owned] for slope in _amount_changes(self.discrete)])
+        slopes = np.array([slope[: self._owned] for slope in amount_changes(self.discrete)])
         answers = np.array([self._answer_to_amount(name) for name in closed])
         by_answer = self._comm.allreduce(slopes @ answers.T, op=MPI.SUM)
 
@@ -301,7 +301,7 @@ def jacobian_of_balance(discrete: Discretisation) -> tuple[CellwiseForm, list[fe
     return jacobian, discrete.forms.kept("conditions on all claimed", conditions)
 
 
-def _amount_changes(discrete: Discretisation) -> list[np.ndarray]:
+def amount_changes(discrete: Discretisation) -> list[np.ndarray]:
     """Return the derivatives by the unknown of amounts that are conserved, ghosts included; collective."""
 
     def forms() -> list[CellwiseForm]:

@@ -10,7 +10,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pnp_exclusion.output.text import columns
-from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, species_colour, with_unit, zero_line
+from pnp_exclusion.solution.style import (
+    COLUMN,
+    STYLE,
+    entitle,
+    plain,
+    save,
+    species_colour,
+    ticks,
+    with_unit,
+    zero_line,
+)
 from pnp_exclusion.studies.curve import Curve, Direction
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
@@ -57,12 +67,12 @@ def curve_table(curve: Curve) -> list[str]:
     names = ("potential", "current", "conductance", "charge", "capacitance")
     head = [f"{name} {curve.units[name]}".strip() for name in names]
     rows = [[f"{getattr(point, name):.6g}" for name in names] for point in (curve.points[k] for k in shown)]
-    whole = {
-        "rectification": curve.rectification,
-        "limiting current": curve.limiting_current,
-        "potential of zero current": curve.zero_current_potential,
-    }
-    found = [f"{name}  {value:.6g}" for name, value in whole.items() if value is not None]
+    whole = (
+        ("rectification", curve.rectification, ""),
+        ("limiting current", curve.limiting_current, curve.units["current"]),
+        ("reversal potential", curve.zero_current_potential, curve.units["potential"]),
+    )
+    found = [f"{name}  {value:.6g} {unit}".rstrip() for name, value, unit in whole if value is not None]
     back = f"; from its other end it {curve.ended_backward or 'gets back to the first'}" if curve.ended else ""
     return [*columns([head, *rows]), *found, *([f"the curve {curve.ended}{back}"] if curve.ended else [])]
 
@@ -102,6 +112,7 @@ def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> 
         if shares:
             above.legend()
         unit = curve.units["potential"] or "kT/e"
+        below.xaxis.set_major_locator(ticks(6))
         below.set_xlabel(f'potential of "{plain(curve.boundary)}" [{unit}]')
         entitle(figure, curve.case.title)
         save(figure, path)

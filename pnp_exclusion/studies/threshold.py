@@ -20,7 +20,7 @@ from pnp_exclusion.studies.coupled.finite_drive import conductances
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where the current of a species vanishes, all else being as in the case.
+    """Where the flux of a species vanishes, all else being as in the case.
 
     species
         Its name.
@@ -77,7 +77,7 @@ def threshold(case: CaseLike, species: str, comm: MPI.Comm = MPI.COMM_WORLD) -> 
     # where its force vanishes: exact for laws of diagonal mobility, a start for the others
     guess = now - float(state.forces[a]) / (charge if drive.voltage is not None else 1.0)
     with Channel(parameter, sorted({now, guess}), comm) as channel:
-        value = channel.root(lambda steady: float(steady.currents[a]), guess, f"the current of {species}")
+        value = channel.root(lambda steady: float(steady.currents[a]), guess, f"the flux of {species}")
         found = channel.at(value)
     si = here.setup.scales.si and drive.voltage is not None
     return Threshold(species, value, value * here.setup.scales.potential if si else None, found, a)

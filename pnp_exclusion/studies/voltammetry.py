@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from mpi4py import MPI
 
@@ -16,9 +16,9 @@ from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.courses import Course
 from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.errors import UsageError
-from pnp_exclusion.solution.series import Row
 from pnp_exclusion.solution.solve import CaseLike, as_case
-from pnp_exclusion.solution.transient import Progress, TransientSolution, run
+from pnp_exclusion.solution.transient import Running, TransientSolution, run
+from pnp_exclusion.solution.unit_attributes import unit_attributes
 from pnp_exclusion.studies.curve import require_potential
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ class Voltammogram:
         return xr.Dataset(
             {name: ("time", getattr(self, name), unit) for name in names},
             {
-                "time": ("time", self.time, {"units": self.units["time"] or "L^2/D"}),
-                "potential": ("time", self.potential, {"units": self.units["potential"] or "kT/e"}),
+                "time": ("time", self.time, unit_attributes(self.units["time"] or "L^2/D")),
+                "potential": ("time", self.potential, unit_attributes(self.units["potential"] or "kT/e")),
                 "cycle": ("time", self.cycle),
                 "is_rising": ("time", self.is_rising),
             },
@@ -173,16 +173,16 @@ def cv(
     cycles: int = 1,
     points: int = POINTS,
     comm: MPI.Comm = MPI.COMM_WORLD,
-    progress: Callable[[Progress], None] = lambda progress: None,
-    on_row: Callable[[Row], None] = lambda row: None,
     petsc_options: Sequence[str] = (),
+    **running: Unpack[Running],
 ) -> Voltammogram:
     """Return the current as the potential of a boundary goes from ``start`` to ``stop`` and back; collective.
 
     Parameters
     ----------
     case : CaseLike
-        Its ``[initial]`` says from what state; of its ``[time]`` tolerance, scheme, first step and fields are kept.
+        Its ``[initial]`` says from what state; of its ``[time]`` tolerance, scheme, first step, fields and checkpoints
+        are kept.
     boundary : str
         One with a potential.
     start, stop, turn : float or str
@@ -194,8 +194,9 @@ def cv(
         How many.
     points : int
         Of a cycle at least; steps are shorter where the tolerance asks for it.
-    progress, on_row
-        As of `pnp_exclusion.run`.
+    running
+        ``progress``, ``on_row``, ``checkpoints``, ``restart``, ``walltime``, ``started`` and ``warn``, as of
+        `pnp_exclusion.run`: what goes on is the same voltammogram.
 
     Returns
     -------
@@ -208,7 +209,7 @@ def cv(
         The boundary has no potential.
     CaseError
         A potential, the rate or the cycles are none, or the case cannot move.
-    ConvergenceError
+    ConvergenceError, StoppedError, DiskError
         As of `pnp_exclusion.run`.
     """
     case = as_case(case)
@@ -217,7 +218,7 @@ def cv(
         raise UsageError(f"a cycle has 10 points or more, not {points}")
     corners = [start, stop] if turn is None else [start, stop, turn]
     cycled = _cycled(case, boundary, {"triangle": corners, "rate": rate, "cycles": cycles}, points)
-    solution = run(cycled, comm=comm, petsc_options=petsc_options, progress=progress, on_row=on_row)
+    solution = run(cycled, comm=comm, petsc_options=petsc_options, **running)
     return _read(solution, boundary)
 
 
@@ -230,7 +231,7 @@ def _cycled(case: Case, boundary: str, triangle: dict[str, Any], points: int) ->
         if table["where"] == boundary:
             table["potential"] = triangle
     kept = {} if case.time is None else case.time.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    kept = {key: kept[key] for key in ("tolerance", "scheme", "first_step", "fields") if key in kept}
+    kept = {key: kept[key] for key in ("tolerance", "scheme", "first_step", "fields", "checkpoint") if key in kept}
 
     def moving(time: dict[str, Any]) -> Case:
         return checked_case({**tables, "time": {**kept, **time}}, case.path, plain=True)

@@ -73,7 +73,7 @@ def draw_cv(path: Path, found: Voltammogram) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 2.8))
         axis = figure.subplots()
-        shades = matplotlib.colormaps["Blues"](np.linspace(0.4, 1.0, found.cycles))
+        shades = matplotlib.colormaps["Blues"](np.linspace(1.0, 0.4, found.cycles)[::-1])
         for cycle, shade in enumerate(shades, start=1):
             own = found.cycle == cycle
             axis.plot(found.potential[own], found.current[own], color=shade, label=f"cycle {cycle}")

@@ -50,6 +50,11 @@ class Units:
         """The lattice's unit of spectra in that of the case: two-sided over ``eps``, in SI one-sided in particles."""
         return self.current * (2.0 * self.scales.flux * AVOGADRO if self.scales.si else 1.0)
 
+    @property
+    def electric_noise(self) -> float:
+        """The same of the electric current, over ``e^2``; in SI one-sided in A^2/Hz/m^2."""
+        return self.current * (2.0 * self.scales.current * ELEMENTARY_CHARGE if self.scales.si else 1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class ContinuumNoise:
@@ -342,10 +347,9 @@ def _noise(solution: Solution, units: Units, field: Field, frequencies: Sequence
     left = found.terminals.index("left")
     frozen = problem.coupled and field == "mean"
     electric = found.electric
-    charge = 2.0 * scales.current * ELEMENTARY_CHARGE if scales.si else 1.0
     return ContinuumNoise(
         at_zero=None if frozen else found.at_zero[left, :, left] / units.noise,
-        electric=None if electric is None or frozen else electric[:, left, left].real / (charge * units.current),
+        electric=None if electric is None or frozen else electric[:, left, left].real / units.electric_noise,
         frequencies=wanted * per_frequency,
         per_frequency=per_frequency,
     )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pnp_exclusion.case.scales import ELEMENTARY_CHARGE
 from pnp_exclusion.particles.lattice import ChiSquare, Estimate, MeasuredNoise
 from pnp_exclusion.particles.lattice.noise import cell_averages
 from pnp_exclusion.particles.measure import batch_estimate
@@ -132,10 +131,9 @@ def _spectrum(continuum: Continuum, noise: MeasuredNoise, place: int, leading: n
     }
     if continuum.noise.electric is not None:
         samples = np.einsum("a,sab,b->s", charges, noise.spectra_samples[:, place], charges)
-        scale = units.current * (2.0 * ELEMENTARY_CHARGE * units.scales.current if units.scales.si else 1.0)
         total = None if leading is None else float(charges @ leading @ charges)
         electric = batch_estimate(samples[None])
-        found["electric"] = _estimate(electric, (), scale, continuum.noise.electric[place], total)
+        found["electric"] = _estimate(electric, (), units.electric_noise, continuum.noise.electric[place], total)
         found["electric"]["unit"] = "A^2/Hz/m^2" if units.scales.si else ""
     return found
 

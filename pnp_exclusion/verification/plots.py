@@ -51,7 +51,7 @@ def profiles(title: str, comparison: HydrodynamicComparison) -> Figure:
     panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
     for axis, run in zip(panels, runs, strict=True):
         _draw_run(axis, continuum, run)
-    panels[0].set_ylabel("occupied fraction")
+    panels[0].set_ylabel("volume fraction")
     panels[-1].legend()
     label = "continuum" if continuum.is_limit else "mean field"
     entitle(figure, f"{title}\nlattice (points, {ERROR_BARS_DRAWN:.0f} standard errors) and {label} (lines)")
@@ -155,7 +155,7 @@ def relaxing_profiles(title: str, relaxation: Relaxation) -> Figure:
             _draw_points(axis, x, mean, error, colour, f"t = {time:g} L²/D")
         axis.set_title(name)
         axis.set_xlabel("x [channel length]")
-    panels[0].set_ylabel("occupied fraction")
+    panels[0].set_ylabel("volume fraction")
     panels[-1].legend()
     entitle(figure, f"{title}\nlattice (points, 2 standard errors) and {course.reference} (lines)")
     return figure

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-TOLERANCE = 1e-6
-"""Of a number, relative to itself: that of the Newton steps, and more than other ranks or versions round."""
-FLOOR = 1e-3
-"""Times the tolerance, relative to the largest number of the same kind in the file: what is less is rounding."""
+ROUNDING = 1e-3
+"""Where another machine, other versions or other ranks compute: times the tolerance, relative to the largest number of
+the same kind in the file, what is less is rounding."""
 READ = (".json", ".csv", ".nc")
 HOW_IT_RAN = {
     "manifest.json",
@@ -23,6 +22,8 @@ HOW_IT_RAN = {
     "profiling.json",
 }
 """Files that say how results came about."""
+Limits = tuple[float, float]
+"""The tolerance, and what part of the largest number of a kind."""
 OF_THE_WAY = {
     "wall_seconds",
     "seconds",
@@ -33,8 +34,11 @@ OF_THE_WAY = {
     "rejected_steps",
     "warnings",
     "peak_memory_mb",
+    "sampling_error",
 }
-"""Keys and variables that say how a result was found, not what it is."""
+"""Keys and variables that say how a result was found, not what it is, or how far a file of fields is from it."""
+MOST_OF_ONE = 10
+"""Differences that are described of one name."""
 OF_ORDER_ONE = {"balance", "identity_residual", "accuracy", "uncertainty"}
 """Relative errors, which are compared as parts of one."""
 
@@ -70,16 +74,30 @@ class Difference:
 
 @dataclass
 class FileReport:
-    """One file beside its counterpart: how much of it is a number or a word, and what differs."""
+    """One file beside its counterpart.
+
+    count
+        Of numbers and words.
+    largest
+        Relative difference of two numbers.
+    differences
+        Some of each name; ``differing`` counts them all.
+    """
 
     name: str
     count: int = 0
     largest: float = 0.0
     differences: list[Difference] = field(default_factory=list)
+    more: int = 0
+
+    @property
+    def differing(self) -> int:
+        """How many numbers, words, names or shapes differ."""
+        return len(self.differences) + self.more
 
 
 def compare_folders(
-    there: Path, here: Path, names: Collection[str], ours: Collection[str], tolerance: float = TOLERANCE
+    there: Path, here: Path, names: Collection[str], ours: Collection[str], limits: Limits
 ) -> list[FileReport]:
     """Compare the results of two folders, the earlier one first.
 
@@ -87,13 +105,15 @@ def compare_folders(
         Of species, boundaries, regions, laws: quantities that differ in them only are of one kind.
     ours
         Files that the program writes; what else is in the earlier folder does not count.
+    limits
+        By which two numbers may differ, relative to the larger one, or to a part of the largest one of their kind.
     """
     found = {folder: _results_in(folder) for folder in (there, here)}
     reports = []
     for name in sorted(found[there] | found[here]):
         report = FileReport(name)
         if name in found[there] and name in found[here]:
-            _compare_files(there / name, here / name, report, names, tolerance)
+            _compare_files(there / name, here / name, report, names, limits)
         elif name in found[here]:
             report.differences.append(Difference(name, "the file", "none", "written"))
         elif Path(name).name in ours:
@@ -124,7 +144,7 @@ def _results_in(folder: Path) -> set[str]:
     }
 
 
-def _compare_files(there: Path, here: Path, report: FileReport, names: Collection[str], tolerance: float) -> None:
+def _compare_files(there: Path, here: Path, report: FileReport, names: Collection[str], limits: Limits) -> None:
     try:
         earlier, later = _quantities(there, names), _quantities(here, names)
     except (ValueError, OSError) as error:
@@ -145,18 +165,19 @@ def _compare_files(there: Path, here: Path, report: FileReport, names: Collectio
         if one.shape != other.shape:
             report.differences.append(Difference(report.name, where, _shape(one), _shape(other)))
         else:
-            report.differences += _apart(report, where, one, other, largest.get(earlier[where].kind, 0.0), tolerance)
+            report.differences += _apart(report, where, one, other, largest.get(earlier[where].kind, 0.0), limits)
 
 
 def _apart(
-    report: FileReport, where: str, one: np.ndarray, other: np.ndarray, largest: float, tolerance: float
+    report: FileReport, where: str, one: np.ndarray, other: np.ndarray, largest: float, limits: Limits
 ) -> Iterator[Difference]:
+    tolerance, rounding = limits
     if "f" not in one.dtype.kind + other.dtype.kind:
         sizes = np.where(one == other, 0.0, np.inf)
     elif one.dtype.kind != other.dtype.kind:
         sizes = np.full(one.shape, np.inf)
     else:
-        least = 1.0 if where.rpartition(".")[2] in OF_ORDER_ONE else FLOOR * largest
+        least = 1.0 if where.rpartition(".")[2] in OF_ORDER_ONE else rounding * largest
         scale = np.maximum(np.maximum(np.abs(one), np.abs(other)), least)
         with np.errstate(invalid="ignore"):
             # infinities are the same where they are equal, and nothing is where there is nothing
@@ -164,7 +185,9 @@ def _apart(
             sizes = np.where(same, 0.0, np.abs(one - other) / np.where(scale > 0.0, scale, 1.0))
         sizes[np.isnan(sizes)] = np.inf
     report.largest = max(report.largest, float(sizes.max(initial=0.0)))
-    for index in np.argwhere(sizes > tolerance):
+    differing = np.argwhere(sizes > tolerance)
+    report.more += max(len(differing) - MOST_OF_ONE, 0)
+    for index in differing[:MOST_OF_ONE]:
         place = tuple(index)
         at = f" ({', '.join(str(position + 1) for position in place)})" if place else ""
         yield Difference(report.name, where + at, _word(one[place]), _word(other[place]), float(sizes[place]))

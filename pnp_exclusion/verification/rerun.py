@@ -13,6 +13,8 @@ from pnp_exclusion.case.toml import as_toml
 from pnp_exclusion.errors import UsageError
 
 MANIFEST = "manifest.json"
+COMPARED_FIELDS = ("csv",)
+"""Formats of fields that are numbers of a table."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,11 @@ def write_cases(manifest: Manifest, folder: Path, files: Path | None, drawn: boo
         found = {name: _file_named(name, files or origin.parent, files is None) for name in entry["files_sha256"]}
         tables = _with_files(entry["case"], found)
         if not drawn:
-            tables["output"] = tables.get("output", {}) | {"pictures": False, "fields": False}
+            given = tables.get("output", {})
+            compared = [
+                kind for kind in COMPARED_FIELDS if isinstance(given.get("fields"), list) and kind in given["fields"]
+            ]
+            tables["output"] = given | {"pictures": False, "fields": compared or False}
         path = folder / str(position) / origin.name
         path.parent.mkdir()
         path.write_text(as_toml(tables), encoding="utf-8")

@@ -15,6 +15,7 @@ from pnp_exclusion.particles.lattice import (
     exact_limit,
     reservoir_number,
 )
+from pnp_exclusion.particles.lattice.small import require_eliminable
 
 LEFT, RIGHT = (0.2, 0.5), (0.6, 0.1)
 THREE = ((0.2, 0.3, 0.1), (0.1, 0.1, 0.5))
@@ -119,6 +120,15 @@ def test_a_move_of_charge_costs_the_difference_of_the_field_energy():
     assert field.largest_drops() == pytest.approx(every.max(axis=0), abs=1e-14)
 
 
+def test_like_charges_in_their_own_field_may_pass_together():
+    """docs/noise.md: currents of two species of the stirring process that are positively correlated, enumerated."""
+    energy = FieldEnergy((2.0, 1.0), 1.0, (-10.0, 0.0), 0.5)
+    for length, expected in ((1, 0.201), (3, 0.138), (5, 0.089)):
+        process = channel(length, (0.7, 0.06), (0.4, 0.002), form="exponential", energy=energy)
+        noise = counting_statistics(process).covariance
+        assert noise[0, 1] / np.sqrt(noise[0, 0] * noise[1, 1]) == pytest.approx(expected, abs=1e-3)
+
+
 def test_charges_between_reservoirs_at_equilibrium_balance_in_detail():
     """l_a/l_0 exp(z_a V_L) = r_a/r_0 exp(z_a V_R): no current, for the rates are exp(-dH/2)."""
     left, drop = np.array([0.2, 0.3]), 0.9
@@ -145,6 +155,7 @@ def test_what_has_no_counting_statistics_is_refused():
         r"fixed has shape \(3,\)": lambda: FieldEnergy((1.0,), 0.5, fixed=np.zeros(3)).on(4),
         "permittivity must be greater": lambda: FieldEnergy((1.0,), 0.5, permittivity=0.0),
         "must be finite": lambda: FieldEnergy((np.nan,), 0.5),
+        "eigenvalues of 10001 configurations are not computed": lambda: require_eliminable(10_001),
         "at least two different lengths": lambda: exact_limit([2], [[1.0]]),
     }.items():
         with pytest.raises(ValueError, match=complaint):

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from pnp_exclusion.cli.commands.curve import add_range, number_or_text
-from pnp_exclusion.cli.commands.words import add_case, add_output
+from pnp_exclusion.cli.commands.words import add_case, add_output, add_restart
 from pnp_exclusion.runtime import fenicsx
 
 HELP = "cyclic voltammogram: current over potential, peaks, the capacitive part"
@@ -24,19 +24,19 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--law", help="instead of the law of the case")
     add_output(parser)
+    add_restart(parser, "cv")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Run, write ``cv.csv``, ``cv.json``, a picture and ``series.csv``, print."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
-    from pnp_exclusion.output.results import SeriesFile
     from pnp_exclusion.studies.voltammetry import cv
     from pnp_exclusion.studies.voltammetry_files import cv_csv, cv_json, cv_table
 
     case = read(arguments.case, arguments.law)
     with Job(arguments, petsc_options) as job:
-        with SeriesFile(job.folder) as series:
+        with job.running(arguments.walltime) as running:
             found = cv(
                 case,
                 arguments.boundary,
@@ -47,9 +47,8 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
                 cycles=arguments.cycles,
                 points=arguments.points,
                 comm=job.comm,
-                progress=lambda progress: job.console.progress("time", progress),
-                on_row=series.add,
                 petsc_options=petsc_options,
+                **running,
             )
         for warning in found.solution.warnings:
             job.console.warn(warning)

@@ -50,7 +50,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     membranes.add_argument(
         "--load",
         metavar="R",
-        help='resistance against which it runs down, e.g. "1e-4 ohm m^2" (default: that of greatest power at first)',
+        help='resistance against which it runs down, e.g. "1e-4 ohm m^2" (default: that of maximum power at first)',
     )
     gases = parser.add_argument_group("legs of gas")
     gases.add_argument("--kinetic-limit", action="store_true", default=None, help="small barriers; nothing is run")

@@ -111,7 +111,8 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     sizes = [max(sizes)] if times else sizes
     settings = LatticeSettings(sizes, arguments.replicas, arguments.time, arguments.seed, form, arguments.workers)
     if arguments.bonds:
-        settings = replace(settings, bonds=_places(arguments.bonds))
+        places = _numbers("--bonds", arguments.bonds, float, "places from 0 to 1", lambda place: 0.0 <= place <= 1.0)
+        settings = replace(settings, bonds=places)
     frequencies = _positive("--frequencies", arguments.frequencies, float) if arguments.frequencies else []
     course: Course | None = None
     with Job(arguments, petsc_options) as job:
@@ -261,22 +262,19 @@ def _measure_energy(arguments: argparse.Namespace, petsc_options: Sequence[str],
     return INTERRUPTED if campaign.interrupted else 0
 
 
-def _places(text: str) -> list[float]:
-    try:
-        found = [float(number) for number in numbers(text, float)]
-    except ValueError:
-        found = []
-    if not found or not all(0.0 <= place <= 1.0 for place in found):
-        raise UsageError(f'--bonds takes places from 0 to 1 separated by commas, but it is "{text}"')
-    return found
-
-
 def _positive(option: str, text: str, kind: type[int] | type[float]) -> list[float]:
+    kinds = "whole numbers" if kind is int else "numbers"
+    return _numbers(option, text, kind, f"{kinds} greater than 0", lambda number: 0.0 < number < math.inf)
+
+
+def _numbers(
+    option: str, text: str, kind: type[int] | type[float], wanted: str, fits: Callable[[float], bool]
+) -> list[float]:
+    """Return what an option lists; `UsageError` that says what is wanted unless all fit."""
     try:
         found = [float(number) for number in numbers(text, kind)]
     except ValueError:
         found = []
-    if not found or not all(0 < number < math.inf for number in found):
-        kinds = "whole numbers" if kind is int else "numbers"
-        raise UsageError(f'{option} takes {kinds} greater than 0 separated by commas, but it is "{text}"')
+    if not found or not all(map(fits, found)):
+        raise UsageError(f'{option} takes {wanted} separated by commas, but it is "{text}"')
     return found

@@ -37,6 +37,7 @@ NOT_AGAIN: dict[str, Any] = {
 }
 """Words of other commands that say how the results came about, beside what they are."""
 MOST_TOLD = 10
+INTERRUPTED = 130
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +48,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1e-6,
         metavar="T",
-        help="by which numbers may differ, relative to themselves or to a thousandth of the largest of their kind "
-        "(default: %(default)g)",
+        help="by which numbers may differ, relative to themselves (default: %(default)g)",
     )
     parser.add_argument(
         "--files", type=Path, metavar="DIR", help="where the files are that the case names (default: where they were)"
@@ -75,20 +75,21 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     comm = MPI.COMM_WORLD
     console = Console(comm.rank, arguments.quiet)
     manifest = on_rank_zero(comm, lambda: read_manifest(arguments.folder))
-    with _workshop(comm) as workshop:
-        reports = _run_and_compare(arguments, manifest, workshop, console)
+    with _temporary_folder(comm) as temporary:
+        reports = _run_and_compare(arguments, manifest, temporary, console)
     if comm.rank == 0:
         print("\n".join(_table(reports, arguments.tolerance)), flush=True)
-    differences = [difference for report in reports for difference in report.differences]
-    if differences:
+    count = sum(report.differing for report in reports)
+    if count:
+        differences = [difference for report in reports for difference in report.differences]
         lines = [f"  {difference}" for difference in differences[:MOST_TOLD]]
-        rest = [f"  and {len(differences) - MOST_TOLD} more"] if len(differences) > MOST_TOLD else []
+        rest = [f"  and {count - len(lines)} more"] if count > len(lines) else []
         raise ReproductionError("\n".join([f"{arguments.folder} was not reproduced:", *lines, *rest]))
     return 0
 
 
 @contextlib.contextmanager
-def _workshop(comm: MPI.Comm) -> Iterator[Path]:
+def _temporary_folder(comm: MPI.Comm) -> Iterator[Path]:
     """A folder for cases and results, which rank 0 removes at the end."""
     from pnp_exclusion.runtime.parallel import on_rank_zero
 
@@ -108,7 +109,7 @@ def _on_disk[T](work: Callable[[], T]) -> T:
 
 
 def _run_and_compare(
-    arguments: argparse.Namespace, manifest: Manifest, workshop: Path, console: Console
+    arguments: argparse.Namespace, manifest: Manifest, temporary: Path, console: Console
 ) -> list[FileReport]:
     from mpi4py import MPI
 
@@ -116,25 +117,23 @@ def _run_and_compare(
     from pnp_exclusion.verification.rerun import write_cases
 
     comm, keeps = MPI.COMM_WORLD, arguments.output is not None
-    work = lambda: _on_disk(lambda: write_cases(manifest, workshop, arguments.files, keeps))  # noqa: E731
+    work = lambda: _on_disk(lambda: write_cases(manifest, temporary, arguments.files, keeps))  # noqa: E731
     paths, changed = on_rank_zero(comm, work)
-    out = arguments.output or workshop / "results"
+    out = arguments.output or temporary / "results"
     console.say(f"{arguments.folder}: {shlex.join(['pnp-exclusion', *manifest.command_line])}")
     _run(manifest, paths, out, arguments.quiet)
 
     from pnp_exclusion.output.manifest import versions
     from pnp_exclusion.output.results import OUR_FILES
     from pnp_exclusion.physics.laws import LAWS
-    from pnp_exclusion.verification.reproduction import compare_folders, names_in
+    from pnp_exclusion.verification.reproduction import ROUNDING, compare_folders, names_in
 
-    for sentence in [
-        *changed,
-        *_other_versions(manifest.versions, versions()),
-        *_other_ranks(manifest.ranks, comm.size),
-    ]:
+    others = [*_other_versions(manifest.versions, versions()), *_other_ranks(manifest.ranks, comm.size)]
+    for sentence in [*changed, *others]:
         console.warn(sentence)
+    limits = arguments.tolerance, ROUNDING if others else 0.0
     names, ours = names_in(manifest.cases) | set(LAWS), OUR_FILES | {"sweep.nc"}
-    return on_rank_zero(comm, lambda: compare_folders(arguments.folder, out, names, ours, arguments.tolerance))
+    return on_rank_zero(comm, lambda: compare_folders(arguments.folder, out, names, ours, limits))
 
 
 def _run(manifest: Manifest, cases: Sequence[Path], out: Path, quiet: bool) -> None:
@@ -157,14 +156,17 @@ def _run(manifest: Manifest, cases: Sequence[Path], out: Path, quiet: bool) -> N
     given |= {"output": out, "quiet": quiet}
     try:
         with called_with(manifest.command_line), contextlib.redirect_stdout(io.StringIO()):
-            command(words.command).execute(words, petsc_options)
+            code = command(words.command).execute(words, petsc_options)
     except ConvergenceError:
         if not (out / "manifest.json").is_file():
             raise
+    else:
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
 
 
 def _other_versions(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """Say which libraries are not those of the manifest."""
+    """Say what computes now and did not then."""
     for name in sorted(then.keys() | now.keys()):
         if then.get(name) != now.get(name):
             yield f"{name} was {then.get(name, 'not there')} then and is {now.get(name, 'not there')} now"
@@ -180,11 +182,11 @@ def _table(reports: Sequence[FileReport], tolerance: float) -> list[str]:
 
     rows = [["file", "numbers and words", "largest difference", ""]]
     for report in reports:
-        count = len(report.differences)
+        count = report.differing
         verdict = f"{count} {'differs' if count == 1 else 'differ'}" if count else "the same"
         rows.append([report.name, str(report.count), f"{report.largest:.2g}", verdict])
     total = sum(report.count for report in reports)
-    same = not any(report.differences for report in reports)
+    same = not any(report.differing for report in reports)
     within = f"within {tolerance:g}"
     ending = f"all {total} are the same {within}" if same else f"not all of {total} are the same {within}"
     return [*columns(rows), f"{ending}; fields, pictures and the log are not compared"]

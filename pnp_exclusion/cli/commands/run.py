@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from pnp_exclusion.cli.commands.words import add_case, add_output
+from pnp_exclusion.cli.commands.words import add_case, add_output, add_restart
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.runtime import fenicsx
 
@@ -18,15 +17,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_case(parser)
     add_output(parser)
     parser.add_argument("--law", help="instead of the law of the case")
-    parser.add_argument(
-        "--restart",
-        type=Path,
-        metavar="DIR",
-        help="go on from the checkpoint in the results DIR of a run of this case, in that folder if there is no -o",
-    )
-    parser.add_argument(
-        "--walltime", metavar="TIME", help='of a case with [time]: stop in time, after a checkpoint, e.g. "2h"'
-    )
+    add_restart(parser, "run of a case with [time]")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:

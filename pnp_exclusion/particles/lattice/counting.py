@@ -31,7 +31,7 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import splu
 
 from pnp_exclusion.particles.lattice.process import ExchangeProcess
-from pnp_exclusion.particles.lattice.small import ExactLaw, exact_law
+from pnp_exclusion.particles.lattice.small import ExactLaw, exact_law, require_eliminable
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class CountingStatistics:
         return self.law.process.species
 
     def generating_function(self, fields: ArrayLike) -> float:
-        """Return ``mu(s)`` for counting fields ``(N,)``."""
+        """Return ``mu(s)`` for counting fields ``(N,)``; `ValueError` for more than 10,000 configurations."""
         return self._largest(np.asarray(fields, dtype=np.float64))[0]
 
     def cumulants(self, direction: ArrayLike | None = None, order: int = MOST_ORDER) -> Array:
@@ -133,8 +133,8 @@ class CountingStatistics:
         jumps, law = self.law.jumps, self.law
         factors = np.exp(self._amounts @ fields)
         count = len(law.probabilities)
-        exits = np.bincount(jumps.origin, weights=jumps.rate, minlength=count)
-        tilted = self._operator(factors) - sparse.dia_array((exits[None], [0]), shape=(count, count))
+        require_eliminable(count)
+        tilted = self._operator(factors) - jumps.exits(count)
         value, left, right = _perron(tilted, law.probabilities)
         flow = left[jumps.target] * jumps.rate * factors * right[jumps.origin]
         slope = flow @ self._amounts / (left @ right)

@@ -107,6 +107,23 @@ class FieldOnSites:
         """``(c_k/m) (1 - c_k/sum c)``: by how much a unit charge that crosses a bond changes the drop over it."""
         return self.compliance / self.scale * (1.0 - self.shares)
 
+    @cached_property
+    def moved(self) -> Array:
+        """What charge comes to the left as ``a`` there and ``b`` on the right swap, ``(N + 1, N + 1)``."""
+        return self.charges[None, :] - self.charges[:, None]
+
+    def swap_factors(self, bonds: Any, forth: Any, back: Any, drops: Any) -> Array:
+        """Return ``exp(-dH/2)`` of swaps across bonds: of types ``forth`` on the left and ``back`` on the right, at
+        drops of the potential over the bonds before them. Arrays that broadcast together.
+        """
+        moved = self.moved[forth, back]
+        return np.asarray(np.exp(-0.5 * moved * (drops + 0.5 * moved * self.self_energies[bonds])))
+
+    def every_swap(self, drops: Array) -> Array:
+        """Return ``exp(-dH/2)`` of all swaps at drops ``(sites + 1,)``: ``(sites + 1, N + 1, N + 1)``."""
+        bonds, types = np.arange(self.scale)[:, None, None], np.arange(len(self.charges))
+        return self.swap_factors(bonds, types[:, None], types, drops[:, None, None])
+
     def displacements(self, charge: Array) -> tuple[Array, Array]:
         """Return ``d`` and ``D`` of charges ``(..., sites)`` and the fixed ones: ``(..., sites + 1)`` and ``(...)``."""
         gathered = np.cumsum(charge + self.fixed, axis=-1) / self.scale

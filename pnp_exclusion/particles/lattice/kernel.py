@@ -70,10 +70,8 @@ def build_tables(process: ExchangeProcess) -> Tables:
     largest_rate, charged = float(process.rates.max()), NO_CHARGES
     field = process.field_of_charges
     if field is not None:
-        moved = field.charges[None, :] - field.charges[:, None]
-        own = 0.5 * moved**2 * field.self_energies[:, None, None]
-        rates = process.rates[class_of_bond] * np.exp(-0.5 * own)
-        bound = 0.5 * np.abs(moved) * field.largest_drops()[:, None, None]
+        rates = process.rates[class_of_bond] * field.every_swap(np.zeros(field.scale))
+        bound = 0.5 * np.abs(field.moved) * field.largest_drops()[:, None, None]
         if bound.max() > LARGEST_EXPONENT:
             enough = ceil(process.lattice.scale * bound.max() / LARGEST_EXPONENT)
             raise ValueError(

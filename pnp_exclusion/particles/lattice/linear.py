@@ -178,10 +178,7 @@ def _rates(process: ExchangeProcess, densities: Array) -> Array:
     rates, field = process.rates[class_of_bond], process.field_of_charges
     if field is None:
         return np.asarray(rates)
-    drops = field.drops(field.charges[1:] @ densities)
-    moved = field.charges[None, :] - field.charges[:, None]
-    own = 0.5 * moved**2 * field.self_energies[:, None, None]
-    return np.asarray(rates * np.exp(-0.5 * (moved * drops[:, None, None] + own)))
+    return np.asarray(rates * field.every_swap(field.drops(field.charges[1:] @ densities)))
 
 
 def _flows(process: ExchangeProcess, densities: Array) -> Array:
@@ -213,8 +210,7 @@ def _derivative(process: ExchangeProcess, densities: Array) -> Array:
         found[:, site, :, site] += by_right[site]
     field = process.field_of_charges
     if field is not None:
-        moved = field.charges[None, :] - field.charges[:, None]
-        pushed = -0.5 * moved * _flows(process, densities)
+        pushed = -0.5 * field.moved * _flows(process, densities)
         by_drop = (pushed.sum(axis=2) - pushed.sum(axis=1))[:, 1:].T
         drops = field.drops(np.eye(sites)) - field.drops(np.zeros((1, sites)))
         found += np.einsum("ak,c,ik->akci", by_drop, field.charges[1:], drops)

@@ -12,15 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import eigs, splu
+from scipy.sparse.linalg import LinearOperator, eigs, gmres, spilu
 
 from pnp_exclusion.particles.lattice.process import ExchangeProcess
 
 Array = NDArray[np.float64]
 
-MOST_STATES = 10_000
+MOST_STATES = 100_000
+MOST_ELIMINATED = 10_000
+"""Configurations whose eigenvalues are computed, by a whole elimination."""
 DENSE_STATES = 600
-REFINEMENTS = 2
+LEFT_OUT, MOST_FILL = 0.1, 10.0
+"""Of an incomplete elimination: what is smaller, relative, and times the entries that there are."""
+REFINEMENTS, ROUNDING, ACCEPTED = 10, 1e-16, 1e-13
+"""By the residual, at most; of the terms that cancel in it, what is left of them, and what may be at worst."""
+ROUGH, KRYLOV_STEPS, RESTARTS = 1e-8, 60, 20
+"""Of one of them."""
 GAP_SHIFT = 1e-3
 
 
@@ -41,6 +48,11 @@ class Jumps(NamedTuple):
     def crossings(self, species: int) -> NDArray[np.int64]:
         """Net crossings from left to right of a species, from 1, in every jump, ``(jumps,)``."""
         return (self.forth == species).astype(np.int64) - (self.back == species)
+
+    def exits(self, count: int) -> sparse.dia_array:
+        """Rate at which each of so many configurations is left, on the diagonal."""
+        rates = np.bincount(self.origin, weights=self.rate, minlength=count)
+        return sparse.dia_array((rates[None], [0]), shape=(count, count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +80,10 @@ class ExactLaw:
     def relaxation_gap(self) -> float:
         """Smallest decay rate ``-Re(lambda)`` of the generator, per macroscopic unit of time.
 
-        0 for a lattice with a single configuration is refused with `ValueError`.
+        `ValueError` for a lattice with a single configuration, or with more than `MOST_ELIMINATED`.
         """
         count = self.generator.shape[0]
+        require_eliminable(count)
         if count < 2:
             raise ValueError("a lattice with one configuration has no relaxation gap")
         if count <= DENSE_STATES:
@@ -131,6 +144,12 @@ def count_states(process: ExchangeProcess) -> int:
     return factorial(sites) // prod(factorial(count) for count in [vacancies, *counts])
 
 
+def require_eliminable(count: int) -> None:
+    """Raise `ValueError` for more configurations than a whole elimination has the memory for."""
+    if count > MOST_ELIMINATED:
+        raise ValueError(f"eigenvalues of {count} configurations are not computed, but of {MOST_ELIMINATED} at most")
+
+
 def enumerate_states(process: ExchangeProcess) -> NDArray[np.uint8]:
     """All configurations, ``(states, sites)``, in lexicographic order; see `exact_law`."""
     count = count_states(process)
@@ -158,10 +177,8 @@ def _extended(process: ExchangeProcess, states: NDArray[np.uint8]) -> NDArray[np
 
 def generator_of(jumps: Jumps, count: int) -> sparse.csr_array:
     """Return the rates between so many configurations, row to column, the diagonal making rows add up to zero."""
-    every, size = np.arange(count), (count, count)
-    exits = np.bincount(jumps.origin, weights=jumps.rate, minlength=count)
-    moved = sparse.csr_array((jumps.rate, (jumps.origin, jumps.target)), shape=size)
-    return sparse.csr_array(moved - sparse.csr_array((exits, (every, every)), shape=size))
+    moved = sparse.csr_array((jumps.rate, (jumps.origin, jumps.target)), shape=(count, count))
+    return sparse.csr_array(moved - jumps.exits(count))
 
 
 def enumerate_jumps(process: ExchangeProcess, states: NDArray[np.uint8]) -> Jumps:
@@ -221,13 +238,16 @@ def _across(
     rate = process.rates[class_of_bond[bond]][forth, back]
     field = process.field_of_charges
     if field is not None and drop is not None:
-        moved = field.charges[back] - field.charges[forth]
-        rate = rate * np.exp(-0.5 * moved * (drop + 0.5 * moved * field.self_energies[bond]))
+        rate = rate * field.swap_factors(bond, forth, back, drop)
     return Jumps(index, target, rate, np.full(len(index), bond), forth, back)
 
 
 class Balance:
-    """Solves ``L p = b`` for a generator ``L`` in columns and a given sum of ``p``, by sparse LU refined to rounding.
+    """Solves ``L p = b`` for a generator ``L`` in columns and a given sum of ``p``, refined to rounding.
+
+    One recurrent configuration is left out, whose balance follows from those of the others. What is left is an
+    M-matrix, for which an incomplete elimination is stable (Meijerink and van der Vorst, Math. Comp. 31, 148 (1977));
+    a whole one would fill it.
 
     Raises `ValueError` when the stationary law is not unique: several closed classes of configurations.
     """
@@ -239,31 +259,45 @@ class Balance:
                 f"the configurations fall into {len(closed)} classes that never reach "
                 "each other, so there is no one stationary law: take kappa > 0"
             )
-        # Balance at one configuration follows from all others; normalisation takes its place. The
-        # configuration must be recurrent, else its own balance is needed to make it empty.
-        self._replaced = int(closed[0][0])
-        balance = sparse.coo_array(generator.T)
-        kept = balance.row != self._replaced
-        self._count = count = generator.shape[0]
-        values = np.concatenate([balance.data[kept], np.ones(count)])
-        rows = np.concatenate([balance.row[kept], np.full(count, self._replaced)])
-        columns = np.concatenate([balance.col[kept], np.arange(count)])
-        self._system = sparse.csc_array((values, (rows, columns)), shape=(count, count))
-        self._factors = splu(self._system)
+        every = np.arange(generator.shape[0])
+        self._kept = every[every != closed[0][0]]
+        columns = sparse.csc_array(generator.T)
+        self._system = sparse.csr_array(columns[self._kept][:, self._kept])
+        self._law = np.ones(len(every))
+        if len(self._kept):
+            factors = spilu(sparse.csc_array(self._system), drop_tol=LEFT_OUT, fill_factor=MOST_FILL)
+            self._preconditioner = LinearOperator(self._system.shape, factors.solve)
+            self._law[self._kept] = self._solve(-columns[self._kept][:, closed[0][:1]].toarray().ravel())
+        self._law = np.maximum(self._law, 0.0)
+        self._law /= self._law.sum()
 
     def solve(self, right: Array, total: float) -> Array:
         """Return ``p`` with ``L p = right``, whose entries add up to zero, and those of ``p`` to ``total``."""
-        wanted = right.copy()
-        wanted[self._replaced] = total
-        found = self._factors.solve(wanted)
-        for _ in range(REFINEMENTS):
-            found += self._factors.solve(wanted - self._system @ found)
-        return np.asarray(found)
+        found = np.zeros(len(right))
+        found[self._kept] = self._solve(right[self._kept])
+        return np.asarray(found + (total - found.sum()) * self._law)
 
     def stationary_law(self) -> Array:
         """Return the stationary probabilities."""
-        law = np.maximum(self.solve(np.zeros(self._count), 1.0), 0.0)
-        return np.asarray(law / law.sum())
+        return self._law
+
+    def _solve(self, right: Array) -> Array:
+        found, residual, last = np.zeros_like(right), right, np.inf
+        for _ in range(REFINEMENTS):
+            step, _ = gmres(
+                self._system, residual, M=self._preconditioner, rtol=ROUGH, restart=KRYLOV_STEPS, maxiter=RESTARTS
+            )
+            found = found + step
+            residual = right - self._system @ found
+            # where the configuration left out is an unlikely one, all others are large
+            terms = np.abs(self._system) @ np.abs(found)
+            left = float(np.abs(residual).max(initial=0.0) / max(terms.max(initial=0.0), np.finfo(float).tiny))
+            if left <= ROUNDING or left > 0.5 * last:
+                break
+            last = left
+        if not left <= ACCEPTED:
+            raise ValueError("the balance of the configurations could not be solved")
+        return np.asarray(found)
 
 
 def _closed_classes(generator: sparse.csr_array) -> list[NDArray[np.int64]]:

@@ -38,10 +38,14 @@ class Assembly:
         """Add the residual of this rank's cells to a local vector of owned and ghost unknowns."""
         self.discrete.forms.residual.add_to(vector)
 
-    def fill_jacobian(self) -> None:
-        """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
+    def fill_jacobian(self, whole: bool = False) -> None:
+        """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix.
+
+        whole
+            Leave them as they are.
+        """
         self.matrix.zeroEntries()
-        conditions = self.discrete.constraints.conditions
+        conditions = [] if whole else self.discrete.constraints.conditions
         self.discrete.forms.jacobian.add_to_matrix(self.matrix, conditions)
         self.matrix.assemble(PETSc.Mat.AssemblyType.FLUSH)
         held = [condition._cpp_object for condition in conditions]
@@ -79,8 +83,11 @@ class BatchedAssembly(Assembly):
     """
 
     def __init__(self, discrete: Discretisation) -> None:
-        self._residual = _Parts(discrete, discrete.weak_form.residual)
-        self._jacobian = _Parts(discrete, ufl.derivative(discrete.weak_form.residual, discrete.unknown))
+        residual, unknown = discrete.weak_form.residual, discrete.unknown
+        self._residual = discrete.forms.kept("parts of the residual", lambda: _Parts(discrete, residual))
+        self._jacobian = discrete.forms.kept(
+            "parts of the Jacobian", lambda: _Parts(discrete, ufl.derivative(residual, unknown))
+        )
         self._owned = discrete.space.dofmap.index_map.size_local
         super().__init__(discrete)
         self._version = -1
@@ -110,15 +117,20 @@ class BatchedAssembly(Assembly):
         self._call(part.kernel.add_vector, part, address(vector))
         part.others.add_to(vector)
 
-    def fill_jacobian(self) -> None:
-        """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix."""
+    def fill_jacobian(self, whole: bool = False) -> None:
+        """Evaluate the Jacobian at the unknown; rows and columns of held unknowns are those of the unit matrix.
+
+        whole
+            Leave them as they are.
+        """
+        conditions = [] if whole else self.discrete.constraints.conditions
         part, owned = self._jacobian, ctypes.c_int(self._owned)
         self._follow_marks()
         held = np.zeros(len(self.discrete.values), dtype=bool)
-        for condition in self.discrete.constraints.conditions:
+        for condition in conditions:
             held[condition.dof_indices()[0]] = True
         self.matrix.zeroEntries()
-        part.others.add_to_matrix(self.matrix, self.discrete.constraints.conditions)
+        part.others.add_to_matrix(self.matrix, conditions)
         places = (address(held), owned, self._places.offsets, address(self._slots))
         self._places.add(lambda values: self._call(part.kernel.add_matrix, part, *places, values), held)
 

@@ -71,6 +71,9 @@ def rows_of(matrix: PETSc.Mat) -> RankRows:
     if shared is not None:
         return shared
     offsets, columns, values = matrix.getValuesCSR()
+    if matrix.comm.size == 1:
+        nothing = Rows(np.zeros_like(offsets), columns[:0], values[:0])
+        return RankRows.counted(Rows(offsets, columns, values), nothing)
     first, end = matrix.getOwnershipRangeColumn()
     is_own = (columns >= first) & (columns < end)
     own, beside = (

@@ -18,8 +18,8 @@ class Carried:
 
     A checkpoint writes and reads every field by what it is, so that whatever else a motion must remember is one more.
 
-    begin, time
-        Of the motion, and of the end of the step.
+    time
+        Of the end of the step.
     length, least
         Of the next step, if nothing lands before; below which the solver gives up.
     scheme
@@ -46,7 +46,6 @@ class Carried:
         Those potentials in the step before, by stages, and where the Jacobian was taken, by points.
     """
 
-    begin: float
     time: float
     length: float
     least: float

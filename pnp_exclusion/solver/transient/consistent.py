@@ -7,6 +7,9 @@ be accepted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import ufl
 from dolfinx import fem, la
@@ -14,7 +17,9 @@ from dolfinx.fem import petsc as fem_petsc
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.layout import INVERSE_TEMPERATURE, POTENTIAL
+from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.errors import ConvergenceError
+from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.runtime.parallel import largest_over_ranks
 from pnp_exclusion.runtime.signals import held_back
 from pnp_exclusion.solver.linear.presets import refusals_as_usage_errors
@@ -82,6 +87,40 @@ class ConsistentPotential:
         nodes[:, mu] = eta + electric
         assert charges.shape == (len(mu),)
         discrete.impose_dirichlet_values()
+
+    def answers(self, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+        """Return how the potential at the nodes, ``(boundaries, nodes)``, and the charges on boundaries, ``(boundaries,
+        boundaries)``, answer to the potential of every boundary at densities that stay; 0 where a boundary has none.
+
+        They are the same, to the bit, whatever the state in the unknown is, which stays. Collective.
+        """
+        discrete, layout = self._discrete, self._discrete.layout
+        before, values, is_steep = discrete.problem, discrete.values.copy(), discrete.integration.is_steep
+        discrete.integration.mark(np.zeros_like(is_steep))
+
+        def at(potentials: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+            boundaries = list(problem.boundaries)
+            for tag, potential in potentials.items():
+                boundaries[tag] = replace(boundaries[tag], potential=potential)  # type: ignore[call-arg]
+            discrete.take(replace(problem, boundaries=boundaries))
+            nodes = layout.at_nodes(discrete.values)
+            nodes[:] = 0.0
+            if INVERSE_TEMPERATURE in layout:
+                nodes[:, layout.index(INVERSE_TEMPERATURE)] = 1.0
+            self.restore()
+            return nodes[:, layout.index(POTENTIAL)].copy(), boundary_integrals(discrete).now().charges
+
+        count = len(problem.boundaries)
+        grounded = {tag: 0.0 for tag, one in enumerate(problem.boundaries) if one.applied_potential is not None}
+        potential_at_first, charges_at_first = at(grounded)
+        potentials, charges = np.zeros((count, len(potential_at_first))), np.zeros((count, count))
+        for tag in grounded:
+            potential, charge = at(grounded | {tag: 1.0})
+            potentials[tag], charges[:, tag] = potential - potential_at_first, charge - charges_at_first
+        discrete.integration.mark(is_steep)
+        discrete.take(before)
+        discrete.values[:] = values
+        return potentials, charges
 
     def _electric(self, nodes: np.ndarray) -> np.ndarray:
         layout = self._discrete.layout

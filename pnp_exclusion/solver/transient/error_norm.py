@@ -35,6 +35,7 @@ class ErrorNorm:
         self.tolerance = tolerance
         self._discrete = equations.discrete
         self._partition = self._discrete.partition_at_nodes()
+        self._integrals = boundary_integrals(self._discrete)
         self._volume = self._volume_of_domain()
         self.mean_at_first = np.zeros(len(self._discrete.entropic))
         self.largest_potential, self.largest_charge = 0.0, self._charge_of_the_gap()
@@ -45,16 +46,24 @@ class ErrorNorm:
         own = layout.at_nodes(stored)[:, layout.indices(self._discrete.entropic)].sum(axis=0)
         self.mean_at_first = np.asarray(comm.allreduce(own, op=MPI.SUM)) / self._volume
 
-    def of_change(self, values: np.ndarray, change: np.ndarray) -> float:
-        """Return a change of a state that may be large, to first order, in units of the tolerance."""
+    def of_change(self, values: np.ndarray, change: np.ndarray, flowing: np.ndarray) -> float:
+        """Return a change of a state that may be large, to first order, in units of the tolerance.
+
+        flowing
+            The equations of the state, owned.
+        """
         largest = self.equations.largest(change)
         if largest == 0.0:
             return 0.0
         short = SHORT / largest
-        return self.between(values - short * change, values + short * change) / (2.0 * short)
+        return self.between(values, values + short * change, flowing) / short
 
-    def between(self, values: np.ndarray, others: np.ndarray) -> float:
-        """Return how far two states are apart in units of the tolerance; NaN where one is no state."""
+    def between(self, values: np.ndarray, others: np.ndarray, flowing: np.ndarray | None = None) -> float:
+        """Return how far two states are apart in units of the tolerance; NaN where one is no state.
+
+        flowing
+            The equations of the first, owned, where they are known.
+        """
         discrete = self._discrete
         with np.errstate(over="ignore", invalid="ignore"):
             one, other = (discrete.contents(state, self._partition) for state in (values, others))
@@ -66,19 +75,20 @@ class ErrorNorm:
             comm = discrete.problem.domain.comm
             self.largest_potential = max(self.largest_potential, largest_over_ranks(comm, np.abs(first)))
             moved = float(np.max(np.abs(second - first), initial=0.0)) / (1.0 + self.largest_potential)
-            apart = np.nan if np.isnan(moved) else max(apart, moved, self._charges_apart(values, others))
+            charges = self._charges_apart(values, others, flowing)
+            apart = np.nan if np.isnan(moved) else max(apart, moved, charges)
         return float(largest_over_ranks(discrete.problem.domain.comm, np.array([apart]))) / self.tolerance
 
-    def _charges_apart(self, values: np.ndarray, others: np.ndarray) -> float:
+    def _charges_apart(self, values: np.ndarray, others: np.ndarray, flowing: np.ndarray | None) -> float:
         """Return how far charges on boundaries, the integrals of currents, are apart, relative to the largest."""
-        one, other = (self._charges(state) for state in (values, others))
+        one, other = self._charges(values, flowing), self._charges(others, None)
         self.largest_charge = max(self.largest_charge, float(np.abs(one).max(initial=0.0)))
         return float(np.abs(other - one).max(initial=0.0)) / self.largest_charge
 
-    def _charges(self, values: np.ndarray) -> np.ndarray:
-        integrals = boundary_integrals(self._discrete)
+    def _charges(self, values: np.ndarray, flowing: np.ndarray | None) -> np.ndarray:
         self.equations.show(values)
-        return (integrals.natural() + integrals.held(self.equations.flowing())).charges
+        rows = self.equations.flowing() if flowing is None else flowing
+        return (self._integrals.natural() + self._integrals.held(rows)).charges
 
     def _volume_of_domain(self) -> float:
         problem = self._discrete.problem

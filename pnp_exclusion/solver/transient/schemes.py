@@ -6,14 +6,15 @@ time; the equations ask for the conserved densities themselves, never for the ch
     sum_q [ a_iq S(U_q) + dt b_iq F(U_q) ] - d_i S_n = 0 ,    sum_q p_iq P(U_q) = 0 ,    U_q = U(s_q) = sum_j l_qj U_j
 
 with ``S`` what is stored, ``F`` what flows out, ``P`` Poisson's equation and ``S_n`` what was stored when the step
-began. Implicit Euler, the two-stage Radau IIA method and the discontinuous Galerkin method of degree 1 are three sets
-of these numbers. The last of them is the one before with Gauss points instead of Radau's own, so that free energy never
-rises, however long the step (entropy variables, Galerkin in time: Fu and Xu, arXiv 2105.01163 (2022)).
+began. Implicit Euler, the Radau IIA methods of two and three stages and the discontinuous Galerkin method of degree 1
+are sets of these numbers. The last of them is that of two stages with Gauss points instead of Radau's own, so that free
+energy never rises, however long the step (entropy variables, Galerkin in time: Fu and Xu, arXiv 2105.01163 (2022)).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +41,9 @@ class Scheme:
         ``(stages, stages)``: ``a`` as it would be if the points were the nodes.
     order
         Power of ``dt`` in the estimate of the error of a step.
+    embedded
+        ``(points,)``: by what ``F`` at the points is multiplied, beside ``F`` at the beginning, to make ``1/(g dt)`` of
+        the difference from a method of the order of the stages; None where there is none.
     """
 
     name: str
@@ -53,19 +57,20 @@ class Scheme:
     weights: np.ndarray
     nodal: np.ndarray
     order: int
+    embedded: np.ndarray | None = None
 
     @property
     def stages(self) -> int:
         """How many states are unknown."""
         return len(self.nodes)
 
-    @property
+    @cached_property
     def time_weights(self) -> np.ndarray:
         """``(points,)``: of an integral over the step, in units of ``dt``."""
         weights: np.ndarray = self.weights @ self.flowing
         return weights
 
-    @property
+    @cached_property
     def implicitness(self) -> float:
         """``g``: every stage is close to a step of implicit Euler of length ``g dt``."""
         return float(abs(np.linalg.det(self.nodal)) ** (-1.0 / self.stages))
@@ -86,7 +91,7 @@ def lagrange(nodes: np.ndarray, times: np.ndarray) -> np.ndarray:
     return values
 
 
-def _collocation(name: str, nodes: np.ndarray, order: int) -> Scheme:
+def _collocation(name: str, nodes: np.ndarray) -> Scheme:
     """Return the method that collocates at nodes of which the last is 1."""
     count = len(nodes)
     # the integrals of Lagrange's polynomials up to the nodes, through those of monomials
@@ -94,8 +99,12 @@ def _collocation(name: str, nodes: np.ndarray, order: int) -> Scheme:
     monomials = nodes[:, None] ** (powers + 1) / (powers + 1)
     runge_kutta = monomials @ np.linalg.inv(nodes[:, None] ** powers)
     inverse, one = np.linalg.inv(runge_kutta), np.eye(count)
+    # with the beginning a rule of the degree of the stages, which vanishes for all that the nodes integrate
+    beginning = np.append(-1.0, np.zeros(count - 1))
+    embedded = np.linalg.solve(nodes ** powers[:, None], beginning) if count > 1 else None
+    weights = runge_kutta[-1].copy()
     return Scheme(
-        name, nodes, nodes, one, inverse, one, one, inverse.sum(axis=1), runge_kutta[-1].copy(), inverse, order
+        name, nodes, nodes, one, inverse, one, one, inverse.sum(axis=1), weights, inverse, count + 1, embedded
     )
 
 
@@ -130,17 +139,19 @@ def _discontinuous_galerkin(points: int) -> Scheme:
     )
 
 
-EULER = _collocation("implicit Euler", np.array([1.0]), 2)
+EULER = _collocation("implicit Euler", np.array([1.0]))
 """Order 1; free energy falls in every step."""
-RADAU = _collocation("Radau IIA", np.array([1.0 / 3.0, 1.0]), 3)
+RADAU = _collocation("Radau IIA", np.array([1.0 / 3.0, 1.0]))
 """Order 3, stable however stiff the problem is."""
+RADAU5 = _collocation("Radau IIA of three stages", np.array([(4.0 - 6.0**0.5) / 10.0, (4.0 + 6.0**0.5) / 10.0, 1.0]))
+"""Order 5, likewise."""
 GALERKIN = _discontinuous_galerkin(4)
 """Order 3 too; free energy falls in every step. With two Gauss points it would as well, but some steps have no
 solution."""
-EVERY = (RADAU, GALERKIN, EULER)
-"""From the one that is tried first to the most robust."""
+ROBUST = (GALERKIN, EULER)
+"""What is tried where another scheme has failed, the more robust one last."""
 
 
 def scheme_named(name: str) -> Scheme:
     """Return the scheme of a name; `KeyError` for one that there is not."""
-    return {scheme.name: scheme for scheme in EVERY}[name]
+    return {scheme.name: scheme for scheme in (RADAU, RADAU5, *ROBUST)}[name]

@@ -15,21 +15,18 @@ from pnp_exclusion.errors import ConvergenceError
 from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings
+from pnp_exclusion.solver.transient.attempt import AFTER_FAILURE, Attempt, Attempts, Moment, Past
 from pnp_exclusion.solver.transient.carried import Carried
 from pnp_exclusion.solver.transient.consistent import ConsistentPotential
 from pnp_exclusion.solver.transient.drive import Drive
 from pnp_exclusion.solver.transient.equations import Equations
 from pnp_exclusion.solver.transient.error_norm import ErrorNorm
-from pnp_exclusion.solver.transient.schemes import EULER, EVERY, GALERKIN, RADAU, Scheme, lagrange, scheme_named
+from pnp_exclusion.solver.transient.schemes import RADAU, Scheme, lagrange, scheme_named
 from pnp_exclusion.solver.transient.stages import Effort, Linearised, Solved, StageSolver
 from pnp_exclusion.solver.transient.step import LOCATED, Events, Step
 
-LEFT, LEAST_LEFT = 1e-4, 1e-7
-"""Of the tolerance, and at least; of what a step changes: what Newton's method may leave. Charges are differences of
-potentials over thin cells, and currents are differences of charges over short steps."""
 SAFETY, MOST_SHRINKING, MOST_GROWTH = 0.9, 0.2, 4.0
 """Of the next step's length, against the last one's."""
-AFTER_FAILURE = 0.25
 SMALLEST_STEP = 1e-13
 """Of the time to go, or of the first step if that is less: below it the solver gives up."""
 FIRST_STEP = 1e-6
@@ -38,10 +35,6 @@ OF_DEBYE_TIME = 0.01
 """The first step in ``lambda^2``."""
 TRIES = 8
 """Where something happens in a step is found after so many steps to there, at the latest."""
-SHORT_STEP = 1e-5
-"""L^2/D: from here on a step that is given, and too long for Newton's method, is lengthened."""
-LENGTHENING, LEAST_LENGTHENING, QUICK = 10.0, 1.02, 6
-"""By which factor at first, and at least; after so few Jacobians it may be three times as much."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +69,6 @@ class TransientReport:
     effort: Effort = field(default_factory=Effort)
 
 
-@dataclass
-class _Past:
-    """The step before, for prediction: its stages, with the potentials that are found, and its length."""
-
-    scheme: Scheme
-    states: np.ndarray
-    potentials: np.ndarray
-    length: float
-
-
 class TransientSolver:
     """Steps from the state in the unknown of a discretisation; a context that frees PETSc's objects.
 
@@ -109,11 +92,16 @@ class TransientSolver:
         self.stages = StageSolver(self.equations, database, settings or SolverSettings(), self._numbers_at)
         self.report.effort = self.stages.effort
         self._consistent = ConsistentPotential(discrete)
-        self._left = max(LEFT * self.settings.tolerance, LEAST_LEFT)
         self._norm = ErrorNorm(self.equations, self.settings.tolerance)
+        self._attempts = Attempts(
+            self.equations,
+            self.stages,
+            self._norm,
+            self._numbers_at,
+            self.settings.scheme,
+            fixed=self.settings.fixed_step is not None,
+        )
         self._progress = progress
-        self._scheme = self.settings.scheme
-        self._past: _Past | None = None
         self._before_jump_at = -math.inf
         self.potentials = np.zeros(0)
         """Of the boundaries of `Problem.floating` now; before the first step where to look for them."""
@@ -132,17 +120,26 @@ class TransientSolver:
     def close(self) -> None:
         """Free PETSc's objects."""
         self._carry_on = None
+        self._attempts.close()
         self.stages.close()
         self._consistent.close()
         self.equations.close()
 
     # ---- numbers ----
 
-    def _numbers_at(self, time: float) -> None:
-        """Give the discretisation the numbers of a time; before a jump at the end of the step that leads to it."""
+    def _numbers_at(self, time: float, potentials: np.ndarray | None = None) -> None:
+        """Give the discretisation the numbers of a time; before a jump at the end of the step that leads to it.
+
+        potentials
+            Those that are found, unless there are none.
+        """
+        found = [] if potentials is None else potentials.tolist()
         if self.drive.moves:
             before = time >= self._before_jump_at
-            self.discrete.take(self.drive.problem_at(self._before_jump_at if before else time, before=before))
+            problem = self.drive.problem_at(self._before_jump_at if before else time, before=before)
+            self.discrete.take(problem.at_potentials(found) if found else problem)
+        elif found:
+            self.discrete.set_potentials(found)
 
     def make_consistent(self, time: float) -> None:
         """Take the numbers of a time, after a jump if there is one, and the potential that belongs to the densities."""
@@ -184,6 +181,10 @@ class TransientSolver:
         self._jumped = self.charges - now
         self.potentials, self.charges = potentials, now
 
+    def answers_to_potentials(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `ConsistentPotential.answers` does, of the numbers at the time 0. Collective."""
+        return self._consistent.answers(self.drive.problem_at(0.0))
+
     # ---- steps ----
 
     def run(
@@ -205,46 +206,28 @@ class TransientSolver:
 
         Raises `ConvergenceError` if a step has no solution however short it is.
         """
-        discrete, equations = self.discrete, self.equations
-        kinks = set(self.drive.kinks(begin, end))
-        landings = sorted({*kinks, *(t for t in stops if begin < t < end), end})
+        discrete = self.discrete
+
+        def landings_from(time: float) -> tuple[set[float], list[float]]:
+            kinks = set(self.drive.kinks(time, end))
+            return kinks, sorted({*kinks, *(t for t in stops if time < t < end), end})
+
+        kinks, landings = landings_from(begin)
         if carried is None:
-            discrete.mark_steep_cells()
-            floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
-            self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
-            if self.charges is None:
-                self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
-            before = equations.stored()
-            self._norm.begin(before)
-            self.make_consistent(begin)
-            values = discrete.values.copy()
-            # what is stored beside held densities is what was there before these were held
-            stored, flowing = np.where(self._is_held(), equations.stored(), before), equations.flowing()
-            time, length = begin, self.settings.fixed_step or self._first_step(end - begin)
+            here, length = self._begin(begin, end)
             least = SMALLEST_STEP * min(end - begin, length)
-            self._past = None
         else:
-            self._take_up(carried)
-            time, length, least = carried.time, carried.length, carried.least
-            owned = slice(equations.owned)
-            values, stored, flowing = carried.values, carried.stored[owned], carried.flowing[owned]
+            here, length, least = self._take_up(carried), carried.length, carried.least
         is_first, has_arrived = carried is None, carried is not None
         located, tries, rejected_at = 0.0, 0, math.nan
-        while time < end:
+        while here.time < end:
+            time = here.time
             changes = has_arrived and events is not None and events.changes_at(time)
             if has_arrived and (time in kinks or changes):
-                equations.show(values)
                 jumps = changes or self.drive.jumps_at(time)
                 if changes:
-                    kinks = set(self.drive.kinks(time, end))
-                    landings = sorted({*kinks, *(t for t in stops if time < t < end), end})
-                self.make_consistent(time)
-                values = discrete.values.copy()
-                # what is stored changes where densities are held only
-                stored = np.where(self._is_held(), equations.stored(), stored)
-                flowing = equations.flowing()
-                self._past, is_first = None, True
-                self.stages.forget()
+                    kinks, landings = landings_from(time)
+                here, is_first = self._after_kink(here), True
                 if jumps and self.settings.fixed_step is None:
                     length = min(length, self._first_step(end - begin))
             has_arrived = False
@@ -252,52 +235,95 @@ class TransientSolver:
             tried = located or self._length(time, length, target)
             lands = time + tried >= target
             self._before_jump_at = target if lands and self.drive.jumps_at(target) else math.inf
-            located, found = 0.0, self._step(time, tried, values, stored, flowing)
+            located, found = 0.0, self._attempts.at_step(here, tried)
             # an error that is not a number is none that could be accepted
-            if found is None or (not found[1] <= 1.0 and self.settings.fixed_step is None):
+            if found is None or (not found.error <= 1.0 and self.settings.fixed_step is None):
                 # what was rejected twice does not have the order of the scheme yet: a front that has just begun
                 order = None if rejected_at != time else 1
-                length = tried * (AFTER_FAILURE if found is None else self._factor(found[1], 1.0, order))
+                length = tried * (AFTER_FAILURE if found is None else self._factor(found.error, 1.0, order))
                 rejected_at = time
                 self.report.failed += found is None
                 self.report.rejected += found is not None
                 if length < least or self.settings.fixed_step is not None:
-                    discrete.values[:] = values
+                    discrete.values[:] = here.values
                     raise ConvergenceError(
                         f"no step could be taken at the time {time:.6g}, not even one of {tried:.1e}"
                     )
                 continue
-            solved, error, scheme = found
-            arrived = target if lands else time + tried
-            moved = self._carry(scheme, tried, solved, stored)
-            change = self._relative_change(values, solved.states[-1])
-            shows = self._shows(time, tried, solved, scheme, values)
-            potentials = np.vstack([self.potentials, solved.potentials])
-            passed, jumped = self._passed(scheme, tried, solved, stored), self._jumped
-            own = (arrived, tried, scheme, solved, stored, moved, error, change, is_first)
-            step = Step(*own, potentials, passed, jumped, *shows)
+            step = self._step(here, found, tried, target if lands else time + tried, is_first)
             share = math.inf if events is None else events.share(step)
             if abs(share - 1.0) > LOCATED and time + share * tried <= target and tries < TRIES:
                 # shorter, or a little longer: to where something happens, and no further
                 located, tries = max(share * tried, least), tries + 1
                 continue
             is_first, tries = False, 0
-            values, stored, flowing = solved.states[-1].copy(), moved, solved.flowing[-1]
-            self._past = _Past(scheme, solved.states, solved.potentials, tried)
-            self.potentials, self._jumped = solved.potentials[-1].copy(), np.zeros_like(self._jumped)
-            if solved.terminals is not None:
-                self.charges = solved.terminals.charges[-1].copy()
-            self.report.steps += 1
-            longer = tried * self._factor(error, MOST_GROWTH)
-            length = max(longer, length) if tried < length and error <= 1.0 else longer
+            here = self._accept(found, step)
+            longer = tried * self._factor(found.error, MOST_GROWTH)
+            length = max(longer, length) if tried < length and found.error <= 1.0 else longer
             if self.settings.fixed_step is not None:
                 length = self.settings.fixed_step
-            time = arrived
-            step.show(len(scheme.points) - 1)
-            self._carry_on = partial(self._carried, begin, time, length, least, values, stored, flowing)
+            step.show(len(found.scheme.points) - 1)
+            self._carry_on = partial(self._carried, here, length, least)
             yield step
             discrete.unknown_changes()
             has_arrived = True
+
+    def _begin(self, time: float, end: float) -> tuple[Moment, float]:
+        """Make the state in the unknown that at the beginning; return it, and how long the first step is."""
+        discrete, equations = self.discrete, self.equations
+        discrete.mark_steep_cells()
+        floating = [discrete.problem.boundaries[tag] for tag in discrete.problem.floating]
+        self.potentials = np.array([boundary.applied_potential or 0.0 for boundary in floating])
+        if self.charges is None:
+            self.charges = self.stages.terminals.charges() if floating else np.zeros(0)
+        before = equations.stored()
+        self._norm.begin(before)
+        return self._consistent_from(time, before), self.settings.fixed_step or self._first_step(end - time)
+
+    def _after_kink(self, here: Moment) -> Moment:
+        self.equations.show(here.values)
+        self.stages.forget()
+        return self._consistent_from(here.time, here.stored)
+
+    def _consistent_from(self, time: float, stored: np.ndarray) -> Moment:
+        """Return the moment of the state in the unknown, made consistent; nothing is predicted from what was before."""
+        self.make_consistent(time)
+        self._attempts.past = None
+        # what is stored changes where densities are held only
+        stored = np.where(self._is_held(), self.equations.stored(), stored)
+        return self._moment(time, self.discrete.values.copy(), stored, self.equations.flowing())
+
+    def _moment(self, time: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray) -> Moment:
+        assert self.charges is not None
+        return Moment(time, values, stored, flowing, self.potentials, self.charges)
+
+    def _step(self, here: Moment, found: Attempt, length: float, arrived: float, is_first: bool) -> Step:
+        scheme, solved = found.scheme, found.solved
+        return Step(
+            arrived,
+            length,
+            scheme,
+            solved,
+            here.stored,
+            self._carry(scheme, length, solved, here.stored),
+            found.error,
+            self._relative_change(here.values, solved.states[-1]),
+            is_first,
+            np.vstack([here.potentials, solved.potentials]),
+            self._passed(scheme, length, solved, here),
+            self._jumped,
+            *self._shows(here, length, solved, scheme),
+        )
+
+    def _accept(self, found: Attempt, step: Step) -> Moment:
+        """Return the moment at the end of a step, from which the next one is predicted."""
+        solved = found.solved
+        self._attempts.accept(found, step.length)
+        self.potentials, self._jumped = solved.potentials[-1].copy(), np.zeros_like(self._jumped)
+        if solved.terminals is not None:
+            self.charges = solved.terminals.charges[-1].copy()
+        self.report.steps += 1
+        return self._moment(step.time, solved.states[-1].copy(), step.end, solved.flowing[-1])
 
     # ---- what goes on ----
 
@@ -307,24 +333,14 @@ class TransientSolver:
             raise ValueError("there was no step yet")
         return self._carry_on()
 
-    def _carried(
-        self,
-        begin: float,
-        time: float,
-        length: float,
-        least: float,
-        values: np.ndarray,
-        stored: np.ndarray,
-        flowing: np.ndarray,
-    ) -> Carried:
-        report, past, kept = self.report, self._past, self.stages.kept
+    def _carried(self, here: Moment, length: float, least: float) -> Carried:
+        report, past, kept = self.report, self._attempts.past, self.stages.kept
         taken, preconditioned = kept or (None, 0.0)
         return Carried(
-            begin=begin,
-            time=time,
+            time=here.time,
             length=length,
             least=least,
-            scheme=self._scheme.name,
+            scheme=self._attempts.scheme.name,
             largest_potential=self._norm.largest_potential,
             largest_charge=self._norm.largest_charge,
             mean_at_first=self._norm.mean_at_first.tolist(),
@@ -332,9 +348,9 @@ class TransientSolver:
             rejected=report.rejected,
             failed=report.failed,
             effort=asdict(report.effort),
-            values=values,
-            stored=stored,
-            flowing=flowing,
+            values=here.values,
+            stored=here.stored,
+            flowing=here.flowing,
             past_scheme=None if past is None else past.scheme.name,
             past_length=0.0 if past is None else past.length,
             past_states=None if past is None else past.states,
@@ -345,24 +361,27 @@ class TransientSolver:
             jacobian_points=None if taken is None else taken.points,
             jacobian_is_steep=None if taken is None else taken.is_steep,
             is_steep=self.discrete.integration.is_steep,
-            potentials=self.potentials.tolist(),
-            charges=[] if self.charges is None else self.charges.tolist(),
+            potentials=here.potentials.tolist(),
+            charges=here.charges.tolist(),
             past_potentials=[] if past is None else past.potentials.tolist(),
             jacobian_potentials=[] if taken is None else taken.potentials.tolist(),
         )
 
-    def _take_up(self, carried: Carried) -> None:
-        """Become what the solver was that carried this."""
+    def _take_up(self, carried: Carried) -> Moment:
+        """Become what the solver was that carried this; return where it was."""
         discrete, report = self.discrete, self.report
         time = carried.time
         self._before_jump_at = time if self.drive.jumps_at(time) else math.inf
-        self._scheme, norm = scheme_named(carried.scheme), self._norm
+        attempts, norm = self._attempts, self._norm
+        attempts.scheme = scheme_named(carried.scheme)
         norm.largest_potential, norm.largest_charge = carried.largest_potential, carried.largest_charge
         norm.mean_at_first = np.array(carried.mean_at_first)
-        self._past = None
+        attempts.past = None
         if carried.past_scheme is not None and carried.past_states is not None:
             potentials = np.array(carried.past_potentials)
-            self._past = _Past(scheme_named(carried.past_scheme), carried.past_states, potentials, carried.past_length)
+            attempts.past = Past(
+                scheme_named(carried.past_scheme), carried.past_states, potentials, carried.past_length
+            )
         discrete.reference.x.array[:] = carried.values
         self.potentials, self.charges = np.array(carried.potentials), np.array(carried.charges)
         self._jumped = np.zeros_like(self.potentials)
@@ -378,14 +397,14 @@ class TransientSolver:
             )
             self.stages.recall(where, carried.preconditioned_length)
         discrete.integration.mark(carried.is_steep)
-        self._numbers_at(time)
-        if len(self.potentials):
-            discrete.set_potentials(self.potentials.tolist())
+        self._numbers_at(time, self.potentials)
         self.equations.show(carried.values)
         discrete.unknown_changes()
         report.steps, report.rejected, report.failed = carried.steps, carried.rejected, carried.failed
         for name, count in carried.effort.items():
             setattr(report.effort, name, count)
+        owned = slice(self.equations.owned)
+        return self._moment(time, carried.values, carried.stored[owned], carried.flowing[owned])
 
     def _length(self, time: float, length: float, target: float) -> float:
         """Return how long a step to take: to the target, or half of the way there rather than to leave a crumb."""
@@ -408,94 +427,18 @@ class TransientSolver:
         apart = max(given) - min(given) if given else 0.0
         return min(OF_DEBYE_TIME * debye**2 / (1.0 + apart) ** 1.5, 0.01 * whole)
 
-    def _step(
-        self, time: float, length: float, values: np.ndarray, stored: np.ndarray, flowing: np.ndarray
-    ) -> tuple[Solved, float, Scheme] | None:
-        """Return the stages of a step and its error with the first scheme that finds any; None if none does."""
-        assert self.charges is not None
-        schemes = self._schemes()
-        for scheme in schemes:
-            start = self._predict(scheme, time, length, values)
-            solved = self.stages.solve(scheme, time, length, stored, self.charges, *start, self._left)
-            if solved is None and scheme is not RADAU and self.settings.fixed_step is not None:
-                solved = self._lengthen(scheme, time, length, values, stored, self.charges)
-            if solved is None:
-                continue
-            if scheme is GALERKIN:
-                # where the other has failed once it fails again
-                self._scheme = GALERKIN
-            error = self._error(scheme, length, solved, values, flowing)
-            if not error <= 1.0 and scheme is EULER and scheme is not schemes[-1]:
-                continue
-            return solved, error, scheme
-        return None
-
-    def _lengthen(
-        self, scheme: Scheme, time: float, length: float, values: np.ndarray, stored: np.ndarray, charges: np.ndarray
-    ) -> Solved | None:
-        """Return the stages of a step that is too long for Newton's method, or None.
-
-        They are followed as the step grows, from the same beginning.
-        """
-        at, ratio, followed = min(SHORT_STEP, length), LENGTHENING, 0.0
-        states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
-        while ratio > LEAST_LENGTHENING:
-            effort = self.stages.effort.jacobians
-            self._impose(scheme, time, at, states, potentials)
-            found = self.stages.solve(scheme, time, at, stored, charges, states, potentials, self._left)
-            if found is not None:
-                if at == length:
-                    return found
-                followed, states, potentials = at, found.states, found.potentials
-                if self.stages.effort.jacobians - effort <= QUICK:
-                    ratio *= 3.0
-            elif followed:
-                # of what was tried, which the length may have cut
-                ratio = (at / followed) ** 0.4
-            else:
-                at, ratio = at * AFTER_FAILURE, ratio**0.9
-                continue
-            at = min(length, followed * ratio)
-        return None
-
-    def _schemes(self) -> list[Scheme]:
-        left = list(EVERY[EVERY.index(self._scheme) :])
-        # where co-ions are swept out in long steps the others fail again and again
-        was_euler = self._past is not None and self._past.scheme is EULER and self.settings.fixed_step is None
-        return left[::-1] if was_euler and len(left) == 2 else left
-
-    def _predict(self, scheme: Scheme, time: float, length: float, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the stages may be, with the potentials that are found: the polynomial of the step before
-        continued, or where it ended."""
-        past = self._past
-        if past is None or past.scheme.stages == 1:
-            states, potentials = (np.tile(one, (scheme.stages, 1)) for one in (values, self.potentials))
-        else:
-            weights = past.scheme.extrapolation(1.0 + scheme.nodes * length / past.length)
-            states, potentials = weights @ past.states, weights @ past.potentials
-        self._impose(scheme, time, length, states, potentials)
-        return states, potentials
-
-    def _impose(self, scheme: Scheme, time: float, length: float, states: np.ndarray, potentials: np.ndarray) -> None:
-        """Write what is held, and potentials that are given, into those of the stages of a step."""
-        for node, state, own in zip(scheme.nodes, states, potentials, strict=True):
-            self._numbers_at(time + node * length)
-            if len(own):
-                own[:] = self.stages.terminals.known_potentials(own)
-                self.discrete.set_potentials(own.tolist())
-            self.discrete.constraints.impose(state)
-
     def _carry(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
         """Return what is stored at the end: what was at the beginning, less what has flowed; what is, where held."""
         flown = stored - length * (scheme.time_weights @ solved.flowing)
         flown[self.equations.is_potential] = 0.0
         return np.where(self._is_held(), solved.stored[-1], flown)
 
-    def _passed(self, scheme: Scheme, length: float, solved: Solved, stored: np.ndarray) -> np.ndarray:
+    def _passed(self, scheme: Scheme, length: float, solved: Solved, here: Moment) -> np.ndarray:
         """Return `Step.passed`."""
-        if solved.terminals is None or self.charges is None:
+        if solved.terminals is None:
             return np.zeros((scheme.stages, 0))
-        return self.stages.terminals.passed(scheme, length, stored, solved.stored, solved.terminals, self.charges)
+        own = (scheme, length, here.stored, solved.stored, solved.terminals, here.charges)
+        return self.stages.terminals.passed(*own)
 
     def _is_held(self) -> np.ndarray:
         held = np.zeros(self.equations.owned, dtype=bool)
@@ -503,61 +446,38 @@ class TransientSolver:
         return held
 
     def _shows(
-        self, time: float, length: float, solved: Solved, scheme: Scheme, values: np.ndarray
+        self, here: Moment, length: float, solved: Solved, scheme: Scheme
     ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[float], None]]:
         before = self._before_jump_at
         # with what they were at the beginning: they do not stay while a step of one stage lasts
-        nodes, potentials = np.append(0.0, scheme.nodes), np.vstack([self.potentials, solved.potentials])
-        floating, at_points = self.stages.terminals.tags, scheme.interpolation @ solved.potentials
+        nodes, potentials = np.append(0.0, scheme.nodes), np.vstack([here.potentials, solved.potentials])
+        at_points = scheme.interpolation @ solved.potentials
+
+        def take_numbers_with(share: float, own: np.ndarray) -> None:
+            self._before_jump_at = before
+            self._numbers_at(here.time + share * length, own)
 
         def take_numbers(share: float) -> None:
-            self._before_jump_at = before
-            self._numbers_at(time + share * length)
-            if floating:
-                self.discrete.set_potentials((lagrange(nodes, np.array([share])) @ potentials)[0].tolist())
+            take_numbers_with(share, (lagrange(nodes, np.array([share])) @ potentials)[0])
 
         def show(point: int) -> None:
-            take_numbers(scheme.points[point])
-            if floating:
-                self.discrete.set_potentials(at_points[point].tolist())
+            take_numbers_with(scheme.points[point], at_points[point])
             self.equations.show(solved.points[point])
 
         def show_begin() -> None:
             take_numbers(0.0)
-            self.equations.show(values)
+            self.equations.show(here.values)
 
         return show, show_begin, take_numbers
 
     # ---- errors ----
 
     def _factor(self, error: float, most: float, order: int | None = None) -> float:
-        exponent = 1.0 / (order or self._scheme.order)
+        exponent = 1.0 / (order or self._attempts.scheme.order)
         if math.isnan(error):
             return MOST_SHRINKING
         best = SAFETY * error**-exponent if error > 0.0 else most
         return min(most, max(MOST_SHRINKING, best))
-
-    def _error(self, scheme: Scheme, length: float, solved: Solved, values: np.ndarray, flowing: np.ndarray) -> float:
-        """Return the error of a step in units of the tolerance."""
-        equations, end = self.equations, solved.states[-1]
-        if scheme is RADAU:
-            # the embedded method of order 2, through the matrix: right after a jump the fluxes at the wall are huge
-            g = scheme.implicitness * length
-            right = g * (flowing - 1.5 * solved.flowing[0] + 0.5 * solved.flowing[1])
-            right[equations.is_potential] = 0.0
-            right[equations.held] = 0.0
-            return self._norm.of_change(end, equations.with_ghosts(self.stages.solve_euler(right)))
-        if scheme is GALERKIN:
-            begin = (scheme.extrapolation(np.zeros(1)) @ solved.states)[0]
-            return self._norm.between(values, begin)
-        past = self._past
-        if past is None:
-            return 0.5 * self._norm.between(values, end)
-        at = np.array([1.0 + length / past.length])
-        if past.scheme.stages == 1:
-            return 0.5 * self._norm.between(values, end)
-        extrapolated = (past.scheme.extrapolation(at) @ past.states)[0]
-        return length / (2.0 * length + past.length) * self._norm.between(extrapolated, end)
 
     def _relative_change(self, values: np.ndarray, others: np.ndarray) -> float:
         return self.equations.largest((others - values) / (1.0 + np.abs(others)))

@@ -35,6 +35,8 @@ ROUNDING, STALLED = 1e-14, 1e-9
 """Relative to ``1 + |eta|``: a step below the first is none; nor is one below the second that does not get smaller."""
 LEAST_MOVED = 1e-2
 """A step that changes less asks for no more digits."""
+DILUTE, LEAST_SHARE = 0.05, 1e-2
+"""Of a site: a species whose content is less, and falls; and what is left of it after one iteration, at least."""
 WANDERING = 6
 """Iterations without one that is 0.7 times the smallest before."""
 
@@ -139,7 +141,7 @@ class StageSolver:
     entered.
 
     numbers_at
-        Gives the discretisation the numbers of a time, and writes no unknowns.
+        Gives the discretisation the numbers of a time, with the potentials that are found.
     """
 
     def __init__(
@@ -147,7 +149,7 @@ class StageSolver:
         equations: Equations,
         database: OptionsDatabase,
         settings: SolverSettings,
-        numbers_at: Callable[[float], None],
+        numbers_at: Callable[[float, np.ndarray], None],
     ) -> None:
         self.equations = equations
         self.effort = Effort()
@@ -265,9 +267,8 @@ class StageSolver:
             left = size * rate / (1.0 - rate)
             if not shortened and (left < tolerance or is_stalled):
                 moved = min(1.0, self._relative(now + by, now + by - start))
-                # charges of a short step differ by little: their differences, the currents, need more digits
-                enough = max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING)
-                if left < enough or is_stalled:
+                # what is left of the last steps to a steady state would show in the free energy
+                if left < max(tolerance * moved * max(moved, LEAST_MOVED), ROUNDING) or is_stalled:
                     if has_failed:
                         # states move too far for a Jacobian of an earlier step to serve in the next one
                         self.forget()
@@ -303,9 +304,7 @@ class StageSolver:
 
     def _show(self, time: float, values: np.ndarray, potentials: np.ndarray) -> None:
         """Write a state into the unknown, with the numbers of its time and the potentials that are found."""
-        self._numbers_at(time)
-        if len(potentials):
-            self.equations.discrete.set_potentials(potentials.tolist())
+        self._numbers_at(time, potentials)
         self.equations.show(values)
 
     def _mark_steep_cells(self, points: np.ndarray) -> None:
@@ -426,7 +425,10 @@ class StageSolver:
             eta = np.where(discrete.is_absent, 0.0, nodes[:, mu] - electric)
             if np.abs(eta).max(initial=0.0) > UNDISTURBED_STEP:
                 limited = damped(eta)
-                shortened |= not np.array_equal(limited, eta)
+                # a dilute species has linear equations for its density: the step of that is taken as it is
+                falls = (eta < 0.0) & (discrete.contents(state)[: len(mu)].T < DILUTE)
+                shortened |= bool(np.where(falls, 1.0 + eta < LEAST_SHARE, limited != eta).any())
+                limited = np.where(falls, np.log(np.maximum(1.0 + eta, LEAST_SHARE)), limited)
                 nodes[:, mu] = np.where(discrete.is_absent, 0.0, limited + electric)
         return self.equations.any(shortened)
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnp_exclusion.case.case import Case
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.quantities import Quantity
 from pnp_exclusion.case.scales import Scales
-from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.physics.free_energies import FreeEnergy
 
 type Array = NDArray[np.float64]

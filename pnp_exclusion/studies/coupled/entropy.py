@@ -12,8 +12,9 @@ import numpy as np
 from dolfinx import fem
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.observe.cut import triangles_in_plane
 from pnp_exclusion.observe.integrals import entropy_production_density
-from pnp_exclusion.observe.sample import central_plane, values_at
+from pnp_exclusion.observe.sample import central_plane
 from pnp_exclusion.runtime.compilation import compiled_expression
 
 
@@ -27,10 +28,14 @@ class EntropyProfile:
 
 @dataclass(frozen=True)
 class EntropySlice:
-    """The density ``(up, across)`` on a regular grid in a plane through the domain's centre, NaN outside the domain."""
+    """The density ``(points,)`` in a plane through the domain's centre, at the corners of triangles, three points each.
+
+    points
+        ``(points, 2)``: across and up.
+    """
 
     axes: tuple[int, int]
-    grid: tuple[np.ndarray, np.ndarray]
+    points: np.ndarray
     density: np.ndarray
 
 
@@ -67,9 +72,12 @@ def entropy_profile(discrete: Discretisation) -> EntropyProfile | None:
 
 def entropy_slice(discrete: Discretisation, axis: int) -> EntropySlice | None:
     """Return the density in the plane of `observe.sample.central_slice` on rank 0, None on the others; collective."""
-    domain = discrete.problem.domain
-    plane = central_plane(domain, axis)
-    values = values_at(plane.points, [entropy_field(discrete)])[0]
-    if domain.comm.rank != 0:
+    domain, function = discrete.problem.domain, entropy_field(discrete)
+    plane, owned = central_plane(domain, axis), len(discrete.integration.is_steep)
+    triangles, points = triangles_in_plane(function.function_space, owned, plane.axes, plane.offset)
+    density = triangles.at_corners(function.x.array[:, None])
+    gathered = domain.comm.gather((points, density), root=0)
+    if gathered is None:
         return None
-    return EntropySlice(plane.axes, plane.grid, values.reshape(plane.shape))
+    places, values = (np.concatenate(part) for part in zip(*gathered, strict=True))
+    return EntropySlice(plane.axes, places, values[:, 0])

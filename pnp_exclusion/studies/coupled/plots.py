@@ -9,9 +9,10 @@ import matplotlib.colors
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.tri import Triangulation
 
 from pnp_exclusion.case.scales import Scales
-from pnp_exclusion.solution.figures import drawn_grid
+from pnp_exclusion.solution.figures import length_label
 from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, save, with_unit
 from pnp_exclusion.studies.coupled.conversion import Conversion, trade_off
 from pnp_exclusion.studies.coupled.coupling import EnergyConversion
@@ -20,7 +21,7 @@ from pnp_exclusion.studies.coupled.units import Units
 
 LINEAR, COMPUTED, HERE = "#0072b2", "#d55e00", "#009e73"
 SHARES = 1.0 - np.linspace(0.0, 1.0, 201) ** 2
-"""Of the greatest power: dense near one, where the branches meet."""
+"""Of the maximum power: dense near one, where the branches meet."""
 DECADES = 6.0
 """Of the dissipation that a picture shows."""
 
@@ -53,7 +54,7 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
         if here.lifts:
             axis.plot(here.power * scale, here.efficiency, "*", color=HERE, markersize=13, label="the case itself")
         unit = units.power[1] or "kT D/L"
-        axis.set_xlabel(with_unit("power taken up by the load", unit) if strength else "power over the greatest power")
+        axis.set_xlabel(with_unit("power taken up by the load", unit) if strength else "power over the maximum power")
         axis.set_ylabel("efficiency")
         axis.set_xlim(left=0.0)
         axis.set_ylim(bottom=0.0)
@@ -71,15 +72,15 @@ def draw_branches(
     carnot: float = 1.0,
     merit_name: str = "Z",
 ) -> None:
-    """Draw both branches of the trade-off, and mark greatest efficiency and greatest power."""
+    """Draw both branches of the trade-off, and mark greatest efficiency and maximum power."""
     merit = linear.figure_of_merit
     if not merit > 0.0:
         return
     efficient, wasteful = (carnot * branch for branch in trade_off(merit, SHARES))
     best = carnot * linear.efficiency_at_best_power
     axis.plot(SHARES * greatest, efficient, color=colour, label=f"{label}, {merit_name} = {merit:.3g}")
-    axis.plot(SHARES * greatest, wasteful, "--", color=colour, label="the same, loads below that of greatest power")
-    axis.plot(greatest, best, "s", color=colour, markersize=5, label="greatest power")
+    axis.plot(SHARES * greatest, wasteful, "--", color=colour, label="the same, loads below that of maximum power")
+    axis.plot(greatest, best, "s", color=colour, markersize=5, label="maximum power")
     top = int(np.argmax(efficient))
     axis.plot(SHARES[top] * greatest, efficient[top], "^", color=colour, markersize=6, label="greatest efficiency")
 
@@ -87,10 +88,10 @@ def draw_branches(
 def draw_entropy_profile(path: Path, title: str, scales: Scales, profile: EntropyProfile) -> None:
     """The density of the entropy production along an interval."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 2.3))
+        figure = Figure(figsize=(COLUMN, 2.5))
         axis = figure.subplots()
         axis.plot(profile.x * scales.length_in_unit, _density(profile.density, scales), color="black")
-        axis.set_xlabel(f"x [{scales.length_unit}]" if scales.si else "x [L]")
+        axis.set_xlabel(length_label("x", scales))
         axis.set_ylabel(_density_label(scales))
         axis.set_xlim(profile.x[0] * scales.length_in_unit, profile.x[-1] * scales.length_in_unit)
         axis.set_ylim(bottom=0.0)
@@ -100,27 +101,22 @@ def draw_entropy_profile(path: Path, title: str, scales: Scales, profile: Entrop
 
 def draw_entropy_slice(path: Path, title: str, scales: Scales, cut: EntropySlice) -> None:
     """The density of the entropy production in a plane, by its logarithm."""
-    across, up = (drawn_grid(grid * scales.length_in_unit) for grid in cut.grid)
+    across, up = (cut.points * scales.length_in_unit).T
     density = _density(cut.density, scales)
-    top = float(np.nanmax(density))
+    top = float(density.max())
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        height, width = np.ptp(up), np.ptp(across)
-        figure = Figure(figsize=(6.8, 1.2 + 5.0 * min(1.2, height / width)))
+        ratio = float(np.ptp(up) / np.ptp(across))
+        figure = Figure(figsize=(COLUMN, 0.7 + min(3.4, (COLUMN - 1.1) * ratio)))
         axis = figure.subplots()
-        floor = max(float(np.nanmin(density)), top * 10.0**-DECADES)
+        floor = max(float(density.min()), top * 10.0**-DECADES)
         norm = matplotlib.colors.LogNorm(floor, top) if floor < top else None
-        shown = axis.pcolormesh(
-            across,
-            up,
-            np.ma.masked_invalid(np.where(density < floor, floor, density)),
-            shading="auto",
-            cmap="magma",
-            norm=norm,
-            rasterized=True,
+        mesh = Triangulation(across, up, triangles=np.arange(len(across)).reshape(-1, 3))
+        shown = axis.tripcolor(
+            mesh, np.maximum(density, floor), shading="gouraud", cmap="magma", norm=norm, rasterized=True
         )
         figure.colorbar(shown, ax=axis, label=_density_label(scales))
         for letter, label in zip((cut.axes[0], cut.axes[1]), (axis.set_xlabel, axis.set_ylabel), strict=True):
-            label(f"{'xyz'[letter]} [{scales.length_unit if scales.si else 'L'}]")
+            label(length_label("xyz"[letter], scales))
         axis.set_aspect("equal")
         axis.set_facecolor("0.85")
         entitle(figure, title)

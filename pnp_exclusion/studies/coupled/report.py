@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pnp_exclusion.output.report import regime_lines
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.studies.coupled.coupling import Coupling, EnergyConversion, PowerPoint
 from pnp_exclusion.studies.coupled.directions import asymmetry, in_directions
@@ -135,12 +136,12 @@ def table(coupling: Coupling) -> list[str]:
     assert solution.steady.ends is not None
     first, second = (end.name for end in solution.steady.ends)
     in_unit = f" [{units.flux[1]}]" if units.flux[1] else ""
-    head = ["species", f"current {first} -> {second}{in_unit}", "force [kT]", "regime"]
+    head = ["species", f"flux {first} -> {second}{in_unit}", "force [kT]", "regime"]
     rows = [
         [name, f"{j * units.flux[0]:.6g}", f"{force:.6g}", solution.regimes[name] or "-"]
         for name, j, force in zip(drive.species, steady.currents, steady.forces, strict=True)
     ]
-    lines = columns([head, *rows])
+    lines = [*columns([head, *rows]), *regime_lines([solution.regimes])]
     lines.append(
         f"entropy production {shown(steady.entropy_production, units.dissipation)}; sum of J F "
         f"{shown(coupling.dissipation_by_forces, units.dissipation)}"
@@ -148,8 +149,6 @@ def table(coupling: Coupling) -> list[str]:
     missed = abs(coupling.dissipation_by_forces - steady.entropy_production)
     if not coupling.at_equilibrium and missed > UNEQUAL * steady.entropy_production:
         lines.append("the rest is what fields along the ends do: the forces are not the same all over them")
-    for name in coupling.inverse:
-        lines.append(f"{name} runs against its own thermodynamic force (inverse current)")
     lines += ["", f"dJ/dF about this state{in_unit[:-1] + ' per kT]' if in_unit else ''}"]
     rows = [
         [name, *(f"{value * units.flux[0]:.6g}" for value in row)]
@@ -174,7 +173,7 @@ def _electrolyte_lines(coupling: Coupling, units: Units) -> list[str]:
     assert found is not None
     rows = [["conductance", shown(found.conductance, units.conductance)]]
     rows += [[f"transport number {name}", f"{share:.5g}"] for name, share in found.transport_numbers.items()]
-    rows.append(["zero-current voltage", f"{shown(found.zero_current_voltage, units.potential)} per kT of salinity"])
+    rows.append(["reversal potential", f"{shown(found.zero_current_voltage, units.potential)} per kT of salinity"])
     if found.permeability is not None:
         rows.append(["permeability", shown(found.permeability, units.permeability)])
     return ["", *columns(rows)]

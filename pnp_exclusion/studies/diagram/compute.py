@@ -7,6 +7,8 @@ The lines are zeros of smooth functions of the drivings, for every species a (do
     contents   rho_a equal       in the two reservoirs: what was uphill is downhill beyond; known exactly
 
 All lines of currents and forces meet at global equilibrium.
+
+With ``noise = true`` in ``[diagram]`` also where the currents of two species are not correlated (docs/noise.md).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from pnp_exclusion.studies.diagram.readings import Reading, reader_of
 from pnp_exclusion.studies.diagram.samples import Array, parabolas
 from pnp_exclusion.studies.diagram.trace import Line, Tracing, trace
 
-type Kind = Literal["current", "force", "contents"]
+type Kind = Literal["current", "force", "contents", "correlation"]
 type Label = tuple[tuple[str, ...], tuple[bool, ...]]
 """Regimes of the species, and whether each runs uphill."""
 
@@ -42,6 +44,8 @@ ONE_LINE = 3.0
 """Times the accuracy: two lines that are nowhere farther apart are one."""
 MARGIN = 3.0
 """Times the accuracy: what is nearer to a border than this is not asked for its regime."""
+NO_CORRELATION = 1e-9
+"""Correlation coefficients below this are rounding, as those of independent particles."""
 NO_FORCE = 1e-9
 """kT: forces below this vanish."""
 
@@ -97,6 +101,8 @@ class Diagram:
 
     exact: lines of the currents that are known exactly: from `pnp_exclusion.exact` for shdl in constant fields, those
     of the forces for laws of diagonal mobility, in any potential.
+    uncorrelated: lines on which a correlation vanishes, their ``species`` being the number of the pair; none if noise
+    is not asked for.
     unresolved: share of the plane in faces thinner than the accuracy; unknown: share around failed solves.
     contradictions: solved points farther from every border than the accuracy whose regime is not their region's.
     """
@@ -108,6 +114,7 @@ class Diagram:
     points: Array
     readings: list[Reading]
     exact: list[Border]
+    uncorrelated: list[Border]
     unresolved: float
     unknown: float
     contradictions: int
@@ -123,6 +130,11 @@ class Diagram:
     def species(self) -> list[str]:
         """Names of the species that pass, and with a temperature energy, in the order of every array over them."""
         return flowing(self.plane.case)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Pairs of species whose currents are correlated; none if noise is not asked for."""
+        return list(itertools.combinations(self.species, 2)) if self.plane.noise else []
 
 
 def diagrams_of(
@@ -159,23 +171,36 @@ class _Maker:
     def __init__(self, plane: Plane, read: Callable[[Array], list[Reading]]) -> None:
         self.plane = plane
         self.count = len(flowing(plane.case))
+        self.pairs = self.count * (self.count - 1) // 2 if plane.noise else 0
         self._read = read
         self.points: list[Array] = []
         self.readings: list[Reading] = []
 
     def evaluate(self, points: Array) -> Array:
-        """The excess forces (n, N), of which the lines of the currents are the zeros."""
+        """The excess forces (n, N), of which the lines of the currents are the zeros, and the correlations of pairs."""
         readings = self._read(points)
         self.points += list(points)
         self.readings += readings
-        return np.array([reading.excess for reading in readings]).reshape(len(points), self.count)
+        return np.array([(*reading.excess, *self._correlations(reading)) for reading in readings])
+
+    def _correlations(self, reading: Reading) -> list[float]:
+        if reading.failure:
+            return [np.nan] * self.pairs
+        # neither rounding nor what does not fluctuate has a line on which it vanishes
+        return [value if abs(value) > NO_CORRELATION else NO_CORRELATION for value in reading.correlation]
 
     def make(self) -> Diagram:
         """Trace, polish, divide, label."""
         plane = self.plane
         tracing = trace(self.evaluate, resolution=plane.resolution, accuracy=plane.accuracy)
         known = trace(self._ends, resolution=plane.resolution, accuracy=plane.accuracy)
-        borders = [_border(line, line.function, "current", len(line.vertices)) for line in tracing.lines]
+        traced = [line for line in tracing.lines if line.function < self.count]
+        borders = [_border(line, line.function, "current", len(line.vertices)) for line in traced]
+        uncorrelated = [
+            _border(line, line.function - self.count, "correlation", len(line.vertices))
+            for line in tracing.lines
+            if line.function >= self.count
+        ]
         for line in known.lines:
             kind: Kind = "force" if line.function < self.count else "contents"
             borders.append(_border(line, line.function % self.count, kind))
@@ -192,6 +217,7 @@ class _Maker:
             points=np.array(self.points),
             readings=self.readings,
             exact=exact,
+            uncorrelated=uncorrelated,
             unresolved=unresolved,
             unknown=max(0.0, 1.0 - float(part.area)),
             contradictions=contradictions,
@@ -227,6 +253,8 @@ class _Maker:
         slopes, bends = parabolas(nodes, currents)
         worst = 0.0
         for line in tracing.lines:
+            if line.function >= self.count:
+                continue
             near = np.unique(cKDTree(nodes).query(line.vertices)[1])
             bend = np.abs(np.einsum("nii->ni", bends[near, line.function])).sum(axis=1)
             steep = np.linalg.norm(slopes[near, line.function], axis=1)

@@ -10,9 +10,9 @@ from pnp_exclusion.case.boundary_tables import Boundary
 from pnp_exclusion.case.build import fractions_of
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.domain_tables import Interval
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.sizes import law_of
-from pnp_exclusion.case.tables import FieldTable
 from pnp_exclusion.physics.energy import ENERGY
 from pnp_exclusion.studies.diagram.samples import Array
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.domain_tables import Interval
-from pnp_exclusion.case.tables import FieldTable
+from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.errors import CaseError
 from pnp_exclusion.exact import StationaryState, StationaryStateNotFound, stationary_state
 from pnp_exclusion.studies.diagram.ends import contents_of, passing, works_of

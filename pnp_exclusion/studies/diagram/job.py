@@ -29,7 +29,10 @@ def draw_diagrams(job: Job, planes: Sequence[Plane], workers: int) -> tuple[list
     diagrams = _found(_Progress(job.console.say, len(planes)), planes, workers, job.petsc_options)
     job.folder.write_json("diagram.json", lambda: as_json(diagrams))
     job.folder.write("points.csv", lambda: points_csv(diagrams))
-    job.folder.draw(planes[0].case.output, "diagram", "studies.diagram.plots.draw", diagrams)
+    output = planes[0].case.output
+    job.folder.draw(output, "diagram", "studies.diagram.plots.draw", diagrams)
+    if any(diagram.plane.noise for diagram in diagrams):
+        job.folder.draw(output, "noise", "studies.diagram.noise_plots.draw", diagrams)
     manifest = {
         **cases_manifest(list({id(plane.case): plane.case for plane in planes}.values()), job.comm.size),
         "petsc_options": list(job.petsc_options),

@@ -50,6 +50,11 @@ class Plane:
         return self.cases.drivings[1]
 
     @property
+    def noise(self) -> bool:
+        """Whether the noise of the currents is asked for."""
+        return self.case.diagram is not None and bool(self.case.diagram.noise)
+
+    @property
     def folder(self) -> Path:
         """To which paths in the case are relative."""
         return self.case.path.parent

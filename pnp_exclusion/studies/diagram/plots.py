@@ -70,8 +70,8 @@ def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
             plane = diagram.plane
             heading = _heading([d for d in diagrams if _column(d) == columns[column]]) if row == 0 else []
             axis.set_title("\n".join([*heading, _in_words(diagram)]), fontsize=SMALL)
-            axis.set_xlabel(_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
-            axis.set_ylabel(_label(plane.y, plane.cases.tables))
+            axis.set_xlabel(axis_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
+            axis.set_ylabel(axis_label(plane.y, plane.cases.tables))
             if column == 0:
                 _name_row(axis, plane.variant)
         figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns)
@@ -182,10 +182,10 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
         patches = [
             (name in uphill, {"facecolor": colour, "alpha": UPHILL}, f"{name} uphill"),
             ((name, "uphill-steric") in regimes, _steric(position), f"{name} uphill without a field"),
-            ((name, "inverse") in regimes, _inverse(position), f"{name} against its own force"),
+            ((name, "inverse") in regimes, _inverse(position), f"{name} against its own driving force"),
         ]
         handles += [Patch(label=label, **look) for there, look, label in patches if there]
-        lines = [("current", f"no current of {name}: solver"), ("force", f"no force on {name}")]
+        lines = [("current", f"no flux of {name}: solver"), ("force", f"no force on {name}")]
         handles += [Line2D([], [], label=words, **_stroke(k, colour)) for k, words in lines if (name, k) in kinds]
     common = [point.equilibrium for diagram in diagrams for point in diagram.common_points]
     others: list[tuple[bool, Any]] = [
@@ -193,14 +193,14 @@ def _legend(diagrams: Sequence[Diagram], names: list[str]) -> list[Any]:
             any(len(d.species) == 2 and all(r.uphill) for _, d, r, _ in regions),
             Patch(facecolor=BOTH, alpha=UPHILL, label="both uphill"),
         ),
-        (any(regime in ("drift", "none") for _, regime in regimes), Patch(label="no gradient, or no current", **STILL)),
-        (any(d.exact for d in diagrams), Line2D([], [], label="no current: exact", **EXACT)),
+        (any(regime in ("drift", "none") for _, regime in regimes), Patch(label="no gradient, or no flux", **STILL)),
+        (any(d.exact for d in diagrams), Line2D([], [], label="no flux: exact", **EXACT)),
         (
             any(kind == "contents" for _, kind in kinds),
-            Line2D([], [], label="equal contents", **_stroke("contents", "")),
+            Line2D([], [], label="equal concentrations", **_stroke("contents", "")),
         ),
         (any(common), Line2D([], [], label="equilibrium: nothing flows", **COMMON)),
-        (not all(common), Line2D([], [], label="two currents vanish", **CROSSING)),
+        (not all(common), Line2D([], [], label="two fluxes vanish", **CROSSING)),
         (any(failed(diagram) for diagram in diagrams), Line2D([], [], label="no solution", **FAILED)),
     ]
     return handles + [handle for there, handle in others if there]
@@ -217,8 +217,8 @@ def _in_words(diagram: Diagram) -> str:
     return plain(f"uphill {uphill}{both}; inverse {found['inverse_any']:.0%}")
 
 
-def _label(driving: Driving, tables: dict[str, Any]) -> str:
+def axis_label(driving: Driving, tables: dict[str, Any]) -> str:
+    """Return what stands at an axis, with its unit."""
     kind = dimension_of_key(tables, driving.keys[0])
     unit = driving.unit or (DIMENSIONLESS_UNITS.get(kind.name, "") if kind else "")
-    name = driving.name.replace("_", " ") if driving.unit else driving.name
-    return plain(with_unit(name, unit))
+    return plain(with_unit(driving.in_words, unit))

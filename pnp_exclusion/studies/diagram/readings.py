@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 
 from mpi4py import MPI
 
@@ -45,7 +46,10 @@ class Reading:
     regime
         One of docs/theory.md#regimes.
     failure
-        Why there is no state; empty if there is one.
+        Why there is no state, or no noise where that is asked for; empty if there is one.
+    fano, electric_fano, correlation
+        Of the noise at frequency zero: of every current, of the electric one, and the correlation coefficients of every
+        pair of currents in the order of `itertools.combinations`. Empty and nan if they are not asked for.
     """
 
     excess: tuple[float, ...]
@@ -55,6 +59,9 @@ class Reading:
     identity_residual: float | None = None
     unit: str = ""
     failure: str = ""
+    fano: tuple[float, ...] = ()
+    electric_fano: float = np.nan
+    correlation: tuple[float, ...] = ()
 
 
 def reading_of(solution: Solution) -> Reading:
@@ -69,6 +76,18 @@ def reading_of(solution: Solution) -> Reading:
         regime=tuple(solution.regimes[name] or "" for name in names),
         identity_residual=solution.identity_residual,
         unit=solution.current_unit,
+    )
+
+
+def with_noise(reading: Reading, solution: Solution) -> Reading:
+    """Return a reading with the noise of its solution at the first terminal; raises as `Solution.noise` does."""
+    names, noise = flowing(solution.case), solution.noise([])
+    first = noise.terminals[0]
+    return replace(
+        reading,
+        fano=tuple(float(noise.fano[0, noise.quantities.index(name)]) for name in names),
+        electric_fano=float(noise.electric_fano[0]),
+        correlation=tuple(noise.correlation(first, one, other) for one, other in combinations(names, 2)),
     )
 
 
@@ -98,7 +117,9 @@ class PlaneSolver:
     def read(self, point: Array) -> Reading:
         """The reading at a point (2,) of the unit square; what makes it fail is told in it."""
         try:
-            return reading_of(self._solve(self._plane.case_at(point), point))
+            solution = self._solve(self._plane.case_at(point), point)
+            reading = reading_of(solution)
+            return with_noise(reading, solution) if self._plane.noise else reading
         except CaseError as error:
             reason = error.mistakes[0]
         except ConvergenceError as error:

@@ -7,9 +7,12 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pnp_exclusion.case.axes import Driving
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.studies.diagram.compute import Border, CommonPoint, Diagram
+from pnp_exclusion.studies.diagram.readings import Reading
 from pnp_exclusion.studies.diagram.samples import Array
 
 
@@ -46,6 +49,7 @@ def _one(diagram: Diagram) -> dict[str, Any]:
         "common_points": [_common_point(diagram, common) for common in diagram.common_points],
         "borders": [_border(diagram, border) for border in diagram.borders],
         "exact_borders": [_border(diagram, border) for border in diagram.exact],
+        "uncorrelated": [_border(diagram, border) for border in diagram.uncorrelated],
         "solves": diagram.solves,
         "solves_of_a_grid_of_labels": diagram.grid_of_labels,
         "solves_of_a_grid_of_currents": diagram.grid_of_currents,
@@ -97,7 +101,7 @@ def _axis(driving: Driving) -> dict[str, Any]:
 
 def _border(diagram: Diagram, border: Border) -> dict[str, Any]:
     return {
-        "species": diagram.species[border.species],
+        "species": diagram.pairs[border.species] if border.kind == "correlation" else diagram.species[border.species],
         "vanishing": border.kind,
         "closed": border.closed,
         "error": border.error,
@@ -125,13 +129,17 @@ def _common_point(diagram: Diagram, common: CommonPoint) -> dict[str, Any]:
 def points_csv(diagrams: Sequence[Diagram]) -> str:
     """The content of ``points.csv``: a row for every solve, in their order; columns of species that it lacks are empty.
 
-    Currents run from the first reservoir to the second, in the unit of the column ``unit``; forces are in kT.
+    Currents run from the first reservoir to the second, in the unit of the column ``unit``; forces are in kT. Where the
+    noise of any of them is asked for it stands behind.
     """
     names = list(dict.fromkeys(name for diagram in diagrams for name in diagram.species))
     by_species = [f"{what}_{name}" for name in names for what in ("current", "force", "regime")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["case", "law", "variant", "x", "y", *by_species, "unit", "failure"])
+    pairs = list(dict.fromkeys(pair for diagram in diagrams for pair in diagram.pairs))
+    noise = [f"fano_{name}" for name in names] + ["fano_electric"] + [f"correlation_{a}_{b}" for a, b in pairs]
+    noise = noise if any(diagram.plane.noise for diagram in diagrams) else []
+    writer.writerow(["case", "law", "variant", "x", "y", *by_species, "unit", "failure", *noise])
     for diagram in diagrams:
         own = {name: a for a, name in enumerate(diagram.species)}
         places = diagram.plane.coordinates(diagram.points)
@@ -144,8 +152,19 @@ def points_csv(diagrams: Sequence[Diagram]) -> str:
                     continue
                 a = own[name]
                 row += [f"{reading.current[a]:.9g}", f"{reading.force[a]:.9g}", reading.regime[a]]
-            writer.writerow([*row, reading.unit, reading.failure])
+            told = _noise(diagram, reading)
+            writer.writerow([*row, reading.unit, reading.failure, *(told.get(name, "") for name in noise)])
     return stream.getvalue()
+
+
+def _noise(diagram: Diagram, reading: Reading) -> dict[str, str]:
+    """The noise of a reading by its columns; what is not a number is left empty."""
+    if not reading.fano:
+        return {}
+    found = {f"fano_{name}": value for name, value in zip(diagram.species, reading.fano, strict=True)}
+    found["fano_electric"] = reading.electric_fano
+    found |= {f"correlation_{a}_{b}": v for (a, b), v in zip(diagram.pairs, reading.correlation, strict=True)}
+    return {name: f"{value:.9g}" for name, value in found.items() if np.isfinite(value)}
 
 
 def table(diagrams: Sequence[Diagram]) -> list[str]:

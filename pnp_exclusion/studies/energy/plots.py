@@ -34,7 +34,7 @@ def energy_profiles(title: str, campaign: EnergyCampaign) -> Figure:
         fields = result.fields
         _points(fractions, x, fields.mean[row], fields.error[row], row, name)
         fractions.plot(x, reference.fields[row], color=species_colour(row))
-    fractions.set_ylabel("occupied fraction")
+    fractions.set_ylabel("volume fraction")
     fractions.legend()
     warm = len(process.names) - 1
     particles = reference.fields[:-1].sum(axis=0)

@@ -99,7 +99,7 @@ def run_engine(
         loop = Loop((a, b))
         if abs(loop.stopping_load) < LEAST_LOAD:
             raise UsageError(
-                f"{second.setup.case.path}: this membrane has the same zero-current voltage as that of "
+                f"{second.setup.case.path}: this membrane has the same reversal potential as that of "
                 f"{first.setup.case.path}, so that the loop drives no current; legs must select unlike ions"
             )
         return Engine(

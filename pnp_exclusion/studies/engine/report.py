@@ -78,7 +78,7 @@ def table(engine: Engine) -> list[str]:
     """Return the lines that ``engine`` prints."""
     units, linear, salinity = engine.units, engine.linear, engine.salinity
     conversion = linear.conversion
-    rows = [["leg", "zero-current voltage", "linear: conductance", "voltage by salinity", "permeance to salt"]]
+    rows = [["leg", "reversal potential", "linear: conductance", "voltage by salinity", "permeance to salt"]]
     for name, one, voltage in zip("AB", (linear.first, linear.second), engine.zero_current_voltages, strict=True):
         rows.append(
             [

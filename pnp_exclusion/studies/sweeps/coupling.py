@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from pnp_exclusion.solution.solution import Solution
 
 LONG_NAMES = {
-    "onsager": "particle current of a species that answers to a force on one",
+    "onsager": "flux of a species that answers to a force on one",
     "asymmetry": "distance of the response from Onsager's reciprocity",
-    "conductance": "electric current by voltage at fixed contents",
+    "conductance": "electric current by voltage at fixed composition",
     "transport_number": "share of the electric current that answers to the voltage",
     "zero_current_voltage": "voltage at which a salinity of one kT drives no electric current",
-    "permeability": "current of salt by difference of concentrations, without electric current",
+    "permeability": "flux of salt by difference of concentrations, without electric current",
     "figure_of_merit": "Z of load and driver, about equilibrium",
     "degree_of_coupling": "q of load and driver, about equilibrium",
     "best_efficiency": "greatest efficiency of load and driver, about equilibrium",
@@ -99,7 +99,7 @@ def coupling_rows(results: xr.Dataset) -> list[Row]:
             shares = results["transport_number"].sel(species=name)
             if shares.notnull().any():
                 add("transport_number", f"transport number {name}", shares)
-        add("zero_current_voltage", "zero-current voltage per kT", results["zero_current_voltage"], signed=True)
+        add("zero_current_voltage", "reversal potential per kT", results["zero_current_voltage"], signed=True)
         if "permeability" in results:
             add("permeability", "permeability", results["permeability"])
     elif "onsager" in results:

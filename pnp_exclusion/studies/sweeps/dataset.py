@@ -19,7 +19,7 @@ from pnp_exclusion.studies.sweeps.record import Record
 LONG_NAMES = {
     "converged": "whether a solution was found",
     "reason": "why none was found",
-    "current": "particle current from the first end to the second",
+    "current": "flux from the first end to the second",
     "force": "drop of the electrochemical potential from the first end to the second",
     "regime": "regime of transport",
     "electric_current": "electric current from the first end to the second",
@@ -200,4 +200,4 @@ def _about(driving: Driving) -> dict[str, Any]:
         key if factor == 1.0 else f"{key} times {factor:g}"
         for key, factor in zip(driving.keys, driving.factors, strict=True)
     )
-    return {"long_name": keys} | ({"units": driving.unit} if driving.unit else {})
+    return {"long_name": driving.in_words, "key": keys} | ({"units": driving.unit} if driving.unit else {})

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pnp_exclusion.solution.solution import Solution
 
 LONG_NAMES = {
-    "fano": "noise of a particle current over that of independent events one way",
+    "fano": "noise of a flux over that of independent events one way",
     "electric_fano": "noise of the electric current over that of elementary charges one way",
     "electric_noise": "noise of the electric current at frequency zero",
-    "noise_correlation": "correlation coefficient of two particle currents at frequency zero",
+    "noise_correlation": "correlation coefficient of two fluxes at frequency zero",
     "uncertainty": "precision of all currents over the most that their entropy production allows",
 }
 DIMENSIONS: dict[str, tuple[str, ...]] = {"fano": ("species",), "noise_correlation": ("species", "other_species")}

@@ -25,12 +25,15 @@ from pnp_exclusion.solution.style import (
     plain,
     save,
     species_colour,
+    unit_in_picture,
     with_unit,
     zero_line,
 )
 
-MOST_LINES = 8
-"""In a panel: values of an axis that is drawn as lines."""
+MOST_LINES, MOST_CURVES = 8, 12
+"""In a panel: values of an axis that is drawn as lines; of one that makes a family of curves over a potential."""
+LEAST_OF_CURVE = 5
+"""Values of a potential that run across even where another axis has more."""
 MOST_COLUMNS = 4
 """Values of an axis that has a column of panels for each."""
 
@@ -77,7 +80,7 @@ def current_rows(results: xr.Dataset) -> list[Row]:
     if "current" not in results:
         return []
     first, second = results["end"].values
-    label = labelled(results["current"], f"current {first} → {second}")
+    label = labelled(results["current"], f"flux {first} → {second}")
     return [Row(str(name), label, results["current"].sel(species=name)) for name in results["species"].values]
 
 
@@ -97,16 +100,22 @@ def sweep_figure(results: xr.Dataset, rows: Sequence[Row]) -> Figure | None:
 
 def layout_of(results: xr.Dataset, axes: Sequence[str]) -> Layout | None:
     """Choose how the axes of a grid are drawn; None if there are too many of them, or too many values of one."""
-    numbers = sorted((name for name in axes if results[name].dtype.kind in "fi"), key=lambda name: -results.sizes[name])
+
+    def is_potential(name: str) -> bool:
+        return results.sizes[name] >= LEAST_OF_CURVE and ".potential" in results[name].attrs.get("key", "")
+
+    numbers = [name for name in axes if results[name].dtype.kind in "fi"]
+    numbers.sort(key=lambda name: (not is_potential(name), -results.sizes[name]))
     words = [name for name in axes if name not in numbers]
     if not numbers:
         return None
     across, *rest = numbers
-    up = rest.pop(0) if rest and results.sizes[rest[0]] > MOST_LINES else None
+    most = MOST_CURVES if is_potential(across) else MOST_LINES
+    up = rest.pop(0) if rest and results.sizes[rest[0]] > most else None
     rest += words
     lines = rest.pop(0) if rest and up is None else None
     columns = rest.pop(0) if rest else None
-    few = [(lines, MOST_LINES), (columns, MOST_COLUMNS)]
+    few = [(lines, most), (columns, MOST_COLUMNS)]
     if rest or any(name is not None and results.sizes[name] > most for name, most in few):
         return None
     return Layout(across, up, lines, columns)
@@ -137,11 +146,11 @@ def _lines(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
         beside[0].set_ylabel(row.label)
     figure.align_ylabels(panels[:, 0])
     for panel in panels[-1]:
-        panel.set_xlabel(labelled(results[layout.across], layout.across))
+        panel.set_xlabel(_label(results, layout.across))
         if _is_logarithmic(x):
             panel.set_xscale("log")
     if together or layout.lines:
-        title = labelled(results[layout.lines], layout.lines) if layout.lines else None
+        title = _label(results, layout.lines) if layout.lines else None
         figure.legend(*panels[0, 0].get_legend_handles_labels(), title=title, loc="outside right upper")
     return figure
 
@@ -184,9 +193,9 @@ def _maps(results: xr.Dataset, rows: Sequence[Row], layout: Layout) -> Figure:
     for panel in panels.ravel()[len(rows) * len(columns) :]:
         panel.set_visible(False)
     for panel in panels[-1]:
-        panel.set_xlabel(labelled(results[layout.across], layout.across))
+        panel.set_xlabel(_label(results, layout.across))
     for panel in panels[:, 0]:
-        panel.set_ylabel(labelled(results[layout.up], layout.up))
+        panel.set_ylabel(_label(results, layout.up))
     return figure
 
 
@@ -213,10 +222,12 @@ def _columns(results: xr.Dataset, layout: Layout) -> list[tuple[str, dict[str, i
     axis = results[layout.columns]
     if axis.dtype.kind not in "fi":
         return [(plain(str(word)), {layout.columns: i}) for i, word in enumerate(axis.values)]
-    unit = axis.attrs.get("units", "")
-    return [
-        (plain(f"{layout.columns} {v:.4g} {unit}".rstrip()), {layout.columns: i}) for i, v in enumerate(axis.values)
-    ]
+    unit, words = unit_in_picture(axis.attrs.get("units", "")), axis.attrs.get("long_name", layout.columns)
+    return [(plain(f"{words} {v:.4g} {unit}".rstrip()), {layout.columns: i}) for i, v in enumerate(axis.values)]
+
+
+def _label(results: xr.Dataset, axis: str) -> str:
+    return labelled(results[axis], str(results[axis].attrs.get("long_name", axis)))
 
 
 def _title(row: Row, column: str) -> str:

@@ -1,0 +1,1 @@
+"""Parameters of a case from measured currents and potentials."""
