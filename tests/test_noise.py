@@ -12,6 +12,7 @@ from petsc4py import PETSc
 import numpy as np
 import pytest
 from conftest import EXAMPLES, dimensionless_case, run_command, write_toml
+from test_transient import between_electrodes
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
@@ -374,10 +375,7 @@ def test_bands_that_are_none_are_refused_before_anything_runs(words: list[str], 
 
 
 def test_cases_that_move_have_the_noise_of_a_steady_state_alone_and_are_told_so(tmp_path: Path):
-    tables = charged("mpnp", 0.1, 0.1, 0.0)
-    tables["domain"]["cells"] = 20
-    tables["boundaries"][0]["potential"] = {"step": [0.0, 1.0]}
-    tables["time"] = {"end": 1e-4}
+    tables = between_electrodes("mpnp", 1.0, 0.0, end=1e-4)
     moving = pnp.run(pnp.make_case(tables))
     for reading in (moving.noise, moving.impedance, moving.covariances, moving.correlations):
         with pytest.raises(CaseError, match=r"\[time\]: .* would be about a steady state, but this one moves"):

@@ -16,6 +16,7 @@ from pnp_exclusion.case.build import build
 from pnp_exclusion.case.case import make_case
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.observe.motion import MotionReader
+from pnp_exclusion.solution.transient import _why_not
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.transient.attempt import Attempts, Moment
 from pnp_exclusion.solver.transient.drive import Constant
@@ -418,6 +419,11 @@ def test_flux_for_which_there_is_no_room_is_told():
     assert "drives more in than there is room for" in sentence
     tables["boundaries"][0]["flux"]["A"] = -0.3
     assert pnp.run(tables).warnings == []
+    # where no step is found that is a reason: a chemical potential of 10 kT leaves exp(-10)
+    setup = build(make_case(tables))
+    discrete = Discretisation(setup.problem)
+    discrete.values[:] = 10.0
+    assert _why_not(setup, discrete).startswith(": only 4.5e-05 of the space is free at x = 0; a flux or a current")
 
 
 def test_schedules_that_no_step_can_keep_are_refused():

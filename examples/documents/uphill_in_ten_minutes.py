@@ -25,8 +25,8 @@ from pnp_exclusion.studies.diagram.compute import diagrams_of
 # ## Two species in a channel
 #
 # Species A and B share a lattice between two reservoirs. Lengths are in the channel's length, energies in kT,
-# densities as volume fractions, shares of the lattice. On the left there is 0.3 of A and 0.1 of B; on the right a
-# little less A, but a crowd of B: 0.25 and 0.6, which leaves only 15 % of the sites empty.
+# densities as volume fractions of the lattice. On the left there is 0.3 of A and 0.1 of B; on the right a little
+# less A, but a crowd of B: 0.25 and 0.6, which leaves only 15 % of the sites empty.
 
 # %%
 LEFT, RIGHT = {"A": 0.3, "B": 0.1}, {"A": 0.25, "B": 0.6}

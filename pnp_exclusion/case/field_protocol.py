@@ -40,6 +40,8 @@ class FieldProtocolDrive(PieceDrive):
         self._flux_unit = setup.scales.flux * total
         self._amount_unit = setup.scales.concentration * setup.scales.length * total
         self.fluxes: Callable[[Step], np.ndarray] | None = None
+        # a step is asked for several times
+        self._read: tuple[Step, np.ndarray] | None = None
 
     @override
     def _driven(self, problem: Problem, time: float, before: bool) -> Problem:
@@ -55,8 +57,10 @@ class FieldProtocolDrive(PieceDrive):
         """Return the outward fluxes of the watched species through the terminal at the stages."""
         if not self._species or self._tag is None:
             return {}
-        assert self.fluxes is not None
-        found = self.fluxes(step)[:, self._tag]
+        if self._read is None or self._read[0] is not step:
+            assert self.fluxes is not None
+            self._read = step, self.fluxes(step)[:, self._tag]
+        _, found = self._read
         return {name: found[:, position] for name, position in self._species.items()}
 
     @override

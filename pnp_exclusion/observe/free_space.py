@@ -5,6 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.physics.problem import Problem
+
+
+def is_driven_in(problem: Problem) -> bool:
+    """Return whether a flux or a current is given, whatever room there is for it."""
+    totals = [total for boundary in problem.boundaries if (total := boundary.given_total) is not None]
+    fluxes = [flux for boundary in problem.boundaries for flux in getattr(boundary, "fluxes", {}).values()]
+    return any(total.quantity != "potential" for total in totals) or any(fluxes)
 
 
 def least_free_space(discrete: Discretisation) -> tuple[float, list[float]]:

@@ -17,7 +17,7 @@ from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.discretisation.weak_form import weakly_imposed
 from pnp_exclusion.observe.displacement import InducedCharges
 from pnp_exclusion.observe.free_energy import free_energy, has_free_energy, powers, work_of_held, work_through
-from pnp_exclusion.observe.free_space import least_free_space
+from pnp_exclusion.observe.free_space import is_driven_in, least_free_space
 from pnp_exclusion.solver.transient.carried import OF_NODES
 from pnp_exclusion.solver.transient.solver import TransientSolver
 from pnp_exclusion.solver.transient.step import Step
@@ -91,7 +91,8 @@ class Sums:
     first_free_energy
         At the beginning; None before it, and if it is not known.
     full_from, full_at
-        Since when there has been no space left at some place (`NO_SPACE`), and where; None and empty before.
+        Since when a flux or a current that is given has left no space at some place (`NO_SPACE`), and where; None and
+        empty before.
     """
 
     outflow: dict[str, dict[str, float]]
@@ -171,7 +172,7 @@ class MotionReader:
             self.sums.dissipated += dissipated
             self.sums.work += works + explicit + held
         coupled = discrete.problem.coupled
-        if discrete.problem.law.crowded and self.sums.full_from is None:
+        if self.sums.full_from is None and discrete.problem.law.crowded and is_driven_in(discrete.problem):
             free, place = least_free_space(discrete)
             if free < NO_SPACE:
                 self.sums.full_from, self.sums.full_at = step.time, place

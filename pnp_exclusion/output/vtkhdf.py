@@ -1,6 +1,6 @@
 """Fields as VTKHDF, which ParaView and pyvista read, and h5py as plain arrays: straight cells through all nodes.
 
-VTK has cells of higher degree, but integrates, cuts and probes many of them as if they were straight, without a word.
+VTK has cells of higher degree, but integrates, cuts and contours them as if they were straight, without a word.
 Here a cell of degree k is cut at its nodes into k^d straight ones, which every program takes to be what they are:
 values are those of the solution at all points of the file, and linear between them. How far that is from the solution
 is measured, and said in the file.

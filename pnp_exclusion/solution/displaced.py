@@ -66,9 +66,7 @@ class Displacement:
         if getattr(setup.case.domain, "area", None) is not None:
             raise UsageError(f'no derivative by "{name}": the section of a channel stands at fixed places')
         if setup.problem.domain.grid is None:
-            if self._parameter.moves_mesh:
-                raise UsageError(f'no derivative by "{name}": a mesh that is given or refined does not move')
-            return
+            raise UsageError(f'no derivative by "{name}": a mesh that is given or refined does not move')
         there = kept_nodes(case, scales_of(case, self._length(case)))
         for axis, (old, new) in enumerate(zip(kept_nodes(setup.case, setup.scales), there, strict=True)):
             pairs = sorted(set(zip(old, new, strict=True)))
@@ -153,11 +151,12 @@ class Numbers:
         found = np.zeros(len(discrete.integration.is_steep), dtype=bool)
         everywhere = forms.residual.constants_of_cells | forms.balance.constants_of_cells
         constants = zip(self._constants, other._constants, strict=True)
-        if self._points is not None or any(
-            a in everywhere and np.any(low != high) for (a, low), (_, high) in constants
-        ):
+        if any(a in everywhere and np.any(low != high) for (a, low), (_, high) in constants):
             found[:] = True
             return found
+        if self._points is not None and other._points is not None:
+            is_elsewhere = (self._points != other._points).any(axis=1)
+            found |= is_elsewhere[discrete.problem.domain.mesh.geometry.dofmaps[0][: len(found)]].any(axis=1)
         for (function, low), (_, high) in zip(self._functions, other._functions, strict=True):
             found |= (low != high)[function.function_space.dofmap.list[: len(found)]].any(axis=1)
         is_moved = np.zeros(len(discrete.values) // discrete.layout.size, dtype=bool)

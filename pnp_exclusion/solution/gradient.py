@@ -105,8 +105,13 @@ def gradient_of(
     parameters: str | Sequence[str],
     settings: SolverSettings,
     petsc_options: Sequence[str] = (),
+    *,
+    are_known: bool = False,
 ) -> Gradient:
     """Return the derivatives of goals of a steady state by parameters of its case; collective.
+
+    are_known
+        Whether the parameters are known to be numbers whose neighbours are cases too.
 
     Raises `UsageError` for a goal that there is not, and for a parameter that the state does not follow smoothly,
     `ConvergenceError` if a linear system cannot be solved.
@@ -117,7 +122,8 @@ def gradient_of(
         raise UsageError(f"a gradient needs one {'parameter' if names else 'goal'} or more")
     variations = Variations(steady.setup.case)
     found = variations.parameters(keys, steady.setup.scales)
-    variations.require_neighbours(found)
+    if not are_known:
+        variations.require_neighbours(found)
     wanted = goals_named(steady, names)
     with Sensitivity(steady, wanted, settings, petsc_options) as sensitivity:
         setup = steady.setup

@@ -101,7 +101,8 @@ def impedance_of(
     setup, discrete = steady.setup, steady.discretisation
     problem, scales = discrete.problem, setup.scales
     if not problem.coupled:
-        raise CaseError(setup.case.path, ['[model]: an impedance needs a potential, electrostatics = "poisson"'])
+        needs = 'an impedance needs a potential that is solved for, electrostatics = "poisson"'
+        raise CaseError(setup.case.path, [f"[model]: {needs}; imposed fields take a small sine in [time] instead"])
     if problem.floating:
         where = problem.boundaries[problem.floating[0]].where
         raise CaseError(

@@ -27,10 +27,9 @@ from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning, UsageError
-from pnp_exclusion.observe.free_space import least_free_space
+from pnp_exclusion.observe.free_space import is_driven_in, least_free_space
 from pnp_exclusion.observe.motion import NO_SPACE, MotionReader
 from pnp_exclusion.physics.laws import Law
-from pnp_exclusion.physics.problem import Problem
 from pnp_exclusion.solution import fields
 from pnp_exclusion.solution.beginning import begin
 from pnp_exclusion.solution.checkpoints import CheckpointFolder, Motion, find
@@ -164,7 +163,7 @@ class TransientSolution(Solution):
                 f"the free energy does not balance: {self.imbalance:.1e} of what was dissipated and done is missing "
                 f"(limit {limit:g}); lower tolerance in [time]",
             ]
-        if self._full_from is not None and is_driven_in(self.setup.problem):
+        if self._full_from is not None:
             since, unit = self._full_from * self.setup.scales.time, " s" * self.setup.scales.si
             found = [
                 *found,
@@ -365,13 +364,6 @@ def run(
         report_in_time=solver.report,
         command_line=petsc_options,
     )
-
-
-def is_driven_in(problem: Problem) -> bool:
-    """Return whether a flux or a current is given, whatever room there is for it."""
-    totals = [total for boundary in problem.boundaries if (total := boundary.given_total) is not None]
-    fluxes = [flux for boundary in problem.boundaries for flux in getattr(boundary, "fluxes", {}).values()]
-    return any(total.quantity != "potential" for total in totals) or any(fluxes)
 
 
 def place_in_words(setup: Setup, place: Sequence[float]) -> str:

@@ -11,8 +11,9 @@ is solved in elements of one degree more on the same cells, about the state as i
 all functionals together. The same elements give the residual its test functions; what a cell contributes is of the part
 of ``z`` that the elements of the state do not have.
 
-Rules of integration are those of the state, which belong to what is solved: with others the balance would not vanish
-on the elements' own functions, by much more than the error.
+The elements of one degree more are integrated by their own rule, so that what the state's rule misses is part of the
+estimate: the functional itself changes by it, and the balance by nearly as much on the elements' own functions. What
+cells contribute is of the balance by the state's rule, which vanishes there.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from dataclasses import dataclass
 from mpi4py import MPI
 
 import numpy as np
+import ufl
 from dolfinx import fem, la
 from numpy.typing import NDArray
 
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.functionals import Functional, gradients, values
-from pnp_exclusion.discretisation.integration import QUADRATURE_PER_DEGREE
+from pnp_exclusion.discretisation.integration import QUADRATURE_PER_DEGREE, positive_degree
 from pnp_exclusion.discretisation.totals import boundary_integrals
 from pnp_exclusion.solver.adjoint import adjoints_of
 from pnp_exclusion.solver.steady import SolverSettings
@@ -70,8 +72,9 @@ def estimate(
     Raises `ConvergenceError` if the linear system cannot be solved.
     """
     settings = settings or SolverSettings()
-    least = QUADRATURE_PER_DEGREE * discrete.degree
-    rich = Discretisation(discrete.problem, discrete.degree + 1, max(discrete.quadrature_degree or least, least))
+    degree = discrete.degree + 1
+    rule = max(discrete.quadrature_degree or 0, QUADRATURE_PER_DEGREE * degree)
+    rich = Discretisation(discrete.problem, degree, rule)
     rich.unknown.interpolate(discrete.unknown)
     rich.unknown.x.scatter_forward()
     rich.integration.mark(discrete.integration.is_steep)
@@ -84,7 +87,8 @@ def estimate(
     errors = values(wanted, rich) - given - comm.allreduce(adjoints @ balance, op=MPI.SUM)
     mixed = _at_given_totals(rich, wanted, rows - adjoints, slopes, len(functionals))
     # without the weights of rows at boundaries an adjoint is smooth beside these
-    shares = np.array([_shares(discrete, rich, weights @ (adjoints - rows), balance) for weights in mixed])
+    own = _by_rule_of(discrete, rich)
+    shares = np.array([_shares(discrete, rich, weights @ (adjoints - rows), own) for weights in mixed])
     dofmap = rich.space.dofmap
     unknowns = dofmap.index_map.size_global * dofmap.index_map_bs
     return Estimate(given[: len(functionals)], mixed @ errors, shares, unknowns)
@@ -129,6 +133,26 @@ def _at_given_totals(
     answers = np.array(by_potential).T
     following = np.linalg.solve(answers[count:].T, answers[:count].T).T
     return np.hstack([np.eye(count), -following])
+
+
+def _by_rule_of(discrete: Discretisation, rich: Discretisation) -> Real:
+    """Return the balance of the owned unknowns of a richer discretisation by another one's rule on usual cells."""
+    cell = discrete.problem.domain.mesh.basix_cell()
+    rules = [
+        positive_degree(cell, one.quadrature_degree or QUADRATURE_PER_DEGREE * one.degree) for one in (rich, discrete)
+    ]
+    integrals = [
+        one.reconstruct(metadata={"quadrature_degree": rules[1]})
+        if one.metadata()["quadrature_degree"] == rules[0]
+        else one
+        for one in rich.weak_form.balance.integrals()
+    ]
+    dofmap = rich.space.dofmap
+    vector = la.vector(dofmap.index_map, dofmap.index_map_bs)
+    vector.array[:] = 0.0
+    rich.integration.form(ufl.Form(integrals)).add_to(vector.array)
+    vector.scatter_reverse(la.InsertMode.add)
+    return vector.array[: dofmap.index_map.size_local * dofmap.index_map_bs].copy()
 
 
 def _shares(discrete: Discretisation, rich: Discretisation, adjoint: Real, balance: Real) -> Real:

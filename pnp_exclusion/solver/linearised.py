@@ -321,8 +321,10 @@ class LinearisedEquations:
 
         Closed species keep their amounts. Raises `ConvergenceError` if the linear system cannot be solved.
         """
-        weights = self.of_particles(self.weights)
-        found, _ = self.solved(0.0, -self.answered(weights))
+        weights, of_particles = self.of_particles(self.weights), ~self._is_charge
+        found = np.zeros_like(weights.nodes)
+        if of_particles.any():
+            found[of_particles], _ = self.solved(0.0, -self.answered(weights)[of_particles])
         return weights + found
 
     def solved(self, frequency: float, columns: Real) -> tuple[Real, Real]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pnp_exclusion.case.axes import Driving
-from pnp_exclusion.output.text import columns
+from pnp_exclusion.output.text import columns, header
 from pnp_exclusion.studies.diagram.compute import Border, CommonPoint, Diagram
 from pnp_exclusion.studies.diagram.readings import Reading
 from pnp_exclusion.studies.diagram.samples import Array
@@ -126,20 +126,30 @@ def _common_point(diagram: Diagram, common: CommonPoint) -> dict[str, Any]:
     }
 
 
+def _shared(units: Iterable[str]) -> str:
+    """Return the one unit that there is, nothing if there are several."""
+    found = set(units)
+    return found.pop() if len(found) == 1 else ""
+
+
 def points_csv(diagrams: Sequence[Diagram]) -> str:
     """The content of ``points.csv``: a row for every solve, in their order; columns of species that it lacks are empty.
 
     Currents run from the first reservoir to the second, in the unit of the column ``unit``; forces are in kT. Where the
-    noise of any of them is asked for it stands behind.
+    noise of any of them is asked for it stands behind. Units that all diagrams share are in the header.
     """
     names = list(dict.fromkeys(name for diagram in diagrams for name in diagram.species))
-    by_species = [f"{what}_{name}" for name in names for what in ("current", "force", "regime")]
+    planes = [diagram.plane for diagram in diagrams]
+    current = _shared(reading.unit for diagram in diagrams for reading in diagram.readings if not reading.failure)
+    kinds = {"current": current, "force": "kT" if current else "", "regime": ""}
+    by_species = [header(f"{what}_{name}", unit) for name in names for what, unit in kinds.items()]
+    axes = [header(axis, _shared(getattr(plane, axis).unit for plane in planes)) for axis in ("x", "y")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     pairs = list(dict.fromkeys(pair for diagram in diagrams for pair in diagram.pairs))
     noise = [f"fano_{name}" for name in names] + ["fano_electric"] + [f"correlation_{a}_{b}" for a, b in pairs]
     noise = noise if any(diagram.plane.noise for diagram in diagrams) else []
-    writer.writerow(["case", "law", "variant", "x", "y", *by_species, "unit", "failure", *noise])
+    writer.writerow(["case", "law", "variant", *axes, *by_species, "unit", "failure", *noise])
     for diagram in diagrams:
         own = {name: a for a, name in enumerate(diagram.species)}
         places = diagram.plane.coordinates(diagram.points)

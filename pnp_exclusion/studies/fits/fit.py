@@ -208,7 +208,7 @@ class _Search:
         """Fit all other parameters with one of them held."""
         if points < 3:
             raise UsageError(f"a profile has 3 points or more, not {points}")
-        from scipy import stats
+        from scipy.special import gammaincinv
 
         with self._model() as model:
             one = model.parameters[number]
@@ -225,8 +225,9 @@ class _Search:
                 squares.append(2.0 * self._minimum(model, start, [number]).cost)
             values = np.array([self._value(one, float(value)) for value in held])
         variance = 1.0 if best.has_uncertainties else best.chi_squared / max(best.degrees_of_freedom, 1)
-        quantile = stats.t.ppf(0.5 + 0.5 * CONFIDENCE, max(best.degrees_of_freedom, 1))
-        limit = float(stats.chi2.ppf(CONFIDENCE, 1) if best.has_uncertainties else quantile**2)
+        # of chi squared for one degree of freedom, or of F where the variance is estimated too
+        known = best.has_uncertainties
+        limit = float(2.0 * gammaincinv(0.5, CONFIDENCE) if known else _student(best.degrees_of_freedom) ** 2)
         return Profile(best.parameters[number], values, (np.array(squares) - best.chi_squared) / variance, limit)
 
     def _model(self) -> Model:
@@ -304,15 +305,15 @@ class _Search:
     # ---- what is known ----
 
     def _told(self, model: Model, found: Any, begin: Real) -> Fit:
-        from scipy import stats
+        from scipy.special import ndtri
 
         freedom = len(found.fun) - len(found.x)
         squares = float(found.fun @ found.fun)
         if model.has_uncertainties:
-            variance, quantile = 1.0, float(stats.norm.ppf(0.5 + 0.5 * CONFIDENCE))
+            variance, quantile = 1.0, float(ndtri(0.5 + 0.5 * CONFIDENCE))
         else:
             variance = squares / freedom if freedom else math.inf
-            quantile = float(stats.t.ppf(0.5 + 0.5 * CONFIDENCE, max(freedom, 1)))
+            quantile = _student(freedom)
         _, sizes, directions = np.linalg.svd(found.jac, full_matrices=False)
         least = np.finfo(float).eps * max(found.jac.shape) * sizes[0]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -386,3 +387,10 @@ class _Search:
         if self._is_log(one):
             return f"log {one.name}"
         return f"{one.name}/({one.scale:.3g} {one.unit})".replace(" )", ")")
+
+
+def _student(freedom: int) -> float:
+    """Return by how many estimated standard deviations an interval of 95 % reaches to either side."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(max(freedom, 1), 0.5 + 0.5 * CONFIDENCE))

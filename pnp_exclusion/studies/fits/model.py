@@ -40,12 +40,16 @@ class _Point:
         Of each of them.
     bench
         Number of the workbench that solves it.
+    variations, parameters
+        Of its case.
     """
 
     case: Case
     rows: list[int]
     goals: list[str]
     bench: int
+    variations: Variations
+    parameters: list[Parameter]
     state: State | None = None
     factors: list[float] = field(default_factory=list)
 
@@ -107,7 +111,8 @@ class Model:
             try:
                 if place not in points:
                     there = _with_settings(case, one)
-                    points[place] = _Point(_without_current(there, where) if is_reversal else there, [], [], -1)
+                    there = _without_current(there, where) if is_reversal else there
+                    points[place] = _Point(there, [], [], -1, Variations(there), self._parameters_of(there))
             except (CaseError, CaseKeyError, UsageError) as error:
                 mistakes.append(f"line {one.row}: {str(error).splitlines()[0]}")
                 continue
@@ -135,9 +140,8 @@ class Model:
         """
         found, slopes = np.empty(len(self._data)), np.empty((len(self._data), len(self._names)))
         for point in self._points:
-            variations = Variations(point.case)
-            parameters = self._parameters_of(point.case)
-            case = variations.checked_at(list(zip(parameters, values, strict=True)))
+            pairs = list(zip(point.parameters, values, strict=True))
+            case = point.variations.checked_at(pairs)
             bench = self._benches[point.bench]
             if not bench.fits(case):
                 raise UsageError("a fit keeps the equations, which other values of its parameters would change")
@@ -149,11 +153,18 @@ class Model:
             point.state = solution.state
             self.newton_steps += solution.report.newton_iterations
             goals = list(dict.fromkeys(point.goals))
-            gradient = gradient_of(solution.steady, goals, self._names, settings_of(case), self._petsc_options)
+            gradient = gradient_of(
+                solution.steady,
+                goals,
+                self._names,
+                settings_of(case),
+                self._petsc_options,
+                are_known=bool(point.factors),
+            )
             if not point.factors:
-                pairs = zip(point.rows, point.goals, strict=True)
                 units = dict(zip(goals, gradient.units, strict=True))
-                point.factors = [_factor(self._data[row], units[goal]) for row, goal in pairs]
+                measured = zip(point.rows, point.goals, strict=True)
+                point.factors = [_factor(self._data[row], units[goal]) for row, goal in measured]
             for row, goal, factor in zip(point.rows, point.goals, point.factors, strict=True):
                 number = goals.index(goal)
                 found[row] = gradient.values[number] / factor
