@@ -60,8 +60,8 @@ COMMANDS = [
     ("engine", "engine_free_gas.toml", "engine_rods.toml", "--kinetic-limit"),
     ("lattice", "imposed_fields.toml", *SHORT_LATTICE),
     ("lattice", "no_field.toml", "--relaxation", "0.01,0.03", "--sizes", "32", "--replicas", "100"),
-    ("lattice", "inverse_current.toml", "--sizes", "8", "--time", "5", "--replicas", "2"),
-    ("lattice", "hot_and_crowded.toml", "--sizes", "8", "--time", "5", "--replicas", "2"),
+    ("lattice", "inverse_current.toml", "--sizes", "8", "--time", "200", "--replicas", "2"),
+    ("lattice", "hot_and_crowded.toml", "--sizes", "8", "--time", "200", "--replicas", "2"),
     ("gas", "gas.toml", *SHORT_GAS),
     ("gas", "gas_diagram.toml", *SHORT_GAS),
 ]
@@ -77,7 +77,7 @@ def change_one_number(folder: Path) -> str:
     """Change the last number of the first file of results that has one of some size by 1e-5 of it; name the file."""
     for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.json")) + sorted(folder.glob("*/*.csv")):
         text = path.read_text()
-        numbers = list(re.finditer(r"(?<![\w.])-?[1-9]\d*\.\d{4,}", text))
+        numbers = list(re.finditer(r"(?<![\w.])-?\d+\.\d*[1-9]\d{3,}", text))
         if numbers and path.name != "manifest.json":
             last = numbers[-1]
             path.write_text(text[: last.start()] + repr(1.00001 * float(last[0])) + text[last.end() :])

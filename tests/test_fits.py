@@ -214,6 +214,8 @@ def test_command_fits_a_table_and_writes_what_is_known(tmp_path: Path):
     assert [float(row["fitted"]) for row in rows] == pytest.approx([float(row["measured"]) for row in rows], rel=1e-6)
     assert (tmp_path / "out" / "fit.png").stat().st_size > 1000
     assert both in done.stdout
+    again = run_command("reproduce", tmp_path / "out", "--quiet")
+    assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.parametrize(

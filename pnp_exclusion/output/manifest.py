@@ -7,7 +7,8 @@ import hashlib
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
@@ -41,13 +42,18 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
     }
 
 
-def case_manifest(case: AnyCase, ranks: int, written: dict[str, Any] | None = None) -> dict[str, Any]:
+def case_manifest(
+    case: AnyCase, ranks: int, written: dict[str, Any] | None = None, files: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
     """Return what every manifest of one case says; reads the files that the case names, so for rank 0 alone.
 
     written
         The case with defaults filled in, where it is not as the command has read it.
+    files
+        Those that the command takes beside its case, by the words that name them.
     """
-    return _of_case(case, written or case.as_written()) | _what_ran(ranks)
+    named = {word: {"file": str(path.resolve()), "sha256": _sha256(path)} for word, path in (files or {}).items()}
+    return _of_case(case, written or case.as_written()) | {"files_of_command": named} | _what_ran(ranks)
 
 
 def cases_manifest(cases: Sequence[AnyCase], ranks: int) -> dict[str, Any]:
@@ -58,13 +64,17 @@ def cases_manifest(cases: Sequence[AnyCase], ranks: int) -> dict[str, Any]:
 def _of_case(case: AnyCase, written: dict[str, Any]) -> dict[str, Any]:
     """Return a case with defaults filled in, its hash, where it was read, and the hashes of the files that it names."""
     names = named_files(case) if isinstance(case, CaseTables) else []
-    hashes = {name: hashlib.sha256((case.path.parent / name).read_bytes()).hexdigest() for name in names}
+    hashes = {name: _sha256(case.path.parent / name) for name in names}
     return {
         "case": written,
         "case_sha256": case_hash(written),
         "case_file": str(case.path.resolve()),
         "files_sha256": hashes,
     }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _what_ran(ranks: int) -> dict[str, Any]:

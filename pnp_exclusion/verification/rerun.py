@@ -30,6 +30,8 @@ class Manifest:
     entries: list[dict[str, Any]]
     versions: dict[str, str]
     ranks: int
+    files: dict[str, dict[str, str]]
+    """Those that the command takes beside its cases, by the words that name them: where they were, and their hashes."""
 
     @property
     def cases(self) -> list[dict[str, Any]]:
@@ -52,10 +54,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(
             f"{folder / MANIFEST} does not say all that it takes to run again: it is of an earlier version"
         )
+    files = content.get("files_of_command", {})
     above = _content(folder.parent)
     if above is not None and above.get("command_line") == content["command_line"]:
         raise UsageError(f"{folder} is a part of the results in {folder.parent}; reproduce these")
-    return Manifest(folder, content["command_line"], entries, content["versions"], content["ranks"])
+    return Manifest(folder, content["command_line"], entries, content["versions"], content["ranks"], files)
 
 
 def _content(folder: Path) -> dict[str, Any] | None:
@@ -93,9 +96,23 @@ def write_cases(manifest: Manifest, folder: Path, files: Path | None, drawn: boo
         path.write_text(as_toml(tables), encoding="utf-8")
         paths.append(path)
         for name, file in found.items():
-            if hashlib.sha256(file.read_bytes()).hexdigest() != entry["files_sha256"][name]:
-                changed.append(f"{file} is not what {origin.name} was run with: it has changed since")
+            changed += _changed(file, entry["files_sha256"][name])
     return paths, changed
+
+
+def find_files(manifest: Manifest, files: Path | None) -> tuple[dict[str, Path], list[str]]:
+    """Return the files that the command takes beside its cases, and in sentences which of them have changed since."""
+    found, changed = {}, []
+    for word, given in manifest.files.items():
+        origin = Path(given["file"])
+        found[word] = _file_named(origin.name, files or origin.parent, files is None)
+        changed += _changed(found[word], given["sha256"])
+    return found, changed
+
+
+def _changed(file: Path, sha256: str) -> list[str]:
+    same = hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+    return [] if same else [f"{file} is not what was run: it has changed since"]
 
 
 def _file_named(name: str, folder: Path, where_it_was: bool) -> Path:
@@ -104,7 +121,7 @@ def _file_named(name: str, folder: Path, where_it_was: bool) -> Path:
         if path.is_file():
             return path.resolve()
     advice = "; --files DIR says where it is now" if where_it_was else ""
-    raise UsageError(f"the case names the file {name}, but there is no {candidates[0]}{advice}")
+    raise UsageError(f"the command or its case names the file {name}, but there is no {candidates[0]}{advice}")
 
 
 def _with_files(tables: Any, found: Mapping[str, Path]) -> Any:

@@ -42,6 +42,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Fit, write ``fit.json``, ``fit.csv`` and ``fit.png``, print."""
     fenicsx.initialise_petsc(petsc_options)
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.studies.fits.files import fit_csv, fit_json, fit_table
     from pnp_exclusion.studies.fits.fit import fit
 
@@ -63,6 +64,8 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             job.console.warn(sentence)
         job.folder.write("fit.csv", lambda: fit_csv(found))
         job.folder.draw(case.output, "fit", "studies.fits.files.draw_fit", case.title, found)
+        files = {"data": arguments.data}
+        job.folder.write_json("manifest.json", lambda: case_manifest(case, job.comm.size, files=files))
         job.folder.write_json("fit.json", lambda: fit_json(found, profiles))
         job.complete()
     job.print_lines(fit_table(found))

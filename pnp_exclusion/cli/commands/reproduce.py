@@ -114,14 +114,15 @@ def _run_and_compare(
     from mpi4py import MPI
 
     from pnp_exclusion.runtime.parallel import on_rank_zero
-    from pnp_exclusion.verification.rerun import write_cases
+    from pnp_exclusion.verification.rerun import find_files, write_cases
 
     comm, keeps = MPI.COMM_WORLD, arguments.output is not None
     work = lambda: _on_disk(lambda: write_cases(manifest, temporary, arguments.files, keeps))  # noqa: E731
     paths, changed = on_rank_zero(comm, work)
+    files, others_changed = on_rank_zero(comm, lambda: _on_disk(lambda: find_files(manifest, arguments.files)))
     out = arguments.output or temporary / "results"
     console.say(f"{arguments.folder}: {shlex.join(['pnp-exclusion', *manifest.command_line])}")
-    _run(manifest, paths, out, arguments.quiet)
+    _run(manifest, {"output": out, "quiet": arguments.quiet, **files}, paths)
 
     from pnp_exclusion.output.manifest import versions
     from pnp_exclusion.output.results import OUR_FILES
@@ -129,15 +130,19 @@ def _run_and_compare(
     from pnp_exclusion.verification.reproduction import ROUNDING, compare_folders, names_in
 
     others = [*_other_versions(manifest.versions, versions()), *_other_ranks(manifest.ranks, comm.size)]
-    for sentence in [*changed, *others]:
+    for sentence in [*changed, *others_changed, *others]:
         console.warn(sentence)
     limits = arguments.tolerance, ROUNDING if others else 0.0
     names, ours = names_in(manifest.cases) | set(LAWS), OUR_FILES | {"sweep.nc"}
     return on_rank_zero(comm, lambda: compare_folders(arguments.folder, out, names, ours, limits))
 
 
-def _run(manifest: Manifest, cases: Sequence[Path], out: Path, quiet: bool) -> None:
-    """Run the command of a manifest of given cases; what it ends with counts only if it has left no results."""
+def _run(manifest: Manifest, words_here: Mapping[str, Any], cases: Sequence[Path]) -> None:
+    """Run the command of a manifest of given cases; what it ends with counts only if it has left no results.
+
+    words_here
+        Where the results go, how to talk, and where the files are that the command takes.
+    """
     from pnp_exclusion.cli.line import called_with, command, read_line
 
     try:
@@ -153,12 +158,12 @@ def _run(manifest: Manifest, cases: Sequence[Path], out: Path, quiet: bool) -> N
         given |= {"cases": list(cases), "law": None}
     else:
         given |= dict(zip(("case", "other"), cases, strict=False))
-    given |= {"output": out, "quiet": quiet}
+    given |= words_here
     try:
         with called_with(manifest.command_line), contextlib.redirect_stdout(io.StringIO()):
             code = command(words.command).execute(words, petsc_options)
     except ConvergenceError:
-        if not (out / "manifest.json").is_file():
+        if not (words_here["output"] / "manifest.json").is_file():
             raise
     else:
         if code == INTERRUPTED:
