@@ -5,8 +5,8 @@
 #
 # Problem: a script that imports dolfinx.fem.petsc, and h5py after it, to read what was written.
 # Expected: both imported, in any order, as each brings the HDF5 that it was built with.
-# Seen: "ValueError: Not a datatype" from within h5py. It does not come if h5py is first, nor if numba is not installed:
-# only with numba does dolfinx.fem.petsc load PETSc's library anew for all of the process, and with it the names of its
+# Seen: "ValueError: Not a datatype" from within h5py. It does not come if h5py is first, nor if numba is not there: only
+# with numba does dolfinx.fem.petsc load PETSc's library anew for all of the process, and with it the names of its
 # HDF5, in which h5py then finds the functions of the other version.
 # Why it matters here: fields are written by DOLFINx and read by h5py, pyvista or xarray in one notebook, and numba comes
 # along with many a package. Import h5py before, or hide numba from DOLFINx as it is imported.

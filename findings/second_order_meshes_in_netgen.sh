@@ -44,7 +44,8 @@ for name in ("straight", "curved"):
     mesh = ngsolve.Mesh(ReadGmsh(f"{name}.msh"))
     inside, outside = ngsolve.Integrate(1, mesh), ngsolve.Integrate(1, mesh, ngsolve.BND)
     found[name] = mesh.dim, inside, outside, mesh.GetBoundaries()
-    print(f"{name}: dimension {mesh.dim}, of the mesh {inside:.4f}, of its boundary {outside:.4f}, {mesh.GetBoundaries()}")
+    contents = f"of the mesh {inside:.4f}, of its boundary {outside:.4f}"
+    print(f"{name}: dimension {mesh.dim}, {contents}, {mesh.GetBoundaries()}")
 flat, curved = found["straight"], found["curved"]
 as_described = (
     flat[0] == 2

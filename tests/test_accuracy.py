@@ -10,6 +10,7 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 from conftest import ROOT, change, mistakes, run_command, summary_of, write_toml
+from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
 from pnp_exclusion.discretisation.functionals import values
@@ -130,6 +131,46 @@ def test_boundaries_and_regions_of_a_file_stay_where_they_are(file: str):
         # of bent facets the areas are those of straight ones, which come nearer to the curve
         assert after == pytest.approx(before, rel=1e-12 if "3d" not in file else 2e-2)
         assert len(finer.boundary_facets[name]) >= len(facets)
+
+
+def test_quadrangles_of_a_file_are_refined_as_triangles(tmp_path: Path):
+    square = unit_square(tmp_path / "square.msh")
+    case = patch(accuracy=1e-3)
+    whole = pnp.solve(case)
+    case["domain"] = {"shape": "gmsh", "file": str(square)}
+    found = pnp.solve(case)
+    assert found.discretisation.problem.domain.mesh.topology.cell_name() == "triangle"
+    assert found.currents == pytest.approx(whole.currents, rel=2e-3)
+    given = case | {"domain": pnp.Mesh(mesh=dmesh.create_rectangle(
+        MPI.COMM_SELF, [[0.0, 0.0], [1.0, 1.0]], [5, 5], dmesh.CellType.quadrilateral),
+        boundaries={"left": lambda x: x[0] == 0.0, "right": lambda x: x[0] == 1.0})}  # fmt: skip
+    with pytest.raises(pnp.CaseError, match="quadrilateral, cannot be"):
+        pnp.solve(pnp.Case(**given))
+
+
+def unit_square(path: Path) -> Path:
+    """A square of 5 by 5 quadrangles."""
+    import gmsh
+
+    gmsh.initialize(["-noenv"], interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        corners = [gmsh.model.geo.addPoint(*xy, 0.0) for xy in ((0, 0), (1, 0), (1, 1), (0, 1))]
+        sides = [gmsh.model.geo.addLine(a, b) for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)]
+        face = gmsh.model.geo.addPlaneSurface([gmsh.model.geo.addCurveLoop(sides)])
+        for side in sides:
+            gmsh.model.geo.mesh.setTransfiniteCurve(side, 6)
+        gmsh.model.geo.mesh.setTransfiniteSurface(face)
+        gmsh.model.geo.mesh.setRecombine(2, face)
+        gmsh.model.geo.synchronize()
+        gmsh.model.addPhysicalGroup(1, [sides[3]], name="left")
+        gmsh.model.addPhysicalGroup(1, [sides[1]], name="right")
+        gmsh.model.addPhysicalGroup(2, [face], name="inside")
+        gmsh.model.mesh.generate(2)
+        gmsh.write(str(path))
+    finally:
+        gmsh.finalize()
+    return path
 
 
 def test_two_ranks_find_what_one_does(tmp_path: Path):

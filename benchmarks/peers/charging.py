@@ -24,12 +24,12 @@ DEBYE_LENGTH, BULK, VOLTAGE, END, FIRST = 0.05, 0.1, 1.0, 1.0, 1e-3
 ACROSS = 12
 """Cells along the sides of the square, of every code."""
 SHORTEST = 1e-5
-WANTED, LONGEST = 1e-3, 60.0
+WANTED, LONGEST = 1e-3, 15.0
 
 
 def moments(steps: int) -> np.ndarray:
     """Return the ends of steps that grow by one factor, the first of `SHORTEST`."""
-    low, high = 1.0 + 1e-9, 10.0
+    low, high = 1.0 + 1e-9, 1e6 ** (1.0 / steps)
     for _ in range(200):
         middle = 0.5 * (low + high)
         whole = SHORTEST * (middle**steps - 1.0) / (middle - 1.0)

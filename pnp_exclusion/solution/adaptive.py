@@ -191,7 +191,9 @@ def refine_to_accuracy(
             return Refined(steady, Refinement(wanted, goals, levels), options)
         shares = (found.shares / np.where(relative_to > 0.0, relative_to, 1.0)[:, None]).sum(axis=0)
         rounds, peaks = _rounds(discrete.problem.domain, shares, discrete.degree, wanted)
-        ended = _why_no_further(levels) or _too_large(discrete, rounds, steady.setup.case.solver.most_unknowns)
+        ended = _why_no_further(levels) or _too_large(
+            discrete, rounds, peaks.any(axis=1), steady.setup.case.solver.most_unknowns
+        )
         if not ended:
             try:
                 steady, options = _on_finer_cells(steady, rounds, peaks, settings, petsc_options, say)
@@ -295,10 +297,16 @@ def _why_no_further(levels: Sequence[Level]) -> str:
     return ""
 
 
-def _too_large(discrete: Discretisation, rounds: NDArray[np.int64], most: int | None) -> str:
+def _too_large(
+    discrete: Discretisation, rounds: NDArray[np.int64], at_peaks: NDArray[np.bool_], most: int | None
+) -> str:
     """Return a clause if there would be too many unknowns, or too little memory, on the next mesh; collective."""
     domain, size = discrete.problem.domain, size_of(discrete)
-    grown = float(domain.comm.allreduce(int((2 ** (domain.dimension * rounds)).sum())))
+    dimension = domain.dimension
+    # towards a point there are as many cells in every round, towards an edge in space twice as many as in that before
+    towards = rounds * 2 ** (dimension + max(0, dimension - 2) * rounds)
+    children = np.where(at_peaks, towards, 2 ** (dimension * rounds))
+    grown = float(domain.comm.allreduce(int(children.sum())))
     unknowns, limit = size.unknowns * grown / domain.cells, most or MOST_UNKNOWNS
     if unknowns > limit:
         origin = "most_unknowns" if most else "its limit, most_unknowns in [solver],"

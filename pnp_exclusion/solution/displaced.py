@@ -113,15 +113,17 @@ def found_potentials(steady: SteadyState) -> list[float]:
 class Numbers:
     """The numbers of a problem as a discretisation has taken them, what it holds, and where its nodes are.
 
+    held
+        The unknowns that boundaries hold, as of `Constraints.dofs`.
     moved
         Whether nodes are elsewhere than usually.
     """
 
-    def __init__(self, discrete: Discretisation, moved: bool) -> None:
+    def __init__(self, discrete: Discretisation, held: NDArray[np.int32], moved: bool) -> None:
         self._discrete, parameters = discrete, discrete.parameters
         self._constants = [(constant, np.copy(constant.value)) for constant in parameters.constants]
         self._functions = [(function, function.x.array.copy()) for function in parameters.functions]
-        self._held = discrete.constraints.dofs
+        self._held = held
         self._values = discrete.values[self._held]
         self._points = discrete.problem.domain.mesh.geometry.x.copy() if moved else None
         self._problem = discrete.problem

@@ -155,7 +155,7 @@ class Sensitivity:
         self._setup = replace(steady.setup, problem=problem)
         self._functionals = [*goals, *_totals_given(steady)]
         self._count = len(goals)
-        self._integrals = boundary_integrals(self._discrete)
+        self._integrals, self._held = boundary_integrals(self._discrete), self._discrete.constraints.dofs
         self._totals = self._integrals.now()
         self._weights = [goal.weights(self._setup) for goal in self._functionals]
         self._at_rest = [self._value(goal, one) for goal, one in zip(self._functionals, self._weights, strict=True)]
@@ -210,7 +210,7 @@ class Sensitivity:
         for sign in (-1.0, 1.0):
             with displacement.at(sign) as setup:
                 discrete.take(setup.problem)
-                numbers = Numbers(discrete, displacement.moves_nodes)
+                numbers = Numbers(discrete, self._held, displacement.moves_nodes)
                 explicit = [goal.weights(setup) for goal in self._functionals]
                 sides.append((numbers, explicit, self._readings()))
         low, high = sides

@@ -68,7 +68,7 @@ def fit_table(fit: Fit) -> list[str]:
         numbers = [fit.values[n], fit.errors[n], *fit.intervals[n]]
         rows.append([name, *(word(float(number)) for number in numbers), fit.units[n]])
     of = f"sum of squares {fit.chi_squared:.4g} for {fit.degrees_of_freedom} degrees of freedom"
-    return [*columns(rows), of, *fit.unidentified]
+    return [*columns(rows), of]
 
 
 def draw_fit(path: Path, title: str, fit: Fit) -> None:

@@ -35,6 +35,8 @@ PART = 0.2
 """Of a combination: parameters with a smaller share are not named."""
 LOST = 1e-6
 """Of a combination of which nothing is known: a parameter with such a share is not known either."""
+LARGEST = 600.0
+"""Of what a logarithm may be off by and still have an exponential."""
 CONFIDENCE = 0.95
 SETTLED = 1e-8
 """Relative: of steps and of the sum of squares at which a fit ends."""
@@ -329,11 +331,12 @@ class _Search:
         for one, x, s in zip(model.parameters, found.x.tolist(), sigma.tolist(), strict=True):
             values.append(self._value(one, x))
             slopes.append(self._value_slope(one, x))
-            ends = x - quantile * s, x + quantile * s
-            if self._is_log(one):
-                intervals.append([math.exp(max(ends[0], -700.0)), math.exp(min(ends[1], 700.0))])
+            reach = min(quantile * s, LARGEST)
+            ends = x - reach, x + reach
+            if not math.isfinite(s):
+                intervals.append([0.0 if self._is_log(one) else -math.inf, math.inf])
             else:
-                intervals.append([end * one.scale for end in ends])
+                intervals.append([self._value(one, end) for end in ends])
         outer = np.outer(slopes, slopes)
         size = np.sqrt(np.diag(scaled))
         with np.errstate(divide="ignore", invalid="ignore"):
