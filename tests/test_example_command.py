@@ -35,6 +35,14 @@ def test_list_names_every_file_with_what_it_is(capsys: pytest.CaptureFixture):
     assert len(lines) == len(in_repository())
 
 
+@pytest.mark.parametrize("words", [["example", "membrane"], ["ions"], ["schema"]])
+def test_what_is_printed_into_a_file_is_printed_without_mpi(words: list[str]):
+    """Libraries of MPI print warnings of their own into the same stream, where a machine is not as they like it."""
+    script = "import sys; from pnp_exclusion.cli.main import main; main(); print('mpi4py.MPI' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script, *words], check=True, capture_output=True, text=True)
+    assert shown.stdout.splitlines()[-1] == "False"
+
+
 def test_case_and_its_drawing_in_one_folder_are_a_case(
     capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pnp_exclusion.errors import UsageError
+from pnp_exclusion.runtime.launcher import launched_rank
 
 HELP = "print a case, a script or a drawing that comes with the package, to start from"
 FOLDERS = ("examples", "meshes")
@@ -28,12 +29,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print the list, or what is named."""
-    from mpi4py import MPI
-
     there = examples()
     if not arguments.list and arguments.name not in there:
         raise UsageError(_what_there_is(arguments.name, there))
-    if MPI.COMM_WORLD.rank == 0:
+    # MPI is not started for this: its libraries may print into what is printed here
+    if not launched_rank():
         if arguments.list:
             width = max(map(len, there))
             print("\n".join(f"{name:{width}}  {_title(path)}" for name, path in there.items()))

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 
 from pnp_exclusion.errors import UsageError
+from pnp_exclusion.runtime.launcher import launched_rank
 
 HELP = "list the ions whose data are known: charge, diffusivity, hydrated diameter, and where these are from"
 COLUMNS = ("ion", "name", "charge", "diffusivity [m^2/s]", "hydrated diameter [nm]", "sources")
@@ -24,8 +25,6 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print the table."""
-    from mpi4py import MPI
-
     from pnp_exclusion.case.ions import REFERENCE_TEMPERATURE, SOURCES, ion, ions
     from pnp_exclusion.output.text import columns
 
@@ -35,7 +34,8 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
         rows = table(chosen, temperature)
     except ValueError as error:
         raise UsageError(f"--temperature: {error}") from None
-    if MPI.COMM_WORLD.rank == 0:
+    # MPI is not started for this: its libraries may print into what is printed here
+    if not launched_rank():
         print("\n".join(columns([COLUMNS, *rows])))
         print(f"\nat infinite dilution in water of {temperature:g} K")
         for name, source in SOURCES.items():

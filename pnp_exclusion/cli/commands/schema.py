@@ -6,6 +6,8 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from pnp_exclusion.runtime.launcher import launched_rank
+
 HELP = "print the JSON Schema of case files, for editors"
 ELECTROLYTE, GAS, LATTICE = "electrolyte", "gas", "lattice"
 
@@ -23,14 +25,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print it."""
-    from mpi4py import MPI
-
     from pnp_exclusion.case.base import Table
     from pnp_exclusion.case.case import Case
     from pnp_exclusion.case.gas_tables import GasCaseTables
     from pnp_exclusion.case.lattice_tables import LatticeCaseTables
 
     sorts: dict[str, type[Table]] = {ELECTROLYTE: Case, GAS: GasCaseTables, LATTICE: LatticeCaseTables}
-    if MPI.COMM_WORLD.rank == 0:
+    # MPI is not started for this: its libraries may print into what is printed here
+    if not launched_rank():
         print(json.dumps(sorts[arguments.sort].model_json_schema(), indent=2))
     return 0
