@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from pathlib import Path
 
 from mpi4py import MPI
@@ -13,11 +14,13 @@ from conftest import ROOT, change, mistakes, run_command, summary_of, write_toml
 from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.functionals import values
 from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.refine import refined
 from pnp_exclusion.mesh.sizes import areas
+from pnp_exclusion.solver.error_estimate import Estimate
 
 DEBYE, BULK = 0.1, 0.1
 
@@ -113,6 +116,25 @@ def test_what_cannot_be_reached_is_a_warning_with_the_error_that_is_left():
     assert "most_unknowns is 100" in sentence
     assert sentence in found.warnings
     assert found.summary()["accuracy"]["reached"] is False
+
+
+def test_closed_species_beside_a_temperature_have_an_estimate():
+    tables = tomllib.loads((ROOT / "examples" / "bullets_and_rods.toml").read_text())
+    found = pnp.solve(tables | {"solver": {"accuracy": 1e-5}})
+    assert found.refinement.estimated <= 1e-5
+    fine = pnp.solve(change(tables, "domain", "cells", to=80))
+    assert found.currents == pytest.approx(fine.currents, rel=1e-5)
+
+
+def test_an_estimate_that_is_no_number_ends_refinement_at_once(monkeypatch: pytest.MonkeyPatch):
+    def broken(discrete: Discretisation, functionals: list, *_: object) -> Estimate:
+        cells = discrete.problem.domain.local_cells
+        return Estimate(np.ones(len(functionals)), np.full(len(functionals), np.nan), np.ones((1, cells)))
+
+    monkeypatch.setattr("pnp_exclusion.solution.adaptive.estimate", broken)
+    with pytest.warns(pnp.SolutionWarning, match="the estimate is not a finite number$"):
+        found = pnp.solve(salt(solver={"accuracy": 1e-5}))
+    assert len(found.refinement.levels) == 1
 
 
 @pytest.mark.parametrize("file", ["slit", "nanopore_3d"])

@@ -6,6 +6,7 @@ contribute many times as much more than once, the state is carried over, and New
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -104,7 +105,7 @@ class Refinement:
         if not self.ended:
             return []
         missed = f"[solver] accuracy = {self.wanted:g} was not reached: {self.ended}"
-        return [f"{missed}; the error is about {self.estimated:.1e}"]
+        return [f"{missed}; the error is about {self.estimated:.1e}" if math.isfinite(self.estimated) else missed]
 
     def effectivities(self) -> list[float | None]:
         """Return of every mesh the error that was estimated over that which the last mesh shows; None of the last one,
@@ -189,6 +190,8 @@ def refine_to_accuracy(
         say(f"  {levels[-1].cells} cells, {levels[-1].unknowns} unknowns: estimated error {relative:.2e}")
         if relative <= wanted:
             return Refined(steady, Refinement(wanted, goals, levels), options)
+        if not math.isfinite(relative):
+            return Refined(steady, Refinement(wanted, goals, levels, "the estimate is not a finite number"), options)
         shares = (found.shares / np.where(relative_to > 0.0, relative_to, 1.0)[:, None]).sum(axis=0)
         rounds, peaks = _rounds(discrete.problem.domain, shares, discrete.degree, wanted)
         ended = _why_no_further(levels) or _too_large(
