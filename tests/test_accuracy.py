@@ -137,6 +137,28 @@ def test_an_estimate_that_is_no_number_ends_refinement_at_once(monkeypatch: pyte
     assert len(found.refinement.levels) == 1
 
 
+@pytest.mark.parametrize(
+    ("left", "goals"),
+    [
+        (reservoir("left", BULK), ["charge.left", "amount.p", "entropy_production", "currents", "currents"]),
+        (ELECTRODE | {"potential": 0.0}, ["charge.left", "charge.left", "amount.p"]),
+    ],
+    ids=["equal reservoirs", "no voltage"],
+)
+def test_goals_that_are_zero_are_accurate_on_the_first_mesh(left: dict, goals: list[str]):
+    found = pnp.solve(salt(left=left, solver={"accuracy": 1e-6, "goal": goals}))
+    # the state is uniform, which any elements have, and errors are rounding
+    assert len(found.refinement.levels) == 1
+    assert found.refinement.estimated < 1e-9
+    assert not found.refinement.warnings
+    assert len({goal.name for goal in found.refinement.goals}) == len(found.refinement.goals)
+
+
+def test_goals_of_what_does_not_flow_are_told_of():
+    with pytest.warns(pnp.SolutionWarning, match="accuracy is of flux.right.p, and nothing flows"):
+        pnp.solve(salt(left=ELECTRODE, solver={"accuracy": 1e-6, "goal": "flux.right.p"}))
+
+
 @pytest.mark.parametrize("file", ["slit", "nanopore_3d"])
 def test_boundaries_and_regions_of_a_file_stay_where_they_are(file: str):
     domain = gmsh_domain(MPI.COMM_SELF, ROOT / "meshes" / f"{file}.msh")

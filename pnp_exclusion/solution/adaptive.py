@@ -101,11 +101,19 @@ class Refinement:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence if it is larger than wanted."""
-        if not self.ended:
-            return []
-        missed = f"[solver] accuracy = {self.wanted:g} was not reached: {self.ended}"
-        return [f"{missed}; the error is about {self.estimated:.1e}" if math.isfinite(self.estimated) else missed]
+        """Sentences if it is larger than wanted, or the goals say nothing of the solution."""
+        found = []
+        if all(goal.vanishes for goal in self.goals):
+            names = ", ".join(goal.name for goal in self.goals)
+            found.append(
+                f"[solver] accuracy is of {names}, and nothing flows: any mesh has that, and whether this one is fine "
+                "enough for anything else is not known; name another goal"
+            )
+        if self.ended:
+            missed = f"[solver] accuracy = {self.wanted:g} was not reached: {self.ended}"
+            about = f"; the error is about {self.estimated:.1e}" if math.isfinite(self.estimated) else ""
+            found.append(missed + about)
+        return found
 
     def effectivities(self) -> list[float | None]:
         """Return of every mesh the error that was estimated over that which the last mesh shows; None of the last one,
