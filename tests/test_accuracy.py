@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pnp_exclusion.discretisation.integration import integral
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.refine import refined
 from pnp_exclusion.mesh.sizes import areas
+from pnp_exclusion.solution.goals import goals_of
 from pnp_exclusion.solver.error_estimate import Estimate
 
 DEBYE, BULK = 0.1, 0.1
@@ -52,6 +54,7 @@ def patch(**solver) -> dict:
 ELECTRODE = {"where": "left", "kind": "electrode", "potential": 3.0}
 STERN = {**ELECTRODE, "stern": {"capacitance": 0.1}}
 GIVEN_CURRENT = {key: value for key, value in reservoir("left", 0.2).items() if key != "potential"}
+FIELDS = {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"}
 CLOSED = [{"name": "p", "charge": 1, "mean_fraction": 0.1}, {"name": "m", "charge": -1, "mean_fraction": 0.1}]
 
 
@@ -190,6 +193,27 @@ def test_quadrangles_of_a_file_are_refined_as_triangles(tmp_path: Path):
         boundaries={"left": lambda x: x[0] == 0.0, "right": lambda x: x[0] == 1.0})}  # fmt: skip
     with pytest.raises(pnp.CaseError, match="quadrilateral, cannot be"):
         pnp.solve(pnp.Case(**given))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        salt(reactions=[{"equation": "p + m <-> 0", "forward": 1.0, "backward": 0.01}]),
+        salt(domain={"shape": "interval", "length": 1.0, "cells": 12, "periodic": ["x"]}, boundaries=[], model=FIELDS,
+             species=[{"name": "p", "mean_fraction": 0.1, "field": 1.0}]),
+    ],
+    ids=["reaction", "periodic"],
+)  # fmt: skip
+def test_everything_of_the_summary_but_found_potentials_can_be_asked_for(case: dict):
+    # names are in two rooms, one of which has the tables only
+    first = pnp.solve(case | {"solver": {}})
+    summed = {goal.name for goal in goals_of(first.steady) if not goal.name.startswith("found_potential.")}
+    (sentence,) = mistakes(case | {"solver": {"accuracy": 0.5, "goal": "?"}})
+    assert "there is" in sentence
+    listed = set(re.findall(r'"([^"]*)"', sentence.partition(";")[2])) - {"currents"}
+    found = pnp.solve(case | {"solver": {"accuracy": 0.5, "goal": sorted(summed)}})
+    assert {goal.name for goal in found.refinement.goals} == summed
+    assert listed <= summed | {"electric_current", "currents.p"}
 
 
 def unit_square(path: Path) -> Path:

@@ -27,7 +27,7 @@ def goal_names(draft: Draft, model: Model) -> list[str]:
     names += [f"flux_along.{axis}.{name}" for axis in periodic_letters(draft.domain) for name in quantities]
     for reaction in draft.reactions:
         kinds = ("rate", "current") if reaction.stoichiometry.electrons else ("rate",)
-        names += [f"reactions.{reaction.name}.{kind}" for kind in kinds]
+        names += [f"reactions.{reaction.title}.{kind}" for kind in kinds]
     return names
 
 

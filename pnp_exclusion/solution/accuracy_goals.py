@@ -64,6 +64,11 @@ def accurate_goals(steady: SteadyState) -> list[AccurateGoal]:
             case.path,
             ["[solver]: accuracy is of currents or of charges of electrodes, and this case has none; name a goal"],
         )
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise CaseError(
+            case.path, [f'[solver]: goal "{name}" is from end to end, and this case has no two ends' for name in missing]
+        )
     found = []
     for name in dict.fromkeys(names):
         goal = known[name]

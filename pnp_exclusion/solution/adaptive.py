@@ -100,19 +100,23 @@ class Refinement:
         return self.levels[-1].relative
 
     @property
+    def missed(self) -> list[str]:
+        """A sentence if it is larger than wanted."""
+        if not self.ended:
+            return []
+        missed = f"[solver] accuracy = {self.wanted:g} was not reached: {self.ended}"
+        return [f"{missed}; the error is about {self.estimated:.1e}" if math.isfinite(self.estimated) else missed]
+
+    @property
     def warnings(self) -> list[str]:
         """Sentences if it is larger than wanted, or the goals say nothing of the solution."""
-        found = []
+        found = self.missed
         if all(goal.vanishes for goal in self.goals):
             names = ", ".join(goal.name for goal in self.goals)
             found.append(
                 f"[solver] accuracy is of {names}, and nothing flows: any mesh has that, and whether this one is fine "
                 "enough for anything else is not known; name another goal"
             )
-        if self.ended:
-            missed = f"[solver] accuracy = {self.wanted:g} was not reached: {self.ended}"
-            about = f"; the error is about {self.estimated:.1e}" if math.isfinite(self.estimated) else ""
-            found.append(missed + about)
         return found
 
     def effectivities(self) -> list[float | None]:
