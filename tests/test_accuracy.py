@@ -15,6 +15,7 @@ from conftest import ROOT, change, mistakes, run_command, summary_of, write_toml
 from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
+from pnp_exclusion.cli.main import main
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.functionals import values
 from pnp_exclusion.discretisation.integration import integral
@@ -23,6 +24,8 @@ from pnp_exclusion.mesh.refine import refined
 from pnp_exclusion.mesh.sizes import areas
 from pnp_exclusion.solution.goals import goals_of
 from pnp_exclusion.solver.error_estimate import Estimate
+from pnp_exclusion.studies.fits.data import measurements
+from pnp_exclusion.studies.fits.model import Model
 
 DEBYE, BULK = 0.1, 0.1
 
@@ -56,6 +59,11 @@ STERN = {**ELECTRODE, "stern": {"capacitance": 0.1}}
 GIVEN_CURRENT = {key: value for key, value in reservoir("left", 0.2).items() if key != "potential"}
 FIELDS = {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"}
 CLOSED = [{"name": "p", "charge": 1, "mean_fraction": 0.1}, {"name": "m", "charge": -1, "mean_fraction": 0.1}]
+RING = {
+    "model": FIELDS,
+    "species": [{"name": "p", "mean_fraction": 0.1, "field": 1.0}],
+    "domain": {"shape": "interval", "length": 1.0, "cells": 12, "periodic": ["x"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,9 @@ def test_goals_that_are_zero_are_accurate_on_the_first_mesh(left: dict, goals: l
 
 
 def test_goals_of_what_does_not_flow_are_told_of():
-    with pytest.warns(pnp.SolutionWarning, match="accuracy is of flux.right.p, and nothing flows"):
+    with pytest.raises(pnp.CaseError, match=r'goal "currents\.p" is from end to end, and this case has no'):
+        pnp.solve(RING | {"solver": {"accuracy": 1e-6, "goal": "currents.p"}})
+    with pytest.warns(pnp.SolutionWarning, match=r"accuracy is of flux\.right\.p, and nothing flows"):
         pnp.solve(salt(left=ELECTRODE, solver={"accuracy": 1e-6, "goal": "flux.right.p"}))
 
 
@@ -195,15 +205,30 @@ def test_quadrangles_of_a_file_are_refined_as_triangles(tmp_path: Path):
         pnp.solve(pnp.Case(**given))
 
 
+def test_studies_tell_of_a_mesh_that_is_not_as_accurate_as_wanted(tmp_path: Path):
+    case = pnp.make_case(salt(solver={"accuracy": 1e-9, "most_unknowns": 100}))
+    key = "boundaries.left.potential"
+    with pnp.Workbench(case, also=[case.varied({key: 1.0})]) as bench:
+        first, last = bench.warnings
+    assert first.startswith("at the first point: [solver] accuracy = 1e-09 was not reached")
+    assert last.startswith("at the last point: [solver] accuracy = 1e-09 was not reached")
+    data = measurements([{"observable": "charge.left", "value": 0.1, key: potential} for potential in (2.0, 1.0)], case)
+    with Model(case, data, ["boundaries.left.fraction.p"], MPI.COMM_SELF, ()) as model:
+        assert model.warnings == (first, last)
+    tables = case.as_written() | {"sweep": {"axes": [{"key": key, "values": [2.0, 1.0]}]}}
+    assert main(["sweep", str(write_toml(tables, tmp_path / "case.toml")), "-o", str(tmp_path / "out")]) == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert log.count(f"warning: {first}") == log.count(f"warning: {last}") == 1
+
+
 @pytest.mark.parametrize(
     "case",
     [
         salt(reactions=[{"equation": "p + m <-> 0", "forward": 1.0, "backward": 0.01}]),
-        salt(domain={"shape": "interval", "length": 1.0, "cells": 12, "periodic": ["x"]}, boundaries=[], model=FIELDS,
-             species=[{"name": "p", "mean_fraction": 0.1, "field": 1.0}]),
+        RING,
     ],
     ids=["reaction", "periodic"],
-)  # fmt: skip
+)
 def test_everything_of_the_summary_but_found_potentials_can_be_asked_for(case: dict):
     # names are in two rooms, one of which has the tables only
     first = pnp.solve(case | {"solver": {}})

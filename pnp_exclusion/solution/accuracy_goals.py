@@ -66,9 +66,8 @@ def accurate_goals(steady: SteadyState) -> list[AccurateGoal]:
         )
     missing = [name for name in names if name not in known]
     if missing:
-        raise CaseError(
-            case.path, [f'[solver]: goal "{name}" is from end to end, and this case has no two ends' for name in missing]
-        )
+        mistakes = [f'[solver]: goal "{name}" is from end to end, and this case has no two ends' for name in missing]
+        raise CaseError(case.path, mistakes)
     found = []
     for name in dict.fromkeys(names):
         goal = known[name]

@@ -91,8 +91,9 @@ class Workbench:
                 )
                 setup = setup_on(solved.setup.problem.domain, setup.scales, case, law)
                 # nothing may flow at one end of a study
-                missed += [] if solved.refinement is None else solved.refinement.missed
-        self.warnings = tuple(dict.fromkeys(missed))
+                sentences = [] if solved.refinement is None else solved.refinement.missed
+                missed += [f"at the {'last' if one else 'first'} point: {sentence}" for sentence in sentences]
+        self.warnings = tuple(missed)
         """Of the mesh, where it is not as accurate as ``[solver] accuracy``."""
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
