@@ -19,8 +19,9 @@ from pnp_exclusion.cli.main import main
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.functionals import values
 from pnp_exclusion.discretisation.integration import integral
+from pnp_exclusion.mesh.domain import tensor_domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
-from pnp_exclusion.mesh.refine import refined
+from pnp_exclusion.mesh.refine import refined, refined_interval
 from pnp_exclusion.mesh.sizes import areas
 from pnp_exclusion.solution.goals import goals_of
 from pnp_exclusion.solver.error_estimate import Estimate
@@ -170,6 +171,13 @@ def test_goals_of_what_does_not_flow_are_told_of():
         pnp.solve(RING | {"solver": {"accuracy": 1e-6, "goal": "currents.p"}})
     with pytest.warns(pnp.SolutionWarning, match=r"accuracy is of flux\.right\.p, and nothing flows"):
         pnp.solve(salt(left=ELECTRODE, solver={"accuracy": 1e-6, "goal": "flux.right.p"}))
+
+
+def test_cells_of_a_periodic_interval_are_cut_into_parts():
+    coarse = tensor_domain(MPI.COMM_SELF, [np.array([0.0, 0.5, 1.0])], [[0.0, 1.0]], [0])
+    finer = refined_interval(coarse, np.array([1, 3]))
+    assert finer.periodic == coarse.periodic
+    assert finer.grid.nodes[0] == pytest.approx([0.0, 0.5, 0.5 + 1 / 6, 0.5 + 1 / 3, 1.0])
 
 
 @pytest.mark.parametrize("file", ["slit", "nanopore_3d"])

@@ -348,7 +348,7 @@ def _on_finer_cells(
     coarse, setup = steady.discretisation, steady.setup
     domain, children = coarse.problem.domain, None
     if domain.dimension == 1 and domain.grid is not None:
-        finer = refined_interval(domain, rounds)
+        finer = refined_interval(domain, 2**rounds)
     else:
         finer, children = refined(domain, rounds, peaks)
     setup = setup_on(finer, setup.scales, setup.case, setup.problem.law)
