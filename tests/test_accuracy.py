@@ -174,10 +174,10 @@ def test_goals_of_what_does_not_flow_are_told_of():
 
 
 def test_cells_of_a_periodic_interval_are_cut_into_parts():
-    coarse = tensor_domain(MPI.COMM_SELF, [np.array([0.0, 0.5, 1.0])], [[0.0, 1.0]], [0])
-    finer = refined_interval(coarse, np.array([1, 3]))
+    coarse = tensor_domain(MPI.COMM_SELF, [np.array([0.0, 0.25, 0.5, 1.0])], [[0.0, 1.0]], [0])
+    finer = refined_interval(coarse, np.array([2, 1, 4]))
     assert finer.periodic == coarse.periodic
-    assert finer.grid.nodes[0] == pytest.approx([0.0, 0.5, 0.5 + 1 / 6, 0.5 + 1 / 3, 1.0])
+    assert finer.grid.nodes[0] == pytest.approx([0.0, 0.125, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0])
 
 
 @pytest.mark.parametrize("file", ["slit", "nanopore_3d"])
