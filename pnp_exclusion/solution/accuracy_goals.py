@@ -92,8 +92,8 @@ def _least(name: str, functional: Functional, steady: SteadyState) -> float:
         return LEAST_CHARGE * float(abs(functional.charges) @ _charges_of_one_kt(steady))
     kind, scale = name.partition(".")[0], abs(functional.factor)
     if kind == "amount":
-        integrals = steady.integrals
-        return LEAST_AMOUNT * scale * integrals.volume * max(integrals.mean_densities.values())
+        densities = [steady.integrals.mean_densities[species] for species in problem.names]
+        return LEAST_AMOUNT * scale * steady.integrals.volume * max(densities)
     if kind == "flux_along":
         _, axis, quantity = name.split(".", 2)
         low, high = problem.domain.bounding_box()
