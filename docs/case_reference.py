@@ -66,7 +66,7 @@ def _table(names: list[str], known: dict[str, Schema]) -> str:
             rows.setdefault(key, []).append(name)
     for key, owners in rows.items():
         values = [known[name]["properties"][key] for name in owners]
-        kinds = list(dict.fromkeys(_kind(value) for value in values))
+        kinds = _without_parts(list(dict.fromkeys(_kind(value) for value in values)))
         needed = any(key in known[name].get("required", []) for name in owners)
         default = "needed" if needed else _default(values[0])
         meaning = next((_meaning(value) for value in values if _meaning(value)), "")
@@ -74,6 +74,11 @@ def _table(names: list[str], known: dict[str, Schema]) -> str:
             meaning = f"*{', '.join(_variant(known[name], name) for name in owners)}.* {meaning}"
         lines.append(f"| `{key}` | {' or '.join(kinds)} | {default} | {meaning} |".replace("  ", " "))
     return "\n".join(lines) + "\n"
+
+
+def _without_parts(kinds: list[str]) -> list[str]:
+    """Leave out words that are among those of another kind: a table may allow fewer of them."""
+    return [one for one in kinds if not any(one != other and one in other.split(", ") for other in kinds)]
 
 
 def _variant(table: Schema, name: str) -> str:
@@ -91,17 +96,17 @@ def _kind(schema: Schema) -> str:
         return f'`"{schema["const"]}"`'
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(word)}`" for word in schema["enum"])
-    quantity = re.match(r"an? (.+?): a text with its unit, (\".+?\")", schema.get("description", ""))
     several = schema.get("anyOf") or schema.get("oneOf")
-    if quantity and several:
-        course = ", or its [course](case-file.md#time)" if "in the course of time" in json.dumps(several) else ""
-        return f"{quantity[1]}, `{quantity[2]}`{course}"
     if several:
+        # of a quantity the number of a dimensionless case goes without saying
+        quantity = _quantity(several[0])
         kinds = [_kind(one) for one in several if one.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kinds))
+        return " or ".join(dict.fromkeys(kind for kind in kinds if not quantity or kind != "number"))
     match schema.get("type"):
         case "array":
             return f"list: {_kind(schema['items'])}" if "items" in schema else "list"
+        case "object" if "in the course of time" in schema.get("description", ""):
+            return "its [course](case-file.md#time)"
         case "object":
             inner = schema.get("additionalProperties")
             return f"by name: {_kind(inner)}" if isinstance(inner, dict) else "table"
@@ -110,8 +115,14 @@ def _kind(schema: Schema) -> str:
         case "integer" | "number" as number:
             return ("whole number" if number == "integer" else "number") + _limits(schema)
         case "string":
-            return "text"
+            return _quantity(schema) or "text"
     return ""
+
+
+def _quantity(schema: Schema) -> str:
+    """What a text with a unit is, with an example; empty for other values."""
+    found = re.fullmatch(r"an? (.+) with its unit", schema.get("description", ""))
+    return f"{found[1]}, `{json.dumps(schema["examples"][0], ensure_ascii=False)}`" if found else ""
 
 
 def _limits(schema: Schema) -> str:
@@ -121,9 +132,10 @@ def _limits(schema: Schema) -> str:
 
 def _default(schema: Schema) -> str:
     value = schema.get("default")
-    if value in (None, "", [], {}):
-        return ""
-    return f"`{json.dumps(value)}`" if not isinstance(value, dict) else ""
+    if isinstance(value, dict):
+        # a quantity is written as its text
+        value = value.get("text")
+    return "" if value in (None, "", []) else f"`{json.dumps(value)}`"
 
 
 def _meaning(schema: Schema) -> str:
