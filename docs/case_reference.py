@@ -66,7 +66,7 @@ def _table(names: list[str], known: dict[str, Schema]) -> str:
             rows.setdefault(key, []).append(name)
     for key, owners in rows.items():
         values = [known[name]["properties"][key] for name in owners]
-        kinds = _without_parts(list(dict.fromkeys(_kind(value) for value in values)))
+        kinds = _without_parts(list(dict.fromkeys(kind(value) for value in values)))
         needed = any(key in known[name].get("required", []) for name in owners)
         default = "needed" if needed else _default(values[0])
         meaning = next((_meaning(value) for value in values if _meaning(value)), "")
@@ -87,8 +87,8 @@ def _variant(table: Schema, name: str) -> str:
     return next((f"`{value}`" for value in found if value), name)
 
 
-def _kind(schema: Schema) -> str:
-    """What a value may be, in words."""
+def kind(schema: Schema) -> str:
+    """Return what a value may be, in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[table](#{anchor(name)})"
@@ -100,16 +100,16 @@ def _kind(schema: Schema) -> str:
     if several:
         # of a quantity the number of a dimensionless case goes without saying
         quantity = _quantity(several[0])
-        kinds = [_kind(one) for one in several if one.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kind for kind in kinds if not quantity or kind != "number"))
+        kinds = [kind(one) for one in several if one.get("type") != "null"]
+        return " or ".join(dict.fromkeys(one for one in kinds if not quantity or one != "number"))
     match schema.get("type"):
         case "array":
-            return f"list: {_kind(schema['items'])}" if "items" in schema else "list"
+            return f"list: {kind(schema['items'])}" if "items" in schema else "list"
         case "object" if "in the course of time" in schema.get("description", ""):
             return "its [course](case-file.md#time)"
         case "object":
             inner = schema.get("additionalProperties")
-            return f"by name: {_kind(inner)}" if isinstance(inner, dict) else "table"
+            return f"by name: {kind(inner)}" if isinstance(inner, dict) else "table"
         case "boolean":
             return "`true` or `false`"
         case "integer" | "number" as number:
@@ -122,7 +122,7 @@ def _kind(schema: Schema) -> str:
 def _quantity(schema: Schema) -> str:
     """What a text with a unit is, with an example; empty for other values."""
     found = re.fullmatch(r"an? (.+) with its unit", schema.get("description", ""))
-    return f"{found[1]}, `{json.dumps(schema["examples"][0], ensure_ascii=False)}`" if found else ""
+    return f"{found[1]}, `{json.dumps(schema['examples'][0], ensure_ascii=False)}`" if found else ""
 
 
 def _limits(schema: Schema) -> str:
