@@ -59,6 +59,13 @@ def signature(table: type[Table]) -> str:
     return f"({', '.join(['*', *needed, *optional])})"
 
 
+def shortened(arguments: str) -> str:
+    """Return a signature without the modules of types and without what Python prints for objects."""
+    arguments = re.sub(r"~?\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", arguments)
+    arguments = arguments.replace("<MPI.Intracomm object>", "MPI.COMM_WORLD")
+    return re.sub(r"<function <lambda>>|<factory>|<function [\w.<>]+>", "...", arguments)
+
+
 def keys(table: type[Table]) -> list[str]:
     """Return the lines of reStructuredText that say what each key may be and what it means."""
     schema = table.model_json_schema()["properties"]

@@ -50,10 +50,7 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {
-    "members": True,
-    "show-inheritance": False,
-    "undoc-members": False,
-    "exclude-members": "model_config",
+    "exclude-members": "model_config, model_post_init",
 }
 
 
@@ -176,8 +173,10 @@ def read_numpydoc(app: Sphinx, what: str, name: str, thing: object, options: obj
 def sign(
     app: Sphinx, what: str, name: str, thing: object, options: object, arguments: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Write the keys of a table as its signature."""
-    return (api_reference.signature(thing), returned) if api_reference.is_table(thing) else (arguments, returned)
+    """Write the keys of a table as its signature, and others with the last names of types."""
+    if api_reference.is_table(thing):
+        return api_reference.signature(thing), returned
+    return arguments and api_reference.shortened(arguments), returned and api_reference.shortened(returned)
 
 
 def setup(app: Sphinx) -> None:
