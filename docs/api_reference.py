@@ -72,10 +72,17 @@ def keys(table: type[Table]) -> list[str]:
     lines = [""]
     for name, field in _keys(table).items():
         found = schema[field.alias or name]
-        kind = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", case_reference.kind(found))
+        kind = re.sub(r"\[table\]\(#key-(\w+)\)", _link, case_reference.kind(found).replace("`", "``"))
+        kind = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", kind)
         meaning = re.sub(r"`+([^`]+)`+", r"``\1``", found.get("description", ""))
         lines.append(f":param {name}: {' '.join(f'{kind}. {meaning}'.split())}")
     return [*lines, ""]
+
+
+def _link(table: re.Match[str]) -> str:
+    """Return the class of a table as a link."""
+    name = next((name for name in pnp_exclusion.__all__ if name.lower() == table[1]), "")
+    return f"`{name}`" if name else "table"
 
 
 def _keys(table: type[Table]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {
-    "exclude-members": "model_config, model_post_init",
+    "exclude-members": "model_config, model_post_init, everywhere",
 }
 
 
@@ -165,7 +165,8 @@ def read_numpydoc(app: Sphinx, what: str, name: str, thing: object, options: obj
     """Read docstrings in numpydoc style, but for those of attributes: up to a colon they would be taken for a type."""
     if what not in ("attribute", "property", "data"):
         lines[:] = str(NumpyDocstring(lines, Config(), app, what, name, thing, options)).splitlines()
-    if api_reference.is_table(thing):
+    # that of a whole case names its tables itself
+    if api_reference.is_table(thing) and thing is not pnp_exclusion.Case:
         lines += api_reference.keys(thing)
     lines[:] = [re.sub(r"`*docs/([\w-]+)\.md(#[\w-]+)?`*", r":doc:`\1`", line) for line in lines]
 
@@ -186,6 +187,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", sign)
     app.connect("builder-inited", write_commands)
     app.connect("builder-inited", write_keys)
-    app.connect("builder-inited", write_references)
+    pass  # X
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))
