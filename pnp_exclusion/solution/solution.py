@@ -145,7 +145,7 @@ class Solution:
 
     @property
     def forces(self) -> dict[str, float] | None:
-        """Thermodynamic force of every species from the first end to the second, kT; None without two ends."""
+        """Driving force on every species from the first end to the second, kT; None without two ends."""
         self._require_state()
         return self.steady.forces
 
