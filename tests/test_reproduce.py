@@ -236,6 +236,34 @@ def test_rounding_beside_numbers_of_the_same_kind_is_no_difference(tmp_path: Pat
     assert compare_folders(one, other, {"Na", "Cl"}, set(), (1e-6, 0.0))[0].differences
 
 
+def test_a_word_among_numbers_and_files_that_cannot_be_read_are_told_once(tmp_path: Path):
+    """In a plain sentence, of the file that is to blame."""
+
+    def told(name: str, there: str, here: str) -> list[str]:
+        for side, text in (("there", there), ("here", here)):
+            (tmp_path / side).mkdir(exist_ok=True)
+            (tmp_path / side / name).write_text(text)
+        (report,) = compare_folders(tmp_path / "there", tmp_path / "here", set(), set(), (1e-6, 0.0))
+        for side in ("there", "here"):
+            (tmp_path / side / name).unlink()
+        return [str(difference) for difference in report.differences]
+
+    table = "x [nm],c\n" + "".join(f"{row},{row / 3}\n" for row in range(30))
+    spoilt = table.replace("\n3,1.0\n", "\n3,one\n")
+    assert told("a.csv", spoilt, table) == ['a.csv: c has "one" in row 4 there, where the other file has a number']
+    assert told("a.csv", table, spoilt) == ['a.csv: c has "one" in row 4 here, where the other file has a number']
+    cut = table[: table.index(",1.0\n")]
+    assert told("a.csv", cut, table) == ["a.csv: the file there cannot be read: row 4 has 1 cells in place of 2"]
+    whole, half = '{\n"flux": 1.0,\n"charge": 2.0}', '{\n"flux": 1.0,\n"cha'
+    assert told("a.json", half, whole) == ["a.json: the file there cannot be read: it is no JSON from line 3 on"]
+    (now,) = told("a.json", whole, half)
+    assert now == "a.json: the file that was written now cannot be read: it is no JSON from line 3 on"
+    assert told("a.json", '{"steps": 4, "jacobians": 5, "flux": 1.0}', '{"steps": 7, "flux": 1.0}') == []
+    assert told("a.json", '{"flux": "uphill"}', '{"flux": 1.0}') == [
+        'a.json: flux has "uphill" there, where the other file has a number'
+    ]
+
+
 @pytest.mark.parametrize("text", ['a "b" \\ c', "µm ²", "line\nbreak\ttab", "\x7f\x01", ""])
 def test_what_is_written_as_a_case_file_is_read_as_it_was(text: str):
     tables = {text or "key": {"b c": [1, 2.5, -1e300, True, text, [], {}, {"x": [{"y": 1e-300}]}]}, "inf": math.inf}

@@ -194,4 +194,4 @@ def _table(reports: Sequence[FileReport], tolerance: float) -> list[str]:
     same = not any(report.differing for report in reports)
     within = f"within {tolerance:g}"
     ending = f"all {total} are the same {within}" if same else f"not all of {total} are the same {within}"
-    return [*columns(rows), f"{ending}; fields, pictures and the log are not compared"]
+    return [*columns(rows), f"{ending}; fields in .bp and .vtkhdf, pictures and the log are not compared"]
