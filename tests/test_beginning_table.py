@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.output.manifest import manifest
 
 MEAN, PART, END = 0.1, 0.05, 0.05
 
@@ -100,3 +102,22 @@ def test_more_than_the_mean_says_is_told_and_kept(tmp_path):
     with pytest.warns(pnp.SolutionWarning, match="2 times as much of A as its mean says"):
         motion = pnp.run(closed_cell(tmp_path))
     assert motion.series.amount_A.values == pytest.approx(0.2, rel=1e-6)
+
+
+def test_motion_whose_result_is_gone_keeps_its_own_and_does_not_go_on(tmp_path):
+    """What a motion began from is known by its hash, taken as it began; to go on, a case needs all that it names."""
+    write(tmp_path / "first.csv", "x,A", np.array([[0.0, 0.1], [1.0, 0.1]]))
+    case = closed_cell(tmp_path, end=1e-3, checkpoint={"steps": 1})
+    begun = tmp_path / "first.npz"
+    pnp.run(case).save(begun)
+    sha256 = hashlib.sha256(begun.read_bytes()).hexdigest()
+    tables = case.as_written() | {"initial": {"state": "result", "file": begun.name}}
+    tables["output"] = {"fields": False, "pictures": False}
+    of_result = pnp.Case(folder=tmp_path, **tables)
+    (tmp_path / "out").mkdir()
+    motion = pnp.run(of_result, checkpoints=tmp_path / "out", on_row=lambda row: begun.unlink(missing_ok=True))
+    assert manifest(motion, 1, [0])["files_sha256"] == {begun.name: sha256}
+    for file, reason in (("first.npz", "is not there"), (".", "is a folder")):
+        tables["initial"]["file"] = file
+        with pytest.raises(CaseError, match=rf'\[initial\]: "{file}" {reason}; .* Solution\.save has written'):
+            pnp.run(pnp.Case(folder=tmp_path, **tables), restart=tmp_path / "out")
