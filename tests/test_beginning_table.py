@@ -67,12 +67,13 @@ def test_places_of_two_dimensions_are_a_grid_or_scattered(tmp_path, places):
         ("x,a", [[0.0, 0.1], [1.0, 0.1]], 'a column "a" that says nothing here; '),
         ("x,packing", [[0.0, 0.1], [1.0, 0.1]], 'lacks the column "A"'),
         ("x,A,A", [[0.0, 0.1, 0.1], [1.0, 0.1, 0.1]], 'the column "A" more than once'),
-        ("x,y,A", [[0.0, 0.0, 0.1], [1.0, 0.0, 0.1]], "but the domain has 1 dimension(s)"),
+        ("x,y,A", [[0.0, 0.0, 0.1], [1.0, 0.0, 0.1]], "but the domain has 1 dimension"),
         ("x [nm],A", [[0.0, 0.1], [1.0, 0.1]], 'the unit "nm" at "x", which has none in this case'),
         ("x,A", [[0.0, -0.1], [1.0, 0.1]], "a negative A in row 1"),
         ("x,A", [[0.5, 0.1], [0.0, 0.1], [1.0, 0.1]], "an x in row 2 below the one before"),
         ("x,A", [[0.0, np.nan], [1.0, 0.1]], "a number in row 1 that is not finite"),
         ("x,A", [[0.0, 0.1]], "two rows or more"),
+        ("x,A", [[0.0, 0.0], [1.0, 0.0]], "has nothing in it"),
     ],
 )
 def test_what_is_no_beginning_is_refused(tmp_path, head, rows, sentence):
@@ -80,6 +81,13 @@ def test_what_is_no_beginning_is_refused(tmp_path, head, rows, sentence):
     with pytest.raises(CaseError) as caught:
         pnp.run(closed_cell(tmp_path))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("y", [[0.0, 0.0, 0.0], [0.0, 0.25, 0.5]])
+def test_places_on_a_line_are_no_area(tmp_path, y):
+    write(tmp_path / "first.csv", "x,y,A", np.column_stack([[0.0, 0.5, 1.0], y, [MEAN] * 3]))
+    with pytest.raises(CaseError, match=r'"first\.csv" has places that span no area'):
+        closed_cell(tmp_path, domain={"shape": "rectangle", "size": [1.0, 0.5], "cells": [6, 4]})
 
 
 def test_a_table_beyond_full_packing_and_one_that_is_not_there_are_refused(tmp_path):

@@ -45,7 +45,7 @@ from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SteadyReport
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, RADAU5
-from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
+from pnp_exclusion.solver.transient.solver import NoStepError, TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
@@ -355,7 +355,9 @@ def run(
             try:
                 motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
             except ConvergenceError as error:
-                raise ConvergenceError(f"{error}{_why_not(setup, discrete)}") from None
+                unit, name = setup.scales.time, "s" if setup.scales.si else ""
+                told = error.in_unit(unit, name) if isinstance(error, NoStepError) else error
+                raise ConvergenceError(f"{told}{_why_not(setup, discrete)}") from None
         options = database.effective(), database.unused()
     effort = solver.report.effort
     report = SteadyReport(
