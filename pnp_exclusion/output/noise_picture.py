@@ -46,6 +46,6 @@ def draw_noise(path: Path, title: str, noise: Noise) -> None:
         shown = np.concatenate([line.get_ydata() for line in axis.lines])
         if shown.max() < 5.0 * shown.min():
             axis.set_yscale("linear")
-        axis.legend()
+        figure.legend(loc="outside lower center")
         entitle(figure, title)
         save(figure, path)
