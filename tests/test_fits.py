@@ -12,6 +12,7 @@ from conftest import run_command, write_toml
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.studies.fits.data import measurements
 
 CHARGE = "regions.membrane.fixed_charge"
 DIFFUSIVITIES = ["species.A.diffusivity", "species.B.diffusivity"]
@@ -141,7 +142,26 @@ def test_bounds_are_kept(exact: list[dict]):
     assert found[CHARGE] == pytest.approx(0.08, rel=1e-6)
 
 
+def test_a_zero_from_python_is_a_value_and_rows_may_have_other_columns():
+    """The case is at another potential, and only the second row has a column of contents."""
+    case = membrane({POTENTIAL: 3.0})
+    rows = [
+        {"observable": "current.right", "value": 0, POTENTIAL: 0.0},
+        {"observable": "current.right", "value": 1.0, POTENTIAL: None, CONTENT: 0.02},
+    ]
+    zero, other = measurements(rows, case)
+    assert zero.value == 0.0
+    assert zero.settings == ((POTENTIAL, 0.0),)
+    assert other.settings == tuple((key, 0.02) for key in CONTENT.split("="))
+
+
 WRONG = {
+    "uncertainties of some": (
+        lambda rows: [{"observable": "current.right", "value": 1.0}, *rows],
+        [CHARGE],
+        CaseError,
+        "line 2: the uncertainty of current.right is missing; give those of all values, or of none",
+    ),
     "fewer data than parameters": (
         lambda rows: rows[:2],
         list(TRUTH),
@@ -225,6 +245,8 @@ def test_command_fits_a_table_and_writes_what_is_known(tmp_path: Path):
         ("observable,value,boundaries.left.potential [mV]", "current.right,1,5", "current.right has no unit"),
         ("observable,value,unit", "current.right,1,V", 'its unit "V" is of another kind'),
         ("observable,number,unit", "current.right,1,V", 'has no column "value"'),
+        ("observable,value,unit,value", "current.right,1,A/m^2,2", 'has the column "value" twice'),
+        ("observable,value,unit", "\ncurrent.right,1,A/m^2,2", "line 3: has 4 cells, but the header has 3"),
     ],
 )
 def test_tables_with_missing_or_wrong_units_end_with_exit_code_2(header: str, row: str, sentence: str, tmp_path: Path):
