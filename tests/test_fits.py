@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from conftest import run_command, write_toml
@@ -13,6 +15,7 @@ from conftest import run_command, write_toml
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError, UsageError
 from pnp_exclusion.studies.fits.data import measurements
+from pnp_exclusion.studies.fits.model import Model
 
 CHARGE = "regions.membrane.fixed_charge"
 DIFFUSIVITIES = ["species.A.diffusivity", "species.B.diffusivity"]
@@ -153,6 +156,15 @@ def test_a_zero_from_python_is_a_value_and_rows_may_have_other_columns():
     assert zero.value == 0.0
     assert zero.settings == ((POTENTIAL, 0.0),)
     assert other.settings == tuple((key, 0.02) for key in CONTENT.split("="))
+
+
+def test_values_without_uncertainties_weigh_alike_in_whatever_unit():
+    """1 kA/m^2 is 1000 A/m^2: both are divided by the larger, 2000 A/m^2, each in its own unit."""
+    case = pnp.make_case(salt())
+    pairs = ((2000.0, "A/m^2"), (1.0, "kA/m^2"))
+    rows = [{"observable": "current.right", "value": value, "unit": unit} for value, unit in pairs]
+    with Model(case, measurements(rows, case), ["species.K.diffusivity"], MPI.COMM_SELF, ()) as model:
+        assert model.scales == pytest.approx([2000.0, 2.0])
 
 
 WRONG = {

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key
+from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.smooth_keys import TOGETHER
 from pnp_exclusion.errors import CaseError, UsageError
 
@@ -46,6 +47,16 @@ class Measurement:
     weight: float
     settings: tuple[tuple[str, Any], ...]
     row: int
+
+    def factor_to(self, unit: str) -> float:
+        """Return its unit in another one; `UsageError` if that is of another kind."""
+        if self.unit == unit:
+            return 1.0
+        kind = Dimension(f"a value of {self.observable}", (unit,), f"1 {unit}")
+        try:
+            return kind.parse(f"1 {self.unit}", "si").value
+        except PydanticCustomError as error:
+            raise UsageError(f"line {self.row}: {error.message()}") from None
 
 
 def read_table(path: Path, case: Case) -> list[Measurement]:
@@ -107,6 +118,8 @@ def measurements(
                 keys[column] = _Column(str(column), case)
             except (CaseKeyError, UsageError) as error:
                 mistakes.append(str(error))
+    of_columns = [key for column in keys.values() for key in column.keys]
+    mistakes += [f'sets "{key}" in two columns' for key in dict.fromkeys(of_columns) if of_columns.count(key) > 1]
     if mistakes:
         raise CaseError(path, mistakes)
     for number, row in zip(lines or range(2, len(rows) + 2), rows, strict=True):

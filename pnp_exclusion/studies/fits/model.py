@@ -12,12 +12,10 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.case.keys import CaseKeyError
-from pnp_exclusion.case.quantities import Dimension
 from pnp_exclusion.case.scales import domain_length, scales_of
 from pnp_exclusion.case.smooth_keys import Parameter, Variations
 from pnp_exclusion.discretisation.discretisation import State
@@ -60,9 +58,9 @@ class Model:
     parameters
         Of the case, where the fit begins.
     values
-        ``(measurements,)``: measured, in SI units.
+        ``(measurements,)``: measured, in the units of the table.
     uncertainties
-        ``(measurements,)``, likewise, or what the weights stand for.
+        ``(measurements,)``, likewise; nan where only weights are known.
     """
 
     def __init__(
@@ -89,7 +87,9 @@ class Model:
         self.uncertainties = np.array([one.uncertainty for one in data])
         self._weights = np.array([one.weight for one in data])
         self._data = data
-        self.newton_steps = 0
+        first = {one.observable: one.unit for one in reversed(data)}
+        # of every unit in that of the first measurement of the observable
+        self._factors = [one.factor_to(first[one.observable]) for one in data]
 
     def __enter__(self) -> Model:
         return self
@@ -151,7 +151,6 @@ class Model:
                 row = self._data[point.rows[0]].row
                 raise ConvergenceError(f"the point of line {row} of the data: {error}") from None
             point.state = solution.state
-            self.newton_steps += solution.report.newton_iterations
             goals = list(dict.fromkeys(point.goals))
             gradient = gradient_of(
                 solution.steady,
@@ -164,7 +163,7 @@ class Model:
             if not point.factors:
                 units = dict(zip(goals, gradient.units, strict=True))
                 measured = zip(point.rows, point.goals, strict=True)
-                point.factors = [_factor(self._data[row], units[goal]) for row, goal in measured]
+                point.factors = [self._data[row].factor_to(units[goal]) for row, goal in measured]
             for row, goal, factor in zip(point.rows, point.goals, point.factors, strict=True):
                 number = goals.index(goal)
                 found[row] = gradient.values[number] / factor
@@ -181,11 +180,11 @@ class Model:
         """What residuals are divided by, ``(measurements,)``: uncertainties, or what weights say of them."""
         if self.has_uncertainties:
             return self.uncertainties
-        # without uncertainties every observable counts by its own size
+        # without uncertainties every observable counts by its own size, whatever the units of its rows
         largest: dict[str, float] = {}
-        for one in self._data:
-            largest[one.observable] = max(abs(one.value), largest.get(one.observable, 0.0))
-        sizes = np.array([largest[one.observable] for one in self._data])
+        for one, factor in zip(self._data, self._factors, strict=True):
+            largest[one.observable] = max(abs(one.value) * factor, largest.get(one.observable, 0.0))
+        sizes = np.array([largest[one.observable] / f for one, f in zip(self._data, self._factors, strict=True)])
         return np.where(sizes > 0.0, sizes, 1.0) / np.sqrt(self._weights)
 
 
@@ -209,14 +208,3 @@ def _without_current(case: Case, where: str) -> Case:
         f'no boundary "{where}" with a potential, whose reversal potential could be measured; there is '
         + (", ".join(having) or "none")
     )
-
-
-def _factor(one: Measurement, unit: str) -> float:
-    """Return the unit of a measurement in that of its goal; `UsageError` if it is of another kind."""
-    if not one.unit:
-        return 1.0
-    kind = Dimension(f"a value of {one.observable}", (unit,), f"1 {unit}")
-    try:
-        return kind.parse(f"1 {one.unit}", "si").value
-    except PydanticCustomError as error:
-        raise UsageError(f"line {one.row}: {error.message()}") from None
