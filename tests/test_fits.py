@@ -13,7 +13,7 @@ import pytest
 from conftest import run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.studies.fits.data import measurements
 from pnp_exclusion.studies.fits.model import Model
 
@@ -130,6 +130,9 @@ def test_what_currents_cannot_tell_apart_is_told(exact: list[dict]):
     assert "the data do not tell" in found.unidentified[0]
     assert all(name in found.unidentified[0] for name in names)
     assert np.isinf(found.errors).all()
+    assert found.intervals.tolist() == [[0.0, np.inf]] * 2
+    assert np.isinf(np.diag(found.covariance)).all()
+    assert np.isnan(found.correlation).all()
     assert found["species.A.diffusivity"] * found["regions.all.diffusivity"] == pytest.approx(1.0, rel=1e-6)
 
 
@@ -165,6 +168,47 @@ def test_values_without_uncertainties_weigh_alike_in_whatever_unit():
     rows = [{"observable": "current.right", "value": value, "unit": unit} for value, unit in pairs]
     with Model(case, measurements(rows, case), ["species.K.diffusivity"], MPI.COMM_SELF, ()) as model:
         assert model.scales == pytest.approx([2000.0, 2.0])
+
+
+def test_a_step_that_makes_no_case_or_has_no_solution_is_shortened(exact: list[dict], monkeypatch: pytest.MonkeyPatch):
+    """A first step by a factor of e, from 0.6, is made to fail; the truth is found all the same."""
+    evaluate, refused = Model.evaluate, []
+
+    def fussy(model: Model, values: list[float]) -> tuple:
+        if values[0] > 1.45:
+            refused.append(values[0])
+            raise (CaseError(Path("case"), ["no case"]) if len(refused) % 2 else ConvergenceError("no solution"))
+        return evaluate(model, values)
+
+    monkeypatch.setattr(Model, "evaluate", fussy)
+    rows = noisy(exact, None)[:4]
+    start = membrane(TRUTH | {"species.B.diffusivity": 0.6})
+    found = pnp.fit(start, rows, ["species.B.diffusivity"], bounds={"species.B.diffusivity": (-1.0, 1e3)})
+    assert refused
+    assert found.values[0] == pytest.approx(1.3, rel=1e-6)
+
+
+def test_one_value_without_an_uncertainty_determines_a_parameter_but_not_how_well(exact: list[dict]):
+    """No degree of freedom is left from which the noise could be estimated."""
+    row = {name: cell for name, cell in exact[0].items() if name != CONTENT}
+    found = pnp.fit(membrane(TRUTH | {"species.B.diffusivity": 1.0}), [row], ["species.B.diffusivity"])
+    assert found.values[0] == pytest.approx(1.3, rel=1e-6)
+    assert np.isnan(found.errors).all()
+    assert found.unidentified == ()
+    (sentence,) = found.warnings
+    assert "nothing tells how large the noise is" in sentence
+    with pytest.raises(UsageError, match="a profile needs uncertainties"):
+        found.profile("species.B.diffusivity")
+
+
+def test_data_that_the_case_does_not_describe_are_told(exact: list[dict]):
+    """Two values at one point that are 20 standard deviations apart: chi squared is 200, for one degree of freedom."""
+    row = noisy(exact, None)[0]
+    rows = [row, {**row, "value": row["value"] + 20.0 * row["uncertainty"]}]
+    found = pnp.fit(membrane(TRUTH), rows, ["species.B.diffusivity"])
+    assert found.chi_squared == pytest.approx(200.0, rel=1e-3)
+    (sentence,) = found.warnings
+    assert "does not describe the data within their uncertainties" in sentence
 
 
 WRONG = {

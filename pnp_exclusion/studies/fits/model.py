@@ -81,15 +81,15 @@ class Model:
             twice = in_columns.intersection(key.strip() for key in parameter.name.split("="))
             if twice:
                 raise UsageError(f'"{min(twice)}" is a column of the data, and cannot be fitted too')
+        self._data = data
+        first = {one.observable: one.unit for one in reversed(data)}
+        # of every unit in that of the first measurement of the observable
+        self._factors = [one.factor_to(first[one.observable]) for one in data]
         self._benches: list[Workbench] = []
         self._points = list(self._grouped(case, data, comm))
         self.values = np.array([one.value for one in data])
         self.uncertainties = np.array([one.uncertainty for one in data])
         self._weights = np.array([one.weight for one in data])
-        self._data = data
-        first = {one.observable: one.unit for one in reversed(data)}
-        # of every unit in that of the first measurement of the observable
-        self._factors = [one.factor_to(first[one.observable]) for one in data]
 
     def __enter__(self) -> Model:
         return self
