@@ -227,8 +227,20 @@ WRONG = {
     "no such observable": (
         lambda rows: [{**rows[0], "observable": "curent.right"}, *rows[1:]],
         list(TRUTH),
+        CaseError,
+        'line 2: there is no goal "curent.right"',
+    ),
+    "no such boundary": (
+        lambda rows: [rows[1], {**rows[0], "observable": "current.top"}, *rows[2:]],
+        list(TRUTH),
+        CaseError,
+        'line 3: there is no goal "current.top"',
+    ),
+    "parameter named twice": (
+        lambda rows: rows,
+        [CHARGE, f" {CHARGE}"],
         UsageError,
-        'there is no goal "curent.right"',
+        f'parameter "{CHARGE}" is named twice',
     ),
     "no such parameter": (lambda rows: rows, ["species.C.diffusivity"], UsageError, 'no entry "C"'),
     "parameter that is a column": (lambda rows: rows, [POTENTIAL], UsageError, "is a column of the data"),
@@ -299,7 +311,7 @@ def test_command_fits_a_table_and_writes_what_is_known(tmp_path: Path):
     [
         ("observable,value,unit,boundaries.left.potential", "current.right,1,A/m^2,5", "has no unit"),
         ("observable,value,boundaries.left.potential [mV]", "current.right,1,5", "current.right has no unit"),
-        ("observable,value,unit", "current.right,1,V", 'its unit "V" is of another kind'),
+        ("observable,value,unit", "current.right,1,V", 'line 2: its unit "V" is of another kind'),
         ("observable,number,unit", "current.right,1,V", 'has no column "value"'),
         ("observable,value,unit,value", "current.right,1,A/m^2,2", 'has the column "value" twice'),
         ("observable,value,unit", "\ncurrent.right,1,A/m^2,2", "line 3: has 4 cells, but the header has 3"),

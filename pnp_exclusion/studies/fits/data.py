@@ -56,7 +56,7 @@ class Measurement:
         try:
             return kind.parse(f"1 {self.unit}", "si").value
         except PydanticCustomError as error:
-            raise UsageError(f"line {self.row}: {error.message()}") from None
+            raise UsageError(error.message()) from None
 
 
 def read_table(path: Path, case: Case) -> list[Measurement]:

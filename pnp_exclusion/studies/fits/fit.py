@@ -236,7 +236,11 @@ class _Search:
             for value in held:
                 start = list(at_best)
                 start[number] = float(value)
-                squares.append(2.0 * self._minimum(model, start, [number]).cost)
+                try:
+                    squares.append(2.0 * self._minimum(model, start, [number]).cost)
+                except CaseError:
+                    # what is no case has no likelihood
+                    squares.append(math.inf)
             values = np.array([self._value(one, float(value)) for value in held])
         variance = 1.0 if best.has_uncertainties else best.chi_squared / max(best.degrees_of_freedom, 1)
         # of chi squared for one degree of freedom, or of F where the variance is estimated too
