@@ -169,8 +169,8 @@ def _compare_files(there: Path, here: Path, report: FileReport, names: Collectio
             largest[quantity.kind] = max(largest.get(quantity.kind, 0.0), float(biggest))
     for where in dict.fromkeys([*earlier, *later]):
         if where not in earlier or where not in later:
-            told = ("something", "none") if where in earlier else ("none", "something")
-            report.differences.append(Difference(report.name, where, *told))
+            sides = ("something", "none") if where in earlier else ("none", "something")
+            report.differences.append(Difference(report.name, where, *sides))
             continue
         one, other = earlier[where].values, later[where].values
         report.count += one.size
