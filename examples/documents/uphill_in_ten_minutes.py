@@ -54,8 +54,8 @@ def channel(law: str, field_a: float = 0.0, field_b: float = 0.0, **tables: obje
 # Four laws say how particles move. Point ions (`pnp`) do not see each other, and A diffuses down its gradient. With
 # Bikerman's crowding (`mpnp`), A runs *uphill*: few sites are empty on the right, the many B press back to the left,
 # and that pressure is felt by A too. Its driving force, the drop of `log(rho_A / rho_0)`, points to the left,
-# and the current follows the force. That happens whenever the ratio of A's concentrations lies between 1 and the ratio of
-# the vacancies'.
+# and the current follows the force. That happens whenever the ratio of A's concentrations lies between 1 and
+# the ratio of the vacancies'.
 
 # %%
 solutions = {law: pnp.solve(channel(law)) for law in ("pnp", "mpnp", "vacancy", "shdl")}
