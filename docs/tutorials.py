@@ -9,8 +9,8 @@ The blocks of ``docs/tutorials/NAME.md`` are taken in their order, in an empty f
 * ``text`` is what the block before it prints: each of its lines must be among those printed, in the same order, with
   numbers that agree to a hundredth.
 
-A block behind the comment ``<!-- not run: why -->`` is left out. Of other pages (`run_python`) the ``python`` blocks alone are
-run, in their order and in one session. A picture of the page, ``NAME/results/layer.png``, is
+A block behind the comment ``<!-- not run: why -->`` is left out. Of other pages (`run_python`) only
+``python`` is run, in its order and in one session. A picture of the page, ``NAME/results/layer.png``, is
 what the blocks have written to ``results/layer.png``.
 """
 
