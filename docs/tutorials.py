@@ -9,7 +9,8 @@ The blocks of ``docs/tutorials/NAME.md`` are taken in their order, in an empty f
 * ``text`` is what the block before it prints: each of its lines must be among those printed, in the same order, with
   numbers that agree to a hundredth.
 
-A block behind the comment ``<!-- not run: why -->`` is left out. A picture of the page, ``NAME/results/layer.png``, is
+A block behind the comment ``<!-- not run: why -->`` is left out. Of other pages (`run_python`) only
+``python`` is run, in its order and in one session. A picture of the page, ``NAME/results/layer.png``, is
 what the blocks have written to ``results/layer.png``.
 """
 
@@ -39,7 +40,7 @@ def follow(name: str, folder: Path) -> None:
     """Run all blocks of a tutorial in a folder; raise AssertionError where something else is printed than it says."""
     session: dict = {"__name__": "__main__"}
     printed = ""
-    for language, text in blocks(name):
+    for language, text in blocks(HERE / f"{name}.md"):
         file = FILE.match(text.partition("\n")[0])
         if language == "text":
             require(text, printed, name)
@@ -55,9 +56,19 @@ def follow(name: str, folder: Path) -> None:
             raise AssertionError(f"{name}.md: nobody knows what to do with a block of {language}")
 
 
-def blocks(name: str) -> Iterator[tuple[str, str]]:
-    """The language and text of every block that is run or compared."""
-    for left_out, language, text in BLOCK.findall((HERE / f"{name}.md").read_text()):
+def run_python(page: Path, folder: Path) -> int:
+    """Run the ``python`` blocks of any page in a folder; return how many they are."""
+    session: dict = {"__name__": "__main__"}
+    texts = [text for language, text in blocks(page) if language == "python"]
+    with contextlib.chdir(folder):
+        for number, text in enumerate(texts, start=1):
+            exec(compile(text, f"{page.name}, block {number}", "exec"), session)
+    return len(texts)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """The language and text of every block of a page that is run or compared."""
+    for left_out, language, text in BLOCK.findall(page.read_text()):
         if not left_out:
             yield language, text
 
