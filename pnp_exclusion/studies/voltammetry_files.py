@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from pnp_exclusion.case.sentences import counted
 from pnp_exclusion.output.text import columns, header
 from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, unit_in_picture, with_unit, zero_line
 from pnp_exclusion.studies.voltammetry import Voltammogram
@@ -61,7 +62,8 @@ def cv_table(found: Voltammogram) -> list[str]:
     head = ["cycle", "direction", f"peak {units['potential']}".strip(), f"current {units['current']}".strip()]
     rows = [[str(one.cycle), one.direction, f"{one.potential:.6g}", f"{one.current:.6g}"] for one in found.peaks]
     if not rows:
-        return [f"no peak in {found.cycles} cycle(s); at most {np.abs(found.current).max():.6g} {units['current']}"]
+        largest = f"{np.abs(found.current).max():.6g} {units['current']}".rstrip()
+        return [f"no peak in {counted(found.cycles, 'cycle')}; at most {largest}"]
     apart = [
         f"cycle {cycle}: {separation:.6g} {units['potential']}".rstrip() + " apart"
         for cycle in range(1, found.cycles + 1)
