@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from test_solution_object import box
 
 import pnp_exclusion as pnp
+from pnp_exclusion.observe.flux_parts import FluxParts
 from pnp_exclusion.observe.sample import central_slice
+from pnp_exclusion.output import plots
 from pnp_exclusion.solution.style import COLUMN, PAGE, time_in_picture, unit_in_picture
 
 UNITS = {
@@ -112,6 +114,19 @@ def test_thin_layers_of_a_slice_are_coloured_by_their_logarithm_and_what_is_kept
     assert [isinstance(one.norm, LogNorm) for one in panels] == [False, True, False]
     whole, of_ions = (len(one._triangulation.triangles) for one in panels[:2])
     assert 0 < of_ions < whole
+
+
+@pytest.mark.parametrize(("law", "parts"), [("pnp", 3), ("mpnp", 4)])
+def test_parts_of_a_flux_are_those_of_the_law_and_no_flux_is_said(law: str, parts: int, monkeypatch, tmp_path: Path):
+    """Point ions have no part of crowding; B's diffusion and drift cancel to the last digit."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    setup = pnp.solve(dimensionless_case(law=law)).setup
+    flows = {"A": FluxParts(1.0, 2.0, 0.0), "B": FluxParts(0.5, -0.5, 0.0)}
+    plots.draw_flux_parts(tmp_path / "fluxes.png", setup.case, setup.scales, flows, 0)
+    axis = drawn[0].axes[0]
+    assert len(axis.patches) == 2 * parts
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["A", "B\nno flux"]
 
 
 def test_plane_without_flux_says_so():
