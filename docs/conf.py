@@ -38,7 +38,7 @@ html_theme = "furo"
 html_title = "pnp_exclusion"
 html_static_path = ["static"]
 html_show_copyright = False
-html_css_files = ["formulas.css"]
+html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
@@ -59,7 +59,7 @@ def write_commands(app: Sphinx) -> None:
     from pnp_exclusion.cli import commands
     from pnp_exclusion.cli.line import parser_of
 
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "88"
     pages = ["# Commands\n", "As `pnp-exclusion COMMAND --help` prints them.\n"]
     for name in commands.NAMES:
         help_of = next(
@@ -93,6 +93,7 @@ def write_references(app: Sphinx) -> None:
 ELSEWHERE = {
     "../README.md#what-is-computed-and-how-it-is-checked": "package.md",
     "README.md#what-is-computed-and-how-it-is-checked": "package.md",
+    "../README.md#what-it-does-not-do": "index.md#what-it-does-not-do",
     "../README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
@@ -187,6 +188,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", sign)
     app.connect("builder-inited", write_commands)
     app.connect("builder-inited", write_keys)
-    app.connect("builder-inited", write_references)
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))

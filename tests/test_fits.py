@@ -6,12 +6,16 @@ import csv
 import json
 from pathlib import Path
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from conftest import run_command, write_toml
 
 import pnp_exclusion as pnp
-from pnp_exclusion.errors import CaseError, UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
+from pnp_exclusion.studies.fits.data import measurements
+from pnp_exclusion.studies.fits.model import Model
 
 CHARGE = "regions.membrane.fixed_charge"
 DIFFUSIVITIES = ["species.A.diffusivity", "species.B.diffusivity"]
@@ -126,6 +130,9 @@ def test_what_currents_cannot_tell_apart_is_told(exact: list[dict]):
     assert "the data do not tell" in found.unidentified[0]
     assert all(name in found.unidentified[0] for name in names)
     assert np.isinf(found.errors).all()
+    assert found.intervals.tolist() == [[0.0, np.inf]] * 2
+    assert np.isinf(np.diag(found.covariance)).all()
+    assert np.isnan(found.correlation).all()
     assert found["species.A.diffusivity"] * found["regions.all.diffusivity"] == pytest.approx(1.0, rel=1e-6)
 
 
@@ -141,7 +148,76 @@ def test_bounds_are_kept(exact: list[dict]):
     assert found[CHARGE] == pytest.approx(0.08, rel=1e-6)
 
 
+def test_a_zero_from_python_is_a_value_and_rows_may_have_other_columns():
+    """The case is at another potential, and only the second row has a column of contents."""
+    case = membrane({POTENTIAL: 3.0})
+    rows = [
+        {"observable": "current.right", "value": 0, POTENTIAL: 0.0},
+        {"observable": "current.right", "value": 1.0, POTENTIAL: None, CONTENT: 0.02},
+    ]
+    zero, other = measurements(rows, case)
+    assert zero.value == 0.0
+    assert zero.settings == ((POTENTIAL, 0.0),)
+    assert other.settings == tuple((key, 0.02) for key in CONTENT.split("="))
+
+
+def test_values_without_uncertainties_weigh_alike_in_whatever_unit():
+    """1 kA/m^2 is 1000 A/m^2: both are divided by the larger, 2000 A/m^2, each in its own unit."""
+    case = pnp.make_case(salt())
+    pairs = ((2000.0, "A/m^2"), (1.0, "kA/m^2"))
+    rows = [{"observable": "current.right", "value": value, "unit": unit} for value, unit in pairs]
+    with Model(case, measurements(rows, case), ["species.K.diffusivity"], MPI.COMM_SELF, ()) as model:
+        assert model.scales == pytest.approx([2000.0, 2.0])
+
+
+def test_a_step_that_makes_no_case_or_has_no_solution_is_shortened(exact: list[dict], monkeypatch: pytest.MonkeyPatch):
+    """A first step by a factor of e, from 0.6, is made to fail; the truth is found all the same."""
+    evaluate, refused = Model.evaluate, []
+
+    def fussy(model: Model, values: list[float]) -> tuple:
+        if values[0] > 1.45:
+            refused.append(values[0])
+            raise (CaseError(Path("case"), ["no case"]) if len(refused) % 2 else ConvergenceError("no solution"))
+        return evaluate(model, values)
+
+    monkeypatch.setattr(Model, "evaluate", fussy)
+    rows = noisy(exact, None)[:4]
+    start = membrane(TRUTH | {"species.B.diffusivity": 0.6})
+    found = pnp.fit(start, rows, ["species.B.diffusivity"], bounds={"species.B.diffusivity": (-1.0, 1e3)})
+    assert refused
+    assert found.values[0] == pytest.approx(1.3, rel=1e-6)
+
+
+def test_one_value_without_an_uncertainty_determines_a_parameter_but_not_how_well(exact: list[dict]):
+    """No degree of freedom is left from which the noise could be estimated."""
+    row = {name: cell for name, cell in exact[0].items() if name != CONTENT}
+    found = pnp.fit(membrane(TRUTH | {"species.B.diffusivity": 1.0}), [row], ["species.B.diffusivity"])
+    assert found.values[0] == pytest.approx(1.3, rel=1e-6)
+    assert np.isnan(found.errors).all()
+    assert found.unidentified == ()
+    (sentence,) = found.warnings
+    assert "nothing tells how large the noise is" in sentence
+    with pytest.raises(UsageError, match="a profile needs uncertainties"):
+        found.profile("species.B.diffusivity")
+
+
+def test_data_that_the_case_does_not_describe_are_told(exact: list[dict]):
+    """Two values at one point that are 20 standard deviations apart: chi squared is 200, for one degree of freedom."""
+    row = noisy(exact, None)[0]
+    rows = [row, {**row, "value": row["value"] + 20.0 * row["uncertainty"]}]
+    found = pnp.fit(membrane(TRUTH), rows, ["species.B.diffusivity"])
+    assert found.chi_squared == pytest.approx(200.0, rel=1e-3)
+    (sentence,) = found.warnings
+    assert "does not describe the data within their uncertainties" in sentence
+
+
 WRONG = {
+    "uncertainties of some": (
+        lambda rows: [{"observable": "current.right", "value": 1.0}, *rows],
+        [CHARGE],
+        CaseError,
+        "line 2: the uncertainty of current.right is missing; give those of all values, or of none",
+    ),
     "fewer data than parameters": (
         lambda rows: rows[:2],
         list(TRUTH),
@@ -151,8 +227,20 @@ WRONG = {
     "no such observable": (
         lambda rows: [{**rows[0], "observable": "curent.right"}, *rows[1:]],
         list(TRUTH),
+        CaseError,
+        'line 2: there is no goal "curent.right"',
+    ),
+    "no such boundary": (
+        lambda rows: [rows[1], {**rows[0], "observable": "current.top"}, *rows[2:]],
+        list(TRUTH),
+        CaseError,
+        'line 3: there is no goal "current.top"',
+    ),
+    "parameter named twice": (
+        lambda rows: rows,
+        [CHARGE, f" {CHARGE}"],
         UsageError,
-        'there is no goal "curent.right"',
+        f'parameter "{CHARGE}" is named twice',
     ),
     "no such parameter": (lambda rows: rows, ["species.C.diffusivity"], UsageError, 'no entry "C"'),
     "parameter that is a column": (lambda rows: rows, [POTENTIAL], UsageError, "is a column of the data"),
@@ -223,8 +311,10 @@ def test_command_fits_a_table_and_writes_what_is_known(tmp_path: Path):
     [
         ("observable,value,unit,boundaries.left.potential", "current.right,1,A/m^2,5", "has no unit"),
         ("observable,value,boundaries.left.potential [mV]", "current.right,1,5", "current.right has no unit"),
-        ("observable,value,unit", "current.right,1,V", 'its unit "V" is of another kind'),
+        ("observable,value,unit", "current.right,1,V", 'line 2: its unit "V" is of another kind'),
         ("observable,number,unit", "current.right,1,V", 'has no column "value"'),
+        ("observable,value,unit,value", "current.right,1,A/m^2,2", 'has the column "value" twice'),
+        ("observable,value,unit", "\ncurrent.right,1,A/m^2,2", "line 3: has 4 cells, but the header has 3"),
     ],
 )
 def test_tables_with_missing_or_wrong_units_end_with_exit_code_2(header: str, row: str, sentence: str, tmp_path: Path):

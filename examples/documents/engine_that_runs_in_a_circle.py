@@ -174,14 +174,14 @@ assert merits[-1] < bound
 #     Z = (D_+ - D_-)^2/(4 D_+ D_-) ,    eta_max = [(sqrt(D_+) - sqrt(D_-))/(sqrt(D_+) + sqrt(D_-))]^2 ,
 #
 # while the open circuit is at twice the liquid junction potential, `(D_+ - D_-)/(D_+ + D_-)` times the logarithm of
-# the contents, at any contents if the Debye length is small.
+# the ratio of concentrations, at any concentrations if the Debye length is small.
 
 # %%
 FAST, SLOW, HIGH, LOW = 4.0, 1.0, 2e-3, 1e-3
 
 
 def junction(cation: float, anion: float) -> dict:
-    """A salt of two contents at the ends of a slab in which its ions have these diffusivities."""
+    """A salt of two concentrations at the ends of a slab in which its ions have these diffusivities."""
     return {
         "model": {"units": "dimensionless", "law": "pnp", "electrostatics": "poisson", "debye_length": 1e-4},
         "species": [

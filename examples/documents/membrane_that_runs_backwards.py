@@ -9,11 +9,11 @@
 #
 # A positively charged membrane between salt of 2 and 0.5 mol/L, with -40 mV on the concentrated side. The
 # concentration drives sodium to the right, the voltage to the left, and the concentration is stronger: the
-# thermodynamic force on sodium is +1.35 kT. All the same, in the hydrodynamic limit of stirred particles, sodium runs
+# driving force on sodium is +1.35 kT. All the same, in the hydrodynamic limit of stirred particles, sodium runs
 # to the *left*.
 
 # %%
-"""A cation that flows against its own thermodynamic force: who pays, and at which voltage it begins."""
+"""A cation that flows against its own driving force: who pays, and at which voltage it begins."""
 
 import tomllib
 

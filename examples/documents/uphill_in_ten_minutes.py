@@ -53,9 +53,9 @@ def channel(law: str, field_a: float = 0.0, field_b: float = 0.0, **tables: obje
 #
 # Four laws say how particles move. Point ions (`pnp`) do not see each other, and A diffuses down its gradient. With
 # Bikerman's crowding (`mpnp`), A runs *uphill*: few sites are empty on the right, the many B press back to the left,
-# and that pressure is felt by A too. Its thermodynamic force, the drop of `log(rho_A / rho_0)`, points to the left,
-# and the current follows the force. That happens whenever the ratio of A's contents lies between 1 and the ratio of
-# the vacancies'.
+# and that pressure is felt by A too. Its driving force, the drop of `log(rho_A / rho_0)`, points to the left,
+# and the current follows the force. That happens whenever the ratio of A's concentrations lies between 1 and
+# the ratio of the vacancies'.
 
 # %%
 solutions = {law: pnp.solve(channel(law)) for law in ("pnp", "mpnp", "vacancy", "shdl")}
@@ -66,7 +66,7 @@ for law, solution in solutions.items():
 # %% [markdown]
 # Hopping into vacancies (`vacancy`) agrees in sign. Stirring (`shdl`), in which unlike particles change places as
 # readily as particles and vacancies, does not: without a field every species just diffuses, `J_A = 0.3 - 0.25`, down
-# its gradient and thus *against* its thermodynamic force. Such a current is called inverse; B pays for it.
+# its gradient and thus *against* its own driving force. Such a current is called inverse; B pays for it.
 
 # %%
 # exact: J = rho_L - rho_R for shdl without fields (Casini et al., arXiv 2602.08583). For vacancy hopping rho_0 is
@@ -131,7 +131,7 @@ assert abs(crossings["mpnp", 0.0] - balance) < 0.02
 assert abs(crossings["mpnp", 6.0] - balance) < 0.02
 
 # %% [markdown]
-# The same from the command line, for four models and four contents of the reservoirs side by side:
+# The same from the command line, for four models and four compositions of the reservoirs side by side:
 #
 #     cd examples/diagrams
 #     pnp-exclusion diagram fields.toml poisson.toml --law shdl,mpnp -o results

@@ -21,7 +21,7 @@ from pnp_exclusion.case.keys import CaseKeyError, dimension_of_key, path_of_key,
 from pnp_exclusion.case.quantities import THERMAL_ENERGY, Dimension, MovingNumber, Quantity
 from pnp_exclusion.case.reaction_tables import OfOrder
 from pnp_exclusion.case.reading import Draft
-from pnp_exclusion.case.scales import Scales
+from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.varied import copied
 from pnp_exclusion.errors import CaseError, UsageError
 
@@ -101,6 +101,11 @@ class Parameter:
         return any(is_length(entry.path) for entry in self.entries)
 
 
+def parameters_of(case: Case, names: Sequence[str]) -> list[Parameter]:
+    """Return the parameters of some names before the case has a mesh; raises as `Variations.parameters`."""
+    return Variations(case).parameters(names, scales_of(case, domain_length(case) or 1.0))
+
+
 class Variations:
     """Cases that differ from one in the values of parameters, of which only the tables that change are read again."""
 
@@ -113,9 +118,10 @@ class Variations:
 
     def parameters(self, names: Sequence[str], scales: Scales) -> list[Parameter]:
         """Return the parameters of some names; `UsageError` says which cannot be, and why."""
-        twice = [name for name in names if list(names).count(name) > 1]
+        keys = [tuple(key.strip() for key in name.split(TOGETHER)) for name in names]
+        twice = [name for name, own in zip(names, keys, strict=True) if keys.count(own) > 1]
         if twice:
-            raise UsageError(f'parameter "{twice[0]}" is named twice')
+            raise UsageError(f'parameter "{twice[0].strip()}" is named twice')
         return [self._parameter(name, scales) for name in names]
 
     def at(self, values: Sequence[tuple[Parameter, float]]) -> Case:

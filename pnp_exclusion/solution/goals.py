@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,6 +79,29 @@ class Goal:
             tag = discrete.problem.floating[self.floating]
             found += weights.potential * (discrete.problem.boundaries[tag].applied_potential or 0.0)
         return found
+
+
+HEADS = (
+    "currents",
+    "electric_current",
+    "flux",
+    "current",
+    "charge",
+    "amount",
+    "entropy_production",
+    "flux_along",
+    "reactions",
+    "found_potential",
+)
+"""What names of goals begin with, before the first dot."""
+
+
+def require_goals(names: Iterable[str]) -> None:
+    """Raise `UsageError` for a name that cannot be that of a goal of any state, before there is one."""
+    for name in names:
+        head = name.partition(".")[0]
+        if head not in HEADS:
+            raise UsageError(f'there is no goal "{name}" to differentiate; {nearest(head, HEADS)}')
 
 
 def goals_named(steady: SteadyState, names: list[str]) -> list[Goal]:

@@ -31,13 +31,18 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve, write ``gradient.csv`` and ``gradient.json``, print."""
     fenicsx.initialise_petsc(petsc_options)
+    from pnp_exclusion.case.smooth_keys import parameters_of
     from pnp_exclusion.output.gradient import gradient_csv, gradient_json, gradient_table
     from pnp_exclusion.output.job import Job, read
+    from pnp_exclusion.solution.goals import require_goals
     from pnp_exclusion.solution.gradient import gradient_of
     from pnp_exclusion.solution.settings import settings_of
 
     case = read(arguments.case, arguments.law)
     goals, keys = ([word.strip() for word in text.split(",") if word.strip()] for text in (arguments.of, arguments.by))
+    # what can be known to be wrong before the case is solved
+    parameters_of(case, keys)
+    require_goals(goals)
     with Job(arguments, petsc_options) as job:
         solution = job.solve_or_end(case)
         gradient = gradient_of(solution.steady, goals, keys, settings_of(solution.case), petsc_options)

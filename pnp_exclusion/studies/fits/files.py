@@ -58,6 +58,7 @@ def fit_json(fit: Fit, profiles: Sequence[Profile] = ()) -> dict[str, Any]:
         "measurements": len(fit.measurements),
         "evaluations": fit.steps,
         "unidentified": list(fit.unidentified),
+        "warnings": list(fit.warnings),
     }
 
 
@@ -82,8 +83,10 @@ def draw_fit(path: Path, title: str, fit: Fit) -> None:
             data = [fit.measurements[n] for n in chosen]
             x, label = _along(data)
             order = np.argsort(x)
-            values, model = np.array([one.value for one in data]), fit.model[chosen]
-            bars = [one.uncertainty for one in data] if fit.has_uncertainties else None
+            # rows may be in different units of one kind
+            factors = np.array([one.factor_to(data[0].unit) for one in data])
+            values, model = factors * [one.value for one in data], factors * fit.model[chosen]
+            bars = factors * [one.uncertainty for one in data] if fit.has_uncertainties else None
             upper.errorbar(x, values, yerr=bars, fmt="o", label="measured")
             upper.plot(x[order], model[order], "-", label="fitted")
             upper.set_ylabel(plain(f"{observable} [{data[0].unit}]" if data[0].unit else observable))

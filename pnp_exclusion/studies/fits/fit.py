@@ -8,7 +8,7 @@ Jacobian say which combinations the data determine.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.smooth_keys import Parameter
-from pnp_exclusion.errors import UsageError
+from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
 from pnp_exclusion.solution.solve import CaseLike, as_case
 from pnp_exclusion.studies.fits.data import Measurement, measurements, read_table
 from pnp_exclusion.studies.fits.model import Model
@@ -35,8 +35,10 @@ PART = 0.2
 """Of a combination: parameters with a smaller share are not named."""
 LOST = 1e-6
 """Of a combination of which nothing is known: a parameter with such a share is not known either."""
-LARGEST = 600.0
-"""Of what a logarithm may be off by and still have an exponential."""
+LARGEST = 300.0
+"""Of what a coordinate may be off by: what is uncertain by more is not determined at all."""
+UNLIKELY = 1e-3
+"""Probability of a sum of squares as large, below which the case does not describe the data."""
 CONFIDENCE = 0.95
 SETTLED = 1e-8
 """Relative: of steps and of the sum of squares at which a fit ends."""
@@ -52,11 +54,12 @@ class Fit:
     begin, values
         ``(parameters,)``: where the fit began, and the best.
     errors
-        ``(parameters,)``: standard deviations, infinite for those that the data do not determine.
+        ``(parameters,)``: standard deviations, infinite for those that the data do not determine, and nan for the
+        others if nothing says how large the noise is.
     intervals
         ``(parameters, 2)``: of 95 %, by the curvature at the best.
     covariance, correlation
-        ``(parameters, parameters)``, of the values.
+        ``(parameters, parameters)``, of the values; of what is not determined the variance is infinite, all else nan.
     measurements, model
         The data, and what the case gives for them, in the units of the data.
     residuals
@@ -65,6 +68,8 @@ class Fit:
         Sum of their squares, and measurements less parameters.
     unidentified
         A sentence for every combination of parameters that the data do not determine.
+    warnings
+        Sentences about the meshes, the search, and how well the best describes the data.
     """
 
     parameters: tuple[str, ...]
@@ -81,6 +86,7 @@ class Fit:
     chi_squared: float
     degrees_of_freedom: int
     unidentified: tuple[str, ...]
+    warnings: tuple[str, ...]
     steps: int
     has_uncertainties: bool
     _search: _Search = field(repr=False)
@@ -88,6 +94,11 @@ class Fit:
     def __getitem__(self, parameter: str) -> float:
         """Return the value of a parameter."""
         return float(self.values[self.parameters.index(parameter)])
+
+    @property
+    def knows_noise(self) -> bool:
+        """Whether uncertainties, or residuals, say how large the noise is."""
+        return self.has_uncertainties or self.degrees_of_freedom > 0
 
     def covers(self, truth: Mapping[str, float]) -> bool:
         """Return whether all of some values lie within the intervals of 95 %."""
@@ -167,7 +178,7 @@ def fit(
     UsageError
         There are fewer data than parameters, or no such parameter or observable.
     ConvergenceError
-        A point has no solution.
+        A point has no solution where the fit begins.
     """
     case = as_case(case)
     rows = read_table(Path(data), case) if isinstance(data, str | Path) else measurements(data, case)
@@ -210,21 +221,26 @@ class _Search:
         """Fit all other parameters with one of them held."""
         if points < 3:
             raise UsageError(f"a profile has 3 points or more, not {points}")
+        if not best.knows_noise:
+            raise UsageError("a profile needs uncertainties, or more measured values than parameters")
         from scipy.special import gammaincinv
 
         with self._model() as model:
             one = model.parameters[number]
             at_best = [self._coordinate(p, v) for p, v in zip(model.parameters, best.values.tolist(), strict=True)]
             slope = self._value_slope(one, at_best[number])
-            width = float(best.errors[number]) / abs(slope)
-            width = min(width, UNKNOWN)
+            width = min(float(best.errors[number]) / abs(slope), UNKNOWN)
             low, high = self._limits(one)
             held = np.clip(at_best[number] + reach * width * np.linspace(-1.0, 1.0, points), low, high)
             squares = []
             for value in held:
                 start = list(at_best)
                 start[number] = float(value)
-                squares.append(2.0 * self._minimum(model, start, [number]).cost)
+                try:
+                    squares.append(2.0 * self._minimum(model, start, [number]).cost)
+                except CaseError:
+                    # what is no case has no likelihood
+                    squares.append(math.inf)
             values = np.array([self._value(one, float(value)) for value in held])
         variance = 1.0 if best.has_uncertainties else best.chi_squared / max(best.degrees_of_freedom, 1)
         # of chi squared for one degree of freedom, or of F where the variance is estimated too
@@ -238,17 +254,19 @@ class _Search:
     # ---- coordinates ----
 
     def _is_log(self, one: Parameter) -> bool:
-        low = self._bounds.get(one.name, (1.0, 1.0))[0]
-        return not one.signed and low > 0.0
+        return not one.signed
 
     def _coordinate(self, one: Parameter, value: float) -> float:
-        return math.log(value) if self._is_log(one) else value / one.scale
+        if not self._is_log(one):
+            return value / one.scale
+        # a bound of 0 or less does not bind what is positive
+        return math.log(value) if value > 0.0 else -math.inf
 
     def _value(self, one: Parameter, coordinate: float) -> float:
-        return math.exp(coordinate) if self._is_log(one) else coordinate * one.scale
+        return _exponential(coordinate) if self._is_log(one) else coordinate * one.scale
 
     def _value_slope(self, one: Parameter, coordinate: float) -> float:
-        return math.exp(coordinate) if self._is_log(one) else one.scale
+        return _exponential(coordinate) if self._is_log(one) else one.scale
 
     def _limits(self, one: Parameter) -> tuple[float, float]:
         if one.name not in self._bounds:
@@ -288,9 +306,19 @@ class _Search:
             return OptimizeResult(x=np.array(start), fun=residuals, jac=jacobian, cost=0.5 * residuals @ residuals)
         begin = np.array(start)[free]
         limits = np.array([self._limits(model.parameters[n]) for n in free]).T - begin
-        # counted from where it begins, the first step is 1 at most, a factor of e
+        at(np.zeros(len(free)))
+
+        def tried(x: Real) -> Real:
+            """Return the residuals, infinite where there is no case or no solution, so that the step is shortened."""
+            try:
+                return at(x)[0]
+            except (CaseError, ConvergenceError, UsageError) as error:
+                self._progress(f"  a step is shortened: {str(error).splitlines()[0]}")
+                return np.full(len(self._rows), np.inf)
+
+        # counted from where it begins, which must be solved, the first step is 1 at most, a factor of e
         found = least_squares(
-            lambda x: at(x)[0],
+            tried,
             np.zeros(len(free)),
             lambda x: at(x)[1][:, free],
             bounds=(limits[0], limits[1]),
@@ -302,7 +330,8 @@ class _Search:
         whole = np.array(start)
         whole[free] += found.x
         residuals, jacobian = at(found.x)
-        return OptimizeResult(x=whole, fun=residuals, jac=jacobian, cost=0.5 * float(residuals @ residuals))
+        cost = 0.5 * float(residuals @ residuals)
+        return OptimizeResult(x=whole, fun=residuals, jac=jacobian, cost=cost, status=found.status)
 
     # ---- what is known ----
 
@@ -314,33 +343,28 @@ class _Search:
         if model.has_uncertainties:
             variance, quantile = 1.0, float(ndtri(0.5 + 0.5 * CONFIDENCE))
         else:
-            variance = squares / freedom if freedom else math.inf
+            # as many parameters as values leave nothing that tells the noise
+            variance = squares / freedom if freedom else math.nan
             quantile = _student(freedom)
         _, sizes, directions = np.linalg.svd(found.jac, full_matrices=False)
-        least = np.finfo(float).eps * max(found.jac.shape) * sizes[0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            deviations = math.sqrt(variance) / np.where(sizes > least, sizes, 0.0)
-        is_known = np.isfinite(deviations)
-        scaled = (directions[is_known].T * deviations[is_known] ** 2) @ directions[is_known]
+        is_known = sizes > np.finfo(float).eps * max(found.jac.shape) * sizes[0]
+        deviations = np.full(len(sizes), np.inf)
+        deviations[is_known] = math.sqrt(variance) / sizes[is_known]
+        # of a variance of 1, from which the correlation follows whatever the noise is
+        per_variance = (directions[is_known].T / sizes[is_known] ** 2) @ directions[is_known]
         # whatever has a part in a direction of which nothing is known is not known
-        lost = (
-            (np.abs(directions[~is_known]) > 1e-6).any(axis=0) if not is_known.all() else np.zeros(len(found.x), bool)
-        )
-        sigma = np.where(lost, np.inf, np.sqrt(np.diag(scaled)))
+        lost = (np.abs(directions[~is_known]) > LOST).any(axis=0)
+        per_variance[lost] = per_variance[:, lost] = np.nan
+        size = np.sqrt(np.diag(per_variance))
+        sigma = np.where(lost, np.inf, math.sqrt(variance) * size)
         values, slopes, intervals = [], [], []
         for one, x, s in zip(model.parameters, found.x.tolist(), sigma.tolist(), strict=True):
             values.append(self._value(one, x))
             slopes.append(self._value_slope(one, x))
-            reach = min(quantile * s, LARGEST)
-            ends = x - reach, x + reach
-            if not math.isfinite(s):
-                intervals.append([0.0 if self._is_log(one) else -math.inf, math.inf])
-            else:
-                intervals.append([self._value(one, end) for end in ends])
-        outer = np.outer(slopes, slopes)
-        size = np.sqrt(np.diag(scaled))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            correlation = np.where(np.outer(size, size) > 0.0, scaled / np.outer(size, size), 0.0)
+            reach = math.inf if s > LARGEST else quantile * s
+            intervals.append([self._value(one, x - reach), self._value(one, x + reach)])
+        covariance = variance * per_variance * np.outer(slopes, slopes)
+        covariance[lost, lost] = np.inf
         return Fit(
             tuple(self._names),
             tuple(one.unit for one in model.parameters),
@@ -348,30 +372,51 @@ class _Search:
             np.array(values),
             sigma * np.abs(slopes),
             np.array(intervals),
-            scaled * outer,
-            correlation,
+            covariance,
+            per_variance / np.outer(size, size),
             tuple(self._rows),
             model.values + found.fun * model.scales,
             found.fun,
             squares,
             freedom,
-            tuple(self._unidentified(model.parameters, directions, deviations)),
+            tuple(dict.fromkeys(self._unidentified(model.parameters, directions, deviations))),
+            (*model.warnings, *self._warnings(found, squares, freedom, model.has_uncertainties)),
             self._steps,
             model.has_uncertainties,
             self,
         )
 
+    def _warnings(self, found: Any, squares: float, freedom: int, has_uncertainties: bool) -> Iterator[str]:
+        from scipy.special import chdtrc
+
+        if found.status == 0:
+            yield f"the fit has not settled after {MOST_STEPS} evaluations, and its best may not be the best of all"
+        if not has_uncertainties:
+            if not freedom:
+                yield (
+                    "there are no more measured values than parameters, and no uncertainties: nothing tells how large "
+                    "the noise is, and so how well the parameters are determined"
+                )
+            return
+        chance = float(chdtrc(freedom, squares)) if freedom else 1.0
+        if chance < UNLIKELY:
+            yield (
+                f"the fitted case does not describe the data within their uncertainties: the sum of squares is "
+                f"{squares:.4g} for {freedom} degrees of freedom, as large by chance with a probability of {chance:.1g}"
+            )
+
     def _unidentified(self, parameters: Sequence[Parameter], directions: Real, deviations: Real) -> list[str]:
         """Return a sentence for every direction in which the parameters may go far without the data objecting."""
         found = []
         for direction, deviation in zip(directions, deviations.tolist(), strict=True):
-            if deviation < UNKNOWN:
+            # nan if nothing is known of the noise
+            if not deviation >= UNKNOWN:
                 continue
             parts = [n for n in np.argsort(-np.abs(direction)) if abs(direction[n]) >= PART * np.abs(direction).max()]
-            how = f"uncertain by a factor of {math.exp(min(deviation, 700.0)):.3g}"
+            how = f"uncertain by a factor of {math.exp(min(deviation, LARGEST)):.3g}"
             if not all(self._is_log(parameters[n]) for n in parts):
                 how = f"uncertain by {deviation:.3g} times its natural unit"
-            if not math.isfinite(deviation) or deviation > 300.0:
+            if deviation > LARGEST:
                 how = "not determined at all"
             if len(parts) == 1:
                 found.append(f"the data do not determine {parameters[parts[0]].name}: it is {how}")
@@ -390,6 +435,12 @@ class _Search:
         if self._is_log(one):
             return f"log {one.name}"
         return f"{one.name}/({one.scale:.3g} {one.unit})".replace(" )", ")")
+
+
+def _exponential(coordinate: float) -> float:
+    """Return it, 0 and infinity where there is no such number: neither makes a case."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.exp(coordinate))
 
 
 def _student(freedom: int) -> float:

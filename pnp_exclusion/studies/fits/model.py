@@ -12,18 +12,17 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.case import Case, checked_case
 from pnp_exclusion.case.domain_tables import GivenMesh
 from pnp_exclusion.case.keys import CaseKeyError
-from pnp_exclusion.case.quantities import Dimension
-from pnp_exclusion.case.scales import domain_length, scales_of
-from pnp_exclusion.case.smooth_keys import Parameter, Variations
+from pnp_exclusion.case.smooth_keys import Parameter, Variations, parameters_of
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.errors import CaseError, ConvergenceError, UsageError
+from pnp_exclusion.solution.goals import goals_named, require_goals
 from pnp_exclusion.solution.gradient import gradient_of
 from pnp_exclusion.solution.settings import settings_of
+from pnp_exclusion.solution.solution import Solution
 from pnp_exclusion.studies.fits.data import REVERSAL, Measurement
 from pnp_exclusion.studies.workbench import Workbench
 
@@ -60,9 +59,9 @@ class Model:
     parameters
         Of the case, where the fit begins.
     values
-        ``(measurements,)``: measured, in SI units.
+        ``(measurements,)``: measured, in the units of the table.
     uncertainties
-        ``(measurements,)``, likewise, or what the weights stand for.
+        ``(measurements,)``, likewise; nan where only weights are known.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Model:
     ) -> None:
         self._names, self._petsc_options = list(names), petsc_options
         self._stack = contextlib.ExitStack()
-        self.parameters = self._parameters_of(case)
+        self.parameters = parameters_of(case, self._names)
         in_columns = {key for one in data for key, _ in one.settings}
         for parameter in self.parameters:
             if parameter.moves_mesh:
@@ -83,13 +82,21 @@ class Model:
             twice = in_columns.intersection(key.strip() for key in parameter.name.split("="))
             if twice:
                 raise UsageError(f'"{min(twice)}" is a column of the data, and cannot be fitted too')
+        self._data = data
+        first = {one.observable: one for one in reversed(data)}
+        # of every unit in that of the first measurement of the observable
+        self._factors = []
+        for one in data:
+            try:
+                self._factors.append(one.factor_to(first[one.observable].unit))
+            except UsageError as error:
+                other = f'line {first[one.observable].row} has "{first[one.observable].unit}"'
+                raise CaseError(Path("data"), [f"line {one.row}: {error}; {other}"]) from None
         self._benches: list[Workbench] = []
         self._points = list(self._grouped(case, data, comm))
         self.values = np.array([one.value for one in data])
         self.uncertainties = np.array([one.uncertainty for one in data])
         self._weights = np.array([one.weight for one in data])
-        self._data = data
-        self.newton_steps = 0
 
     def __enter__(self) -> Model:
         return self
@@ -97,8 +104,10 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _parameters_of(self, case: Case) -> list[Parameter]:
-        return Variations(case).parameters(self._names, scales_of(case, domain_length(case) or 1.0))
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the meshes."""
+        return tuple(dict.fromkeys(sentence for bench in self._benches for sentence in bench.warnings))
 
     def _grouped(self, case: Case, data: Sequence[Measurement], comm: MPI.Comm) -> Iterator[_Point]:
         """Yield the cases at which something was measured, each once."""
@@ -109,10 +118,12 @@ class Model:
             is_reversal = head == REVERSAL
             place = (one.settings, where if is_reversal else "")
             try:
+                if not is_reversal:
+                    require_goals([one.observable])
                 if place not in points:
                     there = _with_settings(case, one)
                     there = _without_current(there, where) if is_reversal else there
-                    points[place] = _Point(there, [], [], -1, Variations(there), self._parameters_of(there))
+                    points[place] = _Point(there, [], [], -1, Variations(there), parameters_of(there, self._names))
             except (CaseError, CaseKeyError, UsageError) as error:
                 mistakes.append(f"line {one.row}: {str(error).splitlines()[0]}")
                 continue
@@ -151,25 +162,37 @@ class Model:
                 row = self._data[point.rows[0]].row
                 raise ConvergenceError(f"the point of line {row} of the data: {error}") from None
             point.state = solution.state
-            self.newton_steps += solution.report.newton_iterations
             goals = list(dict.fromkeys(point.goals))
+            are_known = bool(point.factors)
+            if not are_known:
+                point.factors = self._factors_of(point, solution)
             gradient = gradient_of(
                 solution.steady,
                 goals,
                 self._names,
                 settings_of(case),
                 self._petsc_options,
-                are_known=bool(point.factors),
+                are_known=are_known,
             )
-            if not point.factors:
-                units = dict(zip(goals, gradient.units, strict=True))
-                measured = zip(point.rows, point.goals, strict=True)
-                point.factors = [_factor(self._data[row], units[goal]) for row, goal in measured]
             for row, goal, factor in zip(point.rows, point.goals, point.factors, strict=True):
                 number = goals.index(goal)
                 found[row] = gradient.values[number] / factor
                 slopes[row] = gradient.derivatives[number] / factor
         return found, slopes
+
+    def _factors_of(self, point: _Point, solution: Solution) -> list[float]:
+        """Return the units of the measurements of a point in those of their goals; `CaseError` with their lines."""
+        factors, mistakes = [], []
+        for row, goal in zip(point.rows, point.goals, strict=True):
+            one = self._data[row]
+            try:
+                (found,) = goals_named(solution.steady, [goal])
+                factors.append(one.factor_to(found.unit))
+            except UsageError as error:
+                mistakes.append(f"line {one.row}: {error}")
+        if mistakes:
+            raise CaseError(Path("data"), mistakes)
+        return factors
 
     @property
     def has_uncertainties(self) -> bool:
@@ -181,11 +204,11 @@ class Model:
         """What residuals are divided by, ``(measurements,)``: uncertainties, or what weights say of them."""
         if self.has_uncertainties:
             return self.uncertainties
-        # without uncertainties every observable counts by its own size
+        # without uncertainties every observable counts by its own size, whatever the units of its rows
         largest: dict[str, float] = {}
-        for one in self._data:
-            largest[one.observable] = max(abs(one.value), largest.get(one.observable, 0.0))
-        sizes = np.array([largest[one.observable] for one in self._data])
+        for one, factor in zip(self._data, self._factors, strict=True):
+            largest[one.observable] = max(abs(one.value) * factor, largest.get(one.observable, 0.0))
+        sizes = np.array([largest[one.observable] / f for one, f in zip(self._data, self._factors, strict=True)])
         return np.where(sizes > 0.0, sizes, 1.0) / np.sqrt(self._weights)
 
 
@@ -209,14 +232,3 @@ def _without_current(case: Case, where: str) -> Case:
         f'no boundary "{where}" with a potential, whose reversal potential could be measured; there is '
         + (", ".join(having) or "none")
     )
-
-
-def _factor(one: Measurement, unit: str) -> float:
-    """Return the unit of a measurement in that of its goal; `UsageError` if it is of another kind."""
-    if not one.unit:
-        return 1.0
-    kind = Dimension(f"a value of {one.observable}", (unit,), f"1 {unit}")
-    try:
-        return kind.parse(f"1 {one.unit}", "si").value
-    except PydanticCustomError as error:
-        raise UsageError(f"line {one.row}: {error.message()}") from None
