@@ -90,7 +90,8 @@ def _table_of(name: str) -> type[Model]:
     keys["law"] = (Literal[name], ...)
     if not LAWS[name].charged:
         keys["electrostatics"] = (Literal["imposed"], "imposed")
-    table: type[Model] = create_model(f"Model_{name}", __base__=Model, __module__=__name__, **keys)
+    meaning = f'``[model]`` with ``law = "{name}"``.'
+    table: type[Model] = create_model(f"Model_{name}", __base__=Model, __module__=__name__, __doc__=meaning, **keys)
     # by its name a pickled case finds the class of its model
     globals()[table.__name__] = table
     table.parameters = tuple(parameters)
