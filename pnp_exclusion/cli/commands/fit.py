@@ -60,7 +60,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
             petsc_options=petsc_options,
         )
         profiles = [found.profile(name) for name in names] if arguments.profile else []
-        for sentence in found.unidentified:
+        for sentence in (*found.warnings, *found.unidentified):
             job.console.warn(sentence)
         job.folder.write("fit.csv", lambda: fit_csv(found))
         job.folder.draw(case.output, "fit", "studies.fits.files.draw_fit", case.title, found)

@@ -58,6 +58,7 @@ def fit_json(fit: Fit, profiles: Sequence[Profile] = ()) -> dict[str, Any]:
         "measurements": len(fit.measurements),
         "evaluations": fit.steps,
         "unidentified": list(fit.unidentified),
+        "warnings": list(fit.warnings),
     }
 
 

@@ -65,6 +65,8 @@ class Fit:
         Sum of their squares, and measurements less parameters.
     unidentified
         A sentence for every combination of parameters that the data do not determine.
+    warnings
+        Of the meshes.
     """
 
     parameters: tuple[str, ...]
@@ -81,6 +83,7 @@ class Fit:
     chi_squared: float
     degrees_of_freedom: int
     unidentified: tuple[str, ...]
+    warnings: tuple[str, ...]
     steps: int
     has_uncertainties: bool
     _search: _Search = field(repr=False)
@@ -356,6 +359,7 @@ class _Search:
             squares,
             freedom,
             tuple(self._unidentified(model.parameters, directions, deviations)),
+            model.warnings,
             self._steps,
             model.has_uncertainties,
             self,

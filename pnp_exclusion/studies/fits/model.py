@@ -97,6 +97,11 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the meshes."""
+        return tuple(dict.fromkeys(sentence for bench in self._benches for sentence in bench.warnings))
+
     def _parameters_of(self, case: Case) -> list[Parameter]:
         return Variations(case).parameters(self._names, scales_of(case, domain_length(case) or 1.0))
 
