@@ -169,3 +169,20 @@ def test_list_names_every_ion_with_its_sources(capsys: pytest.CaptureFixture):
     assert all("CRC" in line for line in lines[1 : 1 + len(ions())])
     assert main(["ions", "Na+", "--temperature", "500 K"]) == 2
     assert "water is liquid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [("Xx+", '"K+"'), ("na", 'did you mean "Na+"?'), ("Sodum", 'did you mean "sodium"?')],
+)
+def test_an_unknown_ion_is_told_with_the_nearest_only(word: str, sentence: str, capsys: pytest.CaptureFixture):
+    assert main(["ions", word]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert len(told) < 200
+
+
+@pytest.mark.parametrize("words", [["ions", "Na+"], ["example", "membrane"], ["schema"], ["mesh", "slit.py"]])
+def test_commands_that_solve_nothing_refuse_options_of_petsc(words: list[str], capsys: pytest.CaptureFixture):
+    assert main([*words, "--", "-ksp_x"]) == 2
+    assert f"{words[0]} takes no options of PETSc, as it solves nothing: -ksp_x" in capsys.readouterr().err

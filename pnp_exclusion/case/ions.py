@@ -8,6 +8,7 @@ ions that carry no water.
 from __future__ import annotations
 
 import csv
+import difflib
 from dataclasses import dataclass
 from functools import cache
 from math import pi
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pnp_exclusion.case.quantities import shown
-from pnp_exclusion.case.sentences import nearest
+from pnp_exclusion.case.sentences import NEAR, listed
 from pnp_exclusion.errors import UsageError
 
 SOURCES = {
@@ -105,11 +106,21 @@ def ion(symbol: str) -> Ion:
     """
     found = _spellings().get(symbol.translate(_SUPERSCRIPTS).replace(" ", "")) if isinstance(symbol, str) else None
     if found is None:
-        known = [*ions(), *(one.name for one in ions().values())] if isinstance(symbol, str) else ions()
-        raise UsageError(
-            f"there is no ion {shown(symbol)} among those whose data are known; {nearest(str(symbol), known)}"
-        )
+        raise UsageError(f"there is no ion {shown(symbol)} among those whose data are known; {_nearest(symbol)}")
     return found
+
+
+def _nearest(symbol: Any) -> str:
+    """A phrase that names the ions whose symbols or names are nearest, in capital letters or small ones."""
+    listing = '"pnp-exclusion ions" lists them'
+    if not isinstance(symbol, str):
+        return listing
+    known = {name.casefold(): name for one in ions().values() for name in (one.symbol, one.name)}
+    close = difflib.get_close_matches(symbol.casefold(), known, n=1, cutoff=NEAR)
+    if close:
+        return f'did you mean "{known[close[0]]}"?'
+    found = [known[name] for name in difflib.get_close_matches(symbol.casefold(), known, n=3, cutoff=0.0)]
+    return f"the nearest are {listed(found)}; {listing}"
 
 
 def name_of_ion(written: Any) -> str | None:

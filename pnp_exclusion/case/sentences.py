@@ -23,11 +23,14 @@ _MUST_BE = {
 }
 """What pydantic expected, by the type of its finding."""
 
+NEAR = 0.55
+"""How like another a word must be to be taken for it, as difflib measures."""
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A phrase that names the known word nearest to ``word``, and all of them if none is near."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=NEAR)
     if close:
         return f'did you mean "{close[0]}"?'
     return f"there is {listed(known)}" if known else "there is none"

@@ -153,12 +153,12 @@ def _results_in(folder: Path) -> set[str]:
 
 def _compare_files(there: Path, here: Path, report: FileReport, names: Collection[str], limits: Limits) -> None:
     found = []
-    for path, told in ((there, "there"), (here, "that was written now")):
+    for path, which in ((there, "there"), (here, "that was written now")):
         try:
             found.append(_quantities(path, names))
         except (ValueError, TypeError, OSError, RecursionError) as error:
             reason = " ".join(str(error).split())
-            report.differences.append(Difference(report.name, f"the file {told}", "", f"cannot be read: {reason}"))
+            report.differences.append(Difference(report.name, f"the file {which}", "", f"cannot be read: {reason}"))
     if len(found) < 2:
         return
     earlier, later = found

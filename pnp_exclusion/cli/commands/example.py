@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from pnp_exclusion.cli.commands.words import refuse_petsc_options
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.runtime.launcher import launched_rank
 
@@ -29,6 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print the list, or what is named."""
+    refuse_petsc_options("example", petsc_options)
     there = examples()
     if not arguments.list and arguments.name not in there:
         raise UsageError(_what_there_is(arguments.name, there))

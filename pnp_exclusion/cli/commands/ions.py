@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
+from pnp_exclusion.cli.commands.words import refuse_petsc_options
 from pnp_exclusion.errors import UsageError
 from pnp_exclusion.runtime.launcher import launched_rank
 
@@ -25,6 +26,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print the table."""
+    refuse_petsc_options("ions", petsc_options)
     from pnp_exclusion.case.ions import REFERENCE_TEMPERATURE, SOURCES, ion, ions
     from pnp_exclusion.output.text import columns
 

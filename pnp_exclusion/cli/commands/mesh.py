@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pnp_exclusion.cli.commands.words import refuse_petsc_options
 from pnp_exclusion.runtime import fenicsx
 
 HELP = "run a drawing, a Python script for gmsh, and write its .msh file"
@@ -29,6 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Make the mesh and say how many cells it has, on rank 0 alone."""
+    refuse_petsc_options("mesh", petsc_options)
     fenicsx.import_mpi()
     from mpi4py import MPI
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from pnp_exclusion.cli.commands.words import refuse_petsc_options
 from pnp_exclusion.runtime.launcher import launched_rank
 
 HELP = "print the JSON Schema of case files, for editors"
@@ -25,6 +26,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Print it."""
+    refuse_petsc_options("schema", petsc_options)
     from pnp_exclusion.case.base import Table
     from pnp_exclusion.case.case import Case
     from pnp_exclusion.case.gas_tables import GasCaseTables

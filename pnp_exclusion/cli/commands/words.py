@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pnp_exclusion.errors import UsageError
@@ -37,6 +38,12 @@ def add_restart(parser: argparse.ArgumentParser, command: str) -> None:
     parser.add_argument(
         "--walltime", metavar="TIME", help='of a case with [time]: stop in time, after a checkpoint, e.g. "2h"'
     )
+
+
+def refuse_petsc_options(command: str, petsc_options: Sequence[str]) -> None:
+    """Refuse options of PETSc for a command that does not start it."""
+    if petsc_options:
+        raise UsageError(f"{command} takes no options of PETSc, as it solves nothing: {' '.join(petsc_options)}")
 
 
 def numbers(text: str, kind: type[int] | type[float]) -> list[int] | list[float]:
