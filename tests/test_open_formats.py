@@ -259,6 +259,8 @@ def test_grid_is_an_array_with_nothing_outside_the_domain():
         (0.5,): "a point of this domain has 2 coordinates",
         (0.5, 0.8): "the point is outside the domain, which reaches in x from 0 to 1, y from 0 to 0.7",
         (0.5, "0.8 nm"): 'points: "0.8 nm"',
+        (): "there is no point; give one or more",
+        ((0.5, 0.5), (0.5,)): "points must have as many coordinates each",
     }.items():
         with pytest.raises(pnp.UsageError, match=sentence):
             solution.at(list(asked))

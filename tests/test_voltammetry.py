@@ -54,6 +54,23 @@ def test_constant_current_then_constant_voltage():
     assert (np.diff(series.piece.values) >= 0).all()
 
 
+def test_protocol_that_ends_before_its_times_writes_its_end(tmp_path):
+    """The end of the piece is at its charge over its current; of a state that moves no balance is told."""
+    charge = {"total_current": -0.05, "duration": 2.0, "until": {"charge": 0.001}}
+    tables = protocol(charge, fields={"count": 2})
+    tables["output"] = {"fields": ["csv"], "pictures": False, "points": [{"at": 0.25}]}
+    tables["domain"]["cells"] = 20
+    finished = run_command("run", write_toml(tables, tmp_path / "case.toml"), "-o", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    assert "balance" not in finished.stdout
+    assert "balance" not in summary_of(tmp_path / "out")
+    for name, rows in (("probes.csv", 1), ("fields.csv", None)):
+        with (tmp_path / "out" / name).open() as stream:
+            times = [float(row["time"]) for row in csv.DictReader(stream)]
+        assert rows is None or len(times) == rows
+        assert times == pytest.approx([0.02] * len(times), rel=1e-6)
+
+
 def test_jump_of_a_protocol_is_that_of_a_course_and_rest_ends_it():
     """Chronoamperometry: the same motion as by a step, and its end is the steady state."""
     held = {"potential": 2.0, "duration": 1e3, "until": {"steady": True}}
@@ -271,11 +288,13 @@ def test_voltammogram_of_a_fast_couple_has_the_peak_of_randles_and_sevcik():
 def test_voltammogram_of_blocking_electrodes_is_capacitive_alone(tmp_path):
     """Slowly cycled, the current is C dV/dt with the steady capacitance, up and down alike."""
     tables = between_electrodes("mpnp", 0.0, 0.0, SCREENING)
-    del tables["time"]
+    tables["time"] = {"end": 1.0, "fields": {"count": 2}}
+    tables["output"] = {"points": [{"at": 0.5}]}
     case = write_toml(tables, tmp_path / "case.toml")
     words = ["--boundary", "left", "--from", "0", "--to", "1", "--rate", "0.5", "--cycles", "2", "--points", "40"]
     finished = run_command("cv", case, *words, "-o", tmp_path / "out")
     assert finished.returncode == 0, finished.stderr
+    assert "so fields of [time], points of [output] do not count" in finished.stderr
     assert {"cv.csv", "cv.json", "cv.png", "series.csv", "manifest.json"} <= {
         p.name for p in (tmp_path / "out").iterdir()
     }
@@ -284,6 +303,7 @@ def test_voltammogram_of_blocking_electrodes_is_capacitive_alone(tmp_path):
     assert {row["cycle"] for row in rows} == {"1", "2"}
     last = {d: [row for row in rows if row["cycle"] == "2" and row["direction"] == d] for d in ("up", "down")}
     middle = {d: min(one, key=lambda row: abs(float(row["potential"]) - 0.5)) for d, one in last.items()}
+    del tables["time"]
     capacitance = pnp.capacitance(tables, "left", 0.4, 0.6, points=3).points[1].capacitance
     for direction, sign in (("up", 1.0), ("down", -1.0)):
         assert float(middle[direction]["current"]) == pytest.approx(sign * 0.5 * capacitance, rel=2e-2)

@@ -33,7 +33,13 @@ def places_in(setup: Setup, written: Any) -> np.ndarray:
     domain.
     """
     dimension, units = setup.problem.domain.dimension, setup.case.model.units
-    given = np.array(written, dtype=None if np.asarray(written).dtype.kind in "if" else object)
+    try:
+        is_numbers = np.asarray(written).dtype.kind in "if"
+    except ValueError:
+        raise UsageError(f"points must have as many coordinates each, but there is {shown(written)}") from None
+    given = np.array(written, dtype=None if is_numbers else object)
+    if not given.size:
+        raise UsageError("there is no point; give one or more")
     if dimension == 1 and given.ndim < 2:
         given = given.reshape(-1, 1)
     given = np.atleast_2d(given)

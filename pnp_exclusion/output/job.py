@@ -164,7 +164,7 @@ class Job:
     def _write_fields(self, solution: Solution, prefix: str) -> dict[str, Any]:
         """Stage the fields in every form that the case asks for; return what the summary says of them."""
         output, motion = solution.case.output, motion_of(solution)
-        moments = [] if motion is None else motion.moments
+        moments = [] if motion is None else motion.moments_to_end
         formats = output.field_formats
         paths = [self.folder.staging / f"{prefix}fields.{one}" for one in formats if one != "csv"]
         errors = write_fields(solution, paths, moments) if paths else {}

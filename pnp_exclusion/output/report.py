@@ -52,10 +52,12 @@ def run_table(solution: Solution) -> list[str]:
         rows = [[where, f"{one['value']:.6g}", one["unit"]] for where, one in summary["found_potential"].items()]
         lines += columns([["boundary", "potential found", ""], *rows])
     identity = summary["identity_residual"]
-    checks = [f"balance {summary['balance']:.1e}"] + ([f"identity {identity:.1e}"] if identity is not None else [])
+    # a state that moves has no balance
+    checks = [f"balance {summary['balance']:.1e}"] if "balance" in summary else []
+    checks += [f"identity {identity:.1e}"] if identity is not None else []
     lines.append(
         f"{summary['newton_iterations']} Newton steps, {summary['ramp_steps']} ramp steps, {summary['cells']} cells, "
-        f"{summary['unknowns']} unknowns; {', '.join(checks)}"
+        f"{'; '.join([f'{summary["unknowns"]} unknowns', *([', '.join(checks)] if checks else [])])}"
     )
     if "accuracy" in summary:
         accuracy = summary["accuracy"]

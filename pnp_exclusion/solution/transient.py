@@ -26,7 +26,7 @@ from pnp_exclusion.case.protocol import Passed, PieceDrive, ProtocolDrive, Proto
 from pnp_exclusion.case.quantities import CLOCK_TIME
 from pnp_exclusion.case.same_case import files_of
 from pnp_exclusion.case.time_tables import Initial
-from pnp_exclusion.discretisation.discretisation import Discretisation
+from pnp_exclusion.discretisation.discretisation import Discretisation, State
 from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning, UsageError
 from pnp_exclusion.observe.free_space import is_driven_in, least_free_space
 from pnp_exclusion.observe.motion import NO_SPACE, MotionReader
@@ -112,6 +112,12 @@ class TransientSolution(Solution):
         """Whether something moved still at the end."""
         return not self.steady_at_end
 
+    @property
+    def moments_to_end(self) -> list[tuple[float, State]]:
+        """The states that were kept and that of the end, with their times."""
+        has_end = bool(self.moments) and self.moments[-1][0] == self.time
+        return [*self.moments, *([] if has_end else [(self.time, self.state)])]
+
     @cached_property
     def series(self) -> xarray.Dataset:
         """What was read at the end of every step, along ``time``; see `pnp_exclusion.solution.series.row_of`."""
@@ -186,7 +192,11 @@ class TransientSolution(Solution):
     def readings(self) -> dict[str, Any]:
         """Return the summary of the end, with what the motion took."""
         scales, report = self.setup.scales, self.transient_report
-        return super().readings() | {
+        found = super().readings()
+        if self.moves:
+            # what flows in and not out is stored
+            del found["balance"]
+        return found | {
             "time": {"value": self.time, "unit": "s" if scales.si else ""},
             "ended": self.failed or ("steady" if self.steady_at_end else "end"),
             **({"protocol": [self._with_units(piece) for piece in self.pieces]} if self.pieces else {}),

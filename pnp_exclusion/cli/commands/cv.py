@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pnp_exclusion.cli.commands.curve import add_range, number_or_text
 from pnp_exclusion.cli.commands.words import add_case, add_output, add_restart
 from pnp_exclusion.runtime import fenicsx
+
+if TYPE_CHECKING:
+    from pnp_exclusion.case.case import Case
 
 HELP = "cyclic voltammogram: current over potential, peaks, the capacitive part"
 
@@ -27,6 +31,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_restart(parser, "cv")
 
 
+def _not_written(case: Case) -> list[str]:
+    """Return the keys of a case that ask for fields as files."""
+    of_time, output = case.time is not None and case.time.fields is not None, case.output
+    asked = {"fields of [time]": of_time, "lines of [output]": output.lines, "points of [output]": output.points}
+    return [key for key, is_asked in asked.items() if is_asked]
+
+
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Run, write ``cv.csv``, ``cv.json``, a picture and ``series.csv``, print."""
     fenicsx.initialise_petsc(petsc_options)
@@ -36,6 +47,9 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
 
     case = read(arguments.case, arguments.law)
     with Job(arguments, petsc_options) as job:
+        if asked := _not_written(case):
+            held = "solution.snapshots() of pnp_exclusion.cv"
+            job.console.warn(f"cv writes no fields, so {', '.join(asked)} do not count; {held} has them")
         with job.running(arguments.walltime) as running:
             found = cv(
                 case,

@@ -17,7 +17,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add_case(parser)
     add_output(parser)
     parser.add_argument("--law", help="instead of the law of the case")
-    add_restart(parser, "run of a case with [time]")
+    add_restart(parser, "run", "of a case with [time]")
 
 
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:

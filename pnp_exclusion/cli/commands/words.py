@@ -27,17 +27,16 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no lines of progress (the log file has them)")
 
 
-def add_restart(parser: argparse.ArgumentParser, command: str) -> None:
-    """Add how a command whose case moves goes on and stops in time."""
+def add_restart(parser: argparse.ArgumentParser, command: str, of_case: str = "") -> None:
+    """Add how a command whose case moves goes on and stops in time; ``of_case`` says which one does, if not all."""
     parser.add_argument(
         "--restart",
         type=Path,
         metavar="DIR",
         help=f"go on from the checkpoint in the results DIR of the same {command}, in that folder if there is no -o",
     )
-    parser.add_argument(
-        "--walltime", metavar="TIME", help='of a case with [time]: stop in time, after a checkpoint, e.g. "2h"'
-    )
+    which = of_case and f"{of_case}: "
+    parser.add_argument("--walltime", metavar="TIME", help=f'{which}stop in time, after a checkpoint, e.g. "2h"')
 
 
 def refuse_petsc_options(command: str, petsc_options: Sequence[str]) -> None:
