@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import tomllib
 from pathlib import Path
 
 from mpi4py import MPI
@@ -13,11 +15,18 @@ from conftest import ROOT, change, mistakes, run_command, summary_of, write_toml
 from dolfinx import mesh as dmesh
 
 import pnp_exclusion as pnp
+from pnp_exclusion.cli.main import main
+from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.functionals import values
 from pnp_exclusion.discretisation.integration import integral
+from pnp_exclusion.mesh.domain import tensor_domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
-from pnp_exclusion.mesh.refine import refined
+from pnp_exclusion.mesh.refine import refined, refined_interval
 from pnp_exclusion.mesh.sizes import areas
+from pnp_exclusion.solution.goals import goals_of
+from pnp_exclusion.solver.error_estimate import Estimate
+from pnp_exclusion.studies.fits.data import measurements
+from pnp_exclusion.studies.fits.model import Model
 
 DEBYE, BULK = 0.1, 0.1
 
@@ -49,7 +58,13 @@ def patch(**solver) -> dict:
 ELECTRODE = {"where": "left", "kind": "electrode", "potential": 3.0}
 STERN = {**ELECTRODE, "stern": {"capacitance": 0.1}}
 GIVEN_CURRENT = {key: value for key, value in reservoir("left", 0.2).items() if key != "potential"}
+FIELDS = {"units": "dimensionless", "law": "pnp", "electrostatics": "imposed"}
 CLOSED = [{"name": "p", "charge": 1, "mean_fraction": 0.1}, {"name": "m", "charge": -1, "mean_fraction": 0.1}]
+RING = {
+    "model": FIELDS,
+    "species": [{"name": "p", "mean_fraction": 0.1, "field": 1.0}],
+    "domain": {"shape": "interval", "length": 1.0, "cells": 12, "periodic": ["x"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +130,56 @@ def test_what_cannot_be_reached_is_a_warning_with_the_error_that_is_left():
     assert found.summary()["accuracy"]["reached"] is False
 
 
+def test_closed_species_beside_a_temperature_have_an_estimate():
+    tables = tomllib.loads((ROOT / "examples" / "bullets_and_rods.toml").read_text())
+    found = pnp.solve(tables | {"solver": {"accuracy": 1e-5}})
+    assert found.refinement.estimated <= 1e-5
+    fine = pnp.solve(change(tables, "domain", "cells", to=80))
+    assert found.currents == pytest.approx(fine.currents, rel=1e-5)
+
+
+def test_an_estimate_that_is_no_number_ends_refinement_at_once(monkeypatch: pytest.MonkeyPatch):
+    def broken(discrete: Discretisation, functionals: list, *_: object) -> Estimate:
+        cells = discrete.problem.domain.local_cells
+        return Estimate(np.ones(len(functionals)), np.full(len(functionals), np.nan), np.ones((1, cells)))
+
+    monkeypatch.setattr("pnp_exclusion.solution.adaptive.estimate", broken)
+    with pytest.warns(pnp.SolutionWarning, match="the estimate is not a finite number$"):
+        found = pnp.solve(salt(solver={"accuracy": 1e-5}))
+    assert len(found.refinement.levels) == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "goals"),
+    [
+        (reservoir("left", BULK), ["charge.left", "amount.p", "entropy_production", "currents", "currents"]),
+        (ELECTRODE | {"potential": 0.0}, ["charge.left", "charge.left", "amount.p"]),
+    ],
+    ids=["equal reservoirs", "no voltage"],
+)
+def test_goals_that_are_zero_are_accurate_on_the_first_mesh(left: dict, goals: list[str]):
+    found = pnp.solve(salt(left=left, solver={"accuracy": 1e-6, "goal": goals}))
+    # the state is uniform, which any elements have, and errors are rounding
+    assert len(found.refinement.levels) == 1
+    assert found.refinement.estimated < 1e-9
+    assert not found.refinement.warnings
+    assert len({goal.name for goal in found.refinement.goals}) == len(found.refinement.goals)
+
+
+def test_goals_of_what_does_not_flow_are_told_of():
+    with pytest.raises(pnp.CaseError, match=r'goal "currents\.p" is from end to end, and this case has no'):
+        pnp.solve(RING | {"solver": {"accuracy": 1e-6, "goal": "currents.p"}})
+    with pytest.warns(pnp.SolutionWarning, match=r"accuracy is of flux\.right\.p, and nothing flows"):
+        pnp.solve(salt(left=ELECTRODE, solver={"accuracy": 1e-6, "goal": "flux.right.p"}))
+
+
+def test_cells_of_a_periodic_interval_are_cut_into_parts():
+    coarse = tensor_domain(MPI.COMM_SELF, [np.array([0.0, 0.25, 0.5, 1.0])], [[0.0, 1.0]], [0])
+    finer = refined_interval(coarse, np.array([2, 1, 4]))
+    assert finer.periodic == coarse.periodic
+    assert finer.grid.nodes[0] == pytest.approx([0.0, 0.125, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0])
+
+
 @pytest.mark.parametrize("file", ["slit", "nanopore_3d"])
 def test_boundaries_and_regions_of_a_file_stay_where_they_are(file: str):
     domain = gmsh_domain(MPI.COMM_SELF, ROOT / "meshes" / f"{file}.msh")
@@ -146,6 +211,42 @@ def test_quadrangles_of_a_file_are_refined_as_triangles(tmp_path: Path):
         boundaries={"left": lambda x: x[0] == 0.0, "right": lambda x: x[0] == 1.0})}  # fmt: skip
     with pytest.raises(pnp.CaseError, match="quadrilateral, cannot be"):
         pnp.solve(pnp.Case(**given))
+
+
+def test_studies_tell_of_a_mesh_that_is_not_as_accurate_as_wanted(tmp_path: Path):
+    case = pnp.make_case(salt(solver={"accuracy": 1e-9, "most_unknowns": 100}))
+    key = "boundaries.left.potential"
+    with pnp.Workbench(case, also=[case.varied({key: 1.0})]) as bench:
+        first, last = bench.warnings
+    assert first.startswith("at the first point: [solver] accuracy = 1e-09 was not reached")
+    assert last.startswith("at the last point: [solver] accuracy = 1e-09 was not reached")
+    data = measurements([{"observable": "charge.left", "value": 0.1, key: potential} for potential in (2.0, 1.0)], case)
+    with Model(case, data, ["boundaries.left.fraction.p"], MPI.COMM_SELF, ()) as model:
+        assert model.warnings == (first, last)
+    tables = case.as_written() | {"sweep": {"axes": [{"key": key, "values": [2.0, 1.0]}]}}
+    assert main(["sweep", str(write_toml(tables, tmp_path / "case.toml")), "-o", str(tmp_path / "out")]) == 0
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert log.count(f"warning: {first}") == log.count(f"warning: {last}") == 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        salt(reactions=[{"equation": "p + m <-> 0", "forward": 1.0, "backward": 0.01}]),
+        RING,
+    ],
+    ids=["reaction", "periodic"],
+)
+def test_everything_of_the_summary_but_found_potentials_can_be_asked_for(case: dict):
+    # names are in two rooms, one of which has the tables only
+    first = pnp.solve(case | {"solver": {}})
+    summed = {goal.name for goal in goals_of(first.steady) if not goal.name.startswith("found_potential.")}
+    (sentence,) = mistakes(case | {"solver": {"accuracy": 0.5, "goal": "?"}})
+    assert "there is" in sentence
+    listed = set(re.findall(r'"([^"]*)"', sentence.partition(";")[2])) - {"currents"}
+    found = pnp.solve(case | {"solver": {"accuracy": 0.5, "goal": sorted(summed)}})
+    assert {goal.name for goal in found.refinement.goals} == summed
+    assert listed <= summed | {"electric_current", "currents.p"}
 
 
 def unit_square(path: Path) -> Path:

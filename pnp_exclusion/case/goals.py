@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pnp_exclusion.case.domain_tables import periodic_letters
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.reading import Draft
 from pnp_exclusion.case.sentences import nearest
@@ -12,15 +13,22 @@ CURRENTS = "currents"
 
 
 def goal_names(draft: Draft, model: Model) -> list[str]:
-    """Return all names of goals that a case has."""
+    """Return all names of goals that a case has, as its summary has them; those from end to end are there whether it
+    has two ends or not, which is seen on its mesh."""
     wheres, species = [boundary.where for boundary in draft.boundaries], list(draft.species)
     quantities = [*species, *([ENERGY] if model.thermal else [])]
-    names = [CURRENTS, *(f"flux.{where}.{name}" for where in wheres for name in quantities)]
+    names = [CURRENTS, *(f"{CURRENTS}.{name}" for name in quantities), "electric_current"]
+    names += [f"flux.{where}.{name}" for where in wheres for name in quantities]
     if any(one.charge for one in draft.species.values()):
         names += [f"current.{where}" for where in wheres]
     if model.electrostatics == "poisson":
         names += [f"charge.{where}" for where in wheres]
-    return [*names, *(f"amount.{name}" for name in species)]
+    names += [*(f"amount.{name}" for name in species), "entropy_production"]
+    names += [f"flux_along.{axis}.{name}" for axis in periodic_letters(draft.domain) for name in quantities]
+    for reaction in draft.reactions:
+        kinds = ("rate", "current") if reaction.stoichiometry.electrons else ("rate",)
+        names += [f"reactions.{reaction.title}.{kind}" for kind in kinds]
+    return names
 
 
 def check_accuracy(draft: Draft, model: Model) -> None:

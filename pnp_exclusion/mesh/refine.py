@@ -90,14 +90,14 @@ def refined(domain: Domain, rounds: np.ndarray, peaks: np.ndarray | None = None)
     return _evenly_shared(domain), children
 
 
-def refined_interval(domain: Domain, rounds: np.ndarray) -> Domain:
-    """Return an interval of ours with every cell of this rank halved so often, ``(cells,)``; collective."""
+def refined_interval(domain: Domain, parts: np.ndarray) -> Domain:
+    """Return an interval of ours with every owned cell cut into so many equal parts, ``(cells,)``; collective."""
     assert domain.grid is not None
-    here = domain.cell_midpoints()[: len(rounds), 0]
-    middles, found = (np.concatenate(ranks) for ranks in zip(*domain.comm.allgather((here, rounds)), strict=True))
+    here = domain.cell_midpoints()[: len(parts), 0]
+    middles, found = (np.concatenate(ranks) for ranks in zip(*domain.comm.allgather((here, parts)), strict=True))
     coarse = np.asarray(domain.grid.nodes[0])
     ends = zip(coarse[:-1], coarse[1:], found[np.argsort(middles)], strict=True)
-    nodes = np.concatenate([*(np.linspace(low, high, 2**n, endpoint=False) for low, high, n in ends), coarse[-1:]])
+    nodes = np.concatenate([*(np.linspace(low, high, n, endpoint=False) for low, high, n in ends), coarse[-1:]])
     return tensor_domain(domain.comm, [nodes], domain.grid.breakpoints, domain.periodic)
 
 

@@ -6,6 +6,7 @@ contribute many times as much more than once, the state is carried over, and New
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -99,12 +100,24 @@ class Refinement:
         return self.levels[-1].relative
 
     @property
-    def warnings(self) -> list[str]:
+    def missed(self) -> list[str]:
         """A sentence if it is larger than wanted."""
         if not self.ended:
             return []
         missed = f"[solver] accuracy = {self.wanted:g} was not reached: {self.ended}"
-        return [f"{missed}; the error is about {self.estimated:.1e}"]
+        return [f"{missed}; the error is about {self.estimated:.1e}" if math.isfinite(self.estimated) else missed]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences if it is larger than wanted, or the goals say nothing of the solution."""
+        found = self.missed
+        if all(goal.vanishes for goal in self.goals):
+            names = ", ".join(goal.name for goal in self.goals)
+            found.append(
+                f"[solver] accuracy is of {names}, and nothing flows: any mesh has that, and whether this one is fine "
+                "enough for anything else is not known; name another goal"
+            )
+        return found
 
     def effectivities(self) -> list[float | None]:
         """Return of every mesh the error that was estimated over that which the last mesh shows; None of the last one,
@@ -189,6 +202,8 @@ def refine_to_accuracy(
         say(f"  {levels[-1].cells} cells, {levels[-1].unknowns} unknowns: estimated error {relative:.2e}")
         if relative <= wanted:
             return Refined(steady, Refinement(wanted, goals, levels), options)
+        if not math.isfinite(relative):
+            return Refined(steady, Refinement(wanted, goals, levels, "the estimate is not a finite number"), options)
         shares = (found.shares / np.where(relative_to > 0.0, relative_to, 1.0)[:, None]).sum(axis=0)
         rounds, peaks = _rounds(discrete.problem.domain, shares, discrete.degree, wanted)
         ended = _why_no_further(levels) or _too_large(
@@ -333,7 +348,7 @@ def _on_finer_cells(
     coarse, setup = steady.discretisation, steady.setup
     domain, children = coarse.problem.domain, None
     if domain.dimension == 1 and domain.grid is not None:
-        finer = refined_interval(domain, rounds)
+        finer = refined_interval(domain, 2**rounds)
     else:
         finer, children = refined(domain, rounds, peaks)
     setup = setup_on(finer, setup.scales, setup.case, setup.problem.law)

@@ -13,7 +13,7 @@ from pnp_exclusion.case.build import Setup, setup_on
 from pnp_exclusion.case.domain_tables import Interval
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.found_potentials import follow_potentials
-from pnp_exclusion.mesh.domain import tensor_domain
+from pnp_exclusion.mesh.refine import refined_interval
 from pnp_exclusion.solution.steady_state import SteadyState
 
 INACCURATE = {1: 1e-3, 2: 3e-6, 3: 3e-6, 4: 3e-6}
@@ -41,17 +41,10 @@ def is_too_coarse(steady: SteadyState) -> bool:
 def refined(steady: SteadyState) -> Setup:
     """Return the case on a finer mesh; collective."""
     discrete, setup = steady.discretisation, steady.setup
-    domain = discrete.problem.domain
-    assert domain.grid is not None
     changes = discrete.changes_within_cells().max(axis=0)
-    here = domain.cell_midpoints()[: len(changes), 0]
-    middles, found = (np.concatenate(parts) for parts in zip(*domain.comm.allgather((here, changes)), strict=True))
-    coarse = np.asarray(domain.grid.nodes[0])
     within = WITHIN_WARM_CELL if setup.problem.law.thermal else WITHIN_CELL
-    parts = np.clip(np.ceil(found[np.argsort(middles)] / within), 1, MOST_PARTS).astype(int)
-    ends = zip(coarse[:-1], coarse[1:], parts, strict=True)
-    nodes = np.concatenate([*(np.linspace(low, high, n, endpoint=False) for low, high, n in ends), coarse[-1:]])
-    finer = tensor_domain(domain.comm, [nodes], domain.grid.breakpoints)
+    parts = np.clip(np.ceil(changes / within), 1, MOST_PARTS).astype(int)
+    finer = refined_interval(discrete.problem.domain, parts)
     return setup_on(finer, setup.scales, setup.case, setup.problem.law)
 
 

@@ -49,14 +49,11 @@ class Estimate:
         ``(functionals,)``: what the state gives, and what must be added for that of the continuous equations.
     shares
         ``(functionals, cells)``: what the owned cells contribute, without signs.
-    unknowns
-        Of the adjoint.
     """
 
     values: Real
     errors: Real
     shares: Real
-    unknowns: int
 
 
 def estimate(
@@ -77,6 +74,8 @@ def estimate(
     rich = Discretisation(discrete.problem, degree, rule)
     rich.unknown.interpolate(discrete.unknown)
     rich.unknown.x.scatter_forward()
+    # nothing is stored in a steady state, but forms read this too, and with a temperature zeros give them no number
+    rich.reference.x.array[:] = rich.values
     rich.integration.mark(discrete.integration.is_steep)
     wanted = [*functionals, *_found_totals(rich)]
     given = values(wanted, discrete)
@@ -89,9 +88,7 @@ def estimate(
     # without the weights of rows at boundaries an adjoint is smooth beside these
     own = _by_rule_of(discrete, rich)
     shares = np.array([_shares(discrete, rich, weights @ (adjoints - rows), own) for weights in mixed])
-    dofmap = rich.space.dofmap
-    unknowns = dofmap.index_map.size_global * dofmap.index_map_bs
-    return Estimate(given[: len(functionals)], mixed @ errors, shares, unknowns)
+    return Estimate(given[: len(functionals)], mixed @ errors, shares)
 
 
 def _found_totals(discrete: Discretisation) -> list[Functional]:

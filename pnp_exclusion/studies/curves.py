@@ -211,7 +211,7 @@ def _follow(
                 branches.append(_Branch(ended=reason))
         units = _units(states.units_of)
     points = [point for one in branches for point in sorted(one.points, key=lambda point: point.potential)]
-    warnings = dict.fromkeys(warning for one in branches for warning in one.warnings)
+    warnings = dict.fromkeys([*bench.warnings, *(warning for one in branches for warning in one.warnings)])
     ended = [one.ended for one in branches]
     return Curve(case, boundary, points, units, ended[0], tuple(warnings), *ended[1:])
 

@@ -56,7 +56,8 @@ class Workbench:
     law
         A law written in Python, instead of the one that the cases name.
     petsc, progress
-        As for `pnp_exclusion.solve`; no warnings are given, they are in `Solution.warnings`.
+        As for `pnp_exclusion.solve`; no warnings are given, they are in `Solution.warnings`, and what is told of the
+        mesh of all solutions in ``warnings``.
     petsc_options
         The options that PETSc was started with, as for `pnp_exclusion.solution.solve.solve_quietly`.
 
@@ -80,6 +81,7 @@ class Workbench:
         case = with_petsc(self._first, petsc or {})
         others = [as_case(other) for other in also]
         setup = build(case, comm, law, others)
+        missed: list[str] = []
         if case.solver.accuracy is not None:
             # on the mesh that the first and the last of them need, one after the other
             for one in dict.fromkeys([0, len(others)]):
@@ -88,6 +90,11 @@ class Workbench:
                     needing, law, comm=comm, petsc_options=petsc_options, progress=progress, on_mesh_of=setup
                 )
                 setup = setup_on(solved.setup.problem.domain, setup.scales, case, law)
+                # nothing may flow at one end of a study
+                sentences = [] if solved.refinement is None else solved.refinement.missed
+                missed += [f"at the {'last' if one else 'first'} point: {sentence}" for sentence in sentences]
+        self.warnings = tuple(missed)
+        """Of the mesh, where it is not as accurate as ``[solver] accuracy``."""
         self._domain, self._length = setup.problem.domain, setup.scales.length
         self.discrete = Discretisation(setup.problem, case.solver.degree, case.solver.quadrature_degree)
         self._database = OptionsDatabase(petsc_options)

@@ -69,7 +69,7 @@ class Fit:
     unidentified
         A sentence for every combination of parameters that the data do not determine.
     warnings
-        Sentences about the search, and about how well the best describes the data.
+        Sentences about the meshes, the search, and how well the best describes the data.
     """
 
     parameters: tuple[str, ...]
@@ -380,7 +380,7 @@ class _Search:
             squares,
             freedom,
             tuple(dict.fromkeys(self._unidentified(model.parameters, directions, deviations))),
-            tuple(self._warnings(found, squares, freedom, model.has_uncertainties)),
+            (*model.warnings, *self._warnings(found, squares, freedom, model.has_uncertainties)),
             self._steps,
             model.has_uncertainties,
             self,

@@ -104,6 +104,11 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the meshes."""
+        return tuple(dict.fromkeys(sentence for bench in self._benches for sentence in bench.warnings))
+
     def _grouped(self, case: Case, data: Sequence[Measurement], comm: MPI.Comm) -> Iterator[_Point]:
         """Yield the cases at which something was measured, each once."""
         points: dict[object, _Point] = {}

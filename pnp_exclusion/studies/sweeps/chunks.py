@@ -68,7 +68,8 @@ class ChunkSolver:
                 if not self._stopped():
                     raise
                 break
-        return Outcome(chunk.number, records, time.perf_counter() - begun)
+        bench = self._workbenches.get(chunk.group.number)
+        return Outcome(chunk.number, records, time.perf_counter() - begun, bench.warnings if bench else ())
 
     def _solve(self, chunk: Chunk, point: Point, solved: Neighbours) -> Record:
         case = self._cases.case(point.coordinates)

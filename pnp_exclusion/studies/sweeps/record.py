@@ -24,11 +24,13 @@ WORKER_DIED = "the worker died at it twice, perhaps for want of memory"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a chunk: records in the order of its points, fewer than these if it was stopped."""
+    """What came of a chunk: records in the order of its points, fewer than these if it was stopped, and warnings of
+    the mesh that they share."""
 
     chunk: int
     records: list[Record]
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 def record_of(point: Point, drivings: Sequence[Driving], solution: Solution) -> Record:

@@ -248,6 +248,7 @@ class _Session:
             self._finished = False
         self._mine = np.zeros(self.plan.size, dtype=bool)
         self._mine[own] = True
+        self._told: set[str] = set()
         self._say_what_there_is()
 
     def close(self) -> None:
@@ -271,6 +272,10 @@ class _Session:
         with self.store.on_disk():
             for record in failed:
                 self.progress.note(f"  {self.plan.design.describe(record['index'])}: {record['reason']}")
+            for sentence in outcome.warnings:
+                if sentence not in self._told:
+                    self._told.add(sentence)
+                    self.progress.warn(sentence)
             self.progress.note(f"chunk {outcome.chunk}: {new} points in {outcome.seconds:.3f} s")
             self.progress.tell(new, len(failed))
 
