@@ -311,7 +311,7 @@ def test_command_fits_a_table_and_writes_what_is_known(tmp_path: Path):
     [
         ("observable,value,unit,boundaries.left.potential", "current.right,1,A/m^2,5", "has no unit"),
         ("observable,value,boundaries.left.potential [mV]", "current.right,1,5", "current.right has no unit"),
-        ("observable,value,unit", "current.right,1,V", 'line 2: its unit "V" is of another kind'),
+        ("observable,value,unit", "current.right,1,V", 'line 2: "1 V" is not a value of current.right'),
         ("observable,number,unit", "current.right,1,V", 'has no column "value"'),
         ("observable,value,unit,value", "current.right,1,A/m^2,2", 'has the column "value" twice'),
         ("observable,value,unit", "\ncurrent.right,1,A/m^2,2", "line 3: has 4 cells, but the header has 3"),
