@@ -66,7 +66,7 @@ def _table(names: list[str], known: dict[str, Schema]) -> str:
             rows.setdefault(key, []).append(name)
     for key, owners in rows.items():
         values = [known[name]["properties"][key] for name in owners]
-        kinds = list(dict.fromkeys(_kind(value) for value in values))
+        kinds = _without_parts(list(dict.fromkeys(kind(value) for value in values)))
         needed = any(key in known[name].get("required", []) for name in owners)
         default = "needed" if needed else _default(values[0])
         meaning = next((_meaning(value) for value in values if _meaning(value)), "")
@@ -76,14 +76,19 @@ def _table(names: list[str], known: dict[str, Schema]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _without_parts(kinds: list[str]) -> list[str]:
+    """Leave out words that are among those of another kind: a table may allow fewer of them."""
+    return [one for one in kinds if not any(one != other and one in other.split(", ") for other in kinds)]
+
+
 def _variant(table: Schema, name: str) -> str:
     """What a table is told by: the value of its kind, its shape or its law."""
     found = (table["properties"].get(key, {}).get("const") for key in VARIANT)
     return next((f"`{value}`" for value in found if value), name)
 
 
-def _kind(schema: Schema) -> str:
-    """What a value may be, in words."""
+def kind(schema: Schema) -> str:
+    """Return what a value may be, in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[table](#{anchor(name)})"
@@ -91,27 +96,33 @@ def _kind(schema: Schema) -> str:
         return f'`"{schema["const"]}"`'
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(word)}`" for word in schema["enum"])
-    quantity = re.match(r"an? (.+?): a text with its unit, (\".+?\")", schema.get("description", ""))
     several = schema.get("anyOf") or schema.get("oneOf")
-    if quantity and several:
-        course = ", or its [course](case-file.md#time)" if "in the course of time" in json.dumps(several) else ""
-        return f"{quantity[1]}, `{quantity[2]}`{course}"
     if several:
-        kinds = [_kind(one) for one in several if one.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kinds))
+        # of a quantity the number of a dimensionless case goes without saying
+        quantity = _quantity(several[0])
+        kinds = [kind(one) for one in several if one.get("type") != "null"]
+        return " or ".join(dict.fromkeys(one for one in kinds if not quantity or one != "number"))
     match schema.get("type"):
         case "array":
-            return f"list: {_kind(schema['items'])}" if "items" in schema else "list"
+            return f"list: {kind(schema['items'])}" if "items" in schema else "list"
+        case "object" if "in the course of time" in schema.get("description", ""):
+            return "its [course](case-file.md#time)"
         case "object":
             inner = schema.get("additionalProperties")
-            return f"by name: {_kind(inner)}" if isinstance(inner, dict) else "table"
+            return f"by name: {kind(inner)}" if isinstance(inner, dict) else "table"
         case "boolean":
             return "`true` or `false`"
         case "integer" | "number" as number:
             return ("whole number" if number == "integer" else "number") + _limits(schema)
         case "string":
-            return "text"
+            return _quantity(schema) or "text"
     return ""
+
+
+def _quantity(schema: Schema) -> str:
+    """What a text with a unit is, with an example; empty for other values."""
+    found = re.fullmatch(r"an? (.+) with its unit", schema.get("description", ""))
+    return f"{found[1]}, `{json.dumps(schema['examples'][0], ensure_ascii=False)}`" if found else ""
 
 
 def _limits(schema: Schema) -> str:
@@ -121,9 +132,10 @@ def _limits(schema: Schema) -> str:
 
 def _default(schema: Schema) -> str:
     value = schema.get("default")
-    if value in (None, "", [], {}):
-        return ""
-    return f"`{json.dumps(value)}`" if not isinstance(value, dict) else ""
+    if isinstance(value, dict):
+        # a quantity is written as its text
+        value = value.get("text")
+    return "" if value in (None, "", []) else f"`{json.dumps(value)}`"
 
 
 def _meaning(schema: Schema) -> str:

@@ -22,6 +22,8 @@ from sphinx.writers.html5 import HTML5Translator
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import api_reference
+
 import pnp_exclusion
 
 HERE = Path(__file__).parent
@@ -43,13 +45,12 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"
 # headings of every level are targets, as where the documents are read without Sphinx
 myst_heading_anchors = 4
 
+# what stands between single backquotes in a docstring is a link if there is such an object
+default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {
-    "members": True,
-    "show-inheritance": False,
-    "undoc-members": False,
-    "exclude-members": "model_config",
+    "exclude-members": "model_config, model_post_init, everywhere",
 }
 
 
@@ -131,7 +132,7 @@ def as_myst(app: Sphinx, name: str, source: list[str]) -> None:
     text = re.sub(r"\]\(([\w./-]+\.md)?#([\w-]+)\)", link, text)
     for there, page in ELSEWHERE.items():
         text = text.replace(f"]({there})", f"]({page})")
-    source[0] = text
+    source[0] = api_reference.with_directives(text) if name == "api" else text
 
 
 def write_formula(translator: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
@@ -164,14 +165,28 @@ def read_numpydoc(app: Sphinx, what: str, name: str, thing: object, options: obj
     """Read docstrings in numpydoc style, but for those of attributes: up to a colon they would be taken for a type."""
     if what not in ("attribute", "property", "data"):
         lines[:] = str(NumpyDocstring(lines, Config(), app, what, name, thing, options)).splitlines()
+    # that of a whole case names its tables itself
+    if api_reference.is_table(thing) and thing is not pnp_exclusion.Case:
+        lines += api_reference.keys(thing)
+    lines[:] = [re.sub(r"`*docs/([\w-]+)\.md(#[\w-]+)?`*", r":doc:`\1`", line) for line in lines]
+
+
+def sign(
+    app: Sphinx, what: str, name: str, thing: object, options: object, arguments: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write the keys of a table as its signature, and others with the last names of types."""
+    if api_reference.is_table(thing):
+        return api_reference.signature(thing), returned
+    return arguments and api_reference.shortened(arguments), returned and api_reference.shortened(returned)
 
 
 def setup(app: Sphinx) -> None:
     """Connect what is written before the site is made, and what is changed of its pages."""
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("autodoc-process-docstring", read_numpydoc)
+    app.connect("autodoc-process-signature", sign)
     app.connect("builder-inited", write_commands)
     app.connect("builder-inited", write_keys)
-    app.connect("builder-inited", write_references)
+    pass  # X
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))

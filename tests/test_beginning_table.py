@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import CaseError
+from pnp_exclusion.output.manifest import manifest
 
 MEAN, PART, END = 0.1, 0.05, 0.05
 
@@ -65,12 +67,13 @@ def test_places_of_two_dimensions_are_a_grid_or_scattered(tmp_path, places):
         ("x,a", [[0.0, 0.1], [1.0, 0.1]], 'a column "a" that says nothing here; '),
         ("x,packing", [[0.0, 0.1], [1.0, 0.1]], 'lacks the column "A"'),
         ("x,A,A", [[0.0, 0.1, 0.1], [1.0, 0.1, 0.1]], 'the column "A" more than once'),
-        ("x,y,A", [[0.0, 0.0, 0.1], [1.0, 0.0, 0.1]], "but the domain has 1 dimension(s)"),
+        ("x,y,A", [[0.0, 0.0, 0.1], [1.0, 0.0, 0.1]], "but the domain has 1 dimension"),
         ("x [nm],A", [[0.0, 0.1], [1.0, 0.1]], 'the unit "nm" at "x", which has none in this case'),
         ("x,A", [[0.0, -0.1], [1.0, 0.1]], "a negative A in row 1"),
         ("x,A", [[0.5, 0.1], [0.0, 0.1], [1.0, 0.1]], "an x in row 2 below the one before"),
         ("x,A", [[0.0, np.nan], [1.0, 0.1]], "a number in row 1 that is not finite"),
         ("x,A", [[0.0, 0.1]], "two rows or more"),
+        ("x,A", [[0.0, 0.0], [1.0, 0.0]], "has nothing in it"),
     ],
 )
 def test_what_is_no_beginning_is_refused(tmp_path, head, rows, sentence):
@@ -78,6 +81,13 @@ def test_what_is_no_beginning_is_refused(tmp_path, head, rows, sentence):
     with pytest.raises(CaseError) as caught:
         pnp.run(closed_cell(tmp_path))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("y", [[0.0, 0.0, 0.0], [0.0, 0.25, 0.5]])
+def test_places_on_a_line_are_no_area(tmp_path, y):
+    write(tmp_path / "first.csv", "x,y,A", np.column_stack([[0.0, 0.5, 1.0], y, [MEAN] * 3]))
+    with pytest.raises(CaseError, match=r'"first\.csv" has places that span no area'):
+        closed_cell(tmp_path, domain={"shape": "rectangle", "size": [1.0, 0.5], "cells": [6, 4]})
 
 
 def test_a_table_beyond_full_packing_and_one_that_is_not_there_are_refused(tmp_path):
@@ -100,3 +110,22 @@ def test_more_than_the_mean_says_is_told_and_kept(tmp_path):
     with pytest.warns(pnp.SolutionWarning, match="2 times as much of A as its mean says"):
         motion = pnp.run(closed_cell(tmp_path))
     assert motion.series.amount_A.values == pytest.approx(0.2, rel=1e-6)
+
+
+def test_motion_whose_result_is_gone_keeps_its_own_and_does_not_go_on(tmp_path):
+    """What a motion began from is known by its hash, taken as it began; to go on, a case needs all that it names."""
+    write(tmp_path / "first.csv", "x,A", np.array([[0.0, 0.1], [1.0, 0.1]]))
+    case = closed_cell(tmp_path, end=1e-3, checkpoint={"steps": 1})
+    begun = tmp_path / "first.npz"
+    pnp.run(case).save(begun)
+    sha256 = hashlib.sha256(begun.read_bytes()).hexdigest()
+    tables = case.as_written() | {"initial": {"state": "result", "file": begun.name}}
+    tables["output"] = {"fields": False, "pictures": False}
+    of_result = pnp.Case(folder=tmp_path, **tables)
+    (tmp_path / "out").mkdir()
+    motion = pnp.run(of_result, checkpoints=tmp_path / "out", on_row=lambda row: begun.unlink(missing_ok=True))
+    assert manifest(motion, 1, [0])["files_sha256"] == {begun.name: sha256}
+    for file, reason in (("first.npz", "is not there"), (".", "is a folder")):
+        tables["initial"]["file"] = file
+        with pytest.raises(CaseError, match=rf'\[initial\]: "{file}" {reason}; .* Solution\.save has written'):
+            pnp.run(pnp.Case(folder=tmp_path, **tables), restart=tmp_path / "out")

@@ -14,7 +14,7 @@ from conftest import EXAMPLES, blocking_electrode, run_command, write_toml
 import pnp_exclusion as pnp
 from pnp_exclusion.errors import ConvergenceError, UsageError
 from pnp_exclusion.exact.double_layer import CrowdedLayer, PointIonLayer
-from pnp_exclusion.studies.curve_files import curve_csv, curve_json, draw_capacitance
+from pnp_exclusion.studies.curve_files import between, curve_csv, curve_json, draw_capacitance
 
 BULK, DEBYE_LENGTH = 0.05, 0.02
 LAYERS = {"pnp": PointIonLayer, "mpnp": CrowdedLayer}
@@ -81,6 +81,15 @@ def test_conductance_is_the_slope_of_the_current():
     )
     assert min(point.conductance for point in curve.points) > 0.0
     assert [sum(point.currents.values()) for point in curve.points] == [point.current for point in curve.points]
+
+
+def test_lines_of_a_picture_are_the_cubic_of_the_curve_and_its_derivative():
+    """The cube of x by values and slopes at 0, 1 and 3: between them it is x^3 itself, and its slope is 3 x^2."""
+    at, (values, slopes) = between([0.0, 1.0, 3.0], [0.0, 1.0, 27.0], [0.0, 3.0, 27.0])
+    assert len(at) == 41 and {0.0, 1.0, 3.0} <= set(at)
+    np.testing.assert_allclose(values, at**3, atol=1e-12)
+    np.testing.assert_allclose(slopes, 3.0 * at**2, atol=1e-12)
+    assert [list(one) for one in between([2.0], [5.0], [1.0])[1]] == [[5.0], [1.0]]
 
 
 def test_adaptive_steps_are_as_accurate_as_asked():

@@ -16,6 +16,7 @@ import pytest
 from conftest import BIN, dimensionless_case, write_toml
 
 import pnp_exclusion as pnp
+from pnp_exclusion.case.output_tables import Files
 from pnp_exclusion.output import plots, results
 from pnp_exclusion.output.results import ResultFolder
 from pnp_exclusion.solver.linear.block_matrices import FieldMatrices
@@ -264,7 +265,7 @@ def _folder_with_results(path: Path) -> ResultFolder:
 def test_interruption_while_a_picture_is_drawn_leaves_no_results(tmp_path: Path, monkeypatch):
     """Pictures come last and take most of a small run's time: one who interrupts there is told the truth."""
     folder = _folder_with_results(tmp_path / "results")
-    folder.draw("slice.png", "output.plots.draw_slice")
+    folder.draw(Files(), "slice", "output.plots.draw_slice")
     monkeypatch.setattr(plots, "draw_slice", lambda path: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         folder.complete()

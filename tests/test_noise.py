@@ -234,6 +234,21 @@ def test_noise_at_equilibrium_in_two_dimensions_is_thermal_on_two_ranks(tmp_path
         assert float(row["over_thermal_noise_left"]) == pytest.approx(1.0, rel=1e-10)
 
 
+def test_a_rank_without_any_of_a_closed_species_waits_for_the_others(tmp_path: Path):
+    """Of 20 cells a rank has some ten, and from the sixth on there is no C; what one rank finds is found by two."""
+    tables = charged("shdl", 0.2, 0.2, 1.0)
+    tables["species"] += [{"name": "C", "mean_fraction": 0.05}]
+    tables["regions"] = [{"name": "wall", "x": [0.3, 1.0], "excluded": ["C"]}]
+    tables["domain"]["cells"] = 20
+    case = write_toml(tables | {"output": {"pictures": False, "fields": False}}, tmp_path / "case.toml")
+    words = ("--from", "0.1", "--to", "100", "--count", "2", "--quiet")
+    for ranks in (1, 2):
+        finished = run_command("noise", case, *words, "-o", tmp_path / str(ranks), ranks=ranks)
+        assert finished.returncode == 0, finished.stderr
+    one, two = (list(csv.reader((tmp_path / str(ranks) / "noise.csv").open()))[1:] for ranks in (1, 2))
+    np.testing.assert_allclose(np.array(one, float), np.array(two, float), rtol=1e-7)
+
+
 def test_options_of_the_command_line_stay_as_they_are_after_noise_and_impedance():
     """PETSc's database belongs to whoever started it: ours is put beside, not over what is there."""
     PETSc.Options().setValue("mat_mumps_icntl_14", 55)

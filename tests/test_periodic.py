@@ -326,7 +326,7 @@ def test_what_periodic_sides_cannot_have_is_told():
     tables["boundaries"].append({"where": "top", "kind": "wall"})
     assert mistakes(tables) == [
         '[domain]: periodic names "y" more than once',
-        '[domain]: periodic names "z", but the domain has 2 dimension(s)',
+        '[domain]: periodic names "z", but the domain has 2 dimensions',
         "[domain]: cells = 2 along y, which is periodic: at least three",
         '[[boundaries]] "top": the domain is periodic along y and has no end there; remove this boundary, or take "y" '
         "out of periodic",

@@ -15,7 +15,7 @@ from test_solution_object import box
 
 import pnp_exclusion as pnp
 from pnp_exclusion.observe.sample import central_slice
-from pnp_exclusion.solution.style import COLUMN, PAGE, unit_in_picture
+from pnp_exclusion.solution.style import COLUMN, PAGE, time_in_picture, unit_in_picture
 
 UNITS = {
     "mol/m^2/s": "mol m⁻² s⁻¹",
@@ -34,6 +34,14 @@ UNITS = {
 @pytest.mark.parametrize(("written", "drawn"), UNITS.items())
 def test_units_are_products_of_powers_and_natural_ones_stay_as_they_are(written: str, drawn: str):
     assert unit_in_picture(written) == drawn
+
+
+@pytest.mark.parametrize(
+    ("longest", "unit", "drawn"),
+    [(2e-6, "s", (1e6, "µs")), (0.25, "s", (1e3, "ms")), (40.0, "s", (1.0, "s")), (1e-6, "L²/D", (1.0, "L²/D"))],
+)
+def test_times_are_in_the_unit_in_which_they_are_short(longest: float, unit: str, drawn: tuple[float, str]):
+    assert time_in_picture(longest, unit) == drawn
 
 
 def areas(corners: np.ndarray) -> np.ndarray:

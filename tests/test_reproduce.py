@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import shutil
@@ -12,8 +13,11 @@ import pytest
 from conftest import EXAMPLES, ROOT, change, example, run_command, write_toml
 
 from pnp_exclusion.case.toml import as_toml
+from pnp_exclusion.cli.commands import NAMES
+from pnp_exclusion.cli.line import command
 from pnp_exclusion.cli.main import main
 from pnp_exclusion.verification.reproduction import compare_folders
+from pnp_exclusion.verification.rerun import COMMANDS as RERUN
 
 MEMBRANE = str(EXAMPLES / "membrane.toml")
 COMMANDS = {
@@ -31,6 +35,12 @@ def membrane_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("membrane") / "out"
     assert main(["run", MEMBRANE, "-o", str(folder), "--quiet"]) == 0
     return folder
+
+
+def help_of(command_name: str) -> str:
+    parser = argparse.ArgumentParser()
+    command(command_name).add_to(parser)
+    return parser.format_help()
 
 
 def copied(folder: Path, target: Path) -> Path:
@@ -143,11 +153,61 @@ def test_what_cannot_be_reproduced_is_told_in_a_sentence(
     assert f"is a part of the results in {folder}" in refused(folder / "shdl")
     assert "--tolerance must be greater than 0" in refused(folder, "--tolerance", "0")
     assert "takes PETSc's options from the manifest" in refused(folder, "--", "-ksp_monitor")
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"command_line": ["ruin", "case.toml"]}))
-    assert "is of a command that this version does not know" in refused(folder)
-    del manifest["case_file"]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert "it is of an earlier version" in refused(folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"command_line": ["run", "case.toml", "--ruin"]}))
+    assert "is of words that this version does not know" in refused(folder)
+
+
+def test_no_command_is_run_because_a_folder_says_so_unless_it_leaves_results():
+    """Every command that leaves results is told by its ``--overwrite``."""
+    assert {name for name in NAMES if "--overwrite" in help_of(name)} == set(RERUN)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (["info"], "no command of this version that leaves results"),
+        (["reproduce", "m8"], "no command of this version that leaves results"),
+        (["mesh", "script.py"], "no command of this version that leaves results"),
+        (["--version"], "no command of this version that leaves results"),
+        (["run", "case.toml", "--", "-dll_append", "lib.so"], 'the option "dll_append" of PETSc'),
+        (["run", "case.toml", "--", "-ksp_type", "gmres", "-pc_Python_type", "m.C"], 'the option "pc_Python_type"'),
+        (["run", "case.toml", "--", "-ksp_view", ":file"], "so its value must be true"),
+        (["run", "case.toml", "--", "-ksp_rtol", "-1", "--options_file", "f"], 'the option "-options_file"'),
+        (["run", "case.toml", "--", "-ksp_type", "python"], "no file or code"),
+    ],
+)
+def test_a_folder_of_results_runs_no_code(
+    line: list[str], sentence: str, membrane_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    folder = copied(membrane_results, tmp_path / "out")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"command_line": line}))
+    assert main(["reproduce", str(folder)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, None) for key in ("command_line", "versions", "ranks", "case", "case_file", "files_sha256")),
+        *(("cases", [1]), ("cases", []), ("case", []), ("command_line", "run case.toml"), ("command_line", [1])),
+        *(("case_file", ".."), ("case_file", "a\0b"), ("versions", {"numpy": 2}), ("ranks", "1"), ("ranks", 0)),
+        *(("files_of_command", {"output": {"file": "a", "sha256": "b"}}), ("files_of_command", {"data": "a"})),
+    ],
+)
+def test_a_damaged_manifest_is_told_in_a_sentence(
+    key: str, value: object, membrane_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """Without a key, and with something else in its place."""
+    manifest = json.loads((membrane_results / "manifest.json").read_text())
+    for content in [manifest | {key: value}] + ([{k: v for k, v in manifest.items() if k != key}] if not value else []):
+        if key == "cases" and "cases" not in content:
+            continue
+        (tmp_path / "manifest.json").write_text(json.dumps(content))
+        assert main(["reproduce", str(tmp_path)]) == 2
+        told = capsys.readouterr().err
+        assert f'"{key}' in told
+        assert len(told.splitlines()) == 1
 
 
 def test_rounding_beside_numbers_of_the_same_kind_is_no_difference(tmp_path: Path):
@@ -174,6 +234,34 @@ def test_rounding_beside_numbers_of_the_same_kind_is_no_difference(tmp_path: Pat
     assert count({"flux": 0.0}, {"flux": 0.0}) == 0
     one, other = (written(side, {"flux": {"Na": 1.0, "Cl": small}}) for side, small in (("a", 1e-12), ("b", -1e-12)))
     assert compare_folders(one, other, {"Na", "Cl"}, set(), (1e-6, 0.0))[0].differences
+
+
+def test_a_word_among_numbers_and_files_that_cannot_be_read_are_told_once(tmp_path: Path):
+    """In a plain sentence, of the file that is to blame."""
+
+    def told(name: str, there: str, here: str) -> list[str]:
+        for side, text in (("there", there), ("here", here)):
+            (tmp_path / side).mkdir(exist_ok=True)
+            (tmp_path / side / name).write_text(text)
+        (report,) = compare_folders(tmp_path / "there", tmp_path / "here", set(), set(), (1e-6, 0.0))
+        for side in ("there", "here"):
+            (tmp_path / side / name).unlink()
+        return [str(difference) for difference in report.differences]
+
+    table = "x [nm],c\n" + "".join(f"{row},{row / 3}\n" for row in range(30))
+    spoilt = table.replace("\n3,1.0\n", "\n3,one\n")
+    assert told("a.csv", spoilt, table) == ['a.csv: c has "one" in row 4 there, where the other file has a number']
+    assert told("a.csv", table, spoilt) == ['a.csv: c has "one" in row 4 here, where the other file has a number']
+    cut = table[: table.index(",1.0\n")]
+    assert told("a.csv", cut, table) == ["a.csv: the file there cannot be read: row 4 has 1 cells in place of 2"]
+    whole, half = '{\n"flux": 1.0,\n"charge": 2.0}', '{\n"flux": 1.0,\n"cha'
+    assert told("a.json", half, whole) == ["a.json: the file there cannot be read: it is no JSON from line 3 on"]
+    (now,) = told("a.json", whole, half)
+    assert now == "a.json: the file that was written now cannot be read: it is no JSON from line 3 on"
+    assert told("a.json", '{"steps": 4, "jacobians": 5, "flux": 1.0}', '{"steps": 7, "flux": 1.0}') == []
+    assert told("a.json", '{"flux": "uphill"}', '{"flux": 1.0}') == [
+        'a.json: flux has "uphill" there, where the other file has a number'
+    ]
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "µm ²", "line\nbreak\ttab", "\x7f\x01", ""])

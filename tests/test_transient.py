@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.transient.attempt import Attempts, Moment
 from pnp_exclusion.solver.transient.drive import Constant
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, RADAU5
-from pnp_exclusion.solver.transient.solver import TimeSettings, TransientSolver
+from pnp_exclusion.solver.transient.solver import NoStepError, TimeSettings, TransientSolver
 
 BULK = 0.1
 ORDERS = [(EULER, 1), (RADAU, 3), (GALERKIN, 3), (RADAU5, 5)]
@@ -434,3 +435,10 @@ def test_schedules_that_no_step_can_keep_are_refused():
         ({"tolerance": 1e-20}, "below what steps can hold"),
     ):
         assert any(words in mistake for mistake in mistakes(between_electrodes("mpnp", 1.0, 0.0, **time)))
+
+
+def test_step_that_cannot_be_taken_is_told_in_the_unit_of_the_case():
+    """0.5 of ``L^2/D`` = 4 us are 2 us; the error is rebuilt in another process as it was."""
+    error = pickle.loads(pickle.dumps(NoStepError(0.5, 1e-6)))
+    assert error.in_unit(4e-6, "s") == "no step could be taken at the time 2e-06 s, not even one of 4.0e-12 s"
+    assert str(error) == "no step could be taken at the time 0.5, not even one of 1.0e-06"

@@ -12,13 +12,15 @@ from pydantic_core import PydanticCustomError
 
 from pnp_exclusion.case.domain_tables import LETTERS
 from pnp_exclusion.case.quantities import CONCENTRATION, LENGTH, Dimension
-from pnp_exclusion.case.sentences import listed, nearest
+from pnp_exclusion.case.sentences import counted, listed, nearest
 
 TEMPERATURE = "temperature"
 """Of a law that has one, dimensionless."""
 LEFT_ASIDE = ("phi", "packing", "energy")
 """Columns of a ``profile.csv`` that follow from others, as those that begin with `POTENTIAL_OF` do."""
 POTENTIAL_OF = "mu_"
+FLAT = 1e-9
+"""Of the extent along every axis: places that lie no further from a line or a plane are on it."""
 
 
 class BeginningError(ValueError):
@@ -57,18 +59,18 @@ def read_beginning(
     head, rows = _rows_of(path)
     split = [_name_and_unit(column) for column in head]
     names = [name for name, _ in split]
-    axes = len([name for name in names if name in LETTERS]) if dimension is None else dimension
+    axes = max(1, len([name for name in names if name in LETTERS])) if dimension is None else dimension
     wanted = [*LETTERS[:axes], *species, *([TEMPERATURE] if thermal else [])]
     aside = {*LEFT_ASIDE, *(f"{POTENTIAL_OF}{name}" for name in species)}
     for name in names:
         if names.count(name) > 1:
             raise BeginningError(f'has the column "{name}" more than once')
         if name in LETTERS and name not in wanted:
-            raise BeginningError(f'has a column "{name}", but the domain has {axes} dimension(s)')
+            raise BeginningError(f'has a column "{name}", but the domain has {counted(axes, "dimension")}')
         if name not in wanted and name not in aside:
             raise BeginningError(f'has a column "{name}" that says nothing here; {nearest(name, wanted)}')
     if lacking := [name for name in wanted if name not in names]:
-        raise BeginningError(f"lacks the column {listed(lacking)}")
+        raise BeginningError(f"lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)}")
     try:
         numbers = np.array([[float(cell) for cell in row] for row in rows])
     except ValueError:
@@ -84,6 +86,8 @@ def read_beginning(
     for name in (*species, *([TEMPERATURE] if thermal else [])):
         if (found[name] < 0.0).any():
             raise BeginningError(f"has a negative {name} in row {int(np.argmax(found[name] < 0.0)) + 1}")
+    if not any(found[name].any() for name in species):
+        raise BeginningError("has nothing in it: all contents are 0")
     if thermal and not found[TEMPERATURE].min() > 0.0:
         raise BeginningError("has a temperature of 0; it must be positive")
     places = np.column_stack([found[letter] for letter in LETTERS[:axes]])
@@ -136,3 +140,8 @@ def _require_places(places: np.ndarray) -> None:
             raise BeginningError("has an x more than twice, where a jump has two values")
     elif len(np.unique(places, axis=0)) < len(places):
         raise BeginningError("has a place twice")
+    else:
+        extent = np.ptp(places, axis=0)
+        # on straight lines and planes, oblique ones too
+        if not extent.all() or np.linalg.matrix_rank((places - places[0]) / extent, tol=FLAT) < len(extent):
+            raise BeginningError(f"has places that span no {'area' if len(extent) == 2 else 'volume'}")

@@ -44,7 +44,7 @@ class Boundary(Table):
     """left, right, bottom, top, back, front, or a physical group of the gmsh file: its name, or its number if it has
     none."""
     temperature: Temperature | None = None
-    """Held under a law with a temperature; needed where contents are held. Without it no heat passes by itself."""
+    """Held under a law with a temperature; needed where densities are held. Without it no heat passes by itself."""
     inverse_temperature: Positive | None = None
     """Instead of it: ``1/T``, of which the force on energy is a difference."""
 

@@ -28,7 +28,7 @@ from pnp_exclusion.case.plan_checks import check_plans
 from pnp_exclusion.case.quantities import TOTAL_AMOUNT, TOTAL_FLUX, Dimension, Quantity, is_compatible
 from pnp_exclusion.case.reaction_checks import check_reactions, electrodes_that_react
 from pnp_exclusion.case.reading import Draft, Reader, read_tables
-from pnp_exclusion.case.sentences import listed, nearest
+from pnp_exclusion.case.sentences import counted, listed, nearest
 from pnp_exclusion.case.sizes import check_sizes, fill, law_of
 from pnp_exclusion.case.supply_checks import check_supply
 from pnp_exclusion.case.tables import CaseTables
@@ -359,7 +359,7 @@ def _missing_group(groups: MeshGroups, word: str, dimension: int) -> str:
 def _check_range(draft: Draft, where: str, axis: int, limits: list[float]) -> None:
     letter = "xyz"[axis]
     if draft.dimension and axis >= draft.dimension:
-        draft.refuse(where, f"has a range in {letter}, but the domain has {draft.dimension} dimension(s)")
+        draft.refuse(where, f"has a range in {letter}, but the domain has {counted(draft.dimension, 'dimension')}")
         return
     if not limits[0] < limits[1]:
         draft.refuse(where, f"{letter} must go from a smaller to a larger value")

@@ -59,7 +59,7 @@ class Model(Table):
 
 
 class RegisteredLaw(Model):
-    """A law that Python or an installed package has registered."""
+    """``[model]`` of a law that Python or an installed package has registered, under its name."""
 
     law: Annotated[str, Field(strict=True)]
 

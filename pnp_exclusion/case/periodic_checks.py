@@ -8,6 +8,7 @@ from pnp_exclusion.case import domain_tables
 from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.law_tables import Model
 from pnp_exclusion.case.reading import Draft
+from pnp_exclusion.case.sentences import counted
 from pnp_exclusion.mesh.physical_names import SIDES
 
 LEAST_CELLS = 3
@@ -24,7 +25,8 @@ def check_periodic(draft: Draft, model: Model) -> None:
         if given.count(letter) > 1:
             draft.refuse("[domain]", f'periodic names "{letter}" more than once')
         if letter not in letters:
-            draft.refuse("[domain]", f'periodic names "{letter}", but the domain has {draft.dimension} dimension(s)')
+            has = counted(draft.dimension, "dimension")
+            draft.refuse("[domain]", f'periodic names "{letter}", but the domain has {has}')
         elif getattr(domain, "coordinates", "cartesian") == "axisymmetric" and letter == letters[domain.radial]:
             draft.refuse("[domain]", f'periodic names "{letter}", which is the distance from the axis; remove it')
     axes = [letters.index(letter) for letter in given if letter in letters]

@@ -32,6 +32,8 @@ CODE_AND_VIEWERS = {"python", "shell", "ascii", "binary", "draw", "socket", "str
 
 def why_not(name: str, value: str | float | bool) -> str:
     """Return why a case may not give an option this value, as a clause; empty if it may."""
+    # PETSc does not tell capital letters from small ones
+    name = name.lower()
     if not FAMILIES.fullmatch(name) or OF_FILES.search(name):
         return "it is not one of those for solvers and preconditioners that neither name files nor run code"
     if SHOWING.search(name) and not isinstance(value, bool):

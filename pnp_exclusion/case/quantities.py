@@ -286,7 +286,11 @@ class Dimension:
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         course: list[dict[str, Any]] = [{"type": "object", "description": "in the course of time"}] * self.in_time
         return {
-            "anyOf": [{"type": "string", "examples": [self.example]}, {"type": "number"}, *course],
+            "anyOf": [
+                {"type": "string", "examples": [self.example], "description": f"{self.name} with its unit"},
+                {"type": "number"},
+                *course,
+            ],
             "description": f'{self.name}: a text with its unit, "{self.example}"; a number in a dimensionless case',
         }
 

@@ -136,7 +136,7 @@ class Kinetics(Table):
     equilibrium_potential: ConstantPotential | None = None
     """With it: the metal's less the solution's potential at equilibrium with the ``reference``; 0 if absent."""
     reference: dict[str, Concentration] = Field(default_factory=dict)
-    """With it: contents for which it holds, of every species of the reaction."""
+    """With it: concentrations for which it holds, of every species of the reaction."""
 
     @model_validator(mode="after")
     def _given_once(self) -> Kinetics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,25 +34,19 @@ def case_hash(written: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(written, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def files_of(case: CaseTables) -> dict[str, str]:
-    """Return the SHA-256 of what a case takes from files, by their names in it: its mesh, what it begins with, and
-    tables in time."""
-    found = {}
-    if case.domain.shape == "gmsh":
-        found[case.domain.file] = hashlib.sha256(case.mesh_path.read_bytes()).hexdigest()
-    if case.initial is not None and case.initial.file is not None:
-        path = case.path.parent / case.initial.file
-        # a result may be gone by now
-        if path.is_file():
-            found[case.initial.file] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found | {name: hashlib.sha256(table.tobytes()).hexdigest() for name, table in tables_of(case).items()}
-
-
-def named_files(case: CaseTables) -> list[str]:
-    """Return the files that a case names, as it names them: its mesh, tables in time, what its motion begins from."""
+def files_of(case: CaseTables) -> dict[str, str | None]:
+    """Return the SHA-256 of the files that a case names, as it names them: its mesh, tables in time, what its motion
+    begins from; None for one that cannot be read any more."""
     mesh = [case.domain.file] if case.domain.shape == "gmsh" else []
     state = [case.initial.file] if case.initial is not None and case.initial.file is not None else []
-    return list(dict.fromkeys([*mesh, *tables_of(case), *state]))
+    return {name: _sha256(case.path.parent / name) for name in (*mesh, *tables_of(case), *state)}
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def tables_of(case: CaseTables) -> dict[str, np.ndarray]:

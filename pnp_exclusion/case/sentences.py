@@ -38,6 +38,11 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(f'"{word}"' for word in words)
 
 
+def counted(count: int, what: str) -> str:
+    """The number with what is counted: "1 cycle", "2 cycles"."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def sentences(error: ValidationError, entry: Any, kind: Any) -> Iterator[str]:
     """Say pydantic's findings about the table ``entry`` in words.
 

@@ -259,15 +259,15 @@ class Initial(Table):
     """``[initial]``: from what a motion begins; the potential follows from the densities."""
 
     state: Literal["uniform", "equilibrium", "result", "table"] = "uniform"
-    """"uniform": contents are the same everywhere; "equilibrium": the steady state of the data before they move;
-    "result": a solution that was saved; "table": contents at places."""
+    """"uniform": concentrations are the same everywhere; "equilibrium": the steady state of the data before they move;
+    "result": a solution that was saved; "table": concentrations at places."""
     concentration: dict[str, Concentration] = Field(default_factory=dict)
     """SI: per species, with "uniform". Those of a species' mean, or of all boundaries if they agree, if absent."""
     fraction: dict[str, Number] = Field(default_factory=dict)
     """Dimensionless: the same as volume fractions."""
     file: str | None = None
     """Relative to the case file; with "result" what `Solution.save` has written on the same mesh, with "table" a CSV
-    file of places and contents."""
+    file of places and concentrations."""
 
     @model_validator(mode="after")
     def _fitting(self) -> Initial:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -114,6 +115,18 @@ def _merged(path: Path) -> Iterator[Any]:
                 gmsh.model.setCurrent(before)
 
 
+def _how_to_make(path: Path) -> str:
+    """Say how a mesh file is made: of the drawing beside it, of one that comes with the package, or of another."""
+    drawing = path.with_suffix(".py")
+    make = f"pnp-exclusion mesh {drawing}"
+    ours = files("pnp_exclusion") / "meshes" / drawing.name
+    if drawing.exists():
+        return f"make it by: {make}"
+    if ours.is_file():
+        return f"make it by: pnp-exclusion example meshes/{drawing.name} > {drawing} && {make}"
+    return "gmsh writes one, or pnp-exclusion mesh DRAWING.py (docs/case-file.md)"
+
+
 def _require_header(path: Path) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -123,7 +136,7 @@ def _require_header(path: Path) -> None:
                 raise MeshFileError(f"{path} is not a gmsh file: it does not begin with $MeshFormat")
             _require_names(stream, path)
     except FileNotFoundError:
-        raise MeshFileError(f"there is no mesh file {path}") from None
+        raise MeshFileError(f"there is no mesh file {path}; {_how_to_make(path)}") from None
     except OSError as error:
         raise MeshFileError(f"mesh file {path} cannot be read: {error.strerror}") from None
     except MeshFileError:

@@ -12,12 +12,16 @@ from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.mesh.periodic import unfolded
 from pnp_exclusion.observe.flux_parts import flux_fields
 
+SAME = 1e-12
+"""Of the extent of a domain: by how much coordinates differ by rounding, which is not the same on other ranks."""
+
 
 @dataclass(frozen=True)
 class NodalFields:
     """Fields at the nodes of the elements, or at other points, without units.
 
-    Nodes of an interval ascend in ``x``. Nodes on two sides that are one are there twice.
+    Nodes ascend in ``x``, those of one ``x`` in ``y``, and so on, on any number of ranks. Nodes on two sides that are
+    one are there twice.
 
     points
         ``(nodes, dimension)``.
@@ -69,10 +73,26 @@ def fields_at_nodes(discrete: Discretisation) -> NodalFields | None:
     if gathered is None:
         return None
     points, values, fluxes, *more = (np.concatenate(part) for part in zip(*gathered, strict=True))
-    order = np.argsort(points[:, 0]) if dimension == 1 else np.arange(len(points))
+    order = _by_coordinates(points)
     points, values, fluxes = points[order], values[order], fluxes[order]
     partition = more[0][order].T if more else None
     return nodal_fields(discrete, points, values, fluxes, partition, order)
+
+
+def _by_coordinates(points: np.ndarray) -> np.ndarray:
+    """Return the order ``(n,)`` of points ``(n, dimension)`` by their first coordinates, then by the next ones.
+
+    Coordinates that rounding sets apart are one. They are told by the gaps between those that follow each other:
+    rounded to a number of digits, two that are nearly the same may come out as different ones.
+    """
+    least = SAME * np.ptp(points, axis=0).max(initial=0.0)
+    places = []
+    for along in points.T:
+        ascending = np.argsort(along)
+        place = np.empty(len(along), dtype=np.int64)
+        place[ascending] = np.cumsum(np.diff(along[ascending], prepend=-np.inf) > least)
+        places.append(place)
+    return np.lexsort(places[::-1])
 
 
 def nodal_fields(

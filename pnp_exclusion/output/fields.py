@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mpi4py import MPI
+
+from pnp_exclusion.case.case import Case
 from pnp_exclusion.discretisation.discretisation import State
 from pnp_exclusion.output.drawn_fields import DrawnFields
-from pnp_exclusion.output.vtkhdf import VtkHdf
+from pnp_exclusion.output.vtkhdf import VtkHdf, require_h5py
 from pnp_exclusion.output.vtx import Vtx
 from pnp_exclusion.solution.solution import Solution
 
 Moments = Sequence[tuple[float, State]]
 """States of a motion with their times, in ascending order; empty for a solution at rest."""
+
+
+def require_formats(case: Case, comm: MPI.Comm) -> None:
+    """Raise `MissingLibraryError` if fields cannot be written as a case asks for: before it is solved; collective."""
+    if "vtkhdf" in case.output.field_formats:
+        require_h5py(comm)
 
 
 def write_fields(solution: Solution, paths: Sequence[Path], moments: Moments = ()) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from pnp_exclusion.case.same_case import case_hash, named_files
+from pnp_exclusion.case.same_case import case_hash, files_of
 from pnp_exclusion.case.tables import CaseTables
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
     memory
         The most bytes that each rank has held.
     """
-    return case_manifest(solution.setup.case, ranks) | {
+    return case_manifest(solution.setup.case, ranks, hashes=solution.files) | {
         "law": solution.discretisation.problem.law.name,
         "petsc_options": solution.petsc_options,
         "petsc_options_unused": solution.unused_petsc_options,
@@ -43,7 +43,11 @@ def manifest(solution: Solution, ranks: int, memory: Sequence[float]) -> dict[st
 
 
 def case_manifest(
-    case: AnyCase, ranks: int, written: dict[str, Any] | None = None, files: Mapping[str, Path] | None = None
+    case: AnyCase,
+    ranks: int,
+    written: dict[str, Any] | None = None,
+    files: Mapping[str, Path] | None = None,
+    hashes: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
     """Return what every manifest of one case says; reads the files that the case names, so for rank 0 alone.
 
@@ -51,9 +55,11 @@ def case_manifest(
         The case with defaults filled in, where it is not as the command has read it.
     files
         Those that the command takes beside its case, by the words that name them.
+    hashes
+        Of the files that the case names as they were read, where they may have changed or gone since.
     """
     named = {word: {"file": str(path.resolve()), "sha256": _sha256(path)} for word, path in (files or {}).items()}
-    return _of_case(case, written or case.as_written()) | {"files_of_command": named} | _what_ran(ranks)
+    return _of_case(case, written or case.as_written(), hashes) | {"files_of_command": named} | _what_ran(ranks)
 
 
 def cases_manifest(cases: Sequence[AnyCase], ranks: int) -> dict[str, Any]:
@@ -61,15 +67,15 @@ def cases_manifest(cases: Sequence[AnyCase], ranks: int) -> dict[str, Any]:
     return {"cases": [_of_case(case, case.as_written()) for case in cases]} | _what_ran(ranks)
 
 
-def _of_case(case: AnyCase, written: dict[str, Any]) -> dict[str, Any]:
+def _of_case(case: AnyCase, written: dict[str, Any], hashes: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Return a case with defaults filled in, its hash, where it was read, and the hashes of the files that it names."""
-    names = named_files(case) if isinstance(case, CaseTables) else []
-    hashes = {name: _sha256(case.path.parent / name) for name in names}
+    if hashes is None:
+        hashes = files_of(case) if isinstance(case, CaseTables) else {}
     return {
         "case": written,
         "case_sha256": case_hash(written),
         "case_file": str(case.path.resolve()),
-        "files_sha256": hashes,
+        "files_sha256": dict(hashes),
     }
 
 

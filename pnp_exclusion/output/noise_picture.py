@@ -15,7 +15,7 @@ from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, sp
 def draw_noise(path: Path, title: str, noise: Noise) -> None:
     """Draw the spectrum of the electric current with that of thermal noise, or of every species, over frequency."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN, 2.8))
+        figure = Figure(figsize=(COLUMN, 3.3))
         axis = figure.subplots()
         terminals = list(noise.terminals)
         if noise.electric is not None and len(terminals) == 2:
@@ -46,6 +46,6 @@ def draw_noise(path: Path, title: str, noise: Noise) -> None:
         shown = np.concatenate([line.get_ydata() for line in axis.lines])
         if shown.max() < 5.0 * shown.min():
             axis.set_yscale("linear")
-        axis.legend()
+        figure.legend(loc="outside lower center")
         entitle(figure, title)
         save(figure, path)

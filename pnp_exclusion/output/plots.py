@@ -35,14 +35,18 @@ from pnp_exclusion.solution.style import (
     SMALL,
     STYLE,
     entitle,
+    plain,
     save,
     species_colour,
     ticks,
+    time_in_picture,
     with_unit,
     zero_line,
 )
 
 PART_COLOURS = {"diffusion": "#56b4e9", "drift": "#e69f00", "crowding": "#cc79a7", "total": "#333333"}
+ROUNDING_OF_FLUXES = 1e-9
+"""Of the largest part of a flux; a total below it is none."""
 
 
 def draw_profiles(path: Path, case: Case, scales: Scales, profile: Profile) -> None:
@@ -60,19 +64,26 @@ def draw_flux_parts(path: Path, case: Case, scales: Scales, parts: Mapping[str, 
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(min(PAGE, COLUMN + 0.9 * (len(parts) - 1)), 2.6))
         axis = figure.subplots()
+        largest = max(max(abs(part.diffusion), abs(part.drift), abs(part.crowding)) for part in parts.values())
+        names = [plain(name) for name in parts]
         for position, part in enumerate(parts.values()):
-            heights = {"diffusion": part.diffusion, "drift": part.drift, "crowding": part.crowding}
-            heights["total"] = sum(heights.values())
+            heights = {"diffusion": part.diffusion, "drift": part.drift}
+            if case.model.flux_law.crowded:
+                heights["crowding"] = part.crowding
+            total = part.diffusion + part.drift + part.crowding
+            heights["total"] = total
             for slot, (name, height) in enumerate(heights.items()):
                 axis.bar(
-                    position + 0.2 * (slot - 1.5),
+                    position + 0.2 * (slot - 0.5 * (len(heights) - 1)),
                     height * scales.flux,
                     0.18,
                     color=PART_COLOURS[name],
                     label=name if position == 0 else None,
                 )
+            if abs(total) <= ROUNDING_OF_FLUXES * largest:
+                names[position] += "\nno flux"
         zero_line(axis)
-        axis.set_xticks(range(len(parts)), list(parts))
+        axis.set_xticks(range(len(parts)), names)
         axis.set_ylabel(with_unit(f"mean flux along {axis_letters(case)[along]}", "mol/m^2/s" if scales.si else "D/L"))
         entitle(figure, title_of(case))
         figure.legend(loc="outside lower center", ncols=4)
@@ -169,7 +180,8 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
     that nothing drives spans decades."""
     columns = {name: np.array([row[name][0] for row in rows]) for name in rows[0]}
     units = {name: unit for name, (_, unit) in rows[0].items()}
-    time = columns["time"]
+    factor, unit_of_time = time_in_picture(float(columns["time"][-1]), units["time"] or "L²/D")
+    time = columns["time"] * factor
     names = [boundary.where for boundary in case.boundaries]
     charged = [name for name in names if f"charge_{name}" in columns]
     driven = [name for name in names if f"potential_{name}" in columns and np.ptp(columns[f"potential_{name}"]) > 0.0]
@@ -202,7 +214,7 @@ def draw_series(path: Path, case: Case, scales: Scales, rows: Sequence[Row]) -> 
             axis.legend(loc="best")
         if not moves and time[-1] > 100.0 * time[0]:
             axes[-1].set_xscale("log")
-        axes[-1].set_xlabel(with_unit("time", units["time"] or "L²/D"))
+        axes[-1].set_xlabel(with_unit("time", unit_of_time))
         figure.align_ylabels(axes)
         entitle(figure, title_of(case))
         save(figure, path)
@@ -230,7 +242,7 @@ def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
     Thin layers at the ends have columns of their own beside the whole, as in profiles.
     """
     x, times, rows = panels_in_time(scales, snapshots)
-    unit = "s" if scales.si else "L²/D"
+    factor, unit = time_in_picture(float(times[-1]), "s" if scales.si else "L²/D")
     stretches = stretches_of(x, [np.abs(np.diff(of_times)).sum(axis=0) for _, _, of_times in rows])
     width = COLUMN if len(stretches) == 1 else PAGE
     with matplotlib.rc_context(STYLE):
@@ -242,7 +254,7 @@ def draw_strip(path: Path, case: Case, scales: Scales, snapshots: Any) -> None:
             for axis, stretch in zip(axes, stretches, strict=True):
                 for k, (values, colour) in enumerate(zip(of_times, colours, strict=True)):
                     shown = k in (0, len(times) - 1)
-                    axis.plot(x, values, color=colour, label=f"{times[k]:.3g} {unit}" if shown else None)
+                    axis.plot(x, values, color=colour, label=f"{times[k] * factor:.3g} {unit}" if shown else None)
                 axis.set_xlim(stretch.low, stretch.high)
                 axis.xaxis.set_major_locator(ticks(4 if stretch.name else 6))
                 axis.tick_params(labelbottom=row == len(rows))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from pnp_exclusion.case.build import Setup
-from pnp_exclusion.observe.forces import REGIMES
+from pnp_exclusion.observe.forces import NO_CURRENT, REGIMES
 from pnp_exclusion.output.text import columns, word
 from pnp_exclusion.runtime.memory import peak_per_rank
 from pnp_exclusion.solution.noise import Noise
@@ -23,7 +23,7 @@ def run_table(solution: Solution) -> list[str]:
         currents, unit = solution.currents or {}, solution.current_unit
         first, second = (end.name for end in solution.steady.ends)
         rows = [
-            [name, f"{currents[name]:.6g}", f"{solution.forces[name]:.6g}", solution.regimes[name] or "-"]  # type: ignore[index]
+            [name, f"{currents[name]:.6g}", f"{_force(solution.forces[name]):.6g}", solution.regimes[name] or "-"]  # type: ignore[index]
             for name in currents
         ]
         head = ["species", f"flux {first} -> {second}{f' [{unit}]' if unit else ''}", "force [kT]", "regime"]
@@ -72,7 +72,12 @@ def run_table(solution: Solution) -> list[str]:
 def regime_lines(regimes: Iterable[Mapping[str, str | None] | None]) -> list[str]:
     """Return a line for every regime that some species is in, which says what it is."""
     found = {regime for one in regimes if one for regime in one.values()}
-    return [f"{regime}: {meaning}" for regime, meaning in REGIMES.items() if regime in found and regime != "none"]
+    return [f"{regime}: {meaning}" for regime, meaning in REGIMES.items() if regime in found]
+
+
+def _force(force: float) -> float:
+    """Return a driving force in kT, or 0 for one that drives no current that counts: it is rounding of potentials."""
+    return 0.0 if abs(force) <= NO_CURRENT else force
 
 
 def comparison_table(solutions: Mapping[str, Solution], noises: Mapping[str, Noise]) -> list[str]:
@@ -93,7 +98,7 @@ def comparison_table(solutions: Mapping[str, Solution], noises: Mapping[str, Noi
         for a, name in enumerate(solution.discretisation.problem.quantities):
             fano, own = ("-", "-") if noise is None else (word(noise.fano[0, a]), word(noise.at_zero[0, a, 0, a]))
             current = f"{currents[name]:.6g}" if currents else "-"
-            force = f"{solution.forces[name]:.5g}" if solution.forces else "-"
+            force = f"{_force(solution.forces[name]):.5g}" if solution.forces else "-"
             rows.append([law, name, current, force, solution.regimes[name] or "-", own, fano, identity])
     ends = next(iter(solutions.values())).steady.ends
     noise_unit = next((f" [{noise.particle_unit}]" for noise in noises.values() if noise.particle_unit), "")

@@ -40,6 +40,8 @@ MIRRORED = {
     basix.CellType.hexahedron: [4, 5, 6, 7, 0, 1, 2, 3],
 }
 """Corners of a cell of VTK whose orientation is the other one."""
+INSTALL = 'install it: pip install h5py, or do without "vtkhdf" in fields of [output]'
+"""What helps where there is no h5py."""
 AT_ONCE = 200_000
 """Points at which the error is measured together."""
 
@@ -250,8 +252,19 @@ def _h5py() -> Any:
     try:
         import h5py
     except (ImportError, ValueError) as error:
+        # the HDF5 of another library is a ValueError
+        cure = "import it before dolfinx" if isinstance(error, ValueError) else INSTALL
         reason = " ".join(str(error).split())
-        raise MissingLibraryError(
-            f"h5py, which writes fields.vtkhdf, cannot be imported ({reason}); import it before dolfinx"
-        ) from None
+        raise MissingLibraryError(f"h5py, which writes fields.vtkhdf, cannot be imported ({reason}); {cure}") from None
     return h5py
+
+
+def require_h5py(comm: MPI.Comm) -> None:
+    """Raise `MissingLibraryError` on every rank if one cannot import h5py: to be asked before what takes long."""
+    try:
+        _h5py()
+        mistake = ""
+    except MissingLibraryError as error:
+        mistake = str(error)
+    if told := next(filter(None, comm.allgather(mistake)), ""):
+        raise MissingLibraryError(told)

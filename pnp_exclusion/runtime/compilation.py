@@ -130,8 +130,9 @@ def _compile(compiled: Any, folder: Path) -> None:
             raise _unwritable(folder.parent, "the disk is full") from None
         reason = str(error).splitlines()[0].split(": ", 1)[-1]
         raise UsageError(
-            f"forms are compiled at their first use, and the C compiler does not work here: {reason}; install gcc, or "
-            "fill the cache where there is one: pnp-exclusion warm CASE"
+            f"forms are compiled at their first use, and the C compiler does not work here: {reason}; install gcc "
+            "and the headers of Python (Debian: gcc, libc6-dev and python3-dev), or fill the cache where there is one: "
+            "pnp-exclusion warm CASE"
         ) from None
 
 

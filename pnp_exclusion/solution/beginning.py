@@ -32,6 +32,8 @@ from pnp_exclusion.solver.guess import FirstGuess
 from pnp_exclusion.solver.linear.presets import OptionsDatabase
 from pnp_exclusion.solver.steady import SolverSettings, SteadySolver
 
+FROM_SAVE = "takes a file that Solution.save has written"
+"""What ``[initial]`` says of a result."""
 SAME_PLACE = 1e-9
 """Of the domain: how far apart nodes of one mesh may be."""
 AT_EDGE = 1e-9
@@ -75,6 +77,18 @@ def begin(
     discrete.set_potentials([found.boundaries[tag].applied_potential or 0.0 for tag in driven.floating])
     discrete.values[:] = values
     return said
+
+
+def require_result(case: Case) -> None:
+    """Raise `CaseError` if there is no file with the result that a motion begins from, as without its table."""
+    initial = case.initial
+    if initial is None or initial.state != "result":
+        return
+    assert initial.file is not None
+    path = case.path.parent / initial.file
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise CaseError(case.path, [f'[initial]: "{initial.file}" {what}; state = "result" {FROM_SAVE}'])
 
 
 def _discharged(problem: Problem) -> Problem:
@@ -122,7 +136,11 @@ def _begin_with_result(case: Case, initial: Initial, discrete: Discretisation) -
     assert initial.file is not None
     path = case.path.parent / initial.file
     problem = discrete.problem
-    other = load(path, comm=problem.domain.comm).discretisation
+    try:
+        other = load(path, comm=problem.domain.comm).discretisation
+    except CaseError as error:
+        told = "; ".join(error.mistakes)
+        raise CaseError(case.path, [f'[initial]: "{initial.file}" {told}; state = "result" {FROM_SAVE}']) from None
     here, there = (one.space.tabulate_dof_coordinates() for one in (discrete, other))
     fits = here.shape == there.shape and discrete.layout.names == other.layout.names
     extent = np.ptp(np.array(problem.domain.bounding_box()), axis=0).max()

@@ -82,9 +82,18 @@ class CheckpointFolder:
 
     path
         The folder of results that ``checkpoints`` lies in; it must be there.
+    files
+        Hashes of what the case names, as they were when it was read: files may be gone when a checkpoint is written.
     """
 
-    def __init__(self, path: Path, setup: Setup, discrete: Discretisation, found: Found | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        setup: Setup,
+        discrete: Discretisation,
+        files: dict[str, str | None],
+        found: Found | None = None,
+    ) -> None:
         self.path = path / CHECKPOINTS
         self._setup, self._discrete = setup, discrete
         self._comm = discrete.problem.domain.comm
@@ -92,8 +101,7 @@ class CheckpointFolder:
         self._moments = [*found.moment_files] if goes_on and found is not None else []
         self._mine = [found.number] if goes_on and found is not None else []
         self._saved = 0 if found is None or not goes_on else found.moments
-        # as they are now: files may be gone when a checkpoint is written
-        self._files = on_rank_zero(self._comm, lambda: files_of(setup.case))
+        self._files = files
         self._tables = tables_of(setup.case)
 
     @property
@@ -392,11 +400,19 @@ def _require_whole(heading: dict[str, Any], arrays: dict[str, np.ndarray]) -> No
 def _require_case(found: Found, arrays: Mapping[str, np.ndarray], case: Case, law: Law | None, folder: Path) -> None:
     heading = found.heading
     apart = differences(heading["case"], case.as_written())
-    now, then = files_of(case), heading["files"]
-    tables = {name: arrays[f"table_{i}"] for i, name in enumerate(heading["tables"])}
-    for name in [name for name, there in then.items() if now.get(name, there) != there]:
-        told = tables_differ(name, tables[name], tables_of(case)[name]) if name in tables else f'"{name}" has changed'
-        apart.append(told)
+    there, here = {name: arrays[f"table_{i}"] for i, name in enumerate(heading["tables"])}, tables_of(case)
+    apart += [
+        tables_differ(name, table, here[name])
+        for name, table in there.items()
+        if name in here and not np.array_equal(table, here[name])
+    ]
+    now = files_of(case)
+    apart += [
+        f'"{name}" has changed'
+        for name, was in heading["files"].items()
+        # of a table its numbers count
+        if name not in there and now.get(name, was) != was
+    ]
     name = case.model.flux_law.name if law is None else law.name
     if heading["law"] != name and not apart:
         apart.append(f"the law is {heading['law']} there and {name} here")

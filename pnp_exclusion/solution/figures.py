@@ -25,8 +25,13 @@ from pnp_exclusion.solution.style import (
     ticks,
     unit_in_picture,
     with_unit,
+    wrapped,
 )
 
+ROW = 1.6
+"""Inches: the height of a row of profiles."""
+BAR = 0.1
+"""Inches: the width of a bar of colours."""
 TALL = 1.8
 """Times its width: the height of a slice from which on its panels stand side by side."""
 FLATTEST = 5.0
@@ -61,6 +66,13 @@ def potential_in_display(scales: Scales) -> tuple[float, str]:
     return (scales.potential * 1e3, "potential [mV]") if scales.si else (1.0, "potential [kT/e]")
 
 
+def potential_label(case: Case, scales: Scales) -> str:
+    """Return what the potential is called, which has no part of the fields that the case imposes on its ions."""
+    words = potential_in_display(scales)[1]
+    imposed = any(one.charge and one.field is not None for one in case.species)
+    return words.replace("potential", "potential without the imposed field") if imposed else words
+
+
 @dataclass(frozen=True)
 class Stretch:
     """A part of an interval with a column of panels: its ends, and what it is called."""
@@ -84,7 +96,7 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
         stretches = stretches_of(x, [one for one in of_species if one.sum() > SEEN * of_species.sum()] + potential)
         rows = 1 + (profile.potential is not None) + (profile.temperature is not None)
         width = COLUMN if len(stretches) == 1 else PAGE * (0.75 if len(stretches) == 2 else 1.0)
-        figure = Picture(figsize=(width, 1.6 * rows + 0.8))
+        figure = Picture(figsize=(width, ROW * rows + 0.8))
         ratios = [1.0 if stretch.name else 1.6 for stretch in stretches]
         grid = figure.subplots(rows, len(stretches), sharey="row", squeeze=False, width_ratios=ratios)
         for axes, stretch in zip(grid.T, stretches, strict=True):
@@ -108,7 +120,7 @@ def profiles_picture(case: Case, scales: Scales, profile: Profile) -> Picture:
         if case.model.flux_law.crowded and scales.is_one_size:
             _packing_axis(grid[0, -1], scales)
         if profile.potential is not None:
-            grid[1, 0].set_ylabel(potential_in_display(scales)[1])
+            grid[1, 0].set_ylabel(wrapped(potential_label(case, scales), ROW))
         if profile.temperature is not None:
             grid[-1, 0].set_ylabel("temperature")
         handles, names = grid[0, 0].get_legend_handles_labels()
@@ -223,11 +235,13 @@ def slice_picture(case: Case, scales: Scales, cut: Slice) -> Picture:
             height = box * (width - 0.9)
         rows = -(-len(panels) // columns)
         figure = Picture(figsize=(width * columns, (height + 0.45) * rows + 0.5))
+        figure.get_layout_engine().set(h_pad=0.08)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         corners = cut.cut.points * scales.length_in_unit
         mesh = Triangulation(*corners.T, triangles=np.arange(len(corners)).reshape(-1, 3))
         for axis, panel in zip(axes.ravel(), panels, strict=False):
-            _draw_panel(figure, axis, mesh, (across, up), panel)
+            _draw_panel(figure, axis, mesh, (across, up), panel, BAR * box / height)
+            axis.set_title(wrapped(panel.title, width))
             if box == ratio:
                 axis.set_aspect("equal")
             else:
@@ -260,7 +274,7 @@ def _panels(case: Case, scales: Scales, cut: Slice) -> list[_Panel]:
         return _Panel(title, values, vectors if flows else None, is_density)
 
     if fields.potential is not None:
-        factor, words = potential_in_display(scales)
+        factor, words = potential_in_display(scales)[0], potential_label(case, scales)
         charges = np.array([species.charge for species in case.species])
         current = np.einsum("a,aiuv->iuv", charges, cut.flux[: len(charges)])
         panels.append(with_lines(words, "current", _without_rounding(fields.potential) * factor, current))
@@ -271,7 +285,8 @@ def _panels(case: Case, scales: Scales, cut: Slice) -> list[_Panel]:
     for name, rho, flux in zip(case.species_names, shown, cut.flux, strict=False):
         panels.append(with_lines(f"{name} {unit}", "flux", rho, flux, is_density=True))
     if case.model.flux_law.crowded:
-        panels.append(_Panel("packing (volume fraction)", np.tensordot(np.array(scales.sizes), fields.rho, 1)))
+        packing = np.tensordot(np.array(scales.sizes), fields.rho, 1)
+        panels.append(_Panel("packing (volume fraction)", packing, is_density=True))
     return panels
 
 
@@ -311,19 +326,24 @@ def _norm(mesh: Triangulation, triangles: np.ndarray, values: np.ndarray, is_den
 
 
 def _draw_panel(
-    figure: Figure, axis: Axes, mesh: Triangulation, grid: tuple[np.ndarray, np.ndarray], panel: _Panel
+    figure: Figure,
+    axis: Axes,
+    mesh: Triangulation,
+    grid: tuple[np.ndarray, np.ndarray],
+    panel: _Panel,
+    bar_width: float,
 ) -> None:
+    """Draw a field and the lines over it, beside it a bar of its colours, whose width is in units of the panel's."""
     values, triangles = panel.values, mesh.triangles
     if panel.is_density:
-        # a species that does not enter a region is not there in a picture either
+        # what does not enter a region is not there in a picture either
         triangles = triangles[(values[triangles] > 0.0).all(axis=1)]
     norm = _norm(mesh, triangles, values, panel.is_density)
     mesh = Triangulation(mesh.x, mesh.y, triangles=triangles)
     shown = axis.tripcolor(mesh, values, shading="gouraud", cmap="viridis", rasterized=True, norm=norm)
-    bar = figure.colorbar(shown, ax=axis, shrink=0.9, pad=0.02)
+    bar = figure.colorbar(shown, cax=axis.inset_axes((1.0 + 0.6 * bar_width, 0.0, bar_width, 1.0)))
     if not isinstance(norm, LogNorm):
         bar.ax.yaxis.set_major_locator(ticks(6))
-    axis.set_title(panel.title)
     axis.set_facecolor("0.85")
     axis.xaxis.set_major_locator(ticks(5))
     axis.yaxis.set_major_locator(ticks(6))

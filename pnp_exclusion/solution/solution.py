@@ -73,7 +73,11 @@ class Solution:
         The options that PETSc was started with, over which none of ours may be put.
     refinement : Refinement or None
         How cells were refined, with the estimated errors of all meshes, for ``[solver] accuracy``.
+    files : Mapping[str, str or None] or None
+        Hashes of the files that the case names as a motion began, by their names; None where they were not taken.
     """
+
+    files: Mapping[str, str | None] | None = None
 
     def __init__(
         self,
@@ -145,7 +149,7 @@ class Solution:
 
     @property
     def forces(self) -> dict[str, float] | None:
-        """Thermodynamic force of every species from the first end to the second, kT; None without two ends."""
+        """Driving force on every species from the first end to the second, kT; None without two ends."""
         self._require_state()
         return self.steady.forces
 

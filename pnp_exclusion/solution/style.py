@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import textwrap
 from pathlib import Path
@@ -22,6 +23,7 @@ COLUMN, PAGE = 3.4, 7.0
 """Inches: the width of a column and of a page of most journals."""
 SMALL = 7
 """Points: of legends and remarks."""
+FRACTIONS_OF_SECONDS = ("s", "ms", "µs", "ns", "ps", "fs")
 LETTERS_PER_INCH = 17
 """Of a title, about."""
 STYLE: dict[str, Any] = {
@@ -121,6 +123,14 @@ def _word(word: str, sign: int) -> str:
 def with_unit(words: str, unit: str) -> str:
     """Return words for an axis with the unit of what is drawn along it, if it has one."""
     return f"{words} [{unit_in_picture(unit)}]" if unit else words
+
+
+def time_in_picture(longest: float, unit: str) -> tuple[float, str]:
+    """Return a factor and a unit in which times up to a longest one, in seconds, are numbers of a few digits."""
+    if unit != "s" or longest <= 0.0:
+        return 1.0, unit
+    power = min(max(-(math.floor(math.log10(longest)) // 3), 0), len(FRACTIONS_OF_SECONDS) - 1)
+    return 1e3**power, FRACTIONS_OF_SECONDS[power]
 
 
 def ticks(most: int) -> MaxNLocator:

@@ -24,14 +24,16 @@ from pnp_exclusion.case.moving import extremes
 from pnp_exclusion.case.places import places_in, require_inside, require_places
 from pnp_exclusion.case.protocol import Passed, PieceDrive, ProtocolDrive, ProtocolState, is_still_since
 from pnp_exclusion.case.quantities import CLOCK_TIME
+from pnp_exclusion.case.same_case import files_of
 from pnp_exclusion.case.time_tables import Initial
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.errors import CaseError, ConvergenceError, SolutionWarning, UsageError
 from pnp_exclusion.observe.free_space import is_driven_in, least_free_space
 from pnp_exclusion.observe.motion import NO_SPACE, MotionReader
 from pnp_exclusion.physics.laws import Law
+from pnp_exclusion.runtime.parallel import on_rank_zero
 from pnp_exclusion.solution import fields
-from pnp_exclusion.solution.beginning import begin
+from pnp_exclusion.solution.beginning import begin, require_result
 from pnp_exclusion.solution.checkpoints import CheckpointFolder, Motion, find
 from pnp_exclusion.solution.series import Row, dataset_of_rows, row_of
 from pnp_exclusion.solution.solution import Solution
@@ -43,7 +45,7 @@ from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import OptionsDatabase, resolved
 from pnp_exclusion.solver.steady import SteadyReport
 from pnp_exclusion.solver.transient.schemes import EULER, GALERKIN, RADAU, RADAU5
-from pnp_exclusion.solver.transient.solver import TimeSettings, TransientReport, TransientSolver
+from pnp_exclusion.solver.transient.solver import NoStepError, TimeSettings, TransientReport, TransientSolver
 
 if TYPE_CHECKING:
     import xarray
@@ -83,8 +85,16 @@ class TransientSolution(Solution):
         Why the protocol was not gone through to its end; empty if it was.
     """
 
-    def __init__(self, *arguments: Any, motion: Motion, report_in_time: TransientReport, **others: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        motion: Motion,
+        report_in_time: TransientReport,
+        files: dict[str, str | None],
+        **others: Any,
+    ) -> None:
         super().__init__(*arguments, **others)
+        self.files = files
         self.time = motion.last.time * self.setup.scales.time
         self.steady_at_end = motion.is_still
         self.transient_report = report_in_time
@@ -307,6 +317,8 @@ def run(
     case = with_petsc(as_case(case), petsc or {})
     if case.time is None:
         raise CaseError(case.path, ["the table [time] is missing; solve() finds the steady state of such a case"])
+    on_rank_zero(comm, lambda: require_result(case))
+    files = on_rank_zero(comm, lambda: files_of(case))
     found = None if restart is None else find(Path(restart), case, law, comm)
     setup = build(case, comm, law, also=extremes(case)) if found is None else found.setup(case, comm, law)
     require_places(setup)
@@ -325,7 +337,7 @@ def run(
     where = checkpoints if checkpoints is not None else restart
     keeper = None
     if where is not None:
-        folder = CheckpointFolder(Path(where), setup, discrete, found)
+        folder = CheckpointFolder(Path(where), setup, discrete, files, found)
         keeper = Keeper(folder, setup, limit, clock.monotonic() if started is None else started)
     before = None if found is None else found.motion(discrete, drive)
     # its arrays are of the whole mesh
@@ -343,7 +355,9 @@ def run(
             try:
                 motion = _move(setup, solver, drive, end, before, keeper, progress, on_row)
             except ConvergenceError as error:
-                raise ConvergenceError(f"{error}{_why_not(setup, discrete)}") from None
+                unit, name = setup.scales.time, "s" if setup.scales.si else ""
+                told = error.in_unit(unit, name) if isinstance(error, NoStepError) else error
+                raise ConvergenceError(f"{told}{_why_not(setup, discrete)}") from None
         options = database.effective(), database.unused()
     effort = solver.report.effort
     report = SteadyReport(
@@ -362,6 +376,7 @@ def run(
         stored=motion.last.stored[: solver.equations.owned],
         motion=motion,
         report_in_time=solver.report,
+        files=files,
         command_line=petsc_options,
     )
 

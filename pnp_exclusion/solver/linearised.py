@@ -417,12 +417,16 @@ class LinearisedEquations:
         species is: beside a depleted place everything else would hang on to it by next to no conductance.
         """
         layout, pinned = self.discrete.layout, []
+        if not closed:
+            return np.empty(0, dtype=np.int64)
+        # assembled by all ranks together, of which some may have none of the species
+        stored = self._diagonals[1]
         for combination in closed:
             first = unknown_of(next(iter(combination)))
             own = layout.dofs_at(np.arange(self._owned // layout.size), first)
             own = own[self.is_free[own]]
-            most = own[np.argmax(self._diagonals[1][own])] if len(own) else -1
-            amount = float(self._diagonals[1][most]) if len(own) else -1.0
+            most = own[np.argmax(stored[own])] if len(own) else -1
+            amount = float(stored[most]) if len(own) else -1.0
             _, owner = self._comm.allreduce((amount, self._comm.rank), op=MPI.MAXLOC)
             if self._comm.rank == owner:
                 pinned.append(most)

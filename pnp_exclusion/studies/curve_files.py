@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.interpolate import CubicHermiteSpline
 
 from pnp_exclusion.output.text import columns
 from pnp_exclusion.solution.style import (
@@ -21,9 +23,11 @@ from pnp_exclusion.solution.style import (
     with_unit,
     zero_line,
 )
-from pnp_exclusion.studies.curve import Curve, Direction
+from pnp_exclusion.studies.curve import Array, Curve, Direction
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
+DRAWN = 20
+"""Pieces of the line from each point to the next."""
 
 
 def curve_csv(curve: Curve) -> str:
@@ -88,23 +92,28 @@ def draw_capacitance(path: Path, curve: Curve) -> None:
 
 
 def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> None:
+    """Draw points as marks, and between them the cubic that has their values and slopes, and its derivative."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 3.8))
         above, below = figure.subplots(2, 1, sharex=True)
         for direction in DIRECTIONS:
             points = curve.branch(direction)
+            if not points:
+                continue
             x = [point.potential for point in points]
             first = direction == "forward"
+            style = "-" if first else "--"
             if shares:
                 for position, name in enumerate(curve.case.species_names):
-                    ys = [point.currents[name] for point in points]
-                    above.plot(x, ys, color=species_colour(position), label=name if first else None)
-            for axis, name in ((above, value), (below, slope)):
+                    own = [one.currents[name] for one in points]
+                    at, (drawn, _) = between(x, own, [one.conductances[name] for one in points])
+                    above.plot(at, drawn, style, color=species_colour(position), label=name if first else None)
+            ys, slopes = ([getattr(point, name) for point in points] for name in (value, slope))
+            at, lines = between(x, ys, slopes)
+            for axis, marks, line in zip((above, below), (ys, slopes), lines, strict=True):
                 whole = "all" if shares and first and axis is above else None
-                style = ".-" if first else ".--"
-                axis.plot(
-                    x, [getattr(point, name) for point in points], style, color="black", markersize=3, label=whole
-                )
+                axis.plot(at, line, style, color="black", label=whole)
+                axis.plot(x, marks, ".", color="black", markersize=3)
         for axis, name in ((above, value), (below, slope)):
             axis.set_ylabel(with_unit(name, curve.units[name]))
         figure.align_ylabels()
@@ -116,3 +125,13 @@ def _draw(path: Path, curve: Curve, value: str, slope: str, *, shares: bool) -> 
         below.set_xlabel(f'potential of "{plain(curve.boundary)}" [{unit}]')
         entitle(figure, curve.case.title)
         save(figure, path)
+
+
+def between(x: Sequence[float], values: Sequence[float], slopes: Sequence[float]) -> tuple[Array, tuple[Array, Array]]:
+    """Return positions from the first point to the last, and there the cubic of `Curve.at` and its derivative."""
+    if len(x) < 2:
+        return np.array(x), (np.array(values), np.array(slopes))
+    cubic = CubicHermiteSpline(x, values, slopes)
+    shares = np.arange(DRAWN) / DRAWN
+    at = np.append((np.array(x[:-1])[:, None] + np.diff(x)[:, None] * shares).ravel(), x[-1])
+    return at, (cubic(at), cubic.derivative()(at))

@@ -9,11 +9,14 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from pnp_exclusion.case.sentences import counted
 from pnp_exclusion.output.text import columns, header
-from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, with_unit, zero_line
+from pnp_exclusion.solution.style import COLUMN, STYLE, entitle, plain, save, unit_in_picture, with_unit, zero_line
 from pnp_exclusion.studies.voltammetry import Voltammogram
 
 PARTS = ("current", "faradaic", "capacitive")
+MARGIN = 0.1
+"""Of the range of currents after the first instants: how far the axis goes beyond it."""
 
 
 def cv_csv(found: Voltammogram) -> str:
@@ -59,7 +62,8 @@ def cv_table(found: Voltammogram) -> list[str]:
     head = ["cycle", "direction", f"peak {units['potential']}".strip(), f"current {units['current']}".strip()]
     rows = [[str(one.cycle), one.direction, f"{one.potential:.6g}", f"{one.current:.6g}"] for one in found.peaks]
     if not rows:
-        return [f"no peak in {found.cycles} cycle(s); at most {np.abs(found.current).max():.6g} {units['current']}"]
+        largest = f"{np.abs(found.current).max():.6g} {units['current']}".rstrip()
+        return [f"no peak in {counted(found.cycles, 'cycle')}; at most {largest}"]
     apart = [
         f"cycle {cycle}: {separation:.6g} {units['potential']}".rstrip() + " apart"
         for cycle in range(1, found.cycles + 1)
@@ -73,20 +77,28 @@ def draw_cv(path: Path, found: Voltammogram) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(COLUMN, 2.8))
         axis = figure.subplots()
+        begun = found.has_begun
         shades = matplotlib.colormaps["Blues"](np.linspace(1.0, 0.4, found.cycles)[::-1])
         for cycle, shade in enumerate(shades, start=1):
-            own = found.cycle == cycle
+            own = (found.cycle == cycle) & begun
             axis.plot(found.potential[own], found.current[own], color=shade, label=f"cycle {cycle}")
-        last, begun = found.cycle == found.cycles, found.has_begun
+        last = found.cycle == found.cycles
         parts = {name: getattr(found, name)[last & begun] for name in ("faradaic", "capacitive")}
         # where there is only one of them it is the whole
         if all(np.ptp(values) > 1e-3 * np.ptp(found.current[last & begun]) for values in parts.values()):
             for (name, values), style in zip(parts.items(), ("--", ":"), strict=True):
                 axis.plot(found.potential[last & begun], values, style, color="0.4", linewidth=1.0, label=name)
         low, high = found.current[begun].min(), found.current[begun].max()
-        axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+        axis.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))
         for peak in found.peaks:
             axis.plot(peak.potential, peak.current, "o", color="black", markersize=3)
+        start = found.current[~begun]
+        if start.max(initial=high) > high + MARGIN * (high - low) or start.min(initial=low) < low - MARGIN * (
+            high - low
+        ):
+            highest = max(start, key=abs)
+            unit = unit_in_picture(found.units["current"])
+            axis.set_title(f"without the first instants, up to {highest:.3g} {unit}".rstrip())
         zero_line(axis)
         axis.set_ylabel(with_unit("current", found.units["current"]))
         axis.set_xlabel(f'potential of "{plain(found.boundary)}" [{found.units["potential"] or "kT/e"}]')

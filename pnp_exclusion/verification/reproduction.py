@@ -31,7 +31,9 @@ OF_THE_WAY = {
     "linear_iterations",
     "ramp_steps",
     "solves",
+    "steps",
     "rejected_steps",
+    "jacobians",
     "warnings",
     "peak_memory_mb",
     "sampling_error",
@@ -59,7 +61,10 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not the same; ``size`` is relative, infinite where there is nothing to compare."""
+    """Something that is not the same; ``size`` is relative, infinite where there is nothing to compare.
+
+    Without ``there``, ``here`` says it all.
+    """
 
     file: str
     where: str
@@ -68,6 +73,8 @@ class Difference:
     size: float = np.inf
 
     def __str__(self) -> str:
+        if not self.there:
+            return f"{self.file}: {self.where} {self.here}"
         relative = f", {self.size:.2g} apart" if np.isfinite(self.size) else ""
         return f"{self.file}: {self.where}: {self.there} there, {self.here} here{relative}"
 
@@ -145,11 +152,16 @@ def _results_in(folder: Path) -> set[str]:
 
 
 def _compare_files(there: Path, here: Path, report: FileReport, names: Collection[str], limits: Limits) -> None:
-    try:
-        earlier, later = _quantities(there, names), _quantities(here, names)
-    except (ValueError, OSError) as error:
-        report.differences.append(Difference(report.name, "the file", f"cannot be read ({error})", "written"))
+    found = []
+    for path, told in ((there, "there"), (here, "that was written now")):
+        try:
+            found.append(_quantities(path, names))
+        except (ValueError, TypeError, OSError, RecursionError) as error:
+            reason = " ".join(str(error).split())
+            report.differences.append(Difference(report.name, f"the file {told}", "", f"cannot be read: {reason}"))
+    if len(found) < 2:
         return
+    earlier, later = found
     largest: dict[str, float] = {}
     for quantity in earlier.values():
         if quantity.values.dtype.kind == "f":
@@ -175,7 +187,8 @@ def _apart(
     if "f" not in one.dtype.kind + other.dtype.kind:
         sizes = np.where(one == other, 0.0, np.inf)
     elif one.dtype.kind != other.dtype.kind:
-        sizes = np.full(one.shape, np.inf)
+        yield from _words_beside_numbers(report, where, one, other)
+        return
     else:
         least = 1.0 if where.rpartition(".")[2] in OF_ORDER_ONE else rounding * largest
         scale = np.maximum(np.maximum(np.abs(one), np.abs(other)), least)
@@ -193,6 +206,18 @@ def _apart(
         yield Difference(report.name, where + at, _word(one[place]), _word(other[place]), float(sizes[place]))
 
 
+def _words_beside_numbers(report: FileReport, where: str, one: np.ndarray, other: np.ndarray) -> Iterator[Difference]:
+    """Say once where there is a word in one of two files whose counterpart holds numbers."""
+    words, told = (one, "there") if one.dtype.kind != "f" else (other, "here")
+    for index in np.ndindex(words.shape):
+        if _number(str(words[index])) is None:
+            at = f" in row {', '.join(str(position + 1) for position in index)}" if index else ""
+            said = f'has "{words[index]}"{at} {told}, where the other file has a number'
+            yield Difference(report.name, where, "", said)
+            return
+    yield Difference(report.name, where, "", f"has words {told}, and numbers in the other file")
+
+
 def _shape(values: np.ndarray) -> str:
     return f"{' x '.join(map(str, values.shape))} values" if values.ndim else "one value"
 
@@ -204,10 +229,17 @@ def _word(value: Any) -> str:
 def _quantities(path: Path, names: Collection[str]) -> dict[str, Quantity]:
     match path.suffix:
         case ".json":
-            return dict(_leaves(json.loads(path.read_text(encoding="utf-8")), (), names))
+            return dict(_leaves(_json(path), (), names))
         case ".csv":
             return _columns(path)
     return _variables(path)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON from line {error.lineno} on") from None
 
 
 def _leaves(content: Any, path: tuple[str, ...], names: Collection[str]) -> Iterator[tuple[str, Quantity]]:
@@ -233,6 +265,9 @@ def _columns(path: Path) -> dict[str, Quantity]:
         return {}
     has_head = any(_number(cell) is None for cell in rows[0])
     head = rows.pop(0) if has_head else [f"column {position}" for position in range(1, len(rows[0]) + 1)]
+    for position, row in enumerate(rows, start=1):
+        if len(row) != len(head):
+            raise ValueError(f"row {position} has {len(row)} cells in place of {len(head)}")
     found = {}
     for title, column in zip(head, zip(*rows, strict=True), strict=True) if rows else ():
         name, _, unit = title.partition(" [")

@@ -26,6 +26,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve under every law; each law's results in a folder of its own beside the common ones."""
     fenicsx.initialise_petsc(petsc_options)
+    from mpi4py import MPI
+
+    from pnp_exclusion.output.fields import require_formats
     from pnp_exclusion.output.job import Job, failure, read
     from pnp_exclusion.output.manifest import case_manifest
     from pnp_exclusion.output.report import comparison_table
@@ -34,6 +37,7 @@ def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     names = list(OF_IONS) if arguments.laws is None else laws("--laws", arguments.laws)
     cases = {law: read(arguments.case, law) for law in names}
     solutions = {}
+    require_formats(next(iter(cases.values())), MPI.COMM_WORLD)
     with Job(arguments, petsc_options) as job:
         for law, one in cases.items():
             job.console.say(f"law {law}")

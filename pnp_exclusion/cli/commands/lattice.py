@@ -81,7 +81,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="TIMES",
         help="follow the densities at these times (in L^2/D, e.g. 0.003,0.01,0.03) with --replicas copies of the "
         "largest size: of a case with a table [time] from its beginning, against its continuum; of others, which must "
-        "have no fields, from a step between the reservoirs' contents, against the heat equation",
+        "have no fields, from a step between the reservoirs' fractions, against the heat equation",
     )
 
 

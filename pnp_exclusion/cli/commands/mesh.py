@@ -1,4 +1,4 @@
-"""``mesh``: run a gmsh script of ``meshes/`` and write its file."""
+"""``mesh``: run a drawing, a Python script for gmsh, and write its file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pnp_exclusion.runtime import fenicsx
 
-HELP = "run a gmsh script of meshes/ and write its .msh file"
+HELP = "run a drawing, a Python script for gmsh, and write its .msh file"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -122,7 +122,7 @@ def _run_and_compare(
     files, others_changed = on_rank_zero(comm, lambda: _on_disk(lambda: find_files(manifest, arguments.files)))
     out = arguments.output or temporary / "results"
     console.say(f"{arguments.folder}: {shlex.join(['pnp-exclusion', *manifest.command_line])}")
-    _run(manifest, {"output": out, "quiet": arguments.quiet, **files}, paths)
+    _run(manifest, {**files, "output": out, "quiet": arguments.quiet}, paths)
 
     from pnp_exclusion.output.manifest import versions
     from pnp_exclusion.output.results import OUR_FILES
@@ -146,11 +146,11 @@ def _run(manifest: Manifest, words_here: Mapping[str, Any], cases: Sequence[Path
     from pnp_exclusion.cli.line import called_with, command, read_line
 
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             words, petsc_options = read_line(manifest.command_line)
     except SystemExit:
         line = shlex.join(manifest.command_line)
-        raise UsageError(f"{manifest.folder} is of a command that this version does not know: {line}") from None
+        raise UsageError(f"{manifest.folder} is of words that this version does not know: {line}") from None
     given = vars(words)
     given |= {word: value for word, value in NOT_AGAIN.items() if word in given}
     if "cases" in given:
@@ -194,4 +194,4 @@ def _table(reports: Sequence[FileReport], tolerance: float) -> list[str]:
     same = not any(report.differing for report in reports)
     within = f"within {tolerance:g}"
     ending = f"all {total} are the same {within}" if same else f"not all of {total} are the same {within}"
-    return [*columns(rows), f"{ending}; fields, pictures and the log are not compared"]
+    return [*columns(rows), f"{ending}; fields in .bp and .vtkhdf, pictures and the log are not compared"]

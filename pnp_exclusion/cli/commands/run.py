@@ -23,12 +23,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, petsc_options: Sequence[str]) -> int:
     """Solve, write, print a short table."""
     fenicsx.initialise_petsc(petsc_options)
+    from mpi4py import MPI
+
+    from pnp_exclusion.output.fields import require_formats
     from pnp_exclusion.output.job import Job, failure, motion_of, read
     from pnp_exclusion.output.report import run_table
 
     case = read(arguments.case, arguments.law)
     if case.time is None and (arguments.restart or arguments.walltime):
         raise UsageError(f"{arguments.case}: --restart and --walltime are for cases with a table [time]")
+    require_formats(case, MPI.COMM_WORLD)
     with Job(arguments, petsc_options) as job:
         solution = job.solve(case) if case.time is None else job.run(case, arguments.walltime)
         job.write(solution)

@@ -69,6 +69,28 @@ class TransientReport:
     effort: Effort = field(default_factory=Effort)
 
 
+class NoStepError(ConvergenceError):
+    """No step could be taken, however short.
+
+    time, tried
+        Where the motion stands, and the length of the shortest step that was tried; dimensionless.
+    """
+
+    def __init__(self, time: float, tried: float) -> None:
+        self.time, self.tried = time, tried
+        super().__init__(self.in_unit(1.0, ""))
+
+    def in_unit(self, unit: float, name: str) -> str:
+        """Return the sentence with times in a unit, which is so much of the dimensionless one."""
+        named = f" {name}" if name else ""
+        time, tried = f"{self.time * unit:.6g}{named}", f"{self.tried * unit:.1e}{named}"
+        return f"no step could be taken at the time {time}, not even one of {tried}"
+
+    def __reduce__(self) -> tuple[type[NoStepError], tuple[float, float]]:
+        """Let it travel between processes, which rebuild exceptions from their arguments."""
+        return NoStepError, (self.time, self.tried)
+
+
 class TransientSolver:
     """Steps from the state in the unknown of a discretisation; a context that frees PETSc's objects.
 
@@ -246,9 +268,7 @@ class TransientSolver:
                 self.report.rejected += found is not None
                 if length < least or self.settings.fixed_step is not None:
                     discrete.values[:] = here.values
-                    raise ConvergenceError(
-                        f"no step could be taken at the time {time:.6g}, not even one of {tried:.1e}"
-                    )
+                    raise NoStepError(time, tried)
                 continue
             step = self._step(here, found, tried, target if lands else time + tried, is_first)
             share = math.inf if events is None else events.share(step)

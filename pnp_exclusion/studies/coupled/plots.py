@@ -33,7 +33,7 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
     scale = units.power[0] if strength else 1.0
     load, driver = (direction.name for direction in conversion.pair)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(COLUMN * 1.4, 3.2))
+        figure = Figure(figsize=(COLUMN * 1.4, 3.8))
         axis = figure.subplots()
         label = "linear theory about equilibrium"
         draw_branches(axis, conversion.reference, greatest * scale, LINEAR, label)
@@ -59,7 +59,7 @@ def draw_power_efficiency(path: Path, title: str, conversion: EnergyConversion, 
         axis.set_xlim(left=0.0)
         axis.set_ylim(bottom=0.0)
         entitle(figure, f"{title}\nload: {load}, driver: {driver}".strip())
-        axis.legend(loc="lower right")
+        figure.legend(loc="outside lower center", ncols=2)
         save(figure, path)
 
 

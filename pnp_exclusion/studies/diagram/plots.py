@@ -1,7 +1,11 @@
-"""The picture of diagrams side by side: a column for every case and law, a row for every variant."""
+"""The picture of diagrams side by side: a column for every case and law, a row for every variant.
+
+More than two variants of a single case and law fill a grid, each below its name.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +21,15 @@ from matplotlib.transforms import Affine2D
 
 from pnp_exclusion.case.axes import Driving
 from pnp_exclusion.case.keys import dimension_of_key
-from pnp_exclusion.solution.style import SMALL, STYLE, plain, save, species_colour, with_unit, wrapped
+from pnp_exclusion.solution.style import SMALL, STYLE, entitle, plain, save, species_colour, with_unit, wrapped
 from pnp_exclusion.studies.diagram import arrangement
 from pnp_exclusion.studies.diagram.compute import Diagram, Region
 from pnp_exclusion.studies.diagram.report import failed, shares
 
 PANEL = 2.3
 """Inches."""
+ACROSS = 3
+"""Panels in a row of a grid, at most."""
 UPHILL = 0.4
 """Opacity of a species' colour where it runs uphill."""
 BOTH = "#7a4fa3"
@@ -53,27 +59,39 @@ FAILED: dict[str, Any] = {"marker": "x", "markersize": 4, "color": "0.3", "lines
 def draw(path: Path, diagrams: Sequence[Diagram]) -> None:
     """Regions by regime, borders, exact borders and common points of every diagram, with one legend."""
     columns = list(dict.fromkeys(map(_column, diagrams)))
-    rows = list(dict.fromkeys(diagram.plane.variant for diagram in diagrams))
+    variants = list(dict.fromkeys(diagram.plane.variant for diagram in diagrams))
+    is_grid = len(columns) == 1 and len(variants) > 2
+    across = min(math.ceil(math.sqrt(len(variants))), ACROSS) if is_grid else len(columns)
+    down = -(-len(variants) // across) if is_grid else len(variants)
     names = list(dict.fromkeys(name for diagram in diagrams for name in diagram.species))
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        legend, legend_columns = _legend(diagrams, names), 2 if len(columns) == 1 else min(4, 1 + len(columns))
-        height = (PANEL - 0.25) * len(rows) + 0.9 + 0.2 * -(-len(legend) // legend_columns)
-        figure = Figure(figsize=(max(PANEL * len(columns) + 0.9, 4.8), height))
+        legend, legend_columns = _legend(diagrams, names), 2 if across == 1 else min(4, 1 + across)
+        height = (PANEL - 0.25) * down + 0.9 + 0.2 * -(-len(legend) // legend_columns)
+        figure = Figure(figsize=(max(PANEL * across + 0.9, 4.8), height))
         figure.get_layout_engine().set(rect=(0.012, 0.0, 0.976, 0.995))
-        axes = figure.subplots(len(rows), len(columns), squeeze=False)
+        axes = figure.subplots(down, across, squeeze=False)
         for axis in axes.flat:
             axis.set_visible(False)
         for diagram in diagrams:
-            row, column = rows.index(diagram.plane.variant), columns.index(_column(diagram))
+            variant = variants.index(diagram.plane.variant)
+            row, column = divmod(variant, across) if is_grid else (variant, columns.index(_column(diagram)))
             axis = axes[row, column]
             _draw_panel(axis, diagram, names)
             plane = diagram.plane
-            heading = _heading([d for d in diagrams if _column(d) == columns[column]]) if row == 0 else []
+            heading = [wrapped(plane.variant, PANEL)] if is_grid else []
+            if row == 0 and not is_grid:
+                heading = [wrapped(_heading([d for d in diagrams if _column(d) == columns[column]]), PANEL)]
             axis.set_title("\n".join([*heading, _in_words(diagram)]), fontsize=SMALL)
-            axis.set_xlabel(axis_label(plane.x, plane.cases.tables) if row == len(rows) - 1 else "")
-            axis.set_ylabel(axis_label(plane.y, plane.cases.tables))
-            if column == 0:
+            axis.set_xlabel(
+                axis_label(plane.x, plane.cases.tables)
+                if row == down - 1 or (is_grid and variant + across >= len(variants))
+                else ""
+            )
+            axis.set_ylabel(axis_label(plane.y, plane.cases.tables) if column == 0 or not is_grid else "")
+            if column == 0 and not is_grid:
                 _name_row(axis, plane.variant)
+        if is_grid:
+            entitle(figure, _heading(diagrams))
         figure.legend(handles=legend, loc="outside lower center", ncols=legend_columns)
         save(figure, path)
 
@@ -82,12 +100,12 @@ def _column(diagram: Diagram) -> tuple[Path, str]:
     return diagram.plane.case.path, diagram.plane.case.model.law
 
 
-def _heading(column: Sequence[Diagram]) -> list[str]:
-    """The title of a column in lines; its law too, unless the variants have different ones."""
+def _heading(column: Sequence[Diagram]) -> str:
+    """The title of a column; its law too, unless the variants have different ones."""
     laws = {diagram.plane.changed.model.law for diagram in column}
     case = column[0].plane.case
     title = case.title or case.path.stem
-    return [wrapped(f"{title}: {laws.pop()}" if len(laws) == 1 else title, PANEL)]
+    return f"{title}: {laws.pop()}" if len(laws) == 1 else title
 
 
 def _name_row(axis: Axes, variant: str) -> None:
