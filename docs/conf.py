@@ -188,5 +188,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", sign)
     app.connect("builder-inited", write_commands)
     app.connect("builder-inited", write_keys)
+    app.connect("builder-inited", write_references)
     app.connect("source-read", as_myst)
     app.connect("include-read", lambda app, path, parent, source: as_myst(app, parent, source))
