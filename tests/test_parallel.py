@@ -100,11 +100,11 @@ def test_disk_error_on_one_rank_while_fields_are_written_ends_every_rank(tmp_pat
         "from pnp_exclusion.runtime import fenicsx\n"
         "fenicsx.initialise_petsc()\n"
         "from mpi4py import MPI\n"
-        "from pnp_exclusion.output import fields\n"
-        "class Writer(fields.VTXWriter):\n"
+        "from pnp_exclusion.output import vtx\n"
+        "class Writer(vtx.VTXWriter):\n"
         "    def write(self, time):\n"
         "        if MPI.COMM_WORLD.rank == 1: raise RuntimeError('disk of rank one')\n"
-        "fields.VTXWriter = Writer\n"
+        "vtx.VTXWriter = Writer\n"
         f"sys.exit(cli.main(['run', {str(EXAMPLES / 'membrane.toml')!r}, '-o', {str(tmp_path / 'out')!r}]))\n"
     )
     command = [str(BIN / "mpiexec"), "-n", "3", str(BIN / "python"), str(script)]
