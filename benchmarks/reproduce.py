@@ -20,7 +20,7 @@ import xarray
 
 BIN = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SHORT_GAS = ("--time", "2000", "--replicas", "2")
+SHORT_GAS = ("--time", "6000", "--replicas", "2")
 SHORT_LATTICE = ("--sizes", "8,16", "--time", "10", "--replicas", "2")
 COMMANDS = [
     *(
