@@ -19,7 +19,15 @@ from pnp_exclusion.case.contents import amounts_of, mean_of
 from pnp_exclusion.case.field_tables import FieldTable
 from pnp_exclusion.case.layers import grid_of
 from pnp_exclusion.case.mesh_checks import require_axis, require_usable_mesh
-from pnp_exclusion.case.quantities import ELEMENTARY_CHARGE, VACUUM_PERMITTIVITY, Quantity
+from pnp_exclusion.case.quantities import Quantity
+from pnp_exclusion.case.region_cells import (
+    RegionCells,
+    diffusivity_factor_of,
+    materials_of,
+    partition_of,
+    reference_permittivity_of,
+    sheets_of,
+)
 from pnp_exclusion.case.region_checks import require_usable_regions
 from pnp_exclusion.case.scales import Scales, domain_length, scales_of
 from pnp_exclusion.case.sizes import law_of
@@ -29,12 +37,11 @@ from pnp_exclusion.mesh.domain import Domain, tensor_domain, too_many_ranks
 from pnp_exclusion.mesh.given_mesh import given_domain
 from pnp_exclusion.mesh.gmsh_domain import gmsh_domain
 from pnp_exclusion.mesh.physical_names import MeshFileError
-from pnp_exclusion.mesh.sizes import border_of
 from pnp_exclusion.physics.boundaries import BoundaryCondition, Wall
 from pnp_exclusion.physics.cross_sections import AroundAxis, Channel, CrossSection
 from pnp_exclusion.physics.imposed_fields import ImposedField, TabulatedField, UniformField
 from pnp_exclusion.physics.laws import Law
-from pnp_exclusion.physics.problem import ChargedSheet, Problem, Species
+from pnp_exclusion.physics.problem import Problem, Species
 from pnp_exclusion.physics.reactions import Reaction
 from pnp_exclusion.runtime.memory import check_memory, estimate
 from pnp_exclusion.solver.linear.presets import Size, resolved
@@ -98,8 +105,8 @@ def problem_on(
         law = law_of(case.model, case.species, law)
         law.require_fit([species.diffusivity.value if species.diffusivity else 1.0 for species in case.species])
     reference = _potential_reference(case, scales)
-    partition = _partition(case, scales, regions)
-    permittivity, fixed_charge = _materials(case, scales, regions)
+    partition = partition_of(case, scales, regions)
+    permittivity, fixed_charge = materials_of(case, scales, regions)
     return Problem(
         domain=domain,
         law=law,
@@ -107,12 +114,12 @@ def problem_on(
         boundaries=_boundaries(case, scales, domain, reference),
         potential_reference=reference,
         debye_length=scales.debye_length,
-        sheets=_sheets(case, scales, regions),
+        sheets=sheets_of(case, scales, regions),
         cross_section=cross_section_of(case, scales),
         wall_charge=_wall_charge(case, scales),
         reactions=_reactions(case, scales, regions, law, partition),
         permittivity=permittivity,
-        diffusivity_factor=_diffusivity_factor(case, regions),
+        diffusivity_factor=diffusivity_factor_of(case, regions),
         fixed_charge=fixed_charge,
         partition=partition,
         fields=fields_of(case.species, case, scales, domain),
@@ -130,7 +137,7 @@ def problem_with(setup: Setup, case: Case, changed: Collection[str] = ("boundari
     found = replace(problem, boundaries=_boundaries(case, scales, domain, problem.potential_reference))
     if "regions" in changed:
         cells = RegionCells(case, scales, domain)
-        sheets, (_, fixed_charge) = _sheets(case, scales, cells), _materials(case, scales, cells)
+        sheets, (_, fixed_charge) = sheets_of(case, scales, cells), materials_of(case, scales, cells)
         found = replace(found, sheets=sheets, fixed_charge=fixed_charge)
     if "domain" in changed:
         found = replace(found, wall_charge=_wall_charge(case, scales))
@@ -276,7 +283,7 @@ def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) ->
     total = scales.length ** (case.dimension_of_totals - 1)
     contents = dict(zip(case.species_names, scales.displayed_contents.tolist(), strict=True))
     surroundings = _Surroundings(
-        scales, reference, _reference_permittivity(case), fractions_of(case, scales), total, contents
+        scales, reference, reference_permittivity_of(case), fractions_of(case, scales), total, contents
     )
     listed = [
         replace(boundary.condition(surroundings), temperature=boundary.held_temperature) for boundary in case.boundaries
@@ -288,11 +295,6 @@ def _boundaries(case: Case, scales: Scales, domain: Domain, reference: float) ->
             listed[position] = replace(listed[position], given_total=given, potential=0.0)  # type: ignore[call-arg]
     named = {boundary.where for boundary in case.boundaries}
     return listed + [Wall(name) for name in domain.boundary_facets if name not in named]
-
-
-def _reference_permittivity(case: Case) -> float:
-    """The permittivity to which others are relative in the equations."""
-    return case.model.permittivity if case.model.si else 1.0
 
 
 def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
@@ -321,129 +323,6 @@ def fractions_of(case: Case, scales: Scales) -> dict[str, dict[str, float]]:
         for where, fractions in given.items()
     }
     return {boundary.where: held.get(boundary.where, {}) for boundary in case.boundaries}
-
-
-# ---- materials ----
-
-
-class RegionCells:
-    """Where the regions of a case are.
-
-    domain
-        On which they are.
-    cells
-        Numbers of their cells on this rank, ghosts included, in the order of the case.
-    """
-
-    def __init__(self, case: Case, scales: Scales, domain: Domain) -> None:
-        self.domain = domain
-        self.cells = [_cells_of(region, case, scales, domain) for region in case.regions]
-        self._borders: dict[int, np.ndarray] = {}
-
-    def border(self, region: int) -> np.ndarray:
-        """Return the border of a region, by its number, as `ChargedSheet.sides`; collective the first time."""
-        if region not in self._borders:
-            self._borders[region] = border_of(self.domain, self.cells[region])
-        return self._borders[region]
-
-
-def _materials(case: Case, scales: Scales, regions: RegionCells) -> tuple[np.ndarray, np.ndarray]:
-    """Return permittivity and fixed charge of the cells."""
-    permittivity, fixed_charge = np.ones(regions.domain.local_cells), np.zeros(regions.domain.local_cells)
-    for region, cells in zip(case.regions, regions.cells, strict=True):
-        if region.permittivity is not None:
-            permittivity[cells] = region.permittivity / _reference_permittivity(case)
-        if region.fixed_charge is not None:
-            fixed_charge[cells] = region.fixed_charge.value / scales.concentration
-    return permittivity, fixed_charge
-
-
-def _diffusivity_factor(case: Case, regions: RegionCells) -> np.ndarray:
-    """Return the factor on the diffusivity of every cell, or if some region has a table, of every species there."""
-    tabulated = any(isinstance(region.diffusivity, dict) for region in case.regions)
-    factors = np.ones((len(case.species), regions.domain.local_cells))
-    for region, cells in zip(case.regions, regions.cells, strict=True):
-        for factor, species in zip(factors, case.species, strict=True):
-            given = region.diffusivity_of(species.name)
-            if given is not None:
-                factor[cells] = given
-    return factors if tabulated else factors[0]
-
-
-def _partition(case: Case, scales: Scales, regions: RegionCells) -> dict[str, np.ndarray]:
-    """Return the partition energies of every species that some region gives one, or keeps out."""
-    found = {}
-    for species in case.species:
-        count, mentioned = regions.domain.local_cells, False
-        energies, is_kept_out = np.zeros(count), np.zeros(count, dtype=bool)
-        for region, cells in zip(case.regions, regions.cells, strict=True):
-            given, keeps_out = region.partition_of(species), region.keeps_out(species.name)
-            if keeps_out is not None:
-                is_kept_out[cells] = keeps_out
-            if given is not None:
-                energies[cells] = _partition_energy(given, species, region, case, scales)
-            mentioned |= given is not None or bool(keeps_out)
-        if mentioned:
-            found[species.name] = np.where(is_kept_out, np.inf, energies)
-    return found
-
-
-def _partition_energy(
-    given: Quantity | str, species: tables.Species, region: tables.Region, case: Case, scales: Scales
-) -> float:
-    """Return a partition energy in kT."""
-    if isinstance(given, Quantity):
-        return scales.in_thermal_energies(given)
-    # Born, Z. Phys. 1, 45 (1920): what it takes to charge a sphere here, less what it takes in the reference medium
-    assert species.born_radius is not None
-    assert region.permittivity is not None
-    field_energy = (species.charge * ELEMENTARY_CHARGE) ** 2 / (
-        8.0 * math.pi * VACUUM_PERMITTIVITY * species.born_radius.value
-    )
-    return field_energy * (1.0 / region.permittivity - 1.0 / case.model.permittivity) / scales.thermal_energy
-
-
-def _sheets(case: Case, scales: Scales, regions: RegionCells) -> list[ChargedSheet]:
-    """Return the charged borders of regions."""
-    sheets = []
-    for number, region in enumerate(case.regions):
-        if region.surface_charge is None:
-            continue
-        sides = regions.border(number)
-        if regions.domain.comm.allreduce(len(sides)) == 0:
-            nowhere = "surface_charge has no effect, the region has no border within the domain; give it to a wall"
-            raise CaseError(case.path, [f'[[regions]] "{region.name}": {nowhere}'])
-        sheets.append(ChargedSheet(sides, region.surface_charge.value / scales.surface_charge))
-    return sheets
-
-
-def region_cells(setup: Setup) -> dict[str, np.ndarray]:
-    """Return the local cells of every region of a case, by its name; collective."""
-    case, scales, domain = setup.case, setup.scales, setup.problem.domain
-    return {region.name: _cells_of(region, case, scales, domain) for region in case.regions}
-
-
-def _cells_of(region: tables.Region, case: Case, scales: Scales, domain: Domain) -> np.ndarray:
-    if region.tag is not None:
-        cells = domain.region_cells.get(region.tag, np.empty(0, dtype=np.int32))
-    else:
-        ranges = [None if r is None else tuple(limit.value / scales.length for limit in r) for r in region.ranges]
-        _require_inside(region, ranges, case, domain)  # type: ignore[arg-type]
-        cells = domain.cells_in_box(ranges)  # type: ignore[arg-type]
-    if domain.comm.allreduce(len(cells)) == 0:
-        raise CaseError(case.path, [f'[[regions]] "{region.name}": no cell of the mesh lies in it'])
-    return cells
-
-
-def _require_inside(
-    region: tables.Region, ranges: list[tuple[float, float] | None], case: Case, domain: Domain
-) -> None:
-    """Refuse a box that reaches outside a mesh file's domain, whose extent the case itself does not say."""
-    low, high = domain.bounding_box()
-    for axis, limits in enumerate(ranges[: domain.dimension]):
-        slack = 1e-6 * (high[axis] - low[axis])
-        if limits is not None and (limits[0] < low[axis] - slack or limits[1] > high[axis] + slack):
-            raise CaseError(case.path, [f'[[regions]] "{region.name}": {"xyz"[axis]} reaches outside the mesh'])
 
 
 # ---- reactions ----

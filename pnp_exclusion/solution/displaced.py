@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pnp_exclusion.case.build import RegionCells, Setup, problem_on
+from pnp_exclusion.case.build import Setup, problem_on
 from pnp_exclusion.case.case import Case
 from pnp_exclusion.case.layers import kept_nodes
+from pnp_exclusion.case.region_cells import RegionCells
 from pnp_exclusion.case.scales import domain_length, scales_of
 from pnp_exclusion.case.smooth_keys import Parameter, Variations
 from pnp_exclusion.discretisation.discretisation import Discretisation

@@ -18,7 +18,8 @@ import numpy as np
 from dolfinx import la
 from numpy.typing import NDArray
 
-from pnp_exclusion.case.build import RegionCells, Setup
+from pnp_exclusion.case.build import Setup
+from pnp_exclusion.case.region_cells import RegionCells
 from pnp_exclusion.case.smooth_keys import Variations
 from pnp_exclusion.discretisation.discretisation import Discretisation
 from pnp_exclusion.discretisation.functionals import gradients

@@ -10,7 +10,8 @@ from mpi4py import MPI
 
 import numpy as np
 
-from pnp_exclusion.case.build import EMPTY_SHARE, Setup, region_cells
+from pnp_exclusion.case.build import EMPTY_SHARE, Setup
+from pnp_exclusion.case.region_cells import RegionCells
 from pnp_exclusion.discretisation.discretisation import Discretisation, NodalValues
 from pnp_exclusion.observe import currents, forces, identity, reactions, uphill
 from pnp_exclusion.observe.currents import BoundaryTotals
@@ -76,7 +77,10 @@ class SteadyState:
     @cached_property
     def integrals_over_regions(self) -> dict[str, Integrals]:
         """Integrals over every region of the case."""
-        return integrals_over(self.discretisation, region_cells(self.setup))
+        case, scales, domain = self.setup.case, self.setup.scales, self.discretisation.problem.domain
+        cells = RegionCells(case, scales, domain).cells
+        names = (region.name for region in case.regions)
+        return integrals_over(self.discretisation, dict(zip(names, cells, strict=True)))
 
     @property
     def mean_fluxes(self) -> dict[str, float]:

@@ -29,6 +29,7 @@ from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.assembly.assembly import assembly_of
 from pnp_exclusion.solver.assembly.rows import Rows, matrix_of_rows, rows_of
 from pnp_exclusion.solver.linear.careful import CarefulSolver
+from pnp_exclusion.solver.linear.several import sizes_of, times
 from pnp_exclusion.solver.steady import CONSERVED_STORAGE_RATE, SolverSettings
 from pnp_exclusion.solver.tangents import amount_changes, jacobian_of_balance
 
@@ -129,8 +130,8 @@ class _Equations:
             correction, _ = self._without(correction, self._constants)
             found += correction
             # an amount that is kept has an adjoint of zero, but for rounding
-            sizes = np.maximum(self._sizes(found), LEAST * np.abs(shares).max(axis=1, initial=0.0))
-            size = float(np.max(self._sizes(correction) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
+            sizes = np.maximum(sizes_of(self._comm, found), LEAST * np.abs(shares).max(axis=1, initial=0.0))
+            size = float(np.max(sizes_of(self._comm, correction) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
             if not np.isfinite(size):
                 break
             residual = np.where(self._is_free, right - self._times(self._answer, found) - shares @ self._amounts, 0.0)
@@ -169,18 +170,8 @@ class _Equations:
         shares: Real = np.linalg.solve(self._comm.allreduce(others @ others.T, op=MPI.SUM), products.T).T
         return vectors - shares @ others, shares
 
-    def _sizes(self, vectors: Real) -> Real:
-        sizes: Real = np.abs(vectors).max(axis=1, initial=0.0)
-        self._comm.Allreduce(MPI.IN_PLACE, sizes, op=MPI.MAX)
-        return sizes
-
     def _times(self, matrix: PETSc.Mat, vectors: Real) -> Real:
-        found = np.empty_like(vectors)
-        for row, vector in zip(found, vectors, strict=True):
-            self._vector.array_w[:] = vector
-            matrix.mult(self._vector, self._product)
-            row[:] = self._product.array_r
-        return found
+        return times(matrix, vectors, self._vector, self._product)
 
 
 _DIRECT = 'try [solver] linear = "direct"'

@@ -40,6 +40,7 @@ from pnp_exclusion.runtime.parallel import leaves_together
 from pnp_exclusion.solver.linear.careful import CarefulSolver
 from pnp_exclusion.solver.linear.fields import size_of
 from pnp_exclusion.solver.linear.presets import resolved
+from pnp_exclusion.solver.linear.several import sizes_of, times
 from pnp_exclusion.solver.linearised_forms import (
     LinearisedForms,
     assembled,
@@ -352,12 +353,12 @@ class LinearisedEquations:
         """Return ``w`` as `solved` does at the frequency set, to residuals of `ROUGH` or what rounding leaves."""
         assert self._solver is not None
         columns = np.where(self.is_free, columns, 0.0)
-        sizes = self._sizes(columns)
+        sizes = sizes_of(self._comm, columns)
         found, residuals, last = np.zeros_like(columns), columns, np.inf
         for _ in range(REFINEMENTS):
             found += np.where(self.is_free, self._solver.solve_several(residuals), 0.0)
             residuals = np.where(self.is_free, columns - self._at(self._frequency, self.inside(found)), 0.0)
-            left = float(np.max(self._sizes(residuals) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
+            left = float(np.max(sizes_of(self._comm, residuals) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
             if not np.isfinite(left):
                 break
             if left < ROUGH or left > 0.3 * last:
@@ -478,8 +479,8 @@ class LinearisedEquations:
         for _ in range(REFINEMENTS):
             corrections = np.where(moves, self._solver.solve_several(residuals), 0.0)
             solutions += corrections
-            sizes = self._sizes(solutions)
-            change = float(np.max(self._sizes(corrections) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
+            sizes = sizes_of(self._comm, solutions)
+            change = float(np.max(sizes_of(self._comm, corrections) / np.where(sizes > 0.0, sizes, 1.0), initial=0.0))
             if not np.isfinite(change):
                 break
             # corrections shrink by the same factor each time
@@ -488,15 +489,5 @@ class LinearisedEquations:
             residuals, last = np.where(moves, columns - self._at(frequency, self.inside(solutions)), 0.0), change
         raise ConvergenceError(NOT_SOLVED)
 
-    def _sizes(self, vectors: Real) -> Real:
-        sizes: Real = np.abs(vectors).max(axis=1, initial=0.0)
-        self._comm.Allreduce(MPI.IN_PLACE, sizes, op=MPI.MAX)
-        return sizes
-
     def _times(self, matrix: PETSc.Mat, vectors: Real) -> Real:
-        found = np.empty_like(vectors)
-        for row, vector in zip(found, vectors, strict=True):
-            self._solution.array_w[:] = vector
-            matrix.mult(self._solution, self._right)
-            row[:] = self._right.array_r
-        return found
+        return times(matrix, vectors, self._solution, self._right)
